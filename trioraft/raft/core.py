@@ -1,0 +1,599 @@
+"""The core: Raft's decisions, and nothing else. No I/O, no clock, no randomness of its own.
+
+Calls come in (`tick`, `step`, `propose`, `read_index`, `peer_lost`, and the completions `persisted` and
+`applied`); one value goes out (`ready`), and AppendEntries are pulled a peer at a time (`next_append`) when
+that peer's connection is free, so that nothing can pile up.
+
+Section numbers are those of the Raft paper (extended version) and, where so named, of Ongaro's thesis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from trioraft.raft import quorum
+from trioraft.raft.log import Log
+from trioraft.raft.membership import Configuration
+from trioraft.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Entry,
+    HardState,
+    Kind,
+    Message,
+    NodeId,
+    PreVote,
+    PreVoteReply,
+    RequestVote,
+    RequestVoteReply,
+)
+from trioraft.raft.progress import Progress
+from trioraft.raft.reads import Reads
+
+Role = Literal["follower", "pre-candidate", "candidate", "leader"]
+LostReason = Literal["no_quorum", "leader_changed"]
+Seal = Callable[[int, int, Kind, bytes], Entry]
+
+
+class Random(Protocol):
+    """The one thing the core asks of randomness: an integer from start to stop - 1."""
+
+    def randrange(self, start: int, stop: int) -> int:
+        """Draw one."""
+
+
+class NotLeader(Exception):
+    """This node does not lead; nothing was appended."""
+
+
+class Overloaded(Exception):
+    """Too much is appended and not yet committed; nothing more was appended."""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """The core's numbers. Times are in ticks, sizes in bytes."""
+
+    election_ticks: int = 50
+    """The least time without a leader before a campaign; the most is twice that, drawn anew each time (§5.2)."""
+    heartbeat_ticks: int = 10
+    lost_ticks: int = 5
+    """The longest wait before a campaign when the leader's process is known to be dead."""
+    max_append_bytes: int = 512 * 1024
+    max_inflight: int = 64
+    """AppendEntries with entries on their way to one peer."""
+    max_inflight_bytes: int = 8 * 1024 * 1024
+    max_uncommitted_bytes: int = 64 * 1024 * 1024
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What must be durable before `messages` may go: votes and acknowledgements rest on it.
+
+    The hard state and the entries are written in one piece and synced; then `Core.persisted(number)` is
+    called, and the messages are sent. One batch is outstanding at a time.
+    """
+
+    number: int
+    hard_state: HardState
+    entries: list[Entry]
+    messages: list[tuple[NodeId, Message]]
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """Leadership ended: what this node had proposed and not yet seen committed may or may not survive."""
+
+    reason: LostReason
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What is to be done, in this order: send `messages`, persist `batch`, apply `committed`, serve `reads`."""
+
+    batch: Batch | None
+    messages: list[tuple[NodeId, Message]]
+    """These promise nothing that is not durable: they go at once."""
+    committed: list[Entry]
+    """To be applied in order; then `Core.applied(index)`."""
+    reads: list[int]
+    """The contexts of reads that may be served from the state as applied now."""
+    lost: Lost | None
+
+
+class Core:
+    """One node's part in Raft (Figure 2)."""
+
+    def __init__(
+        self,
+        node: NodeId,
+        configuration: Configuration,
+        *,
+        hard_state: HardState,
+        entries: Sequence[Entry],
+        seal: Seal,
+        random: Random,
+        settings: Settings | None = None,
+    ) -> None:
+        """Start as a follower from what was recovered; all of `entries` and `hard_state` is durable."""
+        self.node = node
+        self.configuration = configuration
+        self.settings = settings or Settings()
+        self.hard_state = hard_state
+        self.log = Log(entries)
+        self.role: Role = "follower"
+        self.leader: NodeId | None = None
+        self.commit_index = 0
+        self.last_applied = 0
+        self.durable_index = self.log.last_index
+        """Synced by this node, and never beyond a truncation."""
+        self.progress: dict[NodeId, Progress] = {}
+        self._seal = seal
+        self._random = random
+
+        self._votes: dict[NodeId, bool] = {}
+        self._leader_lost = False
+        self._elapsed = 0
+        self._timeout = self._draw_timeout()
+        self._heartbeat_elapsed = 0
+        self._reads = Reads()
+        self._term_start = 0
+        self._uncommitted_bytes = 0
+        self._answered_round = 0
+
+        self._messages: list[tuple[NodeId, Message]] = []
+        self._gated: list[tuple[NodeId, Message]] = []
+        self._lost: Lost | None = None
+        self._durable_hard_state = hard_state
+        self._batch: Batch | None = None
+        self._batch_number = 0
+        self._batch_elapsed = 0
+        self._batch_last_index = 0
+        self._handed_index = self.log.last_index
+        self._committed_handed = 0
+
+        self._handlers: dict[type, Callable[[NodeId, Any], None]] = {
+            AppendEntries: self._on_append_entries,
+            AppendEntriesReply: self._on_append_entries_reply,
+            PreVote: self._on_pre_vote,
+            PreVoteReply: self._on_pre_vote_reply,
+            RequestVote: self._on_request_vote,
+            RequestVoteReply: self._on_request_vote_reply,
+        }
+
+    @property
+    def term(self) -> int:
+        """The current term."""
+        return self.hard_state.term
+
+    @property
+    def last_index(self) -> int:
+        """The index of the newest entry of the log, durable or not."""
+        return self.log.last_index
+
+    # Calls in: time, messages, wishes
+
+    def tick(self) -> None:
+        """One unit of time has passed."""
+        if self._batch is not None:
+            self._batch_elapsed += 1
+        if self.role == "leader":
+            self._tick_leader()
+            return
+        self._elapsed += 1
+        if self._elapsed >= self._timeout:
+            self._pre_campaign()
+
+    def step(self, sender: NodeId, message: Message) -> None:
+        """Take one message from a peer. Whatever is malformed in its meaning is dropped, not obeyed."""
+        if message.term > self.term:
+            if isinstance(message, RequestVote) and self._follows_a_live_leader():
+                return  # the leader is alive, whatever the candidate believes (thesis §4.2.3)
+            asks_only = isinstance(message, PreVote) or (
+                isinstance(message, PreVoteReply) and message.granted
+            )
+            if not asks_only:
+                self._become_follower(message.term)
+        elif message.term < self.term:
+            self._answer_stale(sender, message)
+            return
+        self._handlers[type(message)](sender, message)
+
+    def propose(self, payloads: Sequence[bytes]) -> int:
+        """Append one entry for each command; the index of the first.
+
+        Raises NotLeader or Overloaded, and then has appended nothing.
+        """
+        if self.role != "leader":
+            raise NotLeader
+        if self._uncommitted_bytes > self.settings.max_uncommitted_bytes:
+            raise Overloaded
+        first = self.log.last_index + 1
+        term = self.term
+        seal = self._seal
+        entries = [seal(index, term, "command", payload) for index, payload in enumerate(payloads, first)]
+        self.log.append(entries)
+        self._uncommitted_bytes += sum([len(entry.line) for entry in entries])
+        return first
+
+    def read_index(self, context: int) -> None:
+        """Ask to serve a linearizable read; `context` comes back in Ready.reads once it may be served.
+
+        Raises NotLeader. A read that is outstanding when leadership ends is dropped: Ready.lost says so.
+        """
+        if self.role != "leader":
+            raise NotLeader
+        self._reads.add(context)
+
+    def peer_lost(self, peer: NodeId) -> None:
+        """The peer's process is dead: it broke its connection and refuses a new one.
+
+        Where that peer leads, there is no need to wait for the election timeout: a campaign begins after a
+        short random wait, and others that lost the leader too may be granted a vote at once.
+        """
+        if peer == self.leader and self.role == "follower":
+            self._leader_lost = True
+            self._wait_shortly()
+
+    def peer_connected(self, peer: NodeId) -> None:
+        """A new connection to the peer is up; what was on its way on the old one may be lost."""
+        if (progress := self.progress.get(peer)) is not None:
+            progress.probe(progress.next_index if progress.state == "probe" else progress.match_index + 1)
+            progress.heartbeat_due = True
+
+    def want_commit(self, peer: NodeId, index: int) -> None:
+        """Tell the peer as soon as that index is committed: a request passed on through it waits."""
+        if (progress := self.progress.get(peer)) is not None:
+            progress.commit_wanted = max(progress.commit_wanted, index)
+
+    # Completions
+
+    def persisted(self, number: int) -> None:
+        """The batch of that number is durable; its messages have been or are about to be sent."""
+        batch = self._batch
+        if batch is None or batch.number != number:
+            raise ValueError(f"batch {number} is not outstanding")
+        self._batch = None
+        self._durable_hard_state = batch.hard_state
+        # A truncation in the meantime has lowered _batch_last_index: what it cut is not durable.
+        self.durable_index = max(self.durable_index, self._batch_last_index)
+        for receiver, message in batch.messages:
+            if receiver == self.node:
+                self.step(self.node, message)
+        if self.role == "leader":
+            self._advance_commit_index()
+
+    def applied(self, index: int) -> None:
+        """The state machine has applied every entry up to that index."""
+        self.last_applied = index
+
+    # What comes out
+
+    def ready(self) -> Ready | None:
+        """What is to be done now; None when there is nothing."""
+        if self.role == "leader":
+            self._begin_read_round()
+        batch = self._next_batch() if self._batch is None else None
+        messages, self._messages = self._messages, []
+        committed: list[Entry] = []
+        if self._committed_handed < self.commit_index:
+            committed = self.log.slice(self._committed_handed + 1, self.commit_index)
+            self._committed_handed = self.commit_index
+        reads = self._reads.take_servable(self.last_applied)
+        lost, self._lost = self._lost, None
+        if batch is None and not messages and not committed and not reads and lost is None:
+            return None
+        return Ready(batch, messages, committed, reads, lost)
+
+    def next_append(self, peer: NodeId) -> AppendEntries | None:
+        """The next AppendEntries for that peer, if this node leads and there is reason to send one.
+
+        To be called when the peer's connection can take it, until it gives None.
+        """
+        progress = self.progress.get(peer)
+        if progress is None or self.role != "leader":
+            return None
+        entries: list[Entry] = []
+        size = 0
+        if progress.next_index <= self.log.last_index and progress.may_send_entries:
+            entries, size = self.log.slice_bytes(progress.next_index, self.settings.max_append_bytes)
+        elif not (
+            progress.heartbeat_due
+            or progress.round_sent < self._reads.round
+            or progress.commit_sent < progress.commit_wanted <= self.commit_index
+        ):
+            return None
+        prev_index = progress.next_index - 1
+        prev_term = self.log.term_at(prev_index)
+        assert prev_term is not None  # next_index is at most last_index + 1
+        progress.heartbeat_due = False
+        progress.round_sent = self._reads.round
+        progress.commit_sent = self.commit_index
+        progress.sent(prev_index + len(entries), size)
+        return AppendEntries(self.term, prev_index, prev_term, self.commit_index, self._reads.round, entries)
+
+    # Elections (§5.2, thesis §9.6)
+
+    def _draw_timeout(self) -> int:
+        return self._random.randrange(self.settings.election_ticks, 2 * self.settings.election_ticks)
+
+    def _wait_shortly(self) -> None:
+        self._elapsed = 0
+        self._timeout = self._random.randrange(0, self.settings.lost_ticks + 1)
+
+    def _follows_a_live_leader(self) -> bool:
+        """Whether there is reason to refuse every candidate: the leader spoke a moment ago (thesis §4.2.3)."""
+        if self.role == "leader":
+            return True  # check-quorum sees to it that this does not last
+        return (
+            self.leader is not None and not self._leader_lost and self._elapsed < self.settings.election_ticks
+        )
+
+    def _pre_campaign(self) -> None:
+        """Ask whether an election could be won, before raising any term."""
+        self._elapsed = 0
+        self._timeout = self._draw_timeout()
+        disk_hangs = self._batch is not None and self._batch_elapsed >= self.settings.election_ticks
+        if self.node not in self.configuration.voters or disk_hangs:
+            return  # a node that cannot sync its own vote had better not ask for others'
+        self.role = "pre-candidate"
+        self.leader = None
+        self._votes = {self.node: True}
+        self._ask_for_votes(PreVote(self.term + 1, self.log.last_index, self.log.last_term), self._messages)
+        if quorum.won(self.configuration.voters, self._votes):
+            self._campaign()
+
+    def _campaign(self) -> None:
+        """Raise the term and ask for votes; the own vote counts, like any other, once it is synced."""
+        self.role = "candidate"
+        self.leader = None
+        self._elapsed = 0
+        self._timeout = self._draw_timeout()
+        self.hard_state = HardState(self.term + 1, self.node)
+        self._votes = {}
+        self._ask_for_votes(RequestVote(self.term, self.log.last_index, self.log.last_term), self._gated)
+        self._gated.append((self.node, RequestVoteReply(self.term, True)))
+
+    def _ask_for_votes(self, request: Message, messages: list[tuple[NodeId, Message]]) -> None:
+        messages.extend((voter, request) for voter in self.configuration.voters if voter != self.node)
+
+    def _on_pre_vote(self, sender: NodeId, message: PreVote) -> None:
+        granted = (
+            message.term > self.term
+            and not self._follows_a_live_leader()
+            and self.log.is_up_to_date(message.last_index, message.last_term)
+        )
+        self._answer(sender, PreVoteReply(message.term if granted else self.term, granted))
+
+    def _on_pre_vote_reply(self, sender: NodeId, message: PreVoteReply) -> None:
+        if self.role != "pre-candidate" or (message.granted and message.term != self.term + 1):
+            return
+        self._votes[sender] = message.granted
+        if quorum.won(self.configuration.voters, self._votes):
+            self._campaign()
+        elif not message.granted:
+            self._vote_refused()
+
+    def _on_request_vote(self, sender: NodeId, message: RequestVote) -> None:
+        granted = self.hard_state.voted_for in (None, sender) and self.log.is_up_to_date(
+            message.last_index, message.last_term
+        )
+        if granted and self.role != "leader":
+            self.role = "follower"
+            self.hard_state = HardState(self.term, sender)
+            self._elapsed = 0
+            self._timeout = self._draw_timeout()
+        self._answer(sender, RequestVoteReply(self.term, granted))
+
+    def _on_request_vote_reply(self, sender: NodeId, message: RequestVoteReply) -> None:
+        if self.role != "candidate":
+            return
+        self._votes[sender] = message.granted
+        if quorum.won(self.configuration.voters, self._votes):
+            self._become_leader()
+        elif not message.granted:
+            self._vote_refused()
+
+    def _vote_refused(self) -> None:
+        """A refusal is an answer: with the leader known dead, try again after a fresh short wait.
+
+        Silence is not: a slow disk at the other end would see the term raised before it could answer.
+        """
+        if self._leader_lost:
+            self._wait_shortly()
+            self._timeout += 1
+
+    def _become_follower(self, term: int) -> None:
+        """Adopt a higher term, of which the leader is not known yet."""
+        self._end_leadership("leader_changed")
+        self.hard_state = HardState(term, None)
+        self.role = "follower"
+        self.leader = None
+        self._answered_round = 0
+        if self._leader_lost:
+            self._wait_shortly()
+
+    def _become_leader(self) -> None:
+        """Lead this term, and open it with a no-op: only an entry of this term can be counted (§5.4.2, §8)."""
+        self.role = "leader"
+        self.leader = self.node
+        self._leader_lost = False
+        self._elapsed = 0
+        self._heartbeat_elapsed = 0
+        self._reads = Reads()
+        settings = self.settings
+        self.progress = {
+            member.id: Progress(self.log.last_index + 1, settings.max_inflight, settings.max_inflight_bytes)
+            for member in self.configuration.members
+            if member.id != self.node
+        }
+        self._term_start = self.log.last_index + 1
+        noop = self._seal(self._term_start, self.term, "noop", b"null")
+        self.log.append([noop])
+        uncommitted = self.log.slice(self.commit_index + 1, self.log.last_index)
+        self._uncommitted_bytes = sum(len(entry.line) for entry in uncommitted)
+
+    def _end_leadership(self, reason: LostReason) -> None:
+        if self.role != "leader":
+            return
+        self.role = "follower"
+        self.leader = None
+        self._lost = Lost(reason)
+        self.progress = {}
+        self._reads = Reads()
+        self._elapsed = 0
+        self._timeout = self._draw_timeout()
+
+    def _tick_leader(self) -> None:
+        """Send heartbeats, and step down where a majority is silent or the own disk hangs (check-quorum)."""
+        settings = self.settings
+        self._heartbeat_elapsed += 1
+        if self._heartbeat_elapsed >= settings.heartbeat_ticks:
+            self._heartbeat_elapsed = 0
+            for progress in self.progress.values():
+                progress.heartbeat()
+        self._elapsed += 1
+        if self._elapsed < settings.election_ticks:
+            return
+        self._elapsed = 0
+        active = [self.node, *(peer for peer, progress in self.progress.items() if progress.active)]
+        for progress in self.progress.values():
+            progress.active = False
+        disk_hangs = self._batch is not None and self._batch_elapsed >= settings.election_ticks
+        if disk_hangs or not quorum.heard_from(self.configuration.voters, active):
+            self._end_leadership("no_quorum")
+
+    # Replication (§5.3)
+
+    def _answer_stale(self, sender: NodeId, message: Message) -> None:
+        """Tell a sender that is behind which term it is, so that it catches up or steps down."""
+        match message:
+            case AppendEntries():
+                reply = AppendEntriesReply(self.term, False, 0, 0, message.prev_index)
+                self._answer(sender, reply)
+            case PreVote():
+                self._answer(sender, PreVoteReply(self.term, False))
+            case RequestVote():
+                self._answer(sender, RequestVoteReply(self.term, False))
+
+    def _on_append_entries(self, sender: NodeId, message: AppendEntries) -> None:
+        if self.role == "leader" or (self.leader is not None and self.leader != sender):
+            return  # Election Safety: a term has one leader, so somebody is lying
+        if self.leader is None:
+            self._answered_round = 0
+        self.role = "follower"
+        self.leader = sender
+        self._leader_lost = False
+        self._elapsed = 0
+        self._timeout = (
+            self._draw_timeout() if self._timeout < self.settings.election_ticks else self._timeout
+        )
+        if self.log.term_at(message.prev_index) != message.prev_term:
+            hint_index, hint_term = self.log.agreement_bound(message.prev_index, message.prev_term)
+            refusal = AppendEntriesReply(
+                self.term, False, 0, message.round, message.prev_index, hint_index, hint_term
+            )
+            self._answer(sender, refusal)
+            return
+        if not self._take_entries(message.entries):
+            return
+        agreed = message.prev_index + len(message.entries)
+        self.commit_index = max(self.commit_index, min(message.commit_index, agreed))
+        self._acknowledge(sender, agreed, message.round)
+
+    def _take_entries(self, entries: list[Entry]) -> bool:
+        """Append what is new, over what conflicts; False where that would undo what is committed."""
+        new = entries[self.log.first_conflict(entries) :]
+        if not new:
+            return True
+        first = new[0].index
+        if first <= self.commit_index:
+            return (
+                False  # no leader can do this (Leader Completeness): a lie, or a lost disk on the other side
+            )
+        if first <= self.log.last_index:
+            self.log.truncate_from(first)
+            self.durable_index = min(self.durable_index, first - 1)
+            self._handed_index = min(self._handed_index, first - 1)
+            self._batch_last_index = min(self._batch_last_index, first - 1)
+        self.log.append(new)
+        return True
+
+    def _acknowledge(self, leader: NodeId, agreed: int, round: int) -> None:
+        """Answer for what is synced; what is not yet is answered for once it is.
+
+        A round asks only whether this node still follows: that answer does not wait for the log's sync.
+        """
+        durable = min(agreed, self.durable_index)
+        if durable == agreed or round > self._answered_round:
+            self._answered_round = round
+            self._answer(leader, AppendEntriesReply(self.term, True, durable, round))
+        if durable < agreed:
+            self._gated.append((leader, AppendEntriesReply(self.term, True, agreed, round)))
+
+    def _on_append_entries_reply(self, sender: NodeId, message: AppendEntriesReply) -> None:
+        progress = self.progress.get(sender)
+        if progress is None or self.role != "leader":
+            return
+        if message.match_index > self.log.last_index or message.round > self._reads.round:
+            return  # nobody can hold what was never sent: a lie
+        progress.active = True
+        if message.round > progress.round_answered:
+            progress.round_answered = message.round
+            self._confirm_reads()
+        if message.accepted:
+            if progress.accepted(message.match_index):
+                self._advance_commit_index()
+            return
+        bound, _ = self.log.agreement_bound(message.hint_index, message.hint_term)
+        progress.refused(message.rejected_index, min(bound, message.rejected_index) + 1)
+
+    def _advance_commit_index(self) -> None:
+        """Commit what a majority has synced, if it is of this term; what precedes it comes along (§5.4.2)."""
+        progress = self.progress
+        index = quorum.reached_by_majority(
+            [
+                self.durable_index if voter == self.node else progress[voter].match_index
+                for voter in self.configuration.voters
+            ]
+        )
+        if index <= self.commit_index or self.log.term_at(index) != self.term:
+            return
+        newly = self.log.slice(self.commit_index + 1, index)
+        self._uncommitted_bytes -= sum([len(entry.line) for entry in newly])
+        self.commit_index = index
+
+    # Reads (thesis §6.4)
+
+    def _begin_read_round(self) -> None:
+        """Number a round for the reads at hand, once an entry of this term is committed."""
+        if self.commit_index >= self._term_start and self._reads.begin_round(self.commit_index):
+            self._confirm_reads()
+
+    def _confirm_reads(self) -> None:
+        answered = [
+            self._reads.round if voter == self.node else self.progress[voter].round_answered
+            for voter in self.configuration.voters
+        ]
+        self._reads.round_answered(quorum.reached_by_majority(answered))
+
+    # Durability
+
+    def _answer(self, receiver: NodeId, message: Message) -> None:
+        """Send at once if term and vote are synced, else with the batch that syncs them."""
+        durable = self.hard_state == self._durable_hard_state
+        (self._messages if durable else self._gated).append((receiver, message))
+
+    def _next_batch(self) -> Batch | None:
+        """Gather what is to be persisted, and the messages that wait for it."""
+        entries = self.log.slice(self._handed_index + 1, self.log.last_index)
+        if not entries and self.hard_state == self._durable_hard_state:
+            # All that these waited for went with the last batch.
+            self._messages.extend(self._gated)
+            self._gated = []
+            return None
+        messages, self._gated = self._gated, []
+        self._batch_number += 1
+        self._batch = Batch(self._batch_number, self.hard_state, entries, messages)
+        self._batch_elapsed = 0
+        self._handed_index = self._batch_last_index = self.log.last_index
+        return self._batch

@@ -1,0 +1,89 @@
+"""What a leader knows of one peer: how far it follows, and what is on its way to it.
+
+Two states. In `probe` the leader does not know where the logs agree: one message at a time, stepping back
+on each refusal. In `replicate` it does: messages follow each other without waiting, up to a bound, and
+next_index runs ahead of match_index.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Literal
+
+State = Literal["probe", "replicate"]
+
+
+class Progress:
+    """One peer, in one term of leadership. All transitions are in this class."""
+
+    def __init__(self, next_index: int, max_inflight: int, max_inflight_bytes: int) -> None:
+        self.state: State = "probe"
+        self.match_index = 0
+        self.next_index = next_index
+        self.active = False
+        """Whether it answered since the last check of the quorum."""
+        self.heartbeat_due = True
+        self.round_sent = 0
+        self.round_answered = 0
+        self.commit_sent = 0
+        self.commit_wanted = 0
+        """The index whose commitment the peer waits for, to answer a request passed on through it."""
+        self._max_inflight = max_inflight
+        self._max_inflight_bytes = max_inflight_bytes
+        self._probe_sent = False
+        self._inflight: deque[tuple[int, int]] = deque()
+        self._inflight_bytes = 0
+
+    @property
+    def may_send_entries(self) -> bool:
+        """Whether what is on its way leaves room for more entries."""
+        if self.state == "probe":
+            return not self._probe_sent
+        return len(self._inflight) < self._max_inflight and self._inflight_bytes < self._max_inflight_bytes
+
+    def sent(self, last_index: int, size: int) -> None:
+        """A message went out whose entries, if it had any, end at last_index."""
+        if self.state == "probe":
+            self._probe_sent = True
+        elif size:
+            self.next_index = last_index + 1
+            self._inflight.append((last_index, size))
+            self._inflight_bytes += size
+
+    def accepted(self, match_index: int) -> bool:
+        """The peer holds and has synced all up to match_index; True when that is news.
+
+        An answer that comes late, or twice, never takes match_index back.
+        """
+        if self.state == "probe":
+            self.state = "replicate"
+            self._probe_sent = False
+            self.next_index = max(self.match_index, match_index) + 1
+        while self._inflight and self._inflight[0][0] <= match_index:
+            self._inflight_bytes -= self._inflight.popleft()[1]
+        if match_index <= self.match_index:
+            return False
+        self.match_index = match_index
+        self.next_index = max(self.next_index, match_index + 1)
+        return True
+
+    def refused(self, rejected_index: int, next_index: int) -> None:
+        """The peer has no entry at rejected_index that fits; try at next_index, unless the news is old."""
+        if rejected_index <= self.match_index:
+            return
+        if self.state == "probe" and rejected_index != self.next_index - 1:
+            return
+        self.probe(next_index)
+
+    def probe(self, next_index: int) -> None:
+        """Begin again at next_index: what was on its way did not fit, or went down with its connection."""
+        self.state = "probe"
+        self.next_index = max(self.match_index + 1, next_index)
+        self._probe_sent = False
+        self._inflight.clear()
+        self._inflight_bytes = 0
+
+    def heartbeat(self) -> None:
+        """A heartbeat interval has passed: speak again, and repeat a probe that had no answer."""
+        self.heartbeat_due = True
+        self._probe_sent = False

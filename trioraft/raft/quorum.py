@@ -1,0 +1,42 @@
+"""The arithmetic of majorities, apart from everything that uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from trioraft.raft.messages import NodeId
+
+
+def majority(voters: int) -> int:
+    """How many of so many voters are more than half."""
+    return voters // 2 + 1
+
+
+def reached_by_majority(values: Sequence[int]) -> int:
+    """The highest value that a majority has reached; one value a voter. No voters have reached 0.
+
+    With match_index values it is the index that a majority holds (§5.3); with acknowledged rounds, the
+    newest round in which a majority still followed (thesis §6.4).
+    """
+    if not values:
+        return 0
+    return sorted(values, reverse=True)[majority(len(values)) - 1]
+
+
+def won(voters: Sequence[NodeId], votes: Mapping[NodeId, bool]) -> bool:
+    """Whether a majority of the voters granted its vote."""
+    return _count(voters, votes, True) >= majority(len(voters))
+
+
+def lost(voters: Sequence[NodeId], votes: Mapping[NodeId, bool]) -> bool:
+    """Whether so many refused that the vote can no longer be won."""
+    return _count(voters, votes, False) > len(voters) - majority(len(voters))
+
+
+def heard_from(voters: Sequence[NodeId], active: Iterable[NodeId]) -> bool:
+    """Whether the active nodes hold a majority of the voters."""
+    return len(set(voters) & set(active)) >= majority(len(voters))
+
+
+def _count(voters: Sequence[NodeId], votes: Mapping[NodeId, bool], answer: bool) -> int:
+    return sum(votes.get(voter) is answer for voter in voters)
