@@ -1,0 +1,115 @@
+"""The store: keys with their values and revisions, changed by nothing but commands in log order."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+from sortedcontainers import SortedDict
+
+from trioraft.kv.commands import Command, Delete, Incr, Put
+from trioraft.kv.results import Conflict, Counted, Deleted, Result, Written
+
+MAX_INTEGER: Final = 2**63 - 1
+_INTEGER: Final = re.compile(rb"-?(?:0|[1-9][0-9]{0,18})")
+
+
+class Item(msgspec.Struct, frozen=True, gc=False):
+    """A key's value as it was given, the revision that wrote it, the one that made the key, and its writes since."""
+
+    value: bytes
+    rev: int
+    created: int
+    version: int
+
+
+class Store:
+    """All keys. Applying is total: no command can fail but by its Result, and equal logs make equal stores."""
+
+    def __init__(self) -> None:
+        self._items: SortedDict[str, Item] = SortedDict()
+        self._apply = {Put: self._put, Delete: self._delete, Incr: self._incr}
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def apply(self, index: int, command: Command) -> Result:
+        """Apply the command of the entry at that index, which is the revision of what it writes."""
+        return self._apply[type(command)](index, command)  # type: ignore[operator]
+
+    def get(self, key: str) -> Item | None:
+        """The key as it is now."""
+        return self._items.get(key)
+
+    def scan(
+        self, prefix: str, after: str | None, limit: int, max_bytes: int
+    ) -> tuple[list[tuple[str, Item]], bool]:
+        """The keys with that prefix that come after `after`, in order, and whether there are more.
+
+        At most `limit` of them, and at most max_bytes of keys and values, but one in any case.
+        """
+        start = prefix if after is None or after < prefix else after
+        inclusive = (start != after, True)
+        found: list[tuple[str, Item]] = []
+        size = 0
+        for key in self._items.irange(start, None, inclusive):
+            if not key.startswith(prefix):
+                break
+            item = self._items[key]
+            size += len(key.encode()) + len(item.value)
+            if len(found) == limit or (found and size > max_bytes):
+                return found, True
+            found.append((key, item))
+        return found, False
+
+    def _put(self, index: int, command: Put) -> Result:
+        old = self._items.get(command.key)
+        if command.if_rev is not None and (conflict := _unlike(old, command.if_rev)):
+            return conflict
+        self._write(index, command.key, old, bytes(command.value))
+        return Written(index)
+
+    def _delete(self, index: int, command: Delete) -> Result:
+        old = self._items.get(command.key)
+        if command.if_rev is not None and (conflict := _unlike(old, command.if_rev)):
+            return conflict
+        if old is None:
+            return Deleted(0, 0)
+        del self._items[command.key]
+        return Deleted(1, index)
+
+    def _incr(self, index: int, command: Incr) -> Result:
+        old = self._items.get(command.key)
+        value = 0
+        if old is not None:
+            if not _INTEGER.fullmatch(old.value) or abs(int(old.value)) > MAX_INTEGER:
+                return _conflict(old, "the value is not an integer that can be counted on", "put an integer first")
+            value = int(old.value)
+        value += command.by
+        if abs(value) > MAX_INTEGER:
+            return _conflict(old, "the sum is beyond 2^63-1", "count with smaller steps, or put a smaller integer")
+        self._write(index, command.key, old, b"%d" % value)
+        return Counted(value, index)
+
+    def _write(self, index: int, key: str, old: Item | None, value: bytes) -> None:
+        if old is None:
+            self._items[key] = Item(value, index, index, 1)
+        else:
+            self._items[key] = Item(value, index, old.created, old.version + 1)
+
+
+def _unlike(old: Item | None, rev: int) -> Conflict | None:
+    """The conflict, if the key does not have that revision."""
+    if (old.rev if old else 0) == rev:
+        return None
+    if old is None:
+        return _conflict(
+            old, f"the key does not exist, and was to have revision {rev}", "if_rev 0 makes a new key"
+        )
+    wanted = "was not to exist" if rev == 0 else f"was to have revision {rev}"
+    return _conflict(old, f"the key has revision {old.rev}, and {wanted}", "read it again and decide anew")
+
+
+def _conflict(old: Item | None, message: str, hint: str) -> Conflict:
+    return Conflict(message, hint, old.rev if old else 0, old.value if old else None)

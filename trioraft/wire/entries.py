@@ -1,0 +1,55 @@
+"""The one encoding of an entry, for the log file, the peers and the screen.
+
+    {"crc":"1a2b3c4d","index":12,"term":3,"command":{...}}
+
+The field after `term` says the kind. The line is made once, by the leader, and never encoded again.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from typing import Final, cast
+
+from trioraft.raft.messages import Entry, Kind
+from trioraft.wire.codec import BadLine, open_line
+
+KINDS: Final = ("noop", "command")
+
+_HEAD: Final = re.compile(
+    rb'\{"crc":"([0-9a-f]{8})","index":([1-9][0-9]{0,18}),"term":([1-9][0-9]{0,18}),"([a-z_]+)":'
+)
+_BODY_AT: Final = len(b'{"crc":"00000000",')
+_KIND: Final[dict[bytes, Kind]] = {kind.encode(): cast(Kind, kind) for kind in KINDS}
+
+
+class UnknownKind(BadLine):
+    """An intact entry of a kind that this program does not know: the node has to be upgraded."""
+
+
+def seal(index: int, term: int, kind: Kind, payload: bytes) -> Entry:
+    """Make an entry, and its line."""
+    body = b'"index":%d,"term":%d,"%b":%b}' % (index, term, kind.encode(), payload)
+    return Entry(index, term, kind, b'{"crc":"%08x",%b' % (zlib.crc32(body), body))
+
+
+def parse(line: bytes) -> Entry:
+    """Read an entry's line, without its newline, and check it. Raises BadLine."""
+    match = _HEAD.match(line)
+    if match is None or line[-1:] != b"}":
+        open_line(line)
+        raise BadLine("it is no entry")
+    crc, index, term, name = match.groups()
+    if zlib.crc32(line[_BODY_AT:]) != int(crc, 16):
+        raise BadLine("its checksum does not fit")
+    kind = _KIND.get(name)
+    if kind is None:
+        raise UnknownKind(f"an entry of the kind {name.decode()!r} comes from a newer version: upgrade this node")
+    return Entry(int(index), int(term), kind, line)
+
+
+def payload(entry: Entry) -> bytes:
+    """What the entry carries: the command, or null."""
+    match = _HEAD.match(entry.line)
+    assert match is not None  # every line was made by seal or passed parse
+    return entry.line[match.end() : -1]
