@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 from sortedcontainers import SortedDict
@@ -29,14 +30,18 @@ class Store:
 
     def __init__(self) -> None:
         self._items: SortedDict[str, Item] = SortedDict()
-        self._apply = {Put: self._put, Delete: self._delete, Incr: self._incr}
+        self._apply: dict[type, Callable[[int, Any], Result]] = {
+            Put: self._put,
+            Delete: self._delete,
+            Incr: self._incr,
+        }
 
     def __len__(self) -> int:
         return len(self._items)
 
     def apply(self, index: int, command: Command) -> Result:
         """Apply the command of the entry at that index, which is the revision of what it writes."""
-        return self._apply[type(command)](index, command)  # type: ignore[operator]
+        return self._apply[type(command)](index, command)
 
     def get(self, key: str) -> Item | None:
         """The key as it is now."""

@@ -188,9 +188,7 @@ class Core:
         if message.term > self.term:
             if isinstance(message, RequestVote) and self._follows_a_live_leader():
                 return  # the leader is alive, whatever the candidate believes (thesis §4.2.3)
-            asks_only = isinstance(message, PreVote) or (
-                isinstance(message, PreVoteReply) and message.granted
-            )
+            asks_only = isinstance(message, PreVote) or (isinstance(message, PreVoteReply) and message.granted)
             if not asks_only:
                 self._become_follower(message.term)
         elif message.term < self.term:
@@ -324,9 +322,7 @@ class Core:
         """Whether there is reason to refuse every candidate: the leader spoke a moment ago (thesis §4.2.3)."""
         if self.role == "leader":
             return True  # check-quorum sees to it that this does not last
-        return (
-            self.leader is not None and not self._leader_lost and self._elapsed < self.settings.election_ticks
-        )
+        return self.leader is not None and not self._leader_lost and self._elapsed < self.settings.election_ticks
 
     def _pre_campaign(self) -> None:
         """Ask whether an election could be won, before raising any term."""
@@ -484,9 +480,7 @@ class Core:
         self.leader = sender
         self._leader_lost = False
         self._elapsed = 0
-        self._timeout = (
-            self._draw_timeout() if self._timeout < self.settings.election_ticks else self._timeout
-        )
+        self._timeout = self._draw_timeout() if self._timeout < self.settings.election_ticks else self._timeout
         if self.log.term_at(message.prev_index) != message.prev_term:
             hint_index, hint_term = self.log.agreement_bound(message.prev_index, message.prev_term)
             refusal = AppendEntriesReply(
@@ -507,9 +501,7 @@ class Core:
             return True
         first = new[0].index
         if first <= self.commit_index:
-            return (
-                False  # no leader can do this (Leader Completeness): a lie, or a lost disk on the other side
-            )
+            return False  # no leader can do this (Leader Completeness): a lie, or a lost disk on the other side
         if first <= self.log.last_index:
             self.log.truncate_from(first)
             self.durable_index = min(self.durable_index, first - 1)

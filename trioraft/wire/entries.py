@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import re
 import zlib
-from typing import Final, cast
+from typing import Final
 
 from trioraft.raft.messages import Entry, Kind
 from trioraft.wire.codec import BadLine, open_line
-
-KINDS: Final = ("noop", "command")
 
 _HEAD: Final = re.compile(
     rb'\{"crc":"([0-9a-f]{8})","index":([1-9][0-9]{0,18}),"term":([1-9][0-9]{0,18}),"([a-z_]+)":'
 )
 _BODY_AT: Final = len(b'{"crc":"00000000",')
-_KIND: Final[dict[bytes, Kind]] = {kind.encode(): cast(Kind, kind) for kind in KINDS}
+_KIND: Final[dict[bytes, Kind]] = {b"noop": "noop", b"command": "command"}
 
 
 class UnknownKind(BadLine):

@@ -147,7 +147,8 @@ def parse_request(line: bytes) -> AnyRequest:
             "too_deep",
             f"a value nests at most {MAX_DEPTH} deep",
             "store it flatter, or as a string",
-            applied="no",
+            _id_of(line),
+            "no",
         )
     try:
         request: AnyRequest = _decoder.decode(line)
@@ -237,7 +238,10 @@ def _parse_again(line: bytes, why: str) -> AnyRequest:
 
 
 def _id_of(line: bytes) -> bytes:
-    fields: dict[str, msgspec.Raw] = _object_decoder.decode(line)
+    try:
+        fields: dict[str, msgspec.Raw] = _object_decoder.decode(line)
+    except DecodeError:
+        return b""  # deeper than the decoder goes: it may not even be JSON
     return bytes(fields.get("id", b""))
 
 

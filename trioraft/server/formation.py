@@ -1,0 +1,96 @@
+"""How a cluster forms, once: when every node of servers.txt has been up together, each unformed and with the same list.
+
+Each node tells the others its folder and its list, and then which cluster it is ready to form: the id follows
+from the folders and the addresses, so those who see the same see the same id. It forms when every other is
+ready for that same cluster, and not before, so that a node wiped half-way leaves no two clusters behind.
+A node that finds a formed cluster which lists its folder adopts that cluster's record instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from trioraft.raft.membership import Configuration, Formation, Member
+from trioraft.raft.messages import NodeId
+
+
+class View:
+    """What one peer has said of itself on its present connection."""
+
+    def __init__(self, folder: str, servers: Sequence[str], formation: Formation | None) -> None:
+        self.folder = folder
+        self.servers = list(servers)
+        self.formation = formation
+        self.ready: str | None = None
+
+
+class Assembly:
+    """One unformed node's part in the forming of its cluster."""
+
+    def __init__(self, node: NodeId, folder: str, servers: Sequence[str]) -> None:
+        """`servers` are the lines of servers.txt in order, '-' where a removed member was."""
+        self.node = node
+        self.folder = folder
+        self.servers = list(servers)
+        self.views: dict[NodeId, View] = {}
+
+    def heard(self, peer: NodeId, view: View) -> None:
+        """A peer has introduced itself."""
+        self.views[peer] = view
+
+    def ready_for(self, peer: NodeId, cluster: str | None) -> None:
+        """A peer has said which cluster it is ready to form."""
+        if (view := self.views.get(peer)) is not None:
+            view.ready = cluster
+
+    def gone(self, peer: NodeId) -> None:
+        """A peer's connection broke; whoever comes back introduces itself anew."""
+        self.views.pop(peer, None)
+
+    @property
+    def others(self) -> list[NodeId]:
+        """The other nodes of the list."""
+        return [peer for peer, address in enumerate(self.servers) if address != "-" and peer != self.node]
+
+    @property
+    def ready(self) -> str | None:
+        """The id of the cluster that this node is ready to form; None while somebody is missing."""
+        return None if self.waiting_for else self._record().cluster
+
+    @property
+    def waiting_for(self) -> dict[NodeId, str]:
+        """Who keeps the cluster from forming, and why."""
+        waiting = {}
+        for peer in self.others:
+            view = self.views.get(peer)
+            if view is None:
+                waiting[peer] = f"node {peer} at {self.servers[peer]}"
+            elif view.formation is not None:
+                waiting[peer] = f"node {peer}, which belongs to a cluster that does not list this folder"
+            elif view.servers != self.servers:
+                waiting[peer] = f"node {peer}, whose servers.txt differs: {', '.join(view.servers)}"
+        return waiting
+
+    def formed(self) -> Formation | None:
+        """The record to sync, once it is settled."""
+        for view in self.views.values():
+            if view.formation is not None:
+                member = view.formation.configuration.member(self.node)
+                if member is not None and member.folder == self.folder:
+                    return view.formation
+        ready = self.ready
+        if ready is None or any(self.views[peer].ready != ready for peer in self.others):
+            return None
+        return self._record()
+
+    def _record(self) -> Formation:
+        folders = {peer: view.folder for peer, view in self.views.items()} | {self.node: self.folder}
+        members = tuple(
+            Member(node, address, "voter", folders[node])
+            for node, address in enumerate(self.servers)
+            if address != "-"
+        )
+        names = "\n".join(f"{member.id} {member.address} {member.folder}" for member in members)
+        cluster = hashlib.sha256(names.encode()).hexdigest()[:32]
+        return Formation(cluster, Configuration(members, len(self.servers)))

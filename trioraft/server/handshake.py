@@ -1,0 +1,95 @@
+"""The handshake of two nodes: each says who it is and whom it takes the other for, and each checks every field.
+
+Two clusters that meet by mistake refuse each other; a folder that was wiped, replaced, rolled back or copied
+is refused, because votes that it has forgotten, or that two processes give for it, could elect two leaders.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trioraft.raft.membership import Formation
+from trioraft.raft.messages import NodeId
+from trioraft.wire.peers import PeerHello, PeerRefused
+
+PROTOCOL: Final = (1, 1)
+"""The lowest and highest version of the protocol between peers that this program speaks."""
+
+
+class Evidence:
+    """What this node remembers of its peers' folders, against older or copied ones."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[int, str]] = {}
+
+    def contradicts(self, hello: PeerHello, acknowledged: int) -> str | None:
+        """Why the folder cannot be the one known before; `acknowledged` is how far it is known to have synced."""
+        starts, incarnation = self._seen.get(hello.folder, (0, ""))
+        if hello.starts < starts:
+            return f"its folder was started {hello.starts} times, and has been seen with {starts}: it is an older copy"
+        if hello.starts == starts and hello.incarnation != incarnation:
+            return "another process runs, or ran, on a copy of the same folder"
+        if hello.last_index < acknowledged:
+            return (
+                f"its log ends at {hello.last_index}, and it had acknowledged {acknowledged}: it is an older copy"
+            )
+        return None
+
+    def remember(self, hello: PeerHello) -> None:
+        """The peer was accepted with these."""
+        self._seen[hello.folder] = (hello.starts, hello.incarnation)
+
+
+def refusal(hello: PeerHello, mine: PeerHello, contradiction: str | None) -> PeerRefused | None:
+    """Why that peer is not to be heard, or None. `mine` is what this node says to it."""
+    if hello.protocol[0] > mine.protocol[1] or hello.protocol[1] < mine.protocol[0]:
+        return PeerRefused(
+            "bad_request",
+            f"node {mine.sender} speaks the peers' protocol in versions {_range(mine)}, node {hello.sender} {_range(hello)}",
+            "upgrade the older one",
+        )
+    if hello.receiver != mine.sender or hello.sender != mine.receiver:
+        return PeerRefused(
+            "membership",
+            f"this is node {mine.sender}, and not the node {hello.receiver} that node {hello.sender} looks for",
+            "compare servers.txt on both machines, and the INDEX that each node was started with",
+        )
+    if contradiction is not None:
+        return PeerRefused("membership", f"node {hello.sender} is refused: {contradiction}", _FOLDER_HINT)
+    if mine.formation is None and hello.formation is None:
+        return None  # both wait for the cluster to form
+    if mine.formation is None or hello.formation is None:
+        formed, other = (mine, hello) if hello.formation is None else (hello, mine)
+        assert formed.formation is not None
+        return _folder_refusal(formed.formation, other.sender, other.folder)
+    if hello.cluster != mine.cluster:
+        return PeerRefused(
+            "membership",
+            f"node {hello.sender} belongs to cluster {hello.cluster}, node {mine.sender} to {mine.cluster}",
+            "two clusters share an address: compare servers.txt on both machines",
+        )
+    return _folder_refusal(mine.formation, hello.sender, hello.folder)
+
+
+def _folder_refusal(formation: Formation, node: NodeId, folder: str) -> PeerRefused | None:
+    """Refuse a member with another folder than its own; a node not known yet is heard."""
+    member = formation.configuration.member(node)
+    if member is None or member.folder == folder:
+        return None
+    return PeerRefused(
+        "membership",
+        f"node {node} comes with data folder {folder}, but belongs to the cluster with folder {member.folder}: "
+        "its folder was emptied or replaced, and with it the votes that it gave",
+        _FOLDER_HINT,
+    )
+
+
+_FOLDER_HINT: Final = (
+    "start it with its own folder, as it last was; an older copy could elect two leaders. "
+    "Readmitting a node with another folder is not possible in this version; the others go on without it"
+)
+
+
+def _range(hello: PeerHello) -> str:
+    low, high = hello.protocol
+    return f"{low}" if low == high else f"{low} to {high}"

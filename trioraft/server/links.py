@@ -1,0 +1,152 @@
+"""The connections between nodes: one outgoing to each peer, and the incoming ones.
+
+Messages go one way on each, from who dialled to who accepted, so that their order is that of TCP.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from trioraft.raft.messages import NodeId
+from trioraft.server.transport import Connection
+from trioraft.wire.codec import BadLine
+from trioraft.wire.framing import LineBuffer, LineTooLong
+from trioraft.wire.peers import PeerDecoder, PeerHello, PeerMessage, PeerRefused, decode_handshake, encode
+
+MAX_PEER_LINE: Final = 64 * 1024 * 1024
+"""More than any accepted request can become, so that none can jam a node."""
+
+log = logging.getLogger("trioraft.links")
+
+
+class Link:
+    """The outgoing connection to one peer."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._queue: list[bytes] = []
+
+    @property
+    def free(self) -> bool:
+        """Whether all that was sent before has left this node."""
+        return not self._queue and not self.connection.unsent
+
+    def put(self, message: PeerMessage) -> None:
+        """Send with the next flush."""
+        self._queue.append(encode(message))
+
+    def flush(self) -> None:
+        """Send what was put, in one piece."""
+        if self._queue:
+            data = b"".join(self._queue)
+            self._queue = []
+            self.connection.send(data)
+
+
+class Host(Protocol):
+    """What an incoming connection needs of its node."""
+
+    def greet(self, incoming: Incoming, hello: PeerHello) -> PeerHello | PeerRefused:
+        """Answer a peer's introduction; with a PeerHello it is accepted."""
+
+    def hear(self, incoming: Incoming, message: PeerMessage) -> None:
+        """Take a message of an accepted peer."""
+
+    def lose(self, incoming: Incoming) -> None:
+        """An accepted peer's connection is gone."""
+
+
+class Incoming:
+    """A connection that a peer dialled: the handler of it."""
+
+    def __init__(self, connection: Connection, host: Host) -> None:
+        self.peer: NodeId | None = None
+        """Who it is, once accepted."""
+        self._connection = connection
+        self._host = host
+        self._buffer = LineBuffer(MAX_PEER_LINE)
+        self._decoder = PeerDecoder()
+
+    def received(self, data: bytes) -> None:
+        """Bytes from the peer."""
+        if not data:
+            self._connection.close()
+            self.broken()
+            return
+        try:
+            for line in self._buffer.feed(data):
+                if self.peer is None:
+                    if not self._introduce(line):
+                        return
+                elif (message := self._decoder.feed_line(line)) is not None:
+                    self._host.hear(self, message)
+        except (BadLine, LineTooLong) as error:
+            who = self._connection.remote if self.peer is None else f"node {self.peer}"
+            log.warning("what %s sends makes no sense (%s): its connection is closed", who, error)
+            self._connection.close()
+            self.broken()
+
+    def drained(self) -> None:
+        """Nothing but the answer to the handshake goes this way."""
+
+    def broken(self) -> None:
+        """The connection is gone."""
+        if self.peer is not None:
+            self._host.lose(self)
+
+    def close(self) -> None:
+        """Close it; the host is not told."""
+        self._connection.close()
+
+    def _introduce(self, line: bytes) -> bool:
+        hello = decode_handshake(line)
+        if not isinstance(hello, PeerHello):
+            raise BadLine("a peer's first line is its introduction")
+        answer = self._host.greet(self, hello)
+        self._connection.send(encode(answer))
+        if isinstance(answer, PeerRefused):
+            self._connection.finish()
+            return False
+        self.peer = hello.sender
+        return True
+
+
+class Outgoing:
+    """The handler of a connection that this node dialled: one answer comes, and then its end."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        on_answer: Callable[[PeerHello | PeerRefused], None],
+        on_drained: Callable[[], None],
+        on_broken: Callable[[], None],
+    ) -> None:
+        self._connection = connection
+        self._on_answer = on_answer
+        self._on_drained = on_drained
+        self._on_broken = on_broken
+        self._buffer = LineBuffer(MAX_PEER_LINE)
+
+    def received(self, data: bytes) -> None:
+        """The peer's answer to the handshake, or the end."""
+        try:
+            lines = self._buffer.feed(data)
+            answers = [decode_handshake(line) for line in lines]
+        except (BadLine, LineTooLong) as error:
+            log.warning("%s is no trioraft node: %s", self._connection.remote, error)
+            answers, data = [], b""
+        for answer in answers:
+            self._on_answer(answer)
+        if not data:
+            self._connection.close()
+            self._on_broken()
+
+    def drained(self) -> None:
+        """There is room for more."""
+        self._on_drained()
+
+    def broken(self) -> None:
+        """The connection is gone."""
+        self._on_broken()

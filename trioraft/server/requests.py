@@ -1,0 +1,424 @@
+"""What becomes of a request: proposed here, passed on to the leader, held until there is one, or answered here.
+
+A node that leads proposes writes and confirms reads itself. Any other passes them to the leader, once and in
+order; the leader only names the entry (index and term) that a write became, or the index that a read must
+see, and this node answers from its own state when it has applied so far. Without a leader, requests are held
+for a while and then refused.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Sequence
+from itertools import count
+from typing import Final, Protocol
+
+from trioraft.kv.commands import Command
+from trioraft.kv.commands import Delete as DeleteCommand
+from trioraft.kv.commands import Incr as IncrCommand
+from trioraft.kv.commands import Put as PutCommand
+from trioraft.kv.store import Store
+from trioraft.raft.core import Core, LostReason, Overloaded
+from trioraft.raft.messages import Entry, NodeId
+from trioraft.server.session import ReadSlot, Slot, WriteSlot
+from trioraft.wire import replies
+from trioraft.wire.commands import UnknownCommand, decode_command, encode_command
+from trioraft.wire.entries import payload
+from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
+from trioraft.wire.requests import Delete, Get, Incr, Put, Scan
+
+MAX_SCAN_BYTES: Final = 1024 * 1024
+
+_Remote = tuple[NodeId, int]
+
+
+class Surroundings(Protocol):
+    """What requests need of the node around them."""
+
+    core: Core
+
+    def send(
+        self, peer: NodeId, message: Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply
+    ) -> None:
+        """Send to a peer, in order."""
+
+    def linked(self, peer: NodeId) -> bool:
+        """Whether a connection to that peer is up."""
+
+    def answer_locally(self, slot: ReadSlot) -> bytes:
+        """The reply to a request about this node itself."""
+
+    def whom_to_wait_for(self) -> str:
+        """Why there is no leader, for a person."""
+
+
+class Requests:
+    """The requests at this node that are not answered yet, whoever they came from."""
+
+    def __init__(self, node: Surroundings, store: Store, hold_ticks: int) -> None:
+        """`hold_ticks`: how long a request is held without a leader, two election timeouts."""
+        self.now = 0
+        """In ticks."""
+        self.stopping = False
+        self._node = node
+        self._store = store
+        self._hold_ticks = hold_ticks
+        self._held: deque[Slot] = deque()
+        self._deadlines: list[tuple[int, int, Slot]] = []
+        self._numbers = count()
+
+        self._proposed: dict[int, WriteSlot] = {}
+        """By index: the writes of this node that have been given an entry, by itself or by the leader."""
+        self._reads: dict[int, list[ReadSlot] | _Remote] = {}
+        """By context: the reads that this node, leading, confirms."""
+
+        self._leader: NodeId | None = None
+        """To whom what follows was passed on."""
+        self._unnamed: deque[WriteSlot] = deque()
+        self._unnamed_number = 0
+        """The number of the first of _unnamed, in the count of all that was passed on."""
+        self._asked: dict[int, list[ReadSlot]] = {}
+        self._waiting: list[tuple[int, int, list[ReadSlot]]] = []
+        """Reads that may be served once an index is applied: (index, number, reads), a heap."""
+        self._leaderless_since = 0
+
+    @property
+    def pending(self) -> int:
+        """How many writes and reads are under way."""
+        reads = sum(len(group) for group in self._asked.values()) + len(self._reads) + len(self._waiting)
+        return len(self._held) + len(self._proposed) + len(self._unnamed) + reads
+
+    # From the clients
+
+    def take(self, slot: Slot) -> None:
+        """A client's request; those of one connection in order."""
+        slot.since = self.now
+        request = slot.request
+        assert request is not None
+        if isinstance(slot, WriteSlot):
+            if self.stopping:
+                self._answer(
+                    slot, _failure(slot, "shutting_down", "this node is stopping", "ask another node", "no")
+                )
+                return
+            slot.command = _command(request)
+            slot.payload = encode_command(slot.command)
+            self._held.append(slot)
+        elif isinstance(request, (Get, Scan)) and request.read == "linearizable":
+            self._held.append(slot)
+        else:
+            assert isinstance(slot, ReadSlot)
+            slot.confirmed = True
+            self._serve(slot)
+            return
+        if request.timeout_ms is not None:
+            # A tick is 10 ms; a part of one counts as one.
+            heapq.heappush(self._deadlines, (self.now + -(-request.timeout_ms // 10), next(self._numbers), slot))
+
+    def route(self) -> None:
+        """Send on its way what has come since the last time, and what was held for want of a leader."""
+        core = self._node.core
+        if core.leader != self._leader:
+            self._leader_changed(core.leader)
+        if not self._held:
+            return
+        if core.role == "leader":
+            slots, self._held = self._held, deque()
+            self._lead(slots)
+        elif core.leader is not None and self._node.linked(core.leader):
+            slots, self._held = self._held, deque()
+            self._pass_on(core.leader, self._refuse_to_forward(slots))
+        else:
+            self._held = deque(self._refuse_to_forward(self._held))
+
+    def _lead(self, slots: deque[Slot]) -> None:
+        core = self._node.core
+        writes = [slot for slot in slots if type(slot) is WriteSlot and slot.reply is None]
+        reads = [slot for slot in slots if type(slot) is ReadSlot and slot.reply is None]
+        if writes:
+            try:
+                first = core.propose([write.payload for write in writes])
+            except Overloaded:
+                for write in writes:
+                    why = "too much is waiting to be committed"
+                    self._answer(write, _failure(write, "overloaded", why, "try again soon", "no"))
+            else:
+                self._name(writes, first, core.term)
+        if reads:
+            context = next(self._numbers)
+            self._reads[context] = reads
+            core.read_index(context)
+
+    def _refuse_to_forward(self, slots: deque[Slot]) -> list[Slot]:
+        """Answer those that want the leader itself; give back the others."""
+        core = self._node.core
+        kept = []
+        for slot in slots:
+            request = slot.request
+            if slot.reply is not None:
+                continue
+            if isinstance(request, (Get, Scan, Put, Delete, Incr)) and not request.forward:
+                self._answer(slot, _not_leader(slot, core))
+            else:
+                kept.append(slot)
+        return kept
+
+    def _pass_on(self, leader: NodeId, slots: list[Slot]) -> None:
+        writes = [slot for slot in slots if isinstance(slot, WriteSlot)]
+        reads = [slot for slot in slots if isinstance(slot, ReadSlot)]
+        if writes:
+            number = self._unnamed_number + len(self._unnamed)
+            self._unnamed.extend(writes)
+            self._node.send(leader, Propose(number, [write.payload for write in writes]))
+        if reads:
+            number = next(self._numbers)
+            self._asked[number] = reads
+            self._node.send(leader, ReadIndexRequest(number))
+
+    # From the peers
+
+    def on_propose(self, sender: NodeId, message: Propose) -> None:
+        """A peer passes on writes of its clients."""
+        core = self._node.core
+        total = len(message.commands)
+        if core.role != "leader" or self.stopping:
+            refusal = NotProposed(message.number, total, "leader_changed", "the leader changed", "try again")
+        else:
+            try:
+                for command in message.commands:
+                    decode_command(command)
+                first = core.propose(message.commands)
+            except UnknownCommand as error:
+                refusal = NotProposed(message.number, total, "bad_request", str(error), "use nodes of one version")
+            except Overloaded:
+                why = "too much is waiting to be committed"
+                refusal = NotProposed(message.number, total, "overloaded", why, "try again soon")
+            else:
+                core.want_commit(sender, first + total - 1)
+                self._node.send(sender, Proposed(message.number, total, first, core.term))
+                return
+        self._node.send(sender, refusal)
+
+    def on_proposed(self, sender: NodeId, message: Proposed) -> None:
+        """The leader names the entries that writes passed on to it became."""
+        self._name(self._take_unnamed(sender, message.number, message.count), message.index, message.term)
+
+    def on_not_proposed(self, sender: NodeId, message: NotProposed) -> None:
+        """The leader has refused writes; they are in no log."""
+        for slot in self._take_unnamed(sender, message.number, message.count):
+            self._answer(slot, _failure(slot, message.code, message.message, message.hint, "no"))
+
+    def on_read_index(self, sender: NodeId, message: ReadIndexRequest) -> None:
+        """A peer asks which index its reads must see."""
+        core = self._node.core
+        if core.role != "leader":
+            self._node.send(sender, ReadIndexReply(message.number, None))
+            return
+        context = next(self._numbers)
+        self._reads[context] = (sender, message.number)
+        core.read_index(context)
+
+    def on_read_index_reply(self, sender: NodeId, message: ReadIndexReply) -> None:
+        """The leader says which index reads must see, or that it leads no more."""
+        if sender != self._leader or (reads := self._asked.pop(message.number, None)) is None:
+            return
+        if message.index is None:
+            self._held.extend(reads)
+        elif message.index <= self._node.core.last_applied:
+            self._confirm(reads)
+        else:
+            heapq.heappush(self._waiting, (message.index, message.number, reads))
+
+    def link_lost(self, peer: NodeId) -> None:
+        """A connection to or from that peer broke: what it was asked and has not answered is not answered any more."""
+        if peer == self._leader:
+            self._forget_leader()
+            self._leader = None
+
+    # From the core
+
+    def apply(self, entries: Sequence[Entry]) -> None:
+        """Apply committed entries in order, and answer those who wait for them."""
+        store = self._store
+        proposed = self._proposed
+        for entry in entries:
+            slot = proposed.pop(entry.index, None)
+            if slot is not None and slot.term != entry.term:
+                why = "another leader's entry took its place"
+                self._answer(slot, _failure(slot, "leader_changed", why, "try again", "no"))
+                slot = None
+            if entry.kind == "noop":
+                continue
+            if slot is None:
+                store.apply(entry.index, decode_command(payload(entry)))
+                continue
+            for read in slot.reads_before:
+                if read.reply is None:
+                    read.confirmed = True  # the commitment of a later write of its connection proves it
+                    self._serve(read)
+            assert slot.command is not None
+            self._answer(slot, replies.result_reply(slot.id, store.apply(entry.index, slot.command)))
+
+    def applied(self, index: int) -> None:
+        """All up to that index has been applied: serve the reads that waited for it."""
+        while self._waiting and self._waiting[0][0] <= index:
+            self._confirm(heapq.heappop(self._waiting)[2])
+
+    def servable(self, contexts: Sequence[int]) -> None:
+        """These reads were confirmed: this node led when they had arrived, and has applied all that they must see."""
+        core = self._node.core
+        for context in contexts:
+            reads = self._reads.pop(context)
+            if isinstance(reads, list):
+                self._confirm(reads)
+            else:
+                peer, number = reads
+                core.want_commit(peer, core.last_applied)
+                self._node.send(peer, ReadIndexReply(number, core.last_applied))
+
+    def leadership_lost(self, reason: LostReason) -> None:
+        """This node led and does no more: what it proposed may or may not survive; reads are asked again."""
+        for reads in self._reads.values():
+            if isinstance(reads, list):
+                self._held.extend(reads)
+            else:
+                self._node.send(reads[0], ReadIndexReply(reads[1], None))
+        self._reads = {}
+        self._fail_unknown(list(self._proposed.values()), reason)
+        self._proposed = {}
+
+    # From the clock
+
+    def tick(self, ticks: int) -> None:
+        """Time has passed: give up what has waited too long."""
+        self.now += ticks
+        while self._deadlines and self._deadlines[0][0] <= self.now:
+            slot = heapq.heappop(self._deadlines)[2]
+            if slot.reply is None:
+                applied = "unknown" if isinstance(slot, WriteSlot) and slot not in self._held else "no"
+                why = "the time given with the request is over"
+                self._answer(slot, _failure(slot, "timeout", why, "give it more, or see 'status'", applied))
+        core = self._node.core
+        if core.leader is not None:
+            self._leaderless_since = self.now
+        oldest = self.now - self._hold_ticks
+        if any(slot.since <= oldest for slot in self._held):
+            held, self._held = self._held, deque()
+            for slot in held:
+                if slot.since > oldest:
+                    self._held.append(slot)
+                else:
+                    why = self._node.whom_to_wait_for()
+                    self._answer(slot, _failure(slot, "no_quorum", why, _NO_QUORUM_HINT, "no"))
+        if self._leaderless_since <= oldest:
+            self._fail_unknown([slot for slot in self._proposed.values() if slot.term], "no_quorum")
+            self._proposed = {}
+            for _, _, reads in self._waiting:
+                self._held.extend(reads)
+            self._waiting = []
+        if self._unnamed and self._unnamed[0].since <= oldest - self._hold_ticks:
+            self._forget_leader()  # its connection lives, but it does not answer
+        for number in [number for number, reads in self._asked.items() if reads[0].since <= oldest]:
+            self._held.extendleft(reversed(self._asked.pop(number)))
+
+    # Within
+
+    def _name(self, slots: Sequence[WriteSlot], first: int, term: int) -> None:
+        proposed = self._proposed
+        applied = self._node.core.last_applied
+        for index, slot in enumerate(slots, first):
+            slot.term = term
+            rival = proposed.get(index)
+            if rival is not None:
+                self._fail_unknown([rival], "leader_changed")
+            if index <= applied:
+                self._fail_unknown([slot], "leader_changed")  # applied before it was named: its result is gone
+            else:
+                proposed[index] = slot
+
+    def _take_unnamed(self, sender: NodeId, number: int, total: int) -> list[WriteSlot]:
+        if sender != self._leader or number != self._unnamed_number or total > len(self._unnamed):
+            return []  # about writes that were passed on over an earlier connection
+        self._unnamed_number += total
+        return [self._unnamed.popleft() for _ in range(total)]
+
+    def _leader_changed(self, leader: NodeId | None) -> None:
+        self._forget_leader()
+        self._leader = leader
+
+    def _forget_leader(self) -> None:
+        """Nothing that was passed on is passed on twice: writes may have been appended, reads can be asked again."""
+        self._unnamed_number += len(self._unnamed)
+        unnamed, self._unnamed = self._unnamed, deque()
+        self._fail_unknown(unnamed, "leader_changed")
+        for reads in self._asked.values():
+            self._held.extend(reads)
+        self._asked = {}
+
+    def _fail_unknown(self, slots: Sequence[WriteSlot] | deque[WriteSlot], reason: LostReason) -> None:
+        why = {
+            "no_quorum": "no majority of the nodes answers",
+            "leader_changed": "the leader changed while the write was under way",
+        }[reason]
+        for slot in slots:
+            hint = "read the key before you write it again"
+            self._answer(slot, _failure(slot, reason, why, hint, "unknown"))
+
+    def _answer(self, slot: Slot, reply: bytes) -> None:
+        """Settle a request, and serve the reads that waited only for it."""
+        slot.answer(reply)
+        if isinstance(slot, WriteSlot):
+            for read in slot.reads_after:
+                self._serve(read)
+
+    def _confirm(self, reads: Sequence[ReadSlot]) -> None:
+        for read in reads:
+            read.confirmed = True
+            self._serve(read)
+
+    def _serve(self, slot: ReadSlot) -> None:
+        """Answer a read if it may be answered now."""
+        if slot.reply is not None or not slot.confirmed or slot.after.reply is None:
+            return
+        request = slot.request
+        if isinstance(request, Get):
+            slot.answer(replies.get_reply(slot.id, self._store.get(request.key)))
+        elif isinstance(request, Scan):
+            items, more = self._store.scan(request.prefix, request.after, request.limit, MAX_SCAN_BYTES)
+            slot.answer(replies.scan_reply(slot.id, items, more, request.keys_only))
+        else:
+            slot.answer(self._node.answer_locally(slot))
+
+
+_NO_QUORUM_HINT: Final = "see which nodes answer with 'status'; a majority must be up"
+
+
+def _failure(slot: Slot, code: str, message: str, hint: str, applied: str) -> bytes:
+    """A failed request's reply; only of a write is it said whether it was applied."""
+    what = applied if isinstance(slot, WriteSlot) else None
+    return replies.error_reply(slot.id, code, message, hint, what)
+
+
+def _not_leader(slot: Slot, core: Core) -> bytes:
+    member = None if core.leader is None else core.configuration.member(core.leader)
+    return replies.error_reply(
+        slot.id,
+        "not_leader",
+        "this node does not lead, and the request is not to be passed on",
+        'ask the leader, or leave out "forward":false' if member else "no leader is known: try again soon",
+        "no" if isinstance(slot, WriteSlot) else None,
+        leader=core.leader,
+        leader_address=member.address if member else None,
+    )
+
+
+def _command(request: object) -> Command:
+    match request:
+        case Put():
+            return PutCommand(request.key, request.value, request.if_rev)
+        case Delete():
+            return DeleteCommand(request.key, request.if_rev)
+        case Incr():
+            return IncrCommand(request.key, request.by)
+    raise TypeError(f"{request!r} is no write")

@@ -1,0 +1,195 @@
+"""One client's connection, without the connection: bytes in, requests out; replies in, bytes out.
+
+Requests are numbered by nothing but their order: each has a slot in a queue, and the replies leave in that
+order, however they come to be known. A read takes its place between the writes of its own connection: it is
+served once the write before it is settled, and at the latest just before the next one is applied, whose
+commitment also proves that the read is not stale.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from trioraft.kv.commands import Command
+from trioraft.wire import replies
+from trioraft.wire.framing import LineBuffer, LineTooLong
+from trioraft.wire.requests import WRITES, AnyRequest, RequestError, http_request, parse_request
+
+MAX_UNANSWERED: Final = 1024
+MAX_UNANSWERED_BYTES: Final = 4 * 1024 * 1024
+
+_NO_HTTP: Final = b"This is trioraft: it speaks JSON, one object a line, and no HTTP.\n"
+HTTP_REFUSAL: Final = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b"
+) % (len(_NO_HTTP), _NO_HTTP)
+
+
+class Slot:
+    """One request and the place of its reply."""
+
+    __slots__ = ("id", "reply", "request", "session", "since", "size")
+
+    def __init__(self, session: Session, request: AnyRequest | None, id: bytes, size: int) -> None:
+        self.session = session
+        self.request = request
+        self.id = id
+        self.size = size
+        self.reply: bytes | None = None
+        self.since = 0
+        """The tick at which it came."""
+
+    def answer(self, reply: bytes) -> None:
+        """Settle the request; what comes to be known of it later is ignored."""
+        if self.reply is None:
+            self.reply = reply
+            self.session.settled(self)
+
+
+class ReadSlot(Slot):
+    """A request that changes nothing."""
+
+    __slots__ = ("after", "confirmed")
+
+    def __init__(self, session: Session, request: AnyRequest, id: bytes, size: int, after: WriteSlot) -> None:
+        super().__init__(session, request, id, size)
+        self.after = after
+        """The write before it on its connection."""
+        self.confirmed = False
+        """Whether the state as applied here is new enough for it."""
+
+
+class WriteSlot(Slot):
+    """A request that becomes an entry of the log."""
+
+    __slots__ = ("command", "payload", "reads_after", "reads_before", "term")
+
+    def __init__(self, session: Session, request: AnyRequest | None, id: bytes, size: int) -> None:
+        super().__init__(session, request, id, size)
+        self.command: Command | None = None
+        self.payload = b""
+        self.term = 0
+        """The term of the entry that it became; 0 before."""
+        self.reads_before: list[ReadSlot] = []
+        self.reads_after: list[ReadSlot] = []
+
+
+class Session:
+    """The state of one client's connection."""
+
+    def __init__(self, max_request_bytes: int, on_settled: Callable[[], None]) -> None:
+        """`on_settled` is called whenever a request has got its reply: `take_replies` may have something."""
+        self.closing = False
+        """Whether nothing more is to be read: an error closed it."""
+        self._buffer = LineBuffer(max_request_bytes)
+        self._lines: deque[bytes] = deque()
+        self._slots: deque[Slot] = deque()
+        self._bytes = 0
+        self._ended = False
+        self._too_long = False
+        self._last_write = WriteSlot(self, None, b"", 0)
+        self._last_write.reply = b""
+        self._on_settled = on_settled
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes as they came; none at all is the end of input."""
+        if self.closing:
+            return
+        try:
+            if data:
+                self._lines.extend(self._buffer.feed(data))
+            else:
+                self._ended = True
+                if rest := self._buffer.finish():
+                    self._lines.append(rest)
+        except LineTooLong as error:
+            self._lines.extend(error.lines)
+            self._too_long = True
+
+    def requests(self, unsent: int) -> Iterator[Slot]:
+        """The requests that may be worked on now; `unsent` is how many bytes of replies the client left unread.
+
+        A request that is wrong in itself is answered here, in its place.
+        """
+        while self._lines and not self.closing and self._has_room(unsent):
+            line = self._lines.popleft()
+            if line[0] != 0x7B and http_request(line):
+                self._refuse(HTTP_REFUSAL)
+                return
+            try:
+                request = parse_request(line)
+            except RequestError as error:
+                slot = Slot(self, None, error.id, len(line))
+                self._push(slot)
+                slot.answer(replies.error_reply(error.id, error.code, error.message, error.hint, error.applied))
+                continue
+            yield self._slot(request, len(line))
+        if self._too_long and not self._lines and not self.closing:
+            limit = self._buffer.limit
+            self._refuse(
+                replies.error_reply(
+                    b"",
+                    "line_too_long",
+                    f"a request is at most {limit} bytes long",
+                    "send smaller values, or start the nodes with a larger --max-request-bytes",
+                    None,
+                )
+            )
+
+    def wants_input(self, unsent: int) -> bool:
+        """Whether the connection is to be read."""
+        return not self._lines and not self._ended and not self.closing and self._has_room(unsent)
+
+    @property
+    def idle(self) -> bool:
+        """Whether every request that was taken has been answered."""
+        return not self._slots
+
+    @property
+    def done(self) -> bool:
+        """Whether the last reply has been taken and no request can follow."""
+        return not self._slots and (self.closing or (self._ended and not self._lines))
+
+    def settled(self, slot: Slot) -> None:
+        """A slot of this session has its reply."""
+        self._bytes -= slot.size
+        self._on_settled()
+
+    def take_replies(self) -> bytes:
+        """The replies that may leave: those before the first request not yet answered."""
+        slots = self._slots
+        ready = []
+        while slots and (reply := slots[0].reply) is not None:
+            ready.append(reply)
+            slots.popleft()
+        return b"".join(ready)
+
+    def _has_room(self, unsent: int) -> bool:
+        return len(self._slots) < MAX_UNANSWERED and max(self._bytes, unsent) < MAX_UNANSWERED_BYTES
+
+    def _slot(self, request: AnyRequest, size: int) -> Slot:
+        last_write = self._last_write
+        slot: Slot
+        if isinstance(request, WRITES):
+            slot = self._last_write = WriteSlot(self, request, bytes(request.id), size)
+            slot.reads_before = last_write.reads_after
+        else:
+            slot = ReadSlot(self, request, bytes(request.id), size, last_write)
+            reads = last_write.reads_after
+            if len(reads) > 32 + 2 * len(self._slots):
+                reads[:] = [read for read in reads if read.reply is None]
+            reads.append(slot)
+        self._push(slot)
+        return slot
+
+    def _refuse(self, reply: bytes) -> None:
+        self.closing = True
+        self._lines.clear()
+        slot = Slot(self, None, b"", 0)
+        self._push(slot)
+        slot.answer(reply)
+
+    def _push(self, slot: Slot) -> None:
+        self._slots.append(slot)
+        self._bytes += slot.size

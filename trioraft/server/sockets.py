@@ -1,0 +1,308 @@
+"""The hub over real sockets: one epoll object for all of them, on which one Trio task waits."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import time
+from typing import Final
+
+import trio
+
+from trioraft.addresses import Address
+from trioraft.server.transport import DISCARD_SECONDS, Handler
+
+RECEIVE_BYTES: Final = 256 * 1024
+TURNS_WITHOUT_TRIO: Final = 16
+"""How often in a row `wait` may find something ready without giving the other tasks a chance."""
+
+_BROKEN = select.EPOLLERR | select.EPOLLHUP
+
+
+class _Unset:
+    """The handler of a connection that has none yet."""
+
+    def received(self, data: bytes) -> None: ...
+
+    def drained(self) -> None: ...
+
+    def broken(self) -> None: ...
+
+
+class SocketConnection:
+    """One connected TCP socket, not blocking."""
+
+    def __init__(self, hub: SocketHub, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        with contextlib.suppress(OSError):  # it may be gone already; the first use will tell
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.handler: Handler = _Unset()
+        self.remote = _name(sock)
+        self._hub = hub
+        self._socket = sock
+        self._unsent = bytearray()
+        self._reading = False
+        self._interest = 0
+        self._open = True
+        self._finishing = False
+        self._ended = False
+        self.discard_until: float | None = None
+        hub.register(self, sock.fileno())
+
+    @property
+    def unsent(self) -> int:
+        """Bytes kept because the other end does not take them yet."""
+        return len(self._unsent)
+
+    def send(self, data: bytes) -> None:
+        """Send, now as far as possible."""
+        if not self._open:
+            return
+        if self._unsent:
+            self._unsent += data
+            return
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._break()
+            return
+        if sent < len(data):
+            self._unsent += data[sent:]
+            self._watch()
+
+    def pause(self) -> None:
+        """Stop reading."""
+        self._reading = False
+        self._watch()
+
+    def resume(self) -> None:
+        """Go on reading."""
+        self._reading = not self._ended
+        self._watch()
+
+    def finish(self) -> None:
+        """Send what is kept, say that this is all, discard input for a moment, and close."""
+        if not self._open or self._finishing:
+            return
+        self._finishing = True
+        if not self._unsent:
+            self._say_last()
+
+    def close(self) -> None:
+        """Close now; the handler is not told."""
+        if self._open:
+            self._open = False
+            self._hub.forget(self, self._socket.fileno())
+            self._socket.close()
+
+    def serve(self, events: int) -> None:
+        """Do what epoll says can be done."""
+        if events & select.EPOLLOUT and self._unsent:
+            self._flush()
+        if self._open and events & (select.EPOLLIN | _BROKEN):
+            if self._reading or self._finishing:
+                self._receive()
+            elif events & _BROKEN:
+                self._break()
+
+    def _receive(self) -> None:
+        try:
+            data = self._socket.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._break()
+            return
+        if not data:
+            self._ended = True
+            self._reading = False
+            if self.discard_until is not None:
+                self.close()
+                return
+            self._watch()
+        if not self._finishing:
+            self.handler.received(data)
+
+    def _flush(self) -> None:
+        try:
+            sent = self._socket.send(self._unsent)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._break()
+            return
+        del self._unsent[:sent]
+        if self._unsent:
+            return
+        self._watch()
+        if self._finishing:
+            self._say_last()
+        else:
+            self.handler.drained()
+
+    def _say_last(self) -> None:
+        if self._ended:
+            self.close()
+            return
+        self.discard_until = time.monotonic() + DISCARD_SECONDS
+        self._hub.finishing.add(self)
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close()
+        else:
+            self._watch()
+
+    def _break(self) -> None:
+        if self._open:
+            self.close()
+            self.handler.broken()
+
+    def _watch(self) -> None:
+        if not self._open:
+            return
+        reading = self._reading or (self._finishing and not self._ended)
+        interest = (select.EPOLLIN if reading else 0) | (select.EPOLLOUT if self._unsent else 0)
+        if interest != self._interest:
+            self._interest = interest
+            self._hub.epoll.modify(self._socket.fileno(), interest)
+
+
+class SocketListener:
+    """A listening socket; Trio waits on it, since connections come seldom."""
+
+    def __init__(self, hub: SocketHub, address: Address) -> None:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        self._socket = socket.socket(family, kind, protocol)
+        try:
+            self._socket.setblocking(False)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind(place)
+            self._socket.listen(1024)
+        except OSError:
+            self._socket.close()
+            raise
+        self._hub = hub
+        self.address = Address(address.host, self._socket.getsockname()[1])
+
+    async def accept(self) -> SocketConnection:
+        """The next connection. Raises OSError where there are no file descriptors left."""
+        while True:
+            await trio.lowlevel.wait_readable(self._socket)
+            try:
+                sock, _ = self._socket.accept()
+            except OSError as error:
+                if error.errno in (errno.EAGAIN, errno.ECONNABORTED, errno.EPROTO, errno.EINTR):
+                    continue
+                raise
+            return SocketConnection(self._hub, sock)
+
+    def close(self) -> None:
+        """Take no more."""
+        trio.lowlevel.notify_closing(self._socket)
+        self._socket.close()
+
+
+class SocketHub:
+    """Every connection of this process, on one epoll object."""
+
+    def __init__(self) -> None:
+        self.epoll = select.epoll()
+        self.finishing: set[SocketConnection] = set()
+        self._connections: dict[int, SocketConnection] = {}
+        self._ready: list[tuple[int, int]] = []
+        self._turns = 0
+        self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.epoll.register(self._waker, select.EPOLLIN)
+
+    def listen(self, address: Address) -> SocketListener:
+        """Listen there. Raises OSError."""
+        return SocketListener(self, address)
+
+    async def dial(self, address: Address) -> SocketConnection:
+        """Connect to there, trying each address that the name has. Raises OSError."""
+        places = await trio.socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        error: OSError = OSError(errno.EHOSTUNREACH, "the name has no address")
+        for family, kind, protocol, _, place in places:
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.setblocking(False)
+                code = sock.connect_ex(place)
+                if code == errno.EINPROGRESS:
+                    await trio.lowlevel.wait_writable(sock)
+                    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if code == 0:
+                    return SocketConnection(self, sock)
+                error = OSError(code, os.strerror(code))
+            except BaseException:
+                sock.close()
+                raise
+            sock.close()
+        raise error
+
+    async def wait(self) -> None:
+        """Return when a connection is ready or `wake` was called."""
+        while True:
+            self._ready = self.epoll.poll(0)
+            if self._ready and self._turns < TURNS_WITHOUT_TRIO:
+                self._turns += 1
+                return
+            self._turns = 0
+            if self._ready:
+                await trio.lowlevel.checkpoint()
+                return
+            await trio.lowlevel.wait_readable(self.epoll.fileno())
+
+    def serve(self) -> None:
+        """Call the handlers of the connections that are ready."""
+        connections = self._connections
+        for descriptor, events in self._ready:
+            if descriptor == self._waker:
+                with contextlib.suppress(BlockingIOError):
+                    os.eventfd_read(self._waker)
+            elif (connection := connections.get(descriptor)) is not None:
+                connection.serve(events)
+        self._ready = []
+
+    def wake(self) -> None:
+        """Make `wait` return; may be called from any thread."""
+        os.eventfd_write(self._waker, 1)
+
+    def expire(self, now: float) -> None:
+        """Close the finished connections whose time to discard is over."""
+        for connection in list(self.finishing):
+            if connection.discard_until is not None and connection.discard_until <= now:
+                connection.close()
+
+    def register(self, connection: SocketConnection, descriptor: int) -> None:
+        """Watch a new connection; of nothing yet, but that it breaks."""
+        self._connections[descriptor] = connection
+        self.epoll.register(descriptor, 0)
+
+    def forget(self, connection: SocketConnection, descriptor: int) -> None:
+        """Watch a connection no longer: it is about to close."""
+        self.epoll.unregister(descriptor)
+        del self._connections[descriptor]
+        self.finishing.discard(connection)
+
+    def close(self) -> None:
+        """Close everything."""
+        for connection in list(self._connections.values()):
+            connection.close()
+        self.epoll.close()
+        os.close(self._waker)
+
+
+def _name(sock: socket.socket) -> str:
+    try:
+        host, port = sock.getpeername()[:2]
+    except OSError:
+        return "a connection already gone"
+    return str(Address(host, port))

@@ -1,0 +1,93 @@
+"""Writes to the log in a thread of their own, and waits a moment for each.
+
+A sync mostly takes a fraction of a millisecond: then it is cheapest to wait for it on the spot. One that
+takes long must not silence the node, whose peers and clients want answers meanwhile: then the wait is given
+up, the node goes on with its turns, and hears of the end by `wake`. While syncs are slow it does not wait at all.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+PATIENCE_SECONDS: Final = 0.01
+"""How long a turn waits for a write; a last write slower than this is not waited for."""
+
+
+class Writer(Protocol):
+    """Runs one write at a time."""
+
+    def start(self, write: Callable[[], None]) -> None:
+        """Begin a write; the one before must have ended."""
+
+    def finished(self) -> bool:
+        """Whether the write has ended, after waiting for it a moment. Raises what the write raised."""
+
+    def close(self) -> None:
+        """Stop, once the write under way has ended or is given up."""
+
+
+class ThreadWriter:
+    """The writer over a real disk."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._writes: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._ended = threading.Lock()  # held but for the moment between a write's end and its being seen
+        self._ended.acquire()
+        self._given_up = False
+        self._error: BaseException | None = None
+        self._seconds = 0.0
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._thread.start()
+
+    def start(self, write: Callable[[], None]) -> None:
+        """Begin a write."""
+        self._given_up = False
+        self._writes.put(write)
+
+    def finished(self) -> bool:
+        """Whether the write has ended, after waiting for it a moment."""
+        patient = not self._given_up and self._seconds < PATIENCE_SECONDS
+        if not (self._ended.acquire(timeout=PATIENCE_SECONDS) if patient else self._ended.acquire(blocking=False)):
+            self._given_up = True
+            return False
+        if self._error is not None:
+            raise self._error
+        return True
+
+    def close(self) -> None:
+        """Stop, once the write under way has ended; a disk that hangs is not waited for long."""
+        self._writes.put(None)
+        self._thread.join(timeout=1.0)
+
+    def _run(self) -> None:
+        while (write := self._writes.get()) is not None:
+            began = time.monotonic()
+            try:
+                write()
+            except BaseException as error:  # handed to the node's task, which stops the node
+                self._error = error
+            self._seconds = time.monotonic() - began
+            self._ended.release()
+            # It may be waited for at this moment, or not; to wake for nothing costs one turn.
+            if self._given_up or self._seconds >= PATIENCE_SECONDS:
+                self._wake()
+
+
+class DirectWriter:
+    """Writes on the spot: for disks in memory, where nothing takes time."""
+
+    def start(self, write: Callable[[], None]) -> None:
+        """Write."""
+        write()
+
+    def finished(self) -> bool:
+        """It has."""
+        return True
+
+    def close(self) -> None:
+        """Nothing is under way."""

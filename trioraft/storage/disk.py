@@ -1,0 +1,144 @@
+"""The disk as storage needs it: one folder of files, which are appended to, synced and renamed.
+
+Narrow on purpose: what stands behind it in tests loses what was not synced.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+
+class File(Protocol):
+    """One open file."""
+
+    def append(self, data: bytes) -> None:
+        """Write at the end. Raises OSError, and then may have written a part."""
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """Write over what is there."""
+
+    def truncate(self, size: int) -> None:
+        """Cut to that size."""
+
+    def sync(self) -> None:
+        """Return when all of it is on the disk itself. Raises OSError."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class Disk(Protocol):
+    """One folder."""
+
+    name: str
+    """For people."""
+
+    def names(self) -> list[str]:
+        """The names of the files in it."""
+
+    def read(self, name: str) -> bytes:
+        """A whole file."""
+
+    def open(self, name: str) -> File:
+        """Open a file for writing; it is created where it is missing."""
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a file another name, in one step; another of that name is replaced."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+
+    def sync_folder(self) -> None:
+        """Return when the names are on the disk itself. Raises OSError."""
+
+
+class RealFile:
+    """A file of the operating system."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._size = os.lseek(self._descriptor, 0, os.SEEK_END)
+
+    def append(self, data: bytes) -> None:
+        """Write at the end."""
+        self.write_at(self._size, data)
+        self._size += len(data)
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """Write over what is there; the system may take it in parts."""
+        written = os.pwrite(self._descriptor, data, offset)
+        while written < len(data):
+            written += os.pwrite(self._descriptor, memoryview(data)[written:], offset + written)
+
+    def truncate(self, size: int) -> None:
+        """Cut to that size."""
+        os.ftruncate(self._descriptor, size)
+        self._size = size
+
+    def sync(self) -> None:
+        """Return when all of it is on the disk; fdatasync syncs a changed size too."""
+        os.fdatasync(self._descriptor)
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self._descriptor)
+
+
+class RealDisk:
+    """A folder of the operating system."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = str(path)
+
+    def names(self) -> list[str]:
+        """The names of the files in it."""
+        return sorted(os.listdir(self.path))
+
+    def read(self, name: str) -> bytes:
+        """A whole file."""
+        return (self.path / name).read_bytes()
+
+    def open(self, name: str) -> RealFile:
+        """Open a file for writing."""
+        return RealFile(self.path / name)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a file another name."""
+        os.rename(self.path / old, self.path / new)
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        os.unlink(self.path / name)
+
+    def sync_folder(self) -> None:
+        """Return when the names are on the disk."""
+        sync_folder(self.path)
+
+
+def sync_folder(path: Path) -> None:
+    """Return when the names in that folder are on the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+TEMPORARY = ".tmp"
+"""The end of the names of files that are not finished; they are removed at start."""
+
+
+def write_aside(disk: Disk, name: str, data: bytes) -> None:
+    """Make or replace a whole file, so that after a crash it is there as it was or as it is to be."""
+    file = disk.open(name + TEMPORARY)
+    try:
+        file.truncate(0)
+        file.append(data)
+        file.sync()
+    finally:
+        file.close()
+    disk.rename(name + TEMPORARY, name)
+    disk.sync_folder()

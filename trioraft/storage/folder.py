@@ -1,0 +1,143 @@
+"""A node's data folder: who it belongs to, how often it was started, and how its cluster began."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from trioraft.raft.membership import Formation
+from trioraft.raft.messages import NodeId
+from trioraft.storage import records
+from trioraft.storage.disk import Disk, RealDisk, sync_folder, write_aside
+from trioraft.storage.errors import Damaged, FolderLocked, UnknownFormat, WrongNode
+from trioraft.storage.log import SegmentedLog, segment_name, segment_numbers
+from trioraft.wire.codec import BadLine, DecodeError, Decoder, open_line
+
+NODE_FILE: Final = "node.json"
+LOCK_FILE: Final = "lock"
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """What node.json holds."""
+
+    format: int
+    node: NodeId
+    folder: str
+    starts: int
+    formation: Formation | None
+
+
+_identities: Final = Decoder(Identity)
+_formats: Final = Decoder(records.FormatOf)
+
+
+class DataFolder:
+    """One node's folder, held by this process."""
+
+    def __init__(self, disk: Disk, node: NodeId, lock: int | None = None) -> None:
+        """Read it, or make it what a new node's is; and count this start. `open` is the way for a real folder."""
+        self.disk = disk
+        self._lock = lock
+        before = self._read()
+        if before is None:
+            before = Identity(records.FORMAT, node, secrets.token_hex(16), 0, None)
+        elif before.node != node:
+            raise WrongNode(
+                f"{disk.name} belongs to node {before.node}, and this is node {node}",
+                f"start it as node {before.node}, or give this node a folder of its own with --data-dir",
+            )
+        self.incarnation = secrets.token_hex(8)
+        """Tells this process from any other that runs, or ran, on the same folder or a copy of it."""
+        self._write(msgspec.structs.replace(before, starts=before.starts + 1))
+
+    @classmethod
+    def open(cls, path: Path, node: NodeId) -> DataFolder:
+        """Make the folder if need be, lock it, and read it. Raises StorageError or OSError."""
+        _make_folders(path)
+        lock = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise FolderLocked(
+                    f"{path} is in use by another process",
+                    "stop that one first, or give this node another folder with --data-dir",
+                ) from None
+            return cls(RealDisk(path), node, lock)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    @property
+    def id(self) -> str:
+        """Drawn at random when the folder was made."""
+        return self._identity.folder
+
+    @property
+    def starts(self) -> int:
+        """How often a node was started on it, this time included."""
+        return self._identity.starts
+
+    @property
+    def formation(self) -> Formation | None:
+        """How the cluster began; None before it has."""
+        return self._identity.formation
+
+    def adopt(self, formation: Formation) -> None:
+        """Belong to that cluster from now on. The log is made first: a formed folder without one is damaged."""
+        if not segment_numbers(self.disk):
+            SegmentedLog.create(self.disk, self.id)
+        self._write(msgspec.structs.replace(self._identity, formation=formation))
+
+    def close(self) -> None:
+        """Let another process have it."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _read(self) -> Identity | None:
+        names = self.disk.names()
+        if NODE_FILE not in names:
+            if numbers := segment_numbers(self.disk):
+                raise Damaged(NODE_FILE, 0, f"it is missing, and {segment_name(numbers[0])} is there")
+            return None
+        line = self.disk.read(NODE_FILE).removesuffix(b"\n")
+        try:
+            body = b"{" + open_line(line)
+            format = _formats.decode(body).format
+            if format != records.FORMAT:
+                raise UnknownFormat(NODE_FILE, format)
+            identity: Identity = _identities.decode(body)
+        except (BadLine, DecodeError) as error:
+            raise Damaged(NODE_FILE, 0, str(error)) from None
+        if identity.formation is None:
+            self._check_unformed(identity)
+        return identity
+
+    def _check_unformed(self, identity: Identity) -> None:
+        """A log may have been made just before the node stopped; anything in it says that more is missing."""
+        for number in segment_numbers(self.disk):
+            data = self.disk.read(segment_name(number))
+            if number > 1 or data.count(b"\n") > 2:
+                raise Damaged(NODE_FILE, 0, f"it knows of no cluster, and {segment_name(number)} has entries")
+
+    def _write(self, identity: Identity) -> None:
+        write_aside(self.disk, NODE_FILE, records.seal(identity) + b"\n")
+        self._identity = identity
+
+
+def _make_folders(path: Path) -> None:
+    """Make the folder and what is missing above it, for its owner alone, and sync each new name."""
+    missing = []
+    folder = path.absolute()
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700)
+        sync_folder(folder.parent)

@@ -1,0 +1,83 @@
+"""The lines that frame the log on disk: the header of a segment, and the marks. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+from trioraft.raft.messages import HardState
+from trioraft.wire.codec import BadLine, DecodeError, Decoder, encode, open_line, seal_line
+
+FORMAT: Final = 1
+MARK_START: Final = b'"synced":'
+HEADER_START: Final = b'"segment":'
+
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class Header(msgspec.Struct, frozen=True):
+    """The first line of a segment: its number, and where the log stood when it was begun."""
+
+    segment: Number
+    format: int
+    folder: str
+    last_index: Number
+    last_term: Number
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """All that stands before this line was synced, entries up to `synced`; and the hard state from here on."""
+
+    synced: Number
+    term: Number
+    voted_for: Number | None
+
+    @property
+    def hard_state(self) -> HardState:
+        """The hard state that it carries."""
+        return HardState(self.term, self.voted_for)
+
+
+class FormatOf(msgspec.Struct):
+    """The one field that every version of a header has."""
+
+    format: int
+
+
+_headers: Final = Decoder(Header)
+_formats: Final = Decoder(FormatOf)
+_marks: Final = Decoder(Mark)
+
+
+def seal(record: object) -> bytes:
+    """The record as a sealed line, without its newline."""
+    return seal_line(encode(record)[1:])
+
+
+def parse_header(line: bytes) -> Header | int:
+    """Read a segment's first line; only its format, where that is not this version's. Raises BadLine."""
+    body = b"{" + open_line(line)
+    try:
+        format = _formats.decode(body).format
+        if format != FORMAT:
+            return int(format)
+        header: Header = _headers.decode(body)
+    except DecodeError as error:
+        raise BadLine(f"it is no segment's header: {error}") from None
+    return header
+
+
+def parse_mark(line: bytes) -> Mark:
+    """Read a mark. Raises BadLine."""
+    body = b"{" + open_line(line)
+    try:
+        mark: Mark = _marks.decode(body)
+    except DecodeError as error:
+        raise BadLine(f"it is no mark: {error}") from None
+    return mark
+
+
+def is_mark(line: bytes) -> bool:
+    """Whether a line claims to be a mark; whether it is intact is another question."""
+    return line[18 : 18 + len(MARK_START)] == MARK_START
