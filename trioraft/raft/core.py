@@ -170,6 +170,11 @@ class Core:
         """The index of the newest entry of the log, durable or not."""
         return self.log.last_index
 
+    @property
+    def votes(self) -> list[NodeId]:
+        """Who granted this node its vote in the last election that it stood in."""
+        return sorted(voter for voter, granted in self._votes.items() if granted)
+
     # Calls in: time, messages, wishes
 
     def tick(self) -> None:

@@ -45,7 +45,7 @@ def refusal(hello: PeerHello, mine: PeerHello, contradiction: str | None) -> Pee
     if hello.protocol[0] > mine.protocol[1] or hello.protocol[1] < mine.protocol[0]:
         return PeerRefused(
             "bad_request",
-            f"node {mine.sender} speaks the peers' protocol in versions {_range(mine)}, node {hello.sender} {_range(hello)}",
+            f"the peers' protocol: node {mine.sender} speaks {_range(mine)}, node {hello.sender} {_range(hello)}",
             "upgrade the older one",
         )
     if hello.receiver != mine.sender or hello.sender != mine.receiver:

@@ -26,22 +26,22 @@ class Link:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.queued = 0
+        """Bytes put and not yet flushed."""
         self._queue: list[bytes] = []
-
-    @property
-    def free(self) -> bool:
-        """Whether all that was sent before has left this node."""
-        return not self._queue and not self.connection.unsent
 
     def put(self, message: PeerMessage) -> None:
         """Send with the next flush."""
-        self._queue.append(encode(message))
+        data = encode(message)
+        self.queued += len(data)
+        self._queue.append(data)
 
     def flush(self) -> None:
         """Send what was put, in one piece."""
         if self._queue:
             data = b"".join(self._queue)
             self._queue = []
+            self.queued = 0
             self.connection.send(data)
 
 

@@ -242,23 +242,26 @@ class Requests:
         """Apply committed entries in order, and answer those who wait for them."""
         store = self._store
         proposed = self._proposed
+        core = self._node.core
         for entry in entries:
             slot = proposed.pop(entry.index, None)
             if slot is not None and slot.term != entry.term:
                 why = "another leader's entry took its place"
                 self._answer(slot, _failure(slot, "leader_changed", why, "try again", "no"))
                 slot = None
-            if entry.kind == "noop":
-                continue
             if slot is None:
-                store.apply(entry.index, decode_command(payload(entry)))
+                if entry.kind == "command":
+                    store.apply(entry.index, decode_command(payload(entry)))
+                core.applied(entry.index)
                 continue
             for read in slot.reads_before:
                 if read.reply is None:
                     read.confirmed = True  # the commitment of a later write of its connection proves it
                     self._serve(read)
             assert slot.command is not None
-            self._answer(slot, replies.result_reply(slot.id, store.apply(entry.index, slot.command)))
+            result = store.apply(entry.index, slot.command)
+            core.applied(entry.index)
+            self._answer(slot, replies.result_reply(slot.id, result))
 
     def applied(self, index: int) -> None:
         """All up to that index has been applied: serve the reads that waited for it."""

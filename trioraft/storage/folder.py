@@ -116,10 +116,10 @@ class DataFolder:
         except (BadLine, DecodeError) as error:
             raise Damaged(NODE_FILE, 0, str(error)) from None
         if identity.formation is None:
-            self._check_unformed(identity)
+            self._check_unformed()
         return identity
 
-    def _check_unformed(self, identity: Identity) -> None:
+    def _check_unformed(self) -> None:
         """A log may have been made just before the node stopped; anything in it says that more is missing."""
         for number in segment_numbers(self.disk):
             data = self.disk.read(segment_name(number))

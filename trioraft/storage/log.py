@@ -43,7 +43,8 @@ class SegmentedLog:
         self._hard_state = scan.hard_state
         self._last_index = len(scan.entries)
         self._last_term = scan.entries[-1].term if scan.entries else 0
-        self._marked = False
+        self.marked = False
+        """Whether a mark vouches for all that was written."""
         self._broken = False
 
     @classmethod
@@ -83,14 +84,14 @@ class SegmentedLog:
         self._hard_state = hard_state
         if entries:
             self._last_index, self._last_term = entries[-1].index, entries[-1].term
-        self._marked = not entries and self._marked
+        self.marked = False
         self._broken = False
 
     def mark(self) -> None:
         """Vouch for all that was written: done when idle and at stop, so that damage to it will be known as such."""
-        if not self._marked and not self._broken:
+        if not self.marked and not self._broken:
             self.write(self._hard_state, ())
-            self._marked = True
+            self.marked = True
 
     def close(self) -> None:
         """Close the file."""
@@ -116,7 +117,7 @@ class SegmentedLog:
         self._file.truncate(scan.end)
         self._file.sync()
         self.write(scan.hard_state, ())
-        self._marked = True
+        self.marked = True
 
 
 class _Scan:

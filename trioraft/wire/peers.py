@@ -20,7 +20,8 @@ from trioraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
-from trioraft.wire.codec import BadLine, DecodeError, Decoder, encode as encode_json
+from trioraft.wire.codec import BadLine, DecodeError, Decoder
+from trioraft.wire.codec import encode as encode_json
 from trioraft.wire.entries import parse
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]

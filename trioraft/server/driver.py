@@ -1,0 +1,478 @@
+"""The node's turns: the only place that touches the core.
+
+A turn takes what has come in (the hub calls the handlers, these call the core and `Requests`), then carries out
+what the core wants done: send, apply and answer, persist. What waits for the disk goes out when the write ends,
+in the same turn where the disk is quick. Everything is paid a turn, not an entry: one write to the log, one
+send to each peer, one to each client.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+import trio
+
+from trioraft.kv.store import Store
+from trioraft.raft.core import Batch, Core, Random, Role, Settings
+from trioraft.raft.membership import Configuration, Formation, Member
+from trioraft.raft.messages import Entry, HardState, Message, NodeId
+from trioraft.server.clients import Client, Recognizer
+from trioraft.server.formation import Assembly, View
+from trioraft.server.handshake import PROTOCOL, Evidence, refusal
+from trioraft.server.links import Incoming, Link
+from trioraft.server.replicator import Replicator
+from trioraft.server.reports import local_reply
+from trioraft.server.requests import Requests
+from trioraft.server.session import ReadSlot
+from trioraft.server.transport import Connection, Hub
+from trioraft.server.writer import Writer
+from trioraft.storage.folder import DataFolder
+from trioraft.storage.log import SegmentedLog
+from trioraft.wire.entries import seal
+from trioraft.wire.peers import (
+    FormationView,
+    NotProposed,
+    PeerHello,
+    PeerMessage,
+    PeerRefused,
+    Propose,
+    Proposed,
+    ReadIndexReply,
+    ReadIndexRequest,
+)
+
+MAX_SEND: Final = 1024 * 1024
+"""Bytes put on one link before its socket has to be free again."""
+IDLE_TICKS: Final = 100
+"""Without a write for so long, the log is marked."""
+WAITING_REPORT_TICKS: Final = 50
+
+log = logging.getLogger("trioraft.node")
+
+
+class Driver:
+    """One node, from the inside."""
+
+    def __init__(
+        self,
+        node: NodeId,
+        servers: Sequence[str],
+        folder: DataFolder,
+        hub: Hub,
+        writer: Writer,
+        random: Random,
+        max_request_bytes: int,
+    ) -> None:
+        """`servers` are the lines of servers.txt, '-' where a removed member was. Raises StorageError, OSError."""
+        self.node = node
+        self.servers = list(servers)
+        self.folder = folder
+        self.hub = hub
+        self.settings = Settings()
+        self.store = Store()
+        self.max_request_bytes = max_request_bytes
+        self.clients: set[Client] = set()
+        self.dirty: list[Client] = []
+        """Clients with replies to send at the end of the turn."""
+        self.assembly: Assembly | None = None
+        self._writer = writer
+        self._random = random
+        self._log: SegmentedLog | None = None
+        self._batch: Batch | None = None
+        self._marking = False
+        self._idle_ticks = 0
+        self._ticks = 0
+        self._links: dict[NodeId, Link] = {}
+        self._incoming: dict[NodeId, Incoming] = {}
+        self._evidence = Evidence()
+        self._replicators: dict[NodeId, Replicator] = {}
+        self._nursery: trio.Nursery | None = None
+        self._said: tuple[int, Role, NodeId | None] = (0, "follower", None)
+        self._waiting_said = ""
+        self._view_said: str | None = None
+        if folder.formation is None:
+            self.assembly = Assembly(node, folder.id, self.servers)
+            self.core = self._new_core(Configuration((), 0), HardState(), [])
+        else:
+            self._start(folder.formation)
+        self.requests = Requests(self, self.store, 4 * self.settings.election_ticks)
+
+    # Life
+
+    async def run(self) -> None:
+        """Take turns for ever. Raises OSError when the disk fails: then nothing more may be promised."""
+        async with trio.open_nursery() as self._nursery:
+            self._dial_peers()
+            while True:
+                await self.hub.wait()
+                self.hub.serve()
+                self.turn()
+
+    def turn(self) -> None:
+        """Carry out all that can be done now."""
+        if self._ticks:
+            self._pass_time()
+        if self.assembly is not None:
+            self._try_to_form(self.assembly)
+        more = True
+        while more:
+            self.requests.route()
+            while self._step():
+                self.requests.route()
+            more = self._flush_clients()
+        self._report_changes()
+
+    def tick(self, ticks: int) -> None:
+        """Time has passed; taken up in the next turn."""
+        self._ticks += ticks
+        self.hub.wake()
+
+    async def stop(self, seconds: float) -> None:
+        """Take no more writes, finish what is under way for so long at most, and mark the log."""
+        self.requests.stopping = True
+        with trio.move_on_after(seconds):
+            while self.requests.pending or any(client.busy for client in self.clients):
+                await trio.sleep(0.01)
+
+    def close(self) -> None:
+        """Leave the log marked and closed, if the disk allows it."""
+        if self._log is not None:
+            if self._batch is None and not self._marking:
+                self._log.mark()
+            self._log.close()
+        self.folder.close()
+
+    @property
+    def peers(self) -> dict[NodeId, str]:
+        """The other nodes, and where to dial them."""
+        if self.assembly is not None:
+            return {peer: self.servers[peer] for peer in self.assembly.others}
+        members = self.core.configuration.members
+        return {member.id: member.address for member in members if member.id != self.node}
+
+    def _dial_peers(self) -> None:
+        """See to it that every peer is dialled, at the address where it is now."""
+        assert self._nursery is not None
+        for peer, address in self.peers.items():
+            if (replicator := self._replicators.get(peer)) is None:
+                replicator = self._replicators[peer] = Replicator(self.hub, self, peer, address)
+                self._nursery.start_soon(replicator.run)
+            replicator.address = address
+
+    def _new_core(self, configuration: Configuration, hard_state: HardState, entries: list[Entry]) -> Core:
+        return Core(
+            self.node,
+            configuration,
+            hard_state=hard_state,
+            entries=entries,
+            seal=seal,
+            random=self._random,
+            settings=self.settings,
+        )
+
+    def _start(self, formation: Formation) -> None:
+        """Begin, or go on, as a member of a formed cluster."""
+        self._log, recovered = SegmentedLog.open(self.folder.disk, self.folder.id)
+        for notice in recovered.notices:
+            log.warning("%s", notice)
+        log.info(
+            "cluster %s: recovered %d entries, term %d",
+            formation.cluster,
+            len(recovered.entries),
+            recovered.hard_state.term,
+        )
+        self.core = self._new_core(formation.configuration, recovered.hard_state, recovered.entries)
+
+    # Turns
+
+    def _step(self) -> bool:
+        """One round of what the core wants; False when there was nothing, or only the disk can bring more."""
+        ready = self.core.ready()
+        if ready is not None:
+            for receiver, message in ready.messages:
+                self._put(receiver, message)
+            if ready.committed:
+                self.requests.apply(ready.committed)
+                self.requests.applied(ready.committed[-1].index)
+            if ready.reads:
+                self.requests.servable(ready.reads)
+            if ready.lost is not None:
+                self.requests.leadership_lost(ready.lost.reason)
+        self._send_appends()
+        self._flush_links()
+        if ready is not None and ready.batch is not None:
+            # The peers work on what was just sent, and the clients on their answers, while the disk does its part.
+            self._flush_clients()
+            self._persist(ready.batch)
+        return self._check_write() or ready is not None
+
+    def _persist(self, batch: Batch) -> None:
+        """Write a batch, after the mark that may be under way."""
+        self._batch = batch
+        self._idle_ticks = 0
+        if not self._marking:
+            self._start_write(batch)
+
+    def _start_write(self, batch: Batch) -> None:
+        segments = self._log
+        assert segments is not None  # the core of a node without a cluster has nothing to persist
+        self._writer.start(lambda: segments.write(batch.hard_state, batch.entries))
+
+    def _check_write(self) -> bool:
+        """Whether a batch has been written and synced; then what rested on it goes out."""
+        if self._marking:
+            if not self._writer.finished():
+                return False
+            self._marking = False
+            if self._batch is not None:
+                self._start_write(self._batch)
+        batch = self._batch
+        if batch is None or not self._writer.finished():
+            return False
+        self._batch = None
+        self.core.persisted(batch.number)
+        for receiver, message in batch.messages:
+            if receiver != self.node:
+                self._put(receiver, message)
+        return True
+
+    def _pass_time(self) -> None:
+        ticks, self._ticks = self._ticks, 0
+        for _ in range(ticks):
+            self.core.tick()
+        self.requests.tick(ticks)
+        self.hub.expire(trio.current_time())
+        self._report_waiting()
+        self._idle_ticks += ticks
+        free = self._batch is None and not self._marking
+        if self._idle_ticks >= IDLE_TICKS and free and self._log is not None and not self._log.marked:
+            self._marking = True
+            self._writer.start(self._log.mark)
+
+    # Peers: out
+
+    def _send_appends(self) -> None:
+        """Give each peer what it lacks, as far as its connection takes it."""
+        if self.core.role != "leader":
+            return
+        for peer, link in self._links.items():
+            if not link.connection.unsent:
+                while link.queued < MAX_SEND and (append := self.core.next_append(peer)) is not None:
+                    link.put(append)
+
+    def _flush_links(self) -> None:
+        for link in self._links.values():
+            link.flush()
+
+    def _put(self, receiver: NodeId, message: Message) -> None:
+        link = self._links.get(receiver)
+        if link is not None:
+            link.put(message)
+
+    def send(
+        self, peer: NodeId, message: Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply
+    ) -> None:
+        """Send to a peer, in order; nothing where there is no connection."""
+        if (link := self._links.get(peer)) is not None:
+            link.put(message)
+
+    def linked(self, peer: NodeId) -> bool:
+        """Whether requests can be passed to that peer, and its answers come back."""
+        return peer in self._links and peer in self._incoming
+
+    def introduction(self, peer: NodeId) -> PeerHello:
+        """What this node says first to that peer."""
+        formation = self.folder.formation
+        return PeerHello(
+            PROTOCOL,
+            formation.cluster if formation else None,
+            self.node,
+            peer,
+            self.folder.id,
+            self.folder.starts,
+            self.folder.incarnation,
+            self.core.term,
+            self.core.durable_index,
+            self.servers,
+            formation,
+        )
+
+    def objection(self, peer: NodeId, answer: PeerHello) -> PeerRefused | None:
+        """Why the one who answered a call to that peer is not to be spoken to, or None."""
+        return self._judge(answer, self.introduction(peer))
+
+    def link_up(self, peer: NodeId, link: Link) -> None:
+        """An outgoing connection is ready."""
+        self._links[peer] = link
+        self.core.peer_connected(peer)
+        if self.assembly is not None:
+            link.put(FormationView(self.assembly.ready))
+        self.hub.wake()
+
+    def link_down(self, peer: NodeId) -> None:
+        """An outgoing connection is gone."""
+        self._links.pop(peer, None)
+        self.requests.link_lost(peer)
+        self.hub.wake()
+
+    def link_free(self) -> None:
+        """A link has room again: the next turn, which follows at once, pulls what is to be sent."""
+
+    def peer_lost(self, peer: NodeId) -> None:
+        """Nobody listens at the peer's address."""
+        if peer == self.core.leader:
+            log.info("node %d, the leader, is gone", peer)
+        self.core.peer_lost(peer)
+
+    # Peers: in
+
+    def accept(self, connection: Connection) -> None:
+        """A new connection, from a client or a peer: its first bytes tell."""
+        connection.handler = Recognizer(connection, self)
+        connection.resume()
+
+    def greet(self, incoming: Incoming, hello: PeerHello) -> PeerHello | PeerRefused:
+        """Answer a peer that introduces itself."""
+        mine = self.introduction(hello.sender)
+        refused = self._judge(hello, mine)
+        if refused is not None:
+            log.warning("refused a connection: %s", refused.message)
+            return refused
+        old = self._incoming.get(hello.sender)
+        if old is not None:
+            # What the peer says now supersedes what it said before and this node has not read.
+            old.close()
+            self.lose(old)
+        self._incoming[hello.sender] = incoming
+        self._evidence.remember(hello)
+        if self.assembly is not None:
+            self.assembly.heard(hello.sender, View(hello.folder, hello.servers, hello.formation))
+        if hello.sender in self._replicators and hello.sender not in self._links:
+            self._replicators[hello.sender].redial()  # it is up: no need to wait for the next try
+        return mine
+
+    def _judge(self, hello: PeerHello, mine: PeerHello) -> PeerRefused | None:
+        progress = self.core.progress.get(hello.sender)
+        acknowledged = progress.match_index if progress is not None and hello.term <= self.core.term else 0
+        return refusal(hello, mine, self._evidence.contradicts(hello, acknowledged))
+
+    def hear(self, incoming: Incoming, message: PeerMessage) -> None:
+        """A message of an accepted peer."""
+        peer = incoming.peer
+        assert peer is not None
+        if isinstance(message, FormationView):
+            if self.assembly is not None:
+                self.assembly.ready_for(peer, message.ready)
+        elif self.folder.formation is not None:
+            self._hear_member(peer, message)
+
+    def _hear_member(self, peer: NodeId, message: PeerMessage) -> None:
+        match message:
+            case Propose():
+                self.requests.on_propose(peer, message)
+            case Proposed():
+                self.requests.on_proposed(peer, message)
+            case NotProposed():
+                self.requests.on_not_proposed(peer, message)
+            case ReadIndexRequest():
+                self.requests.on_read_index(peer, message)
+            case ReadIndexReply():
+                self.requests.on_read_index_reply(peer, message)
+            case FormationView() | PeerHello() | PeerRefused():
+                pass  # said before the cluster was formed, or twice
+            case _:
+                self.core.step(peer, message)
+
+    def lose(self, incoming: Incoming) -> None:
+        """A peer's connection to this node is gone; if its process is, so is the one to it, which tells."""
+        peer = incoming.peer
+        if peer is None or self._incoming.get(peer) is not incoming:
+            return
+        del self._incoming[peer]
+        if self.assembly is not None:
+            self.assembly.gone(peer)
+        self.requests.link_lost(peer)
+
+    # Formation
+
+    def _try_to_form(self, assembly: Assembly) -> None:
+        """Tell the others what this node sees, and form or join the cluster once that is settled."""
+        if assembly.ready != self._view_said:
+            self._view_said = assembly.ready
+            for link in self._links.values():
+                link.put(FormationView(assembly.ready))
+        formation = assembly.formed()
+        if formation is None:
+            return
+        self._flush_links()
+        self.folder.adopt(formation)
+        self.assembly = None
+        self._start(formation)
+        log.info("the cluster has formed: %s", ", ".join(f"node {m.id} at {m.address}" for m in self.members))
+        # The others are to hear who this node is now, and to say it of themselves.
+        for incoming in self._incoming.values():
+            incoming.close()
+        self._incoming = {}
+        if self._nursery is not None:
+            self._dial_peers()
+        for replicator in self._replicators.values():
+            replicator.redial()
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """The members in force; none before the cluster has formed."""
+        return self.core.configuration.members
+
+    # Clients
+
+    def answer_locally(self, slot: ReadSlot) -> bytes:
+        """The reply to a request about this node itself."""
+        return local_reply(self, slot)
+
+    def _flush_clients(self) -> bool:
+        """Send the replies that are ready, each client's in one piece; True if that made room for more requests."""
+        more = False
+        while self.dirty:
+            dirty, self.dirty = self.dirty, []
+            for client in dirty:
+                more = client.flush() or more
+        return more
+
+    # What a person sees
+
+    def whom_to_wait_for(self) -> str:
+        """Why there is no leader."""
+        if self.assembly is not None:
+            waiting = self.assembly.waiting_for
+            return f"the cluster has not formed yet: waiting for {', '.join(waiting.values()) or 'the others to agree'}"
+        return "no leader is known: no majority of the nodes answers"
+
+    def _report_waiting(self) -> None:
+        """Say once for whom the cluster waits to form, and again when that changes."""
+        if self.assembly is None or self.requests.now < WAITING_REPORT_TICKS:
+            return
+        waiting = self.assembly.waiting_for
+        total = len(self.assembly.others) + 1
+        said = f"waiting for {len(waiting)} of {total}: {', '.join(waiting.values())}" if waiting else ""
+        if said and said != self._waiting_said:
+            log.info("%s", said)
+        self._waiting_said = said
+
+    def _report_changes(self) -> None:
+        """One line for each change of term, role or leader."""
+        core = self.core
+        now = (core.term, core.role, core.leader)
+        if now == self._said:
+            return
+        self._said = now
+        if core.role == "leader":
+            votes = ", ".join(str(voter) for voter in core.votes)
+            log.info("node %d leads in term %d, with the votes of %s", self.node, core.term, votes)
+        elif core.leader is not None:
+            log.info("node %d follows node %d in term %d", self.node, core.leader, core.term)
+        elif core.role == "candidate":
+            log.info("node %d stands for leader in term %d", self.node, core.term)
+        elif core.role == "follower" and core.configuration.voters:
+            log.info("node %d has no leader in term %d", self.node, core.term)

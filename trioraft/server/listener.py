@@ -1,0 +1,31 @@
+"""Takes connections as they come in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from trioraft.server.transport import Connection, Listener
+
+PAUSE_SECONDS: Final = 0.1
+
+log = logging.getLogger("trioraft.node")
+
+
+async def serve_listener(listener: Listener, accept: Callable[[Connection], None]) -> None:
+    """Hand over each connection, for ever; where there are no file descriptors left, wait for some."""
+    complained = False
+    while True:
+        try:
+            connection = await listener.accept()
+        except OSError as error:
+            if not complained:
+                log.warning("no connection can be taken at the moment: %s", error.strerror)
+            complained = True
+            await trio.sleep(PAUSE_SECONDS)
+            continue
+        complained = False
+        accept(connection)

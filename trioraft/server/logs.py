@@ -1,0 +1,36 @@
+"""The node's own log: one readable line an event, or one object."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+from trioraft.wire.codec import encode
+
+
+class _Text(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s.%(msecs)03d %(levelname)-7s %(message)s", "%H:%M:%S")
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line = {
+            "time": f"{when}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        return encode(line).decode()
+
+
+def configure(format: str, level: str) -> None:
+    """Log to standard error, as text or json, from that level on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if format == "json" else _Text())
+    logger = logging.getLogger("trioraft")
+    logger.handlers = [handler]
+    logger.setLevel(level.upper())
+    logger.propagate = False

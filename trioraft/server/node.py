@@ -1,0 +1,146 @@
+"""A node as a process: its folder, its port, its tasks, and its end."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import signal
+from random import SystemRandom
+from typing import Final
+
+import trio
+
+from trioraft.addresses import parse_address
+from trioraft.server.config import NodeOptions, StartError
+from trioraft.server.driver import Driver
+from trioraft.server.election_timer import run_election_timer
+from trioraft.server.listener import serve_listener
+from trioraft.server.logs import configure
+from trioraft.server.sockets import SocketHub
+from trioraft.server.transport import Hub, Listener
+from trioraft.server.writer import ThreadWriter
+from trioraft.storage.errors import StorageError
+from trioraft.storage.folder import DataFolder
+from trioraft.wire.commands import UnknownCommand
+
+STOP_SECONDS: Final = 2.0
+
+log = logging.getLogger("trioraft.node")
+
+
+def run_node(options: NodeOptions) -> int:
+    """Run a node until it is told to stop; the exit code. Raises StartError."""
+    configure(options.log_format, options.log_level)
+    try:
+        folder = DataFolder.open(options.data_dir, options.index)
+    except StorageError as error:
+        raise StartError(error.message, error.hint) from None
+    except OSError as error:
+        raise StartError(
+            f"{options.data_dir} cannot be used: {error}", "name another folder with --data-dir"
+        ) from None
+    return trio.run(_run, options, folder)
+
+
+async def _run(options: NodeOptions, folder: DataFolder) -> int:
+    hub = SocketHub()
+    writer = ThreadWriter(hub.wake)
+    try:
+        servers = [str(address) if address else "-" for address in options.servers]
+        driver = _open(options, folder, hub, writer, servers)
+        listener = _listen(options, driver, hub)
+        # What lives as long as the node need not be looked at again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+        return await serve(driver, listener)
+    finally:
+        writer.close()
+        hub.close()
+
+
+def _open(
+    options: NodeOptions, folder: DataFolder, hub: SocketHub, writer: ThreadWriter, servers: list[str]
+) -> Driver:
+    try:
+        return Driver(options.index, servers, folder, hub, writer, SystemRandom(), options.max_request_bytes)
+    except StorageError as error:
+        folder.close()
+        raise StartError(f"{options.data_dir}: {error.message}", error.hint) from None
+    except OSError as error:
+        folder.close()
+        raise StartError(
+            f"{options.data_dir} cannot be used: {error}", "see to the disk, and start again"
+        ) from None
+
+
+def _listen(options: NodeOptions, driver: Driver, hub: Hub) -> Listener:
+    """Listen where the cluster knows this node to be; servers.txt counts only before it has formed."""
+    listed = options.servers[options.index]
+    assert listed is not None
+    own = driver.core.configuration.member(options.index)
+    address = listed if own is None else parse_address(own.address)
+    if own is not None:
+        _warn_of_differences(driver)
+    place = options.listen or address
+    try:
+        listener = hub.listen(place)
+    except OSError as error:
+        raise StartError(
+            f"node {options.index} cannot listen on {place}: {error.strerror}",
+            "stop what uses that port, or change the node's line in servers.txt before the cluster's first start",
+        ) from None
+    log.info("node %d listens on %s, data in %s", options.index, listener.address, options.data_dir)
+    return listener
+
+
+def _warn_of_differences(driver: Driver) -> None:
+    for member in driver.members:
+        listed = driver.servers[member.id] if member.id < len(driver.servers) else "nothing"
+        if listed != member.address:
+            log.warning(
+                "servers.txt says %s for node %d, and the cluster %s: the cluster's word counts",
+                listed,
+                member.id,
+                member.address,
+            )
+
+
+async def serve(driver: Driver, listener: Listener) -> int:
+    """All tasks of a node, until a signal or a failed disk ends them; the exit code."""
+    code = 0
+    try:
+        async with trio.open_nursery() as nursery:
+            accepting = trio.CancelScope()
+            nursery.start_soon(_accept, accepting, listener, driver)
+            nursery.start_soon(run_election_timer, driver.tick)
+            nursery.start_soon(driver.run)
+            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                await anext(signals)
+                log.info("node %d stops", driver.node)
+                accepting.cancel()
+                nursery.start_soon(_stop, driver, nursery.cancel_scope)
+                await anext(signals)
+                nursery.cancel_scope.cancel()
+    except* (OSError, UnknownCommand) as errors:
+        log.critical("node %d stops: %s", driver.node, "; ".join(str(error) for error in errors.exceptions))
+        code = 70
+    finally:
+        try:
+            driver.close()
+        except OSError as error:
+            log.critical("the log could not be closed well: %s", error)
+    return code
+
+
+async def _accept(scope: trio.CancelScope, listener: Listener, driver: Driver) -> None:
+    with scope:
+        try:
+            await serve_listener(listener, driver.accept)
+        finally:
+            listener.close()
+
+
+async def _stop(driver: Driver, scope: trio.CancelScope) -> None:
+    await driver.stop(STOP_SECONDS)
+    scope.cancel()

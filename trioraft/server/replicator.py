@@ -1,0 +1,138 @@
+"""One task a peer: keeps the outgoing connection up, and notices when the peer's process is dead."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, Protocol
+
+import trio
+
+from trioraft.addresses import parse_address
+from trioraft.raft.messages import NodeId
+from trioraft.server.links import Link, Outgoing
+from trioraft.server.transport import Hub
+from trioraft.wire.peers import PeerHello, PeerRefused, encode
+
+HANDSHAKE_SECONDS: Final = 2.0
+SHORTEST_PAUSE: Final = 0.02
+LONGEST_PAUSE: Final = 0.5
+
+log = logging.getLogger("trioraft.links")
+
+
+class Host(Protocol):
+    """What a replicator needs of its node."""
+
+    def introduction(self, peer: NodeId) -> PeerHello:
+        """What to say to that peer first."""
+
+    def objection(self, peer: NodeId, answer: PeerHello) -> PeerRefused | None:
+        """Why the one who answered is not the peer, or None."""
+
+    def link_up(self, peer: NodeId, link: Link) -> None:
+        """A connection to the peer is ready for messages."""
+
+    def link_down(self, peer: NodeId) -> None:
+        """It is gone."""
+
+    def link_free(self) -> None:
+        """A connection has room again."""
+
+    def peer_lost(self, peer: NodeId) -> None:
+        """The peer's process is dead: nobody listens at its address."""
+
+
+class Replicator:
+    """The connection to one peer, dialled again and again."""
+
+    def __init__(self, hub: Hub, host: Host, peer: NodeId, address: str) -> None:
+        self.peer = peer
+        self.address = address
+        self._hub = hub
+        self._host = host
+        self._poked = trio.Event()
+        self._reported = ""
+
+    def redial(self) -> None:
+        """Give up the present connection, or the pause before the next: something has happened to the peer."""
+        self._poked.set()
+
+    async def run(self) -> None:
+        """Dial, introduce, wait for the end, and again."""
+        pause = SHORTEST_PAUSE
+        while True:
+            self._poked = trio.Event()
+            if await self._connect_once():
+                pause = SHORTEST_PAUSE
+                continue
+            with trio.move_on_after(pause):
+                await self._poked.wait()
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _connect_once(self) -> bool:
+        """One connection, from its beginning to its end; False if it did not come about."""
+        try:
+            with trio.fail_after(HANDSHAKE_SECONDS):
+                connection = await self._hub.dial(parse_address(self.address))
+        except ConnectionRefusedError:
+            self._host.peer_lost(self.peer)
+            return False
+        except (OSError, trio.TooSlowError) as error:
+            self._report(f"node {self.peer} at {self.address} cannot be reached: {error or 'no answer'}")
+            return False
+        answers: list[PeerHello | PeerRefused] = []
+        changed = trio.Event()
+        broken = trio.Event()
+
+        def answered(answer: PeerHello | PeerRefused) -> None:
+            answers.append(answer)
+            changed.set()
+
+        def ended() -> None:
+            broken.set()
+            changed.set()
+
+        connection.handler = Outgoing(connection, answered, self._host.link_free, ended)
+        connection.resume()
+        connection.send(encode(self._host.introduction(self.peer)))
+        try:
+            with trio.move_on_after(HANDSHAKE_SECONDS):
+                await changed.wait()
+            refusal = self._judge(answers)
+            if refusal is not None:
+                self._report(refusal)
+                return False
+            self._reported = ""
+            log.info("connected to node %d at %s", self.peer, self.address)
+            self._host.link_up(self.peer, Link(connection))
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_first, self._poked, nursery.cancel_scope)
+                    nursery.start_soon(_first, broken, nursery.cancel_scope)
+            finally:
+                self._host.link_down(self.peer)
+            log.info("the connection to node %d is gone", self.peer)
+            return True
+        finally:
+            connection.close()
+
+    def _judge(self, answers: list[PeerHello | PeerRefused]) -> str | None:
+        """What is wrong with the answer to the introduction, in words."""
+        if not answers:
+            return f"node {self.peer} at {self.address} does not answer as a trioraft node"
+        answer = answers[0]
+        if isinstance(answer, PeerHello):
+            objection = self._host.objection(self.peer, answer)
+            return None if objection is None else f"{objection.message} ({objection.hint})"
+        return f"node {self.peer} at {self.address} refuses this node: {answer.message} ({answer.hint})"
+
+    def _report(self, trouble: str) -> None:
+        """Say it once, until it changes."""
+        if trouble != self._reported:
+            self._reported = trouble
+            log.warning("%s", trouble)
+
+
+async def _first(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
