@@ -350,7 +350,7 @@ class Driver:
         if self.assembly is not None:
             self.assembly.heard(hello.sender, View(hello.folder, hello.servers, hello.formation))
         if hello.sender in self._replicators and hello.sender not in self._links:
-            self._replicators[hello.sender].redial()  # it is up: no need to wait for the next try
+            self._replicators[hello.sender].hurry()
         return mine
 
     def _judge(self, hello: PeerHello, mine: PeerHello) -> PeerRefused | None:
@@ -474,5 +474,3 @@ class Driver:
             log.info("node %d follows node %d in term %d", self.node, core.leader, core.term)
         elif core.role == "candidate":
             log.info("node %d stands for leader in term %d", self.node, core.term)
-        elif core.role == "follower" and core.configuration.voters:
-            log.info("node %d has no leader in term %d", self.node, core.term)

@@ -50,23 +50,30 @@ class Replicator:
         self.address = address
         self._hub = hub
         self._host = host
-        self._poked = trio.Event()
+        self._again = trio.Event()
+        self._hurried = trio.Event()
         self._reported = ""
 
     def redial(self) -> None:
-        """Give up the present connection, or the pause before the next: something has happened to the peer."""
-        self._poked.set()
+        """Give up the present connection, for a new one with another introduction."""
+        self._again.set()
+        self._hurried.set()
+
+    def hurry(self) -> None:
+        """Cut the pause before the next try short: the peer has shown itself."""
+        self._hurried.set()
 
     async def run(self) -> None:
         """Dial, introduce, wait for the end, and again."""
         pause = SHORTEST_PAUSE
         while True:
-            self._poked = trio.Event()
+            self._again = trio.Event()
+            self._hurried = trio.Event()
             if await self._connect_once():
                 pause = SHORTEST_PAUSE
                 continue
             with trio.move_on_after(pause):
-                await self._poked.wait()
+                await self._hurried.wait()
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _connect_once(self) -> bool:
@@ -107,7 +114,7 @@ class Replicator:
             self._host.link_up(self.peer, Link(connection))
             try:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_first, self._poked, nursery.cancel_scope)
+                    nursery.start_soon(_first, self._again, nursery.cancel_scope)
                     nursery.start_soon(_first, broken, nursery.cancel_scope)
             finally:
                 self._host.link_down(self.peer)
