@@ -1,0 +1,250 @@
+"""What a module imports, read from its source, and what the architecture allows it to."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Room -> what it may import of the project: a room stands for all its modules, a module for itself.
+ALLOWED = {
+    "trioraft": set(),
+    "trioraft.addresses": set(),
+    "trioraft.raft": {"trioraft.raft"},
+    "trioraft.kv": {"trioraft.kv"},
+    "trioraft.wire": {
+        "trioraft.wire",
+        "trioraft.raft.messages",
+        "trioraft.raft.membership",
+        "trioraft.kv.commands",
+        "trioraft.kv.results",
+        "trioraft.kv.store",
+    },
+    "trioraft.storage": {"trioraft.storage", "trioraft.wire", "trioraft.raft.messages", "trioraft.raft.membership"},
+    "trioraft.server": {
+        "trioraft",
+        "trioraft.addresses",
+        "trioraft.raft",
+        "trioraft.kv",
+        "trioraft.wire",
+        "trioraft.storage",
+        "trioraft.server",
+    },
+    "trioraft.client": {"trioraft", "trioraft.addresses", "trioraft.client", "trioraft.wire"},
+    "trioraft.testing": {
+        "trioraft",
+        "trioraft.addresses",
+        "trioraft.raft",
+        "trioraft.kv",
+        "trioraft.wire",
+        "trioraft.storage",
+        "trioraft.server",
+        "trioraft.client",
+        "trioraft.testing",
+    },
+    "trioraft_cli": {"trioraft", "trioraft.addresses", "trioraft.client", "trioraft.wire", "trioraft_cli"},
+    "trioraft_cli.node": {
+        "trioraft",
+        "trioraft.addresses",
+        "trioraft.client",
+        "trioraft.wire",
+        "trioraft.server",
+        "trioraft_cli",
+    },
+}
+
+# Rooms that decide and do nothing: of the world outside they may import these alone.
+PURE = {"trioraft.raft", "trioraft.kv"}
+PURE_MAY_IMPORT = {
+    "__future__",
+    "bisect",
+    "collections",
+    "dataclasses",
+    "enum",
+    "functools",
+    "heapq",
+    "itertools",
+    "math",
+    "msgspec",
+    "operator",
+    "re",
+    "sortedcontainers",
+    "typing",
+}
+IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint", "hash", "id"}
+
+# Imported where they are used and not before, so that --help and completion stay quick.
+HEAVY = {"trio", "prompt_toolkit", "trioraft.server", "trioraft_cli.node", "trioraft_cli.demo", "trioraft_cli.shell"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One name that a module imports: where from, on which line, and when."""
+
+    module: str
+    line: int
+    deferred: bool
+    """In a function: not before it is called."""
+    typing_only: bool
+    """Under TYPE_CHECKING: never while the program runs."""
+
+
+def sources() -> dict[str, Path]:
+    """Every module of the program, by name."""
+    found = {}
+    for base, package in ((ROOT, "trioraft"), (ROOT / "cli", "trioraft_cli")):
+        for path in sorted((base / package).rglob("*.py")):
+            parts = list(path.relative_to(base).with_suffix("").parts)
+            if parts[-1] == "__init__":
+                parts.pop()
+            found[".".join(parts)] = path
+    return found
+
+
+def imports(module: str, source: str, is_package: bool, known: set[str]) -> list[Import]:
+    """All that a module imports. `from a import b` counts as a.b where that is a module of `known`."""
+    found: list[Import] = []
+
+    def visit(node: ast.AST, deferred: bool, typing_only: bool) -> None:
+        match node:
+            case ast.Import(names=names):
+                found.extend(Import(name.name, node.lineno, deferred, typing_only) for name in names)
+            case ast.ImportFrom(module=origin, names=names, level=level):
+                base = _absolute(module, is_package, level, origin)
+                for name in names:
+                    inner = f"{base}.{name.name}"
+                    found.append(Import(inner if inner in known else base, node.lineno, deferred, typing_only))
+            case ast.FunctionDef(body=body) | ast.AsyncFunctionDef(body=body):
+                for child in body:
+                    visit(child, True, typing_only)
+            case ast.If(
+                test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"), body=body, orelse=other
+            ):
+                for child in body:
+                    visit(child, deferred, True)
+                for child in other:
+                    visit(child, deferred, typing_only)
+            case _:
+                for child in ast.iter_child_nodes(node):
+                    visit(child, deferred, typing_only)
+
+    visit(ast.parse(source), False, False)
+    return found
+
+
+def _absolute(module: str, is_package: bool, level: int, origin: str | None) -> str:
+    if level == 0:
+        assert origin is not None
+        return origin
+    parts = module.split(".")
+    parts = parts[: len(parts) - level + is_package]
+    return ".".join([*parts, origin] if origin else parts)
+
+
+def room_of(module: str) -> str:
+    """The narrowest room with rules that holds the module."""
+    name = module
+    while name not in ALLOWED or (name == "trioraft" and module != "trioraft"):
+        name, dot, _ = name.rpartition(".")
+        if not dot:
+            raise LookupError(f"{module} is in no room that the architecture knows")
+    return name
+
+
+def forbidden_directions(module: str, found: list[Import]) -> Iterator[str]:
+    """Imports of the project that go where the module may not reach."""
+    allowed = ALLOWED[room_of(module)]
+    for item in found:
+        if item.module.split(".")[0] not in ("trioraft", "trioraft_cli"):
+            continue
+        within = any(
+            item.module == name or (name != "trioraft" and item.module.startswith(name + ".")) for name in allowed
+        )
+        if not within:
+            yield f"{module}:{item.line} imports {item.module}"
+
+
+def impurities(module: str, source: str, found: list[Import]) -> Iterator[str]:
+    """What a pure room does that depends on anything but its arguments."""
+    if room_of(module) not in PURE:
+        return
+    for item in found:
+        top = item.module.split(".")[0]
+        if top not in PURE_MAY_IMPORT and top != "trioraft" and not item.typing_only:
+            yield f"{module}:{item.line} imports {item.module}"
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IMPURE_CALLS:
+            yield f"{module}:{node.lineno} calls {node.func.id}()"
+
+
+def codec_uses(module: str, source: str, found: list[Import]) -> Iterator[str]:
+    """Uses of a JSON codec outside the wire."""
+    if room_of(module) == "trioraft.wire":
+        return
+    for item in found:
+        if item.module in ("json", "msgspec.json") or item.module.startswith("json."):
+            yield f"{module}:{item.line} imports {item.module}"
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.ImportFrom(module="msgspec", names=names) if any(name.name == "json" for name in names):
+                yield f"{module}:{node.lineno} imports msgspec.json"
+            case ast.Attribute(value=ast.Name(id="msgspec"), attr="json"):
+                yield f"{module}:{node.lineno} uses msgspec.json"
+
+
+def deferred_imports(module: str, found: list[Import]) -> Iterator[str]:
+    """Imports in functions, but for the heavy ones of the command line."""
+    for item in found:
+        if not item.deferred:
+            continue
+        heavy = any(item.module == name or item.module.startswith(name + ".") for name in HEAVY)
+        if not (module.startswith("trioraft_cli") and heavy):
+            yield f"{module}:{item.line} imports {item.module} in a function"
+
+
+def cycle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a ring while they load; empty where there are none."""
+    state: dict[str, int] = {}
+    path: list[str] = []
+
+    def visit(module: str) -> list[str]:
+        if state.get(module) == 2:
+            return []
+        if state.get(module) == 1:
+            return [*path[path.index(module) :], module]
+        state[module] = 1
+        path.append(module)
+        for other in sorted(graph.get(module, ())):
+            if ring := visit(other):
+                return ring
+        path.pop()
+        state[module] = 2
+        return []
+
+    for module in sorted(graph):
+        if ring := visit(module):
+            return ring
+    return []
+
+
+def load_graph(everything: dict[str, list[Import]]) -> dict[str, set[str]]:
+    """Module to the modules that loading it loads; a package's own door is left out, where it re-exports."""
+    return {
+        module: {
+            item.module
+            for item in found
+            if not item.deferred and not item.typing_only and item.module in everything and item.module != module
+        }
+        for module, found in everything.items()
+    }
+
+
+def longest_functions(source: str) -> Iterator[tuple[int, str, int]]:
+    """(lines, name, first line) of every function."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert node.end_lineno is not None
+            yield node.end_lineno - node.lineno + 1, node.name, node.lineno
