@@ -1,0 +1,105 @@
+"""The state of the whole cluster: every node asked for its own, at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from trioraft.addresses import Address, parse_address
+from trioraft.client import Client, ClientError, Reply
+from trioraft.raft.membership import Member
+from trioraft.wire.codec import decode
+
+ASK_SECONDS = 1.0
+
+
+class NodeStatus(msgspec.Struct):
+    """One node's answer to `status`."""
+
+    node: int
+    role: str
+    term: int
+    leader: int | None
+    leader_address: str | None
+    commit_index: int
+    last_applied: int
+    first_index: int
+    last_index: int
+    members: list[Member]
+    waiting_for: list[str] = []
+
+
+class ClusterStatus:
+    """What the nodes said, by address, and what failed where they did not."""
+
+    def __init__(self, known: Sequence[Address]) -> None:
+        """Ask the known nodes, and those that they know."""
+        self.replies: dict[Address, Reply] = {}
+        self.failures: dict[Address, str] = {}
+        self._ask(known)
+        members = [member for status in self.statuses.values() for member in status.members]
+        self._ask({parse_address(member.address) for member in members} - {*self.replies, *self.failures})
+
+    @property
+    def statuses(self) -> dict[Address, NodeStatus]:
+        """The answers, by address."""
+        return {address: decode(reply.line, NodeStatus) for address, reply in self.replies.items()}
+
+    @property
+    def has_leader(self) -> bool:
+        """Whether a leader has a quorum: it says so itself, and a majority of the members follow it."""
+        statuses = self.statuses.values()
+        for leader in statuses:
+            if leader.role == "leader":
+                voters = {member.id for member in leader.members if member.role == "voter"}
+                following = {s.node for s in statuses if s.leader == leader.node and s.term == leader.term}
+                if len(voters & following) > len(voters) // 2:
+                    return True
+        return False
+
+    def rows(self) -> list[list[str]]:
+        """A row a node: who, where, role, term, commit, applied, lag, log."""
+        statuses = self.statuses
+        ids = {member.address: member.id for status in statuses.values() for member in status.members}
+        commit = max((status.commit_index for status in statuses.values()), default=0)
+        rows = []
+        for address, status in statuses.items():
+            role = status.role if not status.waiting_for else "waiting for " + ", ".join(status.waiting_for)
+            rows.append(
+                [
+                    str(status.node),
+                    str(address),
+                    role,
+                    str(status.term),
+                    str(status.commit_index),
+                    str(status.last_applied),
+                    str(commit - status.last_applied),
+                    f"{status.first_index}..{status.last_index}" if status.last_index else "empty",
+                ]
+            )
+        for address, failure in self.failures.items():
+            rows.append([str(ids.get(str(address), "?")), str(address), f"no answer: {failure}", *["-"] * 5])
+        return sorted(rows)
+
+    def _ask(self, addresses: Sequence[Address] | set[Address]) -> None:
+        if not addresses:
+            return
+        with ThreadPoolExecutor(len(addresses)) as pool:
+            for address, answer in zip(addresses, pool.map(_ask_one, addresses), strict=True):
+                if isinstance(answer, Reply):
+                    self.replies[address] = answer
+                else:
+                    self.failures[address] = answer
+
+
+COLUMNS = ["NODE#", "ADDRESS", "ROLE", "TERM#", "COMMIT#", "APPLIED#", "LAG#", "LOG"]
+
+
+def _ask_one(address: Address) -> Reply | str:
+    with Client([address], timeout=ASK_SECONDS) as client:
+        try:
+            return client.pipeline([{"op": "status"}])[0]
+        except ClientError as error:
+            return error.message.rpartition(": ")[2].rstrip(")")

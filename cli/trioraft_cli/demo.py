@@ -1,0 +1,108 @@
+"""A whole cluster on this machine, as real processes, with a prompt on it."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import click
+
+from trioraft.addresses import Address
+from trioraft_cli.cluster import ClusterStatus
+from trioraft_cli.main import NO
+
+START_SECONDS: Final = 20.0
+STOP_SECONDS: Final = 5.0
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def run_demo(nodes: int) -> int:
+    """Start the nodes, wait for a leader, open the prompt, and end them all; the exit code."""
+    from trioraft_cli.shell import run_shell
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    with tempfile.TemporaryDirectory(prefix="trioraft-demo-") as folder:
+        addresses = [Address("127.0.0.1", port) for port in _free_ports(nodes)]
+        servers = Path(folder, "servers.txt")
+        servers.write_text("".join(f"{address}\n" for address in addresses))
+        processes: list[subprocess.Popen[bytes]] = []
+        try:
+            processes.extend(_start(index, servers, Path(folder)) for index in range(nodes))
+            if not _wait_for_leader(addresses, processes):
+                log = Path(folder, "node-0.log").read_text()
+                click.echo(f"trioraft: the nodes did not elect a leader in {START_SECONDS:.0f} s:\n{log}", err=True)
+                return NO
+            _welcome(addresses, processes, Path(folder))
+            return run_shell(addresses)
+        finally:
+            _end(processes)
+
+
+def _start(index: int, servers: Path, folder: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "trioraft_cli", "node", str(index), str(servers)]
+    with open(folder / f"node-{index}.log", "wb") as log:
+        return subprocess.Popen(
+            [*command, "--data-dir", str(folder / f"node-{index}")],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C at the prompt is not for the nodes
+            preexec_fn=_die_with_parent,
+        )
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end this process when its parent is gone, however it went."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _wait_for_leader(addresses: list[Address], processes: list[subprocess.Popen[bytes]]) -> bool:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and all(process.poll() is None for process in processes):
+        if ClusterStatus(addresses).has_leader:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _welcome(addresses: list[Address], processes: list[subprocess.Popen[bytes]], folder: Path) -> None:
+    names = ",".join(str(address) for address in addresses)
+    first = addresses[0]
+    click.echo(f"A cluster of {len(addresses)} nodes runs until you leave; data and logs are in {folder}")
+    click.echo("In a second terminal:")
+    click.echo(f"  export TRIORAFT_SERVERS={names}")
+    click.echo(f'  echo \'{{"op":"get","key":"name"}}\' | nc -N {first.host} {first.port}')
+    click.echo(f"  kill -9 {processes[0].pid}    # node 0; the others go on\n")
+
+
+def _end(processes: list[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _free_ports(count: int) -> list[int]:
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [server.getsockname()[1] for server in held]
+    for server in held:
+        server.close()
+    return ports
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)

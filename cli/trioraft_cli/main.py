@@ -1,0 +1,291 @@
+"""The commands, each a function; what they need beyond the client is imported where it is used."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+import trioraft
+from trioraft.client import Client, ClientError, NoNode, Refused, Reply, Unknown
+from trioraft_cli import render, where
+from trioraft_cli.values import as_text, to_json
+
+NO: Final = 1
+USAGE: Final = 2
+NO_NODE: Final = 3
+NOT_NOW: Final = 4
+UNKNOWN: Final = 5
+INTERNAL: Final = 70
+INTERRUPTED: Final = 130
+
+
+class Failure(Exception):
+    """The command ends with that exit code; what there is to say has been said."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class _Commands(click.Group):
+    """Names with '_' and '-' are the same."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, cmd_name.replace("_", "-"))
+
+
+def run() -> int:
+    """Run the command line on sys.argv; the exit code."""
+    try:
+        code = cli.main(prog_name="trioraft", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except Failure as failure:
+        return failure.code
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except ClientError as error:
+        complain(error)
+        return exit_code(error)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; say nothing of it at exit
+        return 0
+    except Exception as error:  # a bug of ours: said in a line, not in a traceback
+        click.echo(f"trioraft: internal error: {type(error).__name__}: {error}", err=True)
+        return INTERNAL
+
+
+def complain(error: ClientError) -> None:
+    """Say on standard error what happened and what to do."""
+    code = f"{error.code}: " if isinstance(error, Refused) else ""
+    applied = {"no": " It was not applied.", "unknown": " It may have been applied."}
+    state = applied.get(error.applied or "", "") if isinstance(error, Refused) else ""
+    hint = f" ({error.hint})" if error.hint else ""
+    click.echo(f"trioraft: {code}{error.message}.{state}{hint}", err=True)
+
+
+def exit_code(error: ClientError) -> int:
+    """What a script is told."""
+    if isinstance(error, NoNode):
+        return NO_NODE
+    if isinstance(error, Unknown):
+        return UNKNOWN
+    assert isinstance(error, Refused)
+    if error.applied == "unknown":
+        return UNKNOWN
+    if error.code == "conflict":
+        return NO
+    if error.code in ("bad_json", "bad_request", "unknown_op", "too_deep", "line_too_long"):
+        return USAGE
+    return INTERNAL if error.code == "internal" else NOT_NOW
+
+
+def _place(command: Any) -> Any:
+    """The options that say where the cluster is, and how to print."""
+    servers = click.option("--servers", type=click.Path(path_type=Path), help="A servers.txt that lists the nodes.")
+    connect = click.option("--connect", multiple=True, metavar="HOST:PORT", help="A node; may be given again.")
+    output = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="json: as sent.")
+    return servers(connect(output(command)))
+
+
+def _ask(servers: Path | None, connect: tuple[str, ...], output: str, op: str, **fields: Any) -> Reply:
+    """Ask the cluster; with json output a refusal is printed as the node sent it."""
+    with Client(where.addresses(servers, connect)) as client:
+        try:
+            reply = client.call(op, **fields)
+        except Refused as refused:
+            if output == "json":
+                print(refused.reply.line.decode())
+                raise Failure(exit_code(refused)) from None
+            raise
+    if output == "json":
+        print(reply.line.decode())
+    return reply
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(trioraft.__version__, prog_name="trioraft")
+def cli() -> None:
+    """A replicated JSON key-value store.
+
+    Try it with nothing prepared: trioraft demo
+    """
+
+
+@cli.command()
+@click.argument("index", type=int)
+@click.argument("servers", type=click.Path(path_type=Path))
+@click.option("--data-dir", type=click.Path(path_type=Path), help="This node's folder.")
+@click.option("--listen", metavar="HOST:PORT", help="Listen here, not at the address in SERVERS.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+@click.option(
+    "--max-request-bytes",
+    type=click.IntRange(1024, 32 * 1024 * 1024),
+    default=1024 * 1024,
+    show_default=True,
+    help="The longest request that a client may send.",
+)
+def node(
+    index: int,
+    servers: Path,
+    data_dir: Path | None,
+    listen: str | None,
+    log_format: str,
+    log_level: str,
+    max_request_bytes: int,
+) -> int:
+    """Run one node: the one at position INDEX, from 0, among the addresses of the file SERVERS."""
+    from trioraft.addresses import AddressError, ServersFileError, numbered, parse_address, read_servers
+    from trioraft.server import NodeOptions, StartError, run_node
+
+    try:
+        listed = read_servers(servers)
+        place = parse_address(listen) if listen else None
+    except (AddressError, ServersFileError) as error:
+        raise click.UsageError(str(error)) from None
+    if not (0 <= index < len(listed)) or listed[index] is None:
+        raise click.UsageError(f"there is no node {index} in {servers}:\n{numbered(listed)}")
+    parent = Path(os.environ.get("TRIORAFT_DATA_DIR") or "trioraft-data")
+    folder = data_dir or parent / f"node-{index}"
+    try:
+        return run_node(NodeOptions(index, listed, folder, place, log_format, log_level, max_request_bytes))
+    except StartError as error:
+        click.echo(f"trioraft: {error.message}\n  {error.hint}", err=True)
+        return NO
+
+
+@cli.command()
+@click.argument("key")
+@click.option("--raw", is_flag=True, help="A string without its quotes.")
+@click.option("--stale", is_flag=True, help="From the node's own state, which may be behind.")
+@_place
+def get(key: str, raw: bool, stale: bool, **place: Any) -> int:
+    """Print the value of KEY, as JSON."""
+    reply = _ask(**place, op="get", key=key, read="stale" if stale else None)
+    if reply["version"] == 0:
+        click.echo(f"trioraft: there is no key {key!r}", err=True)
+        return NO
+    if place["output"] == "text":
+        value = reply.raw("value")
+        render.out(as_text(value) if raw else value.decode())
+    return 0
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("key")
+@click.argument("value")
+@click.option("--string", is_flag=True, help="VALUE is a string, even if it reads as JSON.")
+@click.option("--if-rev", type=int, help="Only if KEY has this revision; 0: only if it does not exist.")
+@_place
+def put(key: str, value: str, string: bool, if_rev: int | None, **place: Any) -> int:
+    """Give KEY the VALUE: JSON if it reads as JSON, else a string; '-' reads it from standard input."""
+    text = sys.stdin.read() if value == "-" else value
+    reply = _ask(**place, op="put", key=key, value=to_json(text, string=string), if_rev=if_rev)
+    if place["output"] == "text" and render.on_terminal():
+        click.echo(f"revision {reply['rev']}")
+    return 0
+
+
+@cli.command()
+@click.argument("key")
+@click.option("--if-rev", type=int, help="Only if KEY has this revision.")
+@_place
+def delete(key: str, if_rev: int | None, **place: Any) -> int:
+    """Remove KEY."""
+    if _ask(**place, op="delete", key=key, if_rev=if_rev)["deleted"] == 0:
+        click.echo(f"trioraft: there is no key {key!r}", err=True)
+        return NO
+    return 0
+
+
+@cli.command()
+@click.argument("prefix", default="")
+@click.option("--after", help="Begin behind this key.")
+@click.option("--limit", type=int, help="At most so many keys.")
+@click.option("--keys-only", is_flag=True, help="The keys alone.")
+@click.option("--stale", is_flag=True, help="From the node's own state, which may be behind.")
+@_place
+def scan(prefix: str, after: str | None, limit: int | None, keys_only: bool, stale: bool, **place: Any) -> int:
+    """List the keys that begin with PREFIX, in order."""
+    read = "stale" if stale else None
+    reply = _ask(**place, op="scan", prefix=prefix, after=after, limit=limit, keys_only=keys_only, read=read)
+    if place["output"] == "text":
+        render.show_scan(reply, keys_only=keys_only)
+        if reply["more"]:
+            last = render.scan_rows(reply)[-1].key
+            click.echo(f"trioraft: there are more: --after {last!r}", err=True)
+    return 0
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("key")
+@click.argument("by", type=int, default=1)
+@_place
+def incr(key: str, by: int, **place: Any) -> int:
+    """Add BY, 1 where it is not given, to the integer at KEY, and print the sum."""
+    reply = _ask(**place, op="incr", key=key, by=by)
+    if place["output"] == "text":
+        render.out(reply.raw("value").decode())
+    return 0
+
+
+@cli.command()
+@_place
+def status(servers: Path | None, connect: tuple[str, ...], output: str) -> int:
+    """Show every node of the cluster: who leads, how far each is, and who does not answer."""
+    from trioraft_cli.cluster import COLUMNS, ClusterStatus
+
+    cluster = ClusterStatus(where.addresses(servers, connect))
+    if output == "json":
+        for reply in cluster.replies.values():
+            print(reply.line.decode())
+    else:
+        render.show("", COLUMNS, cluster.rows())
+    if not cluster.replies:
+        click.echo("trioraft: no node answers", err=True)
+        return NO_NODE
+    if not cluster.has_leader:
+        click.echo("trioraft: no leader has a majority: writes are not taken now", err=True)
+        return NOT_NOW
+    return 0
+
+
+@cli.command("show-log")
+@click.option("--from", "first", type=int, help="The first index; the newest entries where it is not given.")
+@click.option("--limit", type=int, help="At most so many entries.")
+@_place
+def show_log(first: int | None, limit: int | None, **place: Any) -> int:
+    """Show the log of the node that answers."""
+    reply = _ask(**place, op="show_log", limit=limit, **({"from": first} if first is not None else {}))
+    if place["output"] == "text":
+        render.show_log(reply)
+    return 0
+
+
+@cli.command()
+@click.argument("address", required=False)
+@click.option("--servers", type=click.Path(path_type=Path), help="A servers.txt that lists the nodes.")
+@click.option("--connect", multiple=True, metavar="HOST:PORT", help="A node; may be given again.")
+def shell(address: str | None, servers: Path | None, connect: tuple[str, ...]) -> int:
+    """Open a prompt on the cluster, or on the node at ADDRESS."""
+    from trioraft_cli.shell import run_shell
+
+    return run_shell(where.addresses(servers, (address,) if address else connect))
+
+
+@cli.command()
+@click.option("--nodes", type=click.IntRange(1, 9), default=3, show_default=True, help="How many nodes.")
+def demo(nodes: int) -> int:
+    """Start a whole cluster on this machine, with a prompt on it; all of it ends with the prompt."""
+    from trioraft_cli.demo import run_demo
+
+    return run_demo(nodes)

@@ -1,0 +1,187 @@
+"""The prompt: it owns the main thread, and its connection lives in another."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import FileHistory
+
+from trioraft.addresses import Address
+from trioraft.client import Client, ClientError, Reply
+from trioraft_cli import render
+from trioraft_cli.cluster import COLUMNS, ClusterStatus
+from trioraft_cli.commands import (
+    PromptError,
+    complete_command,
+    help_lines,
+    key_to_complete,
+    parse_line,
+    quote_key,
+)
+from trioraft_cli.main import NO, complain, exit_code
+
+COMPLETION_SECONDS: Final = 0.5
+COMPLETIONS: Final = 100
+
+T = TypeVar("T")
+
+
+class Connection:
+    """A client in a thread of its own, so that a slow answer never holds the prompt's keys."""
+
+    def __init__(self, addresses: Sequence[Address]) -> None:
+        self._client = Client(addresses)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="connection")
+        self._node: Address | None = None
+
+    @property
+    def node(self) -> Address | None:
+        """The node that answered last."""
+        return self._node
+
+    def call(self, op: str, **fields: Any) -> Reply:
+        """Ask and wait; Ctrl-C gives up the wait, not what was asked."""
+        return self._wait(lambda: self._client.call(op, **fields))
+
+    def close(self) -> None:
+        """Close it; what is under way is not waited for."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._client.close()
+
+    def _wait(self, work: Callable[[], T]) -> T:
+        future: Future[T] = self._thread.submit(work)
+        try:
+            return future.result()
+        finally:
+            before, self._node = self._node, self._client.address
+            if before is not None and self._node not in (None, before):
+                print(f"trioraft: {before} does not answer, now asking {self._node}", file=sys.stderr)
+
+
+class ClusterCompleter(Completer):
+    """Completes commands, and the keys that exist; prompt-toolkit runs it beside the prompt."""
+
+    def __init__(self, addresses: Sequence[Address]) -> None:
+        self._client = Client(addresses, timeout=COMPLETION_SECONDS)
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
+        """The completions of the text before the cursor."""
+        text = document.text_before_cursor
+        for name in complete_command(text):
+            yield Completion(name, start_position=-len(text.lstrip()))
+        prefix = key_to_complete(text)
+        if prefix is None:
+            return
+        for key in self._keys(prefix):
+            yield Completion(quote_key(key), start_position=-len(prefix), display=key)
+
+    def _keys(self, prefix: str) -> list[str]:
+        fields = {"op": "scan", "prefix": prefix, "keys_only": True, "limit": COMPLETIONS, "read": "stale"}
+        try:
+            reply = self._client.pipeline([fields])[0]
+        except ClientError:
+            return []  # no key is worth a delay, or a message in the middle of the typing
+        return [row.key for row in render.scan_rows(reply)] if reply.ok else []
+
+
+def run_shell(addresses: Sequence[Address]) -> int:
+    """Read commands until the end; the exit code. Without a terminal, a failed command is told by it."""
+    connection = Connection(addresses)
+    try:
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            return _prompt(connection, addresses)
+        code = 0
+        for line in sys.stdin:
+            if line.strip():
+                outcome = run_line(connection, addresses, line)
+                if outcome is None:
+                    break
+                code = code or outcome
+        return code
+    finally:
+        connection.close()
+
+
+def run_line(connection: Connection, addresses: Sequence[Address], line: str) -> int | None:
+    """Carry out one line; its exit code, None where it ends the prompt."""
+    try:
+        name, fields = parse_line(line)
+        if name == "exit":
+            return None
+        return _carry_out(connection, addresses, name, fields)
+    except PromptError as error:
+        print(f"trioraft: {error}", file=sys.stderr)
+        return 2
+    except ClientError as error:
+        complain(error)
+        return exit_code(error)
+
+
+def _carry_out(connection: Connection, addresses: Sequence[Address], name: str, fields: dict[str, Any]) -> int:
+    if name == "help":
+        print("\n".join(help_lines(fields.get("about"))))
+        return 0
+    if name == "status":
+        render.show("", COLUMNS, ClusterStatus(addresses).rows())
+        return 0
+    reply = connection.call(name, **fields)
+    match name:
+        case "get":
+            if reply["version"] == 0:
+                print(f"trioraft: there is no key {fields['key']!r}", file=sys.stderr)
+                return NO
+            render.out(reply.raw("value").decode())
+        case "put":
+            print(f"revision {reply['rev']}")
+        case "delete":
+            print("deleted" if reply["deleted"] else f"there is no key {fields['key']!r}")
+        case "incr":
+            render.out(reply.raw("value").decode())
+        case "scan":
+            render.show_scan(reply, keys_only=False)
+        case "show_log":
+            render.show_log(reply)
+    return 0
+
+
+def _prompt(connection: Connection, addresses: Sequence[Address]) -> int:
+    session: PromptSession[str] = PromptSession(
+        history=FileHistory(str(_history_file())),
+        auto_suggest=AutoSuggestFromHistory(),
+        completer=ClusterCompleter(addresses),
+        complete_in_thread=True,
+        bottom_toolbar=lambda: f" {connection.node or 'not connected yet'}   help, exit; Tab completes ",
+    )
+    while True:
+        try:
+            line = session.prompt("trioraft> ")
+        except KeyboardInterrupt:
+            continue  # Ctrl-C clears the line
+        except EOFError:
+            return 0
+        if not line.strip():
+            continue
+        try:
+            if run_line(connection, addresses, line) is None:
+                return 0
+        except KeyboardInterrupt:
+            print("trioraft: not waited for; a write may still take effect", file=sys.stderr)
+
+
+def _history_file() -> Path:
+    """Where the history is kept, for its owner alone."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    folder = state / "trioraft"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / "history"
+    path.touch(mode=0o600)
+    return path
