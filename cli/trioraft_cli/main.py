@@ -265,7 +265,8 @@ def status(servers: Path | None, connect: tuple[str, ...], output: str) -> int:
 @_place
 def show_log(first: int | None, limit: int | None, **place: Any) -> int:
     """Show the log of the node that answers."""
-    reply = _ask(**place, op="show_log", limit=limit, **({"from": first} if first is not None else {}))
+    fields: dict[str, Any] = {"from": first}  # a word of Python's
+    reply = _ask(**place, op="show_log", limit=limit, **fields)
     if place["output"] == "text":
         render.show_log(reply)
     return 0

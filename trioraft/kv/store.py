@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
-from sortedcontainers import SortedDict
+from sortedcontainers import SortedList
 
 from trioraft.kv.commands import Command, Delete, Incr, Put
 from trioraft.kv.results import Conflict, Counted, Deleted, Result, Written
@@ -29,7 +29,8 @@ class Store:
     """All keys. Applying is total: no command can fail but by its Result, and equal logs make equal stores."""
 
     def __init__(self) -> None:
-        self._items: SortedDict[str, Item] = SortedDict()
+        self._items: dict[str, Item] = {}
+        self._keys: SortedList[str] = SortedList()  # apart from the items: most writes are to keys that exist
         self._apply: dict[type, Callable[[int, Any], Result]] = {
             Put: self._put,
             Delete: self._delete,
@@ -58,7 +59,7 @@ class Store:
         inclusive = (start != after, True)
         found: list[tuple[str, Item]] = []
         size = 0
-        for key in self._items.irange(start, None, inclusive):
+        for key in self._keys.irange(start, None, inclusive):
             if not key.startswith(prefix):
                 break
             item = self._items[key]
@@ -82,6 +83,7 @@ class Store:
         if old is None:
             return Deleted(0, 0)
         del self._items[command.key]
+        self._keys.remove(command.key)
         return Deleted(1, index)
 
     def _incr(self, index: int, command: Incr) -> Result:
@@ -100,6 +102,7 @@ class Store:
     def _write(self, index: int, key: str, old: Item | None, value: bytes) -> None:
         if old is None:
             self._items[key] = Item(value, index, index, 1)
+            self._keys.add(key)
         else:
             self._items[key] = Item(value, index, old.created, old.version + 1)
 

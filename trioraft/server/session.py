@@ -66,7 +66,13 @@ class WriteSlot(Slot):
     __slots__ = ("command", "payload", "reads_after", "reads_before", "term")
 
     def __init__(self, session: Session, request: AnyRequest | None, id: bytes, size: int) -> None:
-        super().__init__(session, request, id, size)
+        # Slot's own, written out: there is one of these for every write.
+        self.session = session
+        self.request = request
+        self.id = id
+        self.size = size
+        self.reply = None
+        self.since = 0
         self.command: Command | None = None
         self.payload = b""
         self.term = 0

@@ -49,6 +49,8 @@ def decode(data: bytes, type: Any = Any) -> Any:
 class Decoder:
     """Reads JSON of one type, often."""
 
+    __slots__ = ("_decode",)
+
     def __init__(self, type: Any) -> None:
         self._decode = msgspec.json.Decoder(type).decode
 

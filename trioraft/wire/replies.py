@@ -17,9 +17,9 @@ def _ok(id: bytes) -> bytes:
 
 def result_reply(id: bytes, result: Result) -> bytes:
     """The reply to a write that was applied, or was refused by the state that it met."""
+    if type(result) is Written:  # by far the most frequent, and a match would cost more than the rest
+        return b'%b,"rev":%d}\n' % (_ok(id), result.rev)
     match result:
-        case Written(rev):
-            return b'%b,"rev":%d}\n' % (_ok(id), rev)
         case Deleted(deleted, rev):
             return b'%b,"deleted":%d,"rev":%d}\n' % (_ok(id), deleted, rev)
         case Counted(value, _):
@@ -27,6 +27,7 @@ def result_reply(id: bytes, result: Result) -> bytes:
         case Conflict(message, hint, rev, value):
             tail = b',"rev":%d,"value":%b' % (rev, value or b"null")
             return _error(id, "conflict", message, hint, "no", tail)
+    raise TypeError(f"{result!r} is no result")
 
 
 def error_reply(id: bytes, code: str, message: str, hint: str, applied: str | None, **more: object) -> bytes:

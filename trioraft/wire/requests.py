@@ -18,6 +18,8 @@ MAX_DEPTH: Final = 128
 MAX_KEY_BYTES: Final = 1024
 MAX_INTEGER: Final = 2**63 - 1
 
+Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_BYTES)]
+Prefix = Annotated[str, msgspec.Meta(max_length=MAX_KEY_BYTES)]
 Revision = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=86_400_000)]
 Read = Literal["linearizable", "stale"]
@@ -36,14 +38,14 @@ class Request(msgspec.Struct, tag_field="op", forbid_unknown_fields=True, kw_onl
 class Get(Request, tag="get", kw_only=True, gc=False):
     """The value of a key."""
 
-    key: str
+    key: Key
     read: Read = "linearizable"
 
 
 class Put(Request, tag="put", kw_only=True, gc=False):
     """Give a key a value."""
 
-    key: str
+    key: Key
     value: msgspec.Raw
     if_rev: Revision | None = None
 
@@ -51,22 +53,22 @@ class Put(Request, tag="put", kw_only=True, gc=False):
 class Delete(Request, tag="delete", kw_only=True, gc=False):
     """Remove a key."""
 
-    key: str
+    key: Key
     if_rev: Revision | None = None
 
 
 class Incr(Request, tag="incr", kw_only=True, gc=False):
     """Add to the integer at a key."""
 
-    key: str
+    key: Key
     by: Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)] = 1
 
 
 class Scan(Request, tag="scan", kw_only=True, gc=False):
     """The keys with a prefix, in order."""
 
-    prefix: str = ""
-    after: str | None = None
+    prefix: Prefix = ""
+    after: Prefix | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1000
     keys_only: bool = False
     read: Read = "linearizable"
@@ -154,23 +156,28 @@ def parse_request(line: bytes) -> AnyRequest:
         request: AnyRequest = _decoder.decode(line)
     except DecodeError as error:
         request = _parse_again(line, str(error))
-    if b"\\u" in line and _has_lone_surrogate(line):
-        message = "half of a surrogate pair stands alone, which is no text"
-        raise RequestError(
-            "bad_json", message, "escape both halves, or send UTF-8", _id_of(line), _applied(request)
-        )
     if request.id is not _NO_ID and bytes(request.id)[:1] in (b"{", b"["):
         raise RequestError("bad_request", "an id is a string, a number, true, false or null", _hint(request))
+    if b"\\u" in line:
+        _check_surrogates(line, request)
+    if not (line.isascii() and b"\\" not in line):
+        _check_lengths(request)
+    return request
+
+
+def _check_surrogates(line: bytes, request: AnyRequest) -> None:
+    if _has_lone_surrogate(line):
+        message = "half of a surrogate pair stands alone, which is no text"
+        raise RequestError("bad_json", message, "escape both halves, or send UTF-8", _id_of(line), _applied(request))
+
+
+def _check_lengths(request: AnyRequest) -> None:
+    """The decoder has counted characters; of those beyond ASCII each has several bytes."""
     for name in ("key", "prefix", "after"):
         text = getattr(request, name, None)
-        if text is not None and not (len(text) <= MAX_KEY_BYTES // 4 or len(text.encode()) <= MAX_KEY_BYTES):
+        if text is not None and len(text.encode()) > MAX_KEY_BYTES:
             message = f"{name!r} is longer than {MAX_KEY_BYTES} bytes"
             raise RequestError("bad_request", message, "use a shorter one", bytes(request.id), _applied(request))
-    if getattr(request, "key", None) == "":
-        raise RequestError(
-            "bad_request", "a key has at least one byte", _hint(request), bytes(request.id), _applied(request)
-        )
-    return request
 
 
 def http_request(line: bytes) -> bool:
