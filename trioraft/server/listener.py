@@ -20,7 +20,7 @@ async def serve_listener(listener: Listener, accept: Callable[[Connection], None
     complained = False
     while True:
         try:
-            connection = await listener.accept()
+            connections = await listener.accept()
         except OSError as error:
             if not complained:
                 log.warning("no connection can be taken at the moment: %s", error.strerror)
@@ -28,4 +28,5 @@ async def serve_listener(listener: Listener, accept: Callable[[Connection], None
             await trio.sleep(PAUSE_SECONDS)
             continue
         complained = False
-        accept(connection)
+        for connection in connections:
+            accept(connection)

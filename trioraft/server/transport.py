@@ -60,8 +60,8 @@ class Listener(Protocol):
 
     address: Address
 
-    async def accept(self) -> Connection:
-        """The next one."""
+    async def accept(self) -> list[Connection]:
+        """Those that wait, one at least. Raises OSError."""
 
     def close(self) -> None:
         """Take no more."""
