@@ -1,0 +1,316 @@
+"""Real nodes as real processes: started, asked, killed, paused and started again. Every one of them is ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
+
+HOST = "127.0.0.1"
+FIRST_LEADER_SECONDS = 2.0
+"""What is promised for three nodes; the time that Python takes to start is not counted."""
+START_SECONDS = 20.0
+"""For Python to start on a busy machine."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody uses and that no outgoing connection can be given: below the ephemeral range."""
+    low = 32768
+    with contextlib.suppress(OSError, ValueError):
+        low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.randrange(low // 2, low)
+        if port in ports:
+            continue
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            ports.append(port)
+    return ports
+
+
+def eventually(look: Callable[[], T], what: str, seconds: float = 10.0) -> T:
+    """The first true answer, asked for again and again; AssertionError after so long."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.01)
+
+
+def talk(port: int, data: bytes, timeout: float = 10.0, half_close: bool = True) -> bytes:
+    """Send bytes, say that they are all, and return what came until the node closed: netcat's `nc -N`."""
+    with socket.create_connection((HOST, port), timeout) as connection:
+        connection.sendall(data)
+        if half_close:
+            connection.shutdown(socket.SHUT_WR)
+        received = []
+        while part := connection.recv(1 << 16):
+            received.append(part)
+        return b"".join(received)
+
+
+def ask_port(port: int, request: dict[str, Any] | bytes, timeout: float = 10.0) -> dict[str, Any]:
+    """One request, one reply, on a connection of its own. Raises OSError or ValueError where none comes."""
+    with Line(port, timeout) as line:
+        return line.ask(request)
+
+
+class Line:
+    """A client's connection, kept open."""
+
+    def __init__(self, port: int, timeout: float = 10.0) -> None:
+        self.socket = socket.create_connection((HOST, port), timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._file = self.socket.makefile("rb")
+
+    def send(self, *requests: dict[str, Any] | bytes) -> None:
+        self.socket.sendall(
+            b"".join(
+                request if isinstance(request, bytes) else json.dumps(request).encode() + b"\n" for request in requests
+            )
+        )
+
+    def read(self) -> dict[str, Any]:
+        line = self._file.readline()
+        if not line.endswith(b"\n"):
+            raise ConnectionError(f"the connection ended after {line!r}")
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    def ask(self, request: dict[str, Any] | bytes) -> dict[str, Any]:
+        self.send(request)
+        return self.read()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self.socket.close()
+
+
+class Node:
+    """One node: its folder and port stay, its process comes and goes."""
+
+    def __init__(self, index: int, port: int, servers: Path, folder: Path) -> None:
+        self.index = index
+        self.port = port
+        self.servers = servers
+        self.data = folder / f"n{index}"
+        self.log_file = folder / f"n{index}.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.options: list[str] = []
+        self.wrapper: list[str] = []
+        """A command in front of the node's, which must leave it the process id: strace -D."""
+
+    def start(self) -> None:
+        assert not self.running
+        command = [*_die_with_us(), *self.wrapper, sys.executable, "-m", "trioraft_cli", "node", str(self.index)]
+        command += [str(self.servers), "--data-dir", str(self.data), *self.options]
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """kill -9, and wait for the end."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def pause(self) -> None:
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.signal(signal.SIGCONT)
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self, seconds: float = 20.0) -> int:
+        """The exit code of a node that is to end by itself."""
+        assert self.process is not None
+        return self.process.wait(seconds)
+
+    def restart(self) -> None:
+        if self.running:
+            self.kill()
+        self.start()
+        self.listens()
+
+    def listens(self) -> None:
+        """Wait until it answers; it has to live for that."""
+
+        def answers() -> bool:
+            assert self.running, f"node {self.index} ended: {self.log}"
+            return self.try_status() is not None
+
+        eventually(answers, f"node {self.index} answers", START_SECONDS)
+
+    def ask(self, request: dict[str, Any] | bytes, timeout: float = 10.0) -> dict[str, Any]:
+        return ask_port(self.port, request, timeout)
+
+    def status(self) -> dict[str, Any]:
+        return self.ask({"op": "status"})
+
+    def try_status(self) -> dict[str, Any] | None:
+        try:
+            return self.ask({"op": "status"}, 2.0)
+        except (OSError, ValueError):
+            return None
+
+    def put(self, key: str, value: Any) -> dict[str, Any]:
+        return self.ask({"op": "put", "key": key, "value": value})
+
+    def get(self, key: str, read: str = "linearizable") -> dict[str, Any]:
+        return self.ask({"op": "get", "key": key, "read": read})
+
+    @property
+    def log(self) -> str:
+        """What it has said to people, over all its runs."""
+        return self.log_file.read_text() if self.log_file.exists() else ""
+
+    def everything(self) -> dict[str, Any]:
+        """All keys and values as this node itself holds them."""
+        held: dict[str, Any] = {}
+        with Line(self.port) as line:
+            after: str | None = None
+            more = True
+            while more:
+                request: dict[str, Any] = {"op": "scan", "read": "stale"}
+                if after is not None:
+                    request["after"] = after
+                reply = line.ask(request)
+                assert reply["ok"], reply
+                held |= {item["key"]: item["value"] for item in reply["items"]}
+                more = reply["more"]
+                after = reply["items"][-1]["key"] if reply["items"] else None
+        return held
+
+
+def _die_with_us() -> list[str]:
+    """Nodes are not to outlive the tests, even if these are killed with -9."""
+    return ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+
+
+class Cluster:
+    """Some nodes with a servers.txt of their own. A context: at its end no process is left."""
+
+    def __init__(self, folder: Path, size: int = 3) -> None:
+        self.folder = folder
+        self.servers = folder / "servers.txt"
+        ports = free_ports(size)
+        self.servers.write_text("".join(f"{HOST}:{port}\n" for port in ports))
+        self.nodes = [Node(index, port, self.servers, folder) for index, port in enumerate(ports)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for node in self.nodes:
+            if node.running:
+                node.signal(signal.SIGKILL)
+        for node in self.nodes:
+            if node.process is not None:
+                node.wait()
+        for node in self.nodes:
+            print(f"--- node {node.index}, port {node.port}\n{node.log}")  # pytest shows it where a test failed
+
+    def start(self, nodes: Sequence[Node] | None = None) -> Self:
+        """Start nodes and wait until they answer."""
+        chosen = self.nodes if nodes is None else nodes
+        for node in chosen:
+            node.start()
+        for node in chosen:
+            node.listens()
+        return self
+
+    @property
+    def running(self) -> list[Node]:
+        return [node for node in self.nodes if node.running]
+
+    def leader(self, seconds: float = 10.0, among: Sequence[Node] | None = None) -> Node:
+        """The node that leads, once one says so and a majority of all agree."""
+
+        def look() -> Node | None:
+            statuses = {node.index: node.try_status() for node in (self.running if among is None else among)}
+            known = [status for status in statuses.values() if status is not None]
+            for status in known:
+                agree = sum(other["leader"] == status["node"] and other["term"] == status["term"] for other in known)
+                if status["role"] == "leader" and agree > len(self.nodes) // 2:
+                    return self.nodes[status["node"]]
+            return None
+
+        return eventually(look, "a leader", seconds)
+
+    def followers(self) -> list[Node]:
+        leader = self.leader()
+        return [node for node in self.running if node is not leader]
+
+    def caught_up(self, seconds: float = 10.0) -> None:
+        """Wait until every running node has applied the same, all of what the leader has committed."""
+
+        def look() -> bool:
+            statuses = [node.try_status() for node in self.running]
+            if any(status is None for status in statuses):
+                return False
+            ends = {
+                (status["last_applied"], status["commit_index"], status["last_index"]) for status in statuses if status
+            }
+            return len(ends) == 1 and len(set(*ends)) == 1
+
+        eventually(look, "all running nodes have applied the same", seconds)
+
+    def write_until_done(
+        self, key: str, value: Any, seconds: float = 10.0, nodes: Sequence[Node] | None = None
+    ) -> float:
+        """Write through the running nodes in turn until one write is acknowledged; how long that took."""
+        began = time.monotonic()
+
+        def write() -> bool:
+            for node in self.running if nodes is None else nodes:
+                with contextlib.suppress(OSError, ValueError):
+                    if node.ask({"op": "put", "key": key, "value": value}, 1.0)["ok"]:
+                        return True
+            return False
+
+        eventually(write, f"a write of {key} is acknowledged", seconds)
+        return time.monotonic() - began
+
+
+@contextlib.contextmanager
+def running_cluster(folder: Path, size: int = 3) -> Iterator[Cluster]:
+    """A started cluster with a leader."""
+    with Cluster(folder, size) as cluster:
+        cluster.start()
+        cluster.leader()
+        yield cluster
+
+
+def sockets_left(process: int) -> int:
+    """How many descriptors a process holds open."""
+    return len(os.listdir(f"/proc/{process}/fd"))
