@@ -29,6 +29,8 @@ from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, 
 from trioraft.wire.requests import Delete, Get, Incr, Put, Scan
 
 MAX_SCAN_BYTES: Final = 1024 * 1024
+SMALL_REPLY_BYTES: Final = 1024
+"""What is reckoned for a reply about the node itself."""
 
 _Remote = tuple[NodeId, int]
 
@@ -106,9 +108,11 @@ class Requests:
             slot.payload = encode_command(slot.command)
             self._held.append(slot)
         elif isinstance(request, (Get, Scan)) and request.read == "linearizable":
+            slot.session.expect(slot, self._reply_size(request))
             self._held.append(slot)
         else:
             assert isinstance(slot, ReadSlot)
+            slot.session.expect(slot, self._reply_size(request))
             slot.confirmed = True
             self._serve(slot)
             return
@@ -326,6 +330,15 @@ class Requests:
             self._held.extendleft(reversed(self._asked.pop(number)))
 
     # Within
+
+    def _reply_size(self, request: object) -> int:
+        """About how many bytes the reply will have: many small requests must not make many large replies at once."""
+        if isinstance(request, Get):
+            item = self._store.get(request.key)
+            return len(item.value) if item else 0
+        if isinstance(request, Scan):
+            return min(MAX_SCAN_BYTES, request.limit * 1024)
+        return SMALL_REPLY_BYTES
 
     def _name(self, slots: Sequence[WriteSlot], first: int, term: int) -> None:
         proposed = self._proposed

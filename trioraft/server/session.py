@@ -44,7 +44,7 @@ class Slot:
         """Settle the request; what comes to be known of it later is ignored."""
         if self.reply is None:
             self.reply = reply
-            self.session.settled(self)
+            self.session.settled()
 
 
 class ReadSlot(Slot):
@@ -157,10 +157,14 @@ class Session:
         """Whether the last reply has been taken and no request can follow."""
         return not self._slots and (self.closing or (self._ended and not self._lines))
 
-    def settled(self, slot: Slot) -> None:
+    def settled(self) -> None:
         """A slot of this session has its reply."""
-        self._bytes -= slot.size
         self._on_settled()
+
+    def expect(self, slot: Slot, size: int) -> None:
+        """A reply of about that many bytes is to be expected; until it is sent it counts like what was read."""
+        slot.size += size
+        self._bytes += size
 
     def take_replies(self) -> bytes:
         """The replies that may leave: those before the first request not yet answered."""
@@ -168,7 +172,7 @@ class Session:
         ready = []
         while slots and (reply := slots[0].reply) is not None:
             ready.append(reply)
-            slots.popleft()
+            self._bytes -= slots.popleft().size
         return b"".join(ready)
 
     def _has_room(self, unsent: int) -> bool:
