@@ -48,9 +48,7 @@ class Store:
         """The key as it is now."""
         return self._items.get(key)
 
-    def scan(
-        self, prefix: str, after: str | None, limit: int, max_bytes: int
-    ) -> tuple[list[tuple[str, Item]], bool]:
+    def scan(self, prefix: str, after: str | None, limit: int, max_bytes: int) -> tuple[list[tuple[str, Item]], bool]:
         """The keys with that prefix that come after `after`, in order, and whether there are more.
 
         At most `limit` of them, and at most max_bytes of keys and values, but one in any case.
@@ -112,9 +110,7 @@ def _unlike(old: Item | None, rev: int) -> Conflict | None:
     if (old.rev if old else 0) == rev:
         return None
     if old is None:
-        return _conflict(
-            old, f"the key does not exist, and was to have revision {rev}", "if_rev 0 makes a new key"
-        )
+        return _conflict(old, f"the key does not exist, and was to have revision {rev}", "if_rev 0 makes a new key")
     wanted = "was not to exist" if rev == 0 else f"was to have revision {rev}"
     return _conflict(old, f"the key has revision {old.rev}, and {wanted}", "read it again and decide anew")
 

@@ -488,9 +488,7 @@ class Core:
         self._timeout = self._draw_timeout() if self._timeout < self.settings.election_ticks else self._timeout
         if self.log.term_at(message.prev_index) != message.prev_term:
             hint_index, hint_term = self.log.agreement_bound(message.prev_index, message.prev_term)
-            refusal = AppendEntriesReply(
-                self.term, False, 0, message.round, message.prev_index, hint_index, hint_term
-            )
+            refusal = AppendEntriesReply(self.term, False, 0, message.round, message.prev_index, hint_index, hint_term)
             self._answer(sender, refusal)
             return
         if not self._take_entries(message.entries):

@@ -271,9 +271,7 @@ class Driver:
         if link is not None:
             link.put(message)
 
-    def send(
-        self, peer: NodeId, message: Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply
-    ) -> None:
+    def send(self, peer: NodeId, message: Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply) -> None:
         """Send to a peer, in order; nothing where there is no connection."""
         if (link := self._links.get(peer)) is not None:
             link.put(message)

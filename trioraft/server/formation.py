@@ -87,9 +87,7 @@ class Assembly:
     def _record(self) -> Formation:
         folders = {peer: view.folder for peer, view in self.views.items()} | {self.node: self.folder}
         members = tuple(
-            Member(node, address, "voter", folders[node])
-            for node, address in enumerate(self.servers)
-            if address != "-"
+            Member(node, address, "voter", folders[node]) for node, address in enumerate(self.servers) if address != "-"
         )
         names = "\n".join(f"{member.id} {member.address} {member.folder}" for member in members)
         cluster = hashlib.sha256(names.encode()).hexdigest()[:32]

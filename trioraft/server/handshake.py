@@ -30,9 +30,7 @@ class Evidence:
         if hello.starts == starts and hello.incarnation != incarnation:
             return "another process runs, or ran, on a copy of the same folder"
         if hello.last_index < acknowledged:
-            return (
-                f"its log ends at {hello.last_index}, and it had acknowledged {acknowledged}: it is an older copy"
-            )
+            return f"its log ends at {hello.last_index}, and it had acknowledged {acknowledged}: it is an older copy"
         return None
 
     def remember(self, hello: PeerHello) -> None:

@@ -36,9 +36,7 @@ def run_node(options: NodeOptions) -> int:
     except StorageError as error:
         raise StartError(error.message, error.hint) from None
     except OSError as error:
-        raise StartError(
-            f"{options.data_dir} cannot be used: {error}", "name another folder with --data-dir"
-        ) from None
+        raise StartError(f"{options.data_dir} cannot be used: {error}", "name another folder with --data-dir") from None
     return trio.run(_run, options, folder)
 
 
@@ -59,9 +57,7 @@ async def _run(options: NodeOptions, folder: DataFolder) -> int:
         hub.close()
 
 
-def _open(
-    options: NodeOptions, folder: DataFolder, hub: SocketHub, writer: ThreadWriter, servers: list[str]
-) -> Driver:
+def _open(options: NodeOptions, folder: DataFolder, hub: SocketHub, writer: ThreadWriter, servers: list[str]) -> Driver:
     try:
         return Driver(options.index, servers, folder, hub, writer, SystemRandom(), options.max_request_bytes)
     except StorageError as error:
@@ -69,9 +65,7 @@ def _open(
         raise StartError(f"{options.data_dir}: {error.message}", error.hint) from None
     except OSError as error:
         folder.close()
-        raise StartError(
-            f"{options.data_dir} cannot be used: {error}", "see to the disk, and start again"
-        ) from None
+        raise StartError(f"{options.data_dir} cannot be used: {error}", "see to the disk, and start again") from None
 
 
 def _listen(options: NodeOptions, driver: Driver, hub: Hub) -> Listener:

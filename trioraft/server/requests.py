@@ -40,9 +40,7 @@ class Surroundings(Protocol):
 
     core: Core
 
-    def send(
-        self, peer: NodeId, message: Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply
-    ) -> None:
+    def send(self, peer: NodeId, message: Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply) -> None:
         """Send to a peer, in order."""
 
     def linked(self, peer: NodeId) -> bool:
@@ -100,9 +98,7 @@ class Requests:
         assert request is not None
         if isinstance(slot, WriteSlot):
             if self.stopping:
-                self._answer(
-                    slot, _failure(slot, "shutting_down", "this node is stopping", "ask another node", "no")
-                )
+                self._answer(slot, _failure(slot, "shutting_down", "this node is stopping", "ask another node", "no"))
                 return
             slot.command = _command(request)
             slot.payload = encode_command(slot.command)

@@ -194,7 +194,7 @@ class SocketListener:
         self.address = Address(address.host, self._socket.getsockname()[1])
 
     async def accept(self) -> list[Connection]:
-        """Those that wait, one at least: under load this task's turn comes seldom. Raises OSError without descriptors."""
+        """Those that wait, one at least: this task seldom has its turn under load. Raises OSError."""
         connections: list[Connection] = []
         while not connections:
             await trio.lowlevel.wait_readable(self._socket)

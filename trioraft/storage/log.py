@@ -142,9 +142,7 @@ class _Scan:
             if number != position:
                 raise Damaged(segment_name(position), 0, f"it is missing, and {segment_name(number)} is there")
         for number in numbers:
-            self._read_segment(
-                segment_name(number), number, disk.read(segment_name(number)), number == numbers[-1]
-            )
+            self._read_segment(segment_name(number), number, disk.read(segment_name(number)), number == numbers[-1])
 
     def _read_segment(self, name: str, number: int, data: bytes, newest: bool) -> None:
         self._name = name
@@ -209,9 +207,7 @@ class _Scan:
             raise BadLine(f"entry {entry.index} follows {len(self.entries)}")
         before = self.entries[entry.index - 2].term if entry.index > 1 else 0
         if not before <= entry.term <= self.hard_state.term:
-            raise BadLine(
-                f"entry {entry.index} has term {entry.term}, between {before} and {self.hard_state.term}"
-            )
+            raise BadLine(f"entry {entry.index} has term {entry.term}, between {before} and {self.hard_state.term}")
         del self.entries[entry.index - 1 :]
         self.entries.append(entry)
 

@@ -14,9 +14,7 @@ from typing import Final
 from trioraft.raft.messages import Entry, Kind
 from trioraft.wire.codec import BadLine, open_line
 
-_HEAD: Final = re.compile(
-    rb'\{"crc":"([0-9a-f]{8})","index":([1-9][0-9]{0,18}),"term":([1-9][0-9]{0,18}),"([a-z_]+)":'
-)
+_HEAD: Final = re.compile(rb'\{"crc":"([0-9a-f]{8})","index":([1-9][0-9]{0,18}),"term":([1-9][0-9]{0,18}),"([a-z_]+)":')
 _BODY_AT: Final = len(b'{"crc":"00000000",')
 _MARKER: Final[dict[Kind, bytes]] = {"noop": b',"noop":', "command": b',"command":'}
 _KIND: Final[dict[bytes, Kind]] = {b"noop": "noop", b"command": "command"}

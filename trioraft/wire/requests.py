@@ -203,16 +203,12 @@ def _parse_words(line: bytes) -> AnyRequest:
             return Get(key=key)
     word = words[0]
     if word == "get":
-        raise RequestError(
-            "bad_request", "get takes one key without blanks", f"type 'get name', or {EXAMPLES['get']}"
-        )
+        raise RequestError("bad_request", "get takes one key without blanks", f"type 'get name', or {EXAMPLES['get']}")
     if word in EXAMPLES:
         raise RequestError("bad_request", f"'{word}' has to be asked in JSON", f"type {EXAMPLES[word]}")
     near = difflib.get_close_matches(word, _WORDS, 1)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    raise RequestError(
-        "bad_json", "the line is neither JSON nor a command", f"{hint}type 'help', or {EXAMPLES['get']}"
-    )
+    raise RequestError("bad_json", "the line is neither JSON nor a command", f"{hint}type 'help', or {EXAMPLES['get']}")
 
 
 def _parse_again(line: bytes, why: str) -> AnyRequest:
@@ -220,9 +216,7 @@ def _parse_again(line: bytes, why: str) -> AnyRequest:
     try:
         fields: dict[str, msgspec.Raw] = _object_decoder.decode(line)
     except DecodeError as error:
-        raise RequestError(
-            "bad_json", f"the line is not JSON: {error}", f"for example {EXAMPLES['put']}"
-        ) from None
+        raise RequestError("bad_json", f"the line is not JSON: {error}", f"for example {EXAMPLES['put']}") from None
     id = bytes(fields.get("id", b""))
     try:
         op: Any = decode(bytes(fields["op"])) if "op" in fields else None
@@ -239,9 +233,7 @@ def _parse_again(line: bytes, why: str) -> AnyRequest:
         near = difflib.get_close_matches(str(op), EXAMPLES, 1)
         hint = f"did you mean {EXAMPLES[near[0]]} ?" if near else f"there are: {', '.join(EXAMPLES)}"
         raise RequestError("unknown_op", f"there is no operation {op!r}", hint, id)
-    raise RequestError(
-        "bad_request", why.replace(" - at `$.", " - in `"), f"for example {EXAMPLES[op]}", id, applied
-    )
+    raise RequestError("bad_request", why.replace(" - at `$.", " - in `"), f"for example {EXAMPLES[op]}", id, applied)
 
 
 def _id_of(line: bytes) -> bytes:
