@@ -9,10 +9,17 @@ import msgspec
 
 from trioraft.addresses import Address, parse_address
 from trioraft.client import Client, ClientError, Reply
-from trioraft.raft.membership import Member
 from trioraft.wire.codec import decode
 
 ASK_SECONDS = 1.0
+
+
+class Member(msgspec.Struct):
+    """A member as `status` lists it."""
+
+    id: int
+    address: str
+    role: str
 
 
 class NodeStatus(msgspec.Struct):

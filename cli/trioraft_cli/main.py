@@ -10,8 +10,10 @@ from typing import Any, Final
 import click
 
 import trioraft
+from trioraft.addresses import AddressError, ServersFileError, numbered, parse_address, read_servers
 from trioraft.client import Client, ClientError, NoNode, Refused, Reply, Unknown
 from trioraft_cli import render, where
+from trioraft_cli.cluster import COLUMNS, ClusterStatus
 from trioraft_cli.values import as_text, to_json
 
 NO: Final = 1
@@ -144,8 +146,7 @@ def node(
     max_request_bytes: int,
 ) -> int:
     """Run one node: the one at position INDEX, from 0, among the addresses of the file SERVERS."""
-    from trioraft.addresses import AddressError, ServersFileError, numbered, parse_address, read_servers
-    from trioraft.server import NodeOptions, StartError, run_node
+    from trioraft_cli.node import run_at
 
     try:
         listed = read_servers(servers)
@@ -156,11 +157,7 @@ def node(
         raise click.UsageError(f"there is no node {index} in {servers}:\n{numbered(listed)}")
     parent = Path(os.environ.get("TRIORAFT_DATA_DIR") or "trioraft-data")
     folder = data_dir or parent / f"node-{index}"
-    try:
-        return run_node(NodeOptions(index, listed, folder, place, log_format, log_level, max_request_bytes))
-    except StartError as error:
-        click.echo(f"trioraft: {error.message}\n  {error.hint}", err=True)
-        return NO
+    return run_at(index, listed, folder, place, log_format, log_level, max_request_bytes)
 
 
 @cli.command()
@@ -242,8 +239,6 @@ def incr(key: str, by: int, **place: Any) -> int:
 @_place
 def status(servers: Path | None, connect: tuple[str, ...], output: str) -> int:
     """Show every node of the cluster: who leads, how far each is, and who does not answer."""
-    from trioraft_cli.cluster import COLUMNS, ClusterStatus
-
     cluster = ClusterStatus(where.addresses(servers, connect))
     if output == "json":
         for reply in cluster.replies.values():

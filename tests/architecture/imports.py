@@ -77,7 +77,15 @@ PURE_MAY_IMPORT = {
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint", "hash", "id"}
 
 # Imported where they are used and not before, so that --help and completion stay quick.
-HEAVY = {"trio", "prompt_toolkit", "trioraft.server", "trioraft_cli.node", "trioraft_cli.demo", "trioraft_cli.shell"}
+HEAVY = {
+    "trio",
+    "prompt_toolkit",
+    "rich",
+    "trioraft.server",
+    "trioraft_cli.node",
+    "trioraft_cli.demo",
+    "trioraft_cli.shell",
+}
 
 
 @dataclass(frozen=True)

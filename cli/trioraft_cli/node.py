@@ -1,0 +1,29 @@
+"""The one place of the command line that knows the server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from trioraft.addresses import Address
+from trioraft.server import NodeOptions, StartError, run_node
+
+CANNOT_START = 1
+
+
+def run_at(
+    index: int,
+    servers: list[Address | None],
+    folder: Path,
+    listen: Address | None,
+    log_format: str,
+    log_level: str,
+    max_request_bytes: int,
+) -> int:
+    """Run a node until it is told to stop; the exit code."""
+    try:
+        return run_node(NodeOptions(index, servers, folder, listen, log_format, log_level, max_request_bytes))
+    except StartError as error:
+        click.echo(f"trioraft: {error.message}\n  {error.hint}", err=True)
+        return CANNOT_START
