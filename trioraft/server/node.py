@@ -101,14 +101,12 @@ def _warn_of_differences(driver: Driver) -> None:
 
 
 async def serve(driver: Driver, listener: Listener) -> int:
-    """All tasks of a node, until a signal or a failed disk ends them; the exit code."""
+    """Live until a signal or a failed disk ends it; the exit code."""
     code = 0
     try:
         async with trio.open_nursery() as nursery:
             accepting = trio.CancelScope()
-            nursery.start_soon(_accept, accepting, listener, driver)
-            nursery.start_soon(run_election_timer, driver.tick)
-            nursery.start_soon(driver.run)
+            nursery.start_soon(live, driver, listener, accepting)
             with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                 await anext(signals)
                 log.info("node %d stops", driver.node)
@@ -117,7 +115,7 @@ async def serve(driver: Driver, listener: Listener) -> int:
                 await anext(signals)
                 nursery.cancel_scope.cancel()
     except* (OSError, UnknownCommand) as errors:
-        log.critical("node %d stops: %s", driver.node, "; ".join(str(error) for error in errors.exceptions))
+        log.critical("node %d stops: %s", driver.node, _flat(errors))
         code = 70
     finally:
         try:
@@ -125,6 +123,14 @@ async def serve(driver: Driver, listener: Listener) -> int:
         except OSError as error:
             log.critical("the log could not be closed well: %s", error)
     return code
+
+
+async def live(driver: Driver, listener: Listener, accepting: trio.CancelScope) -> None:
+    """All tasks of a node, for ever; `accepting` ends the taking of connections. Raises what stops a node."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_accept, accepting, listener, driver)
+        nursery.start_soon(run_election_timer, driver.tick)
+        nursery.start_soon(driver.run)
 
 
 async def _accept(scope: trio.CancelScope, listener: Listener, driver: Driver) -> None:
@@ -138,3 +144,10 @@ async def _accept(scope: trio.CancelScope, listener: Listener, driver: Driver) -
 async def _stop(driver: Driver, scope: trio.CancelScope) -> None:
     await driver.stop(STOP_SECONDS)
     scope.cancel()
+
+
+def _flat(errors: BaseExceptionGroup[BaseException]) -> str:
+    """What a group of errors says, however deep it nests."""
+    return "; ".join(
+        _flat(error) if isinstance(error, BaseExceptionGroup) else str(error) for error in errors.exceptions
+    )

@@ -7,7 +7,6 @@ import errno
 import os
 import select
 import socket
-import time
 from typing import Final
 
 import trio
@@ -150,7 +149,7 @@ class SocketConnection:
         if self._ended:
             self.close()
             return
-        self.discard_until = time.monotonic() + DISCARD_SECONDS
+        self.discard_until = trio.current_time() + DISCARD_SECONDS
         self._hub.finishing.add(self)
         try:
             self._socket.shutdown(socket.SHUT_WR)

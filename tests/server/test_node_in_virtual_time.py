@@ -1,0 +1,213 @@
+"""Whole nodes, listener to driver, in one process: memory for disk and network, and a clock that jumps."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+import trio
+import trio.testing
+
+from trioraft.addresses import Address
+from trioraft.server.driver import Driver
+from trioraft.server.node import live
+from trioraft.server.writer import DirectWriter
+from trioraft.storage.folder import DataFolder
+from trioraft.testing.disk import MemoryDisk
+from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryNetwork
+from trioraft.wire.codec import decode, encode
+
+ADDRESSES = [Address("node", port) for port in (1, 2, 3)]
+
+
+class Node:
+    """One node, which can be stopped as a crash stops it, and started again on its disk."""
+
+    def __init__(self, cluster: Cluster, index: int) -> None:
+        self.cluster = cluster
+        self.index = index
+        self.disk = MemoryDisk(f"disk of node {index}")
+        self.driver: Driver | None = None
+        self.scope = trio.CancelScope()
+
+    def start(self) -> None:
+        self.hub = MemoryHub(self.cluster.network, f"node {self.index}")
+        folder = DataFolder(self.disk, self.index)
+        servers = [str(address) for address in ADDRESSES]
+        random = Random(f"{self.cluster.seed} {self.index} {folder.starts}")
+        self.driver = Driver(self.index, servers, folder, self.hub, DirectWriter(), random, 1024 * 1024)
+        self.listener = self.hub.listen(ADDRESSES[self.index])
+        self.scope = trio.CancelScope()
+        self.cluster.nursery.start_soon(self._live)
+
+    async def _live(self) -> None:
+        assert self.driver is not None
+        with self.scope:
+            await live(self.driver, self.listener, trio.CancelScope())
+
+    def crash(self) -> None:
+        self.scope.cancel()
+        self.listener.close()
+        self.hub.close()
+        self.driver = None
+        self.disk.crash(Random(self.cluster.seed))
+
+
+class Inbox:
+    """Replies as they come, on the client's side."""
+
+    def __init__(self) -> None:
+        self.lines = b""
+        self.ended = False
+        self.news = trio.Event()
+
+    def received(self, data: bytes) -> None:
+        self.lines += data
+        self.ended = self.ended or not data
+        self.news.set()
+
+    def drained(self) -> None: ...
+
+    def broken(self) -> None:
+        self.ended = True
+        self.news.set()
+
+
+class Cluster:
+    def __init__(self, nursery: trio.Nursery, seed: int) -> None:
+        self.nursery = nursery
+        self.seed = seed
+        self.network = MemoryNetwork()
+        self.nodes = [Node(self, index) for index in range(3)]
+        self.hub = MemoryHub(self.network, "client")
+        nursery.start_soon(self._serve_client)
+
+    async def _serve_client(self) -> None:
+        while True:
+            await self.hub.wait()
+            self.hub.serve()
+
+    async def leader(self) -> int:
+        """Wait for one node that leads and that a majority follows; its index."""
+        with trio.fail_after(10):
+            while True:
+                alive = [node.driver.core for node in self.nodes if node.driver is not None]
+                for core in alive:
+                    if core.role == "leader" and sum(other.leader == core.node for other in alive) >= 2:
+                        return core.node
+                await trio.sleep(0.01)
+
+    async def ask(self, index: int, *requests: dict[str, object]) -> list[dict[str, object]]:
+        connection: MemoryConnection = await self.hub.dial(ADDRESSES[index])
+        inbox = connection.handler = Inbox()
+        connection.resume()
+        connection.send(b"".join(encode(request) + b"\n" for request in requests))
+        with trio.fail_after(20):
+            while inbox.lines.count(b"\n") < len(requests) and not inbox.ended:
+                await inbox.news.wait()
+                inbox.news = trio.Event()
+        connection.close()
+        return [decode(line) for line in inbox.lines.splitlines()]
+
+
+@pytest.fixture
+async def cluster(autojump_clock: trio.testing.MockClock, nursery: trio.Nursery) -> Cluster:  # noqa: ARG001
+    cluster = Cluster(nursery, seed=1)
+    for node in cluster.nodes:
+        node.start()
+    return cluster
+
+
+async def test_a_cluster_forms_and_elects_a_leader_within_two_seconds(cluster: Cluster) -> None:
+    began = trio.current_time()
+    await cluster.leader()
+    assert trio.current_time() - began < 2
+
+
+async def test_no_node_votes_before_all_have_been_up_together(
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001
+    nursery: trio.Nursery,
+) -> None:
+    cluster = Cluster(nursery, seed=2)
+    cluster.nodes[0].start()
+    cluster.nodes[1].start()
+    await trio.sleep(30)
+    [reply] = await cluster.ask(0, {"op": "status"})
+    assert reply["term"] == 0
+    assert reply["waiting_for"] == ["node 2 at node:3"]
+    [reply] = await cluster.ask(0, {"op": "put", "key": "k", "value": 1})
+    assert reply["error"]["code"] == "no_quorum"  # type: ignore[index]
+    assert reply["error"]["applied"] == "no"  # type: ignore[index]
+    cluster.nodes[2].start()
+    await cluster.leader()
+
+
+@pytest.mark.parametrize("away", [0, 1, 2])
+async def test_each_request_sees_those_before_it_through_any_node(cluster: Cluster, away: int) -> None:
+    index = (await cluster.leader() + away) % 3
+    requests: list[dict[str, object]] = []
+    for value in range(300):
+        requests.append({"op": "put", "key": "k", "value": value})
+        requests.append({"op": "get", "key": "k"})
+        requests.append({"op": "get", "key": "k", "read": "stale"})
+    replies = await cluster.ask(index, *requests)
+    assert [reply["value"] for reply in replies if "value" in reply] == [n for n in range(300) for _ in range(2)]
+
+
+async def test_a_crashed_leader_is_replaced_without_an_election_timeout(cluster: Cluster) -> None:
+    leader = await cluster.leader()
+    await cluster.ask(leader, {"op": "put", "key": "k", "value": 1})
+    began = trio.current_time()
+    cluster.nodes[leader].crash()
+    await cluster.leader()
+    assert trio.current_time() - began < 0.5
+    [reply] = await cluster.ask((leader + 1) % 3, {"op": "get", "key": "k"})
+    assert reply["value"] == 1
+
+
+async def test_without_a_majority_writes_fail_and_say_so_and_stale_reads_go_on(cluster: Cluster) -> None:
+    leader = await cluster.leader()
+    await cluster.ask(leader, {"op": "put", "key": "k", "value": 1})
+    for away in (1, 2):
+        cluster.nodes[(leader + away) % 3].crash()
+    began = trio.current_time()
+    [reply] = await cluster.ask(leader, {"op": "put", "key": "k", "value": 2})
+    assert reply["error"]["code"] == "no_quorum"  # type: ignore[index]
+    assert reply["error"]["applied"] == "unknown"  # type: ignore[index]
+    [reply] = await cluster.ask(leader, {"op": "put", "key": "k", "value": 3})
+    assert reply["error"]["applied"] == "no"  # type: ignore[index]
+    assert trio.current_time() - began < 3.5
+    [reply] = await cluster.ask(leader, {"op": "get", "key": "k", "read": "stale"})
+    assert reply["value"] == 1
+    cluster.nodes[(leader + 1) % 3].start()
+    await cluster.leader()
+    [reply] = await cluster.ask(leader, {"op": "put", "key": "k", "value": 4})
+    assert reply["ok"]
+
+
+async def test_everything_acknowledged_outlives_the_crash_of_all(cluster: Cluster) -> None:
+    for round in range(5):
+        leader = await cluster.leader()
+        writes = [{"op": "put", "key": f"{round}-{n}", "value": n} for n in range(50)]
+        replies = await cluster.ask((leader + round) % 3, *writes)
+        assert all(reply["ok"] for reply in replies)
+        for node in cluster.nodes:
+            node.crash()
+        for node in cluster.nodes:
+            node.start()
+    await cluster.leader()
+    for index in range(3):
+        reads = [{"op": "get", "key": f"{round}-{n}"} for round in range(5) for n in range(50)]
+        replies = await cluster.ask(index, *reads)
+        assert [reply["value"] for reply in replies] == [n for _ in range(5) for n in range(50)]
+
+
+async def test_a_deadline_is_kept(cluster: Cluster) -> None:
+    leader = await cluster.leader()
+    for away in (1, 2):
+        cluster.nodes[(leader + away) % 3].crash()
+    began = trio.current_time()
+    [reply] = await cluster.ask(leader, {"op": "put", "key": "k", "value": 2, "timeout_ms": 100})
+    assert reply["error"]["code"] == "timeout"  # type: ignore[index]
+    assert reply["error"]["applied"] == "unknown"  # type: ignore[index]
+    assert trio.current_time() - began < 0.2
