@@ -76,7 +76,7 @@ class SegmentedLog:
         self._broken = True  # until all of this has succeeded: a failed sync is never tried again
         if self._size >= self._segment_bytes:
             self._rotate()
-        mark = records.seal(Mark(self._last_index, hard_state.term, hard_state.voted_for))
+        mark = records.seal(self._mark_of(hard_state))
         data = b"\n".join([mark, *[entry.line for entry in entries], b""])
         self._file.append(data)
         self._file.sync()
@@ -105,11 +105,17 @@ class SegmentedLog:
     def _rotate(self) -> None:
         header = Header(self._number + 1, records.FORMAT, self._folder, self._last_index, self._last_term)
         _create_segment(self._disk, header, self._hard_state)
+        # The old one says that it has a successor, so that the newest segment cannot be missed unnoticed.
+        self._file.append(records.seal(self._mark_of(self._hard_state, self._number + 1)) + b"\n")
+        self._file.sync()
         self._file.close()
         self._number += 1
         name = segment_name(self._number)
         self._file = self._disk.open(name)
         self._size = len(self._disk.read(name))
+
+    def _mark_of(self, hard_state: HardState, next: int | None = None) -> Mark:
+        return Mark(self._last_index, hard_state.term, hard_state.voted_for, next)
 
     def _settle(self, scan: _Scan) -> None:
         """Make sure of what follows the last mark: a killed process may have left it in memory alone."""
@@ -135,6 +141,8 @@ class _Scan:
         self.tail = b""
         """What stands from the one to the other."""
         self._folder = folder
+        self._next: int | None = None
+        self._doubt: Damaged | None = None
         numbers = segment_numbers(disk)
         if not numbers:
             raise Damaged(segment_name(1), 0, "the log is missing, and with it the votes of this node")
@@ -169,6 +177,8 @@ class _Scan:
             offset += len(line) + 1
         if not reason and rest:
             reason = "the last line has no end"
+        if newest and not reason and self._next is not None:
+            raise Damaged(segment_name(self._next), 0, f"it is missing, and {name} says that the log goes on in it")
         if reason:
             self._judge_damage(name, data, offset, reason, marked, newest)
         self.end = offset
@@ -190,6 +200,8 @@ class _Scan:
             raise Damaged(name, 0, f"it belongs to folder {header.folder}, not {self._folder}")
         last = (len(self.entries), self.entries[-1].term if self.entries else 0)
         if (header.last_index, header.last_term) != last:
+            if self._doubt is not None:
+                raise self._doubt
             raise Damaged(name, 0, f"it goes on from {header.last_index}, and what is there ends at {last[0]}")
         return end + 1
 
@@ -200,6 +212,7 @@ class _Scan:
             raise BadLine(f"its term {mark.term} is below {self.hard_state.term}")
         self.hard_state = mark.hard_state
         self.mark_at = offset
+        self._next = mark.next
 
     def _take_entry(self, line: bytes) -> None:
         entry = parse(line)
@@ -213,8 +226,12 @@ class _Scan:
 
     def _judge_damage(self, name: str, data: bytes, offset: int, reason: str, marked: bool, newest: bool) -> None:
         """Stop where a later mark vouches for what is damaged; else it is cut, and said."""
-        if not newest or not marked or _has_mark(data[offset:]):
+        if not marked or _has_mark(data[offset:]):
             raise Damaged(name, offset, reason)
+        if not newest:
+            # It may be the line that names the successor, which was made first: the successor's header will tell.
+            self._doubt = Damaged(name, offset, reason)
+            return
         self.notices.append(
             f"{name}: cut {len(data) - offset} bytes from offset {offset} on ({reason}): "
             "they were being written when the node stopped, and nothing had been promised on them"
@@ -238,12 +255,13 @@ def _create_segment(disk: Disk, header: Header, hard_state: HardState) -> None:
 
 
 def _has_mark(data: bytes) -> bool:
-    """Whether an intact mark stands on any of these lines; one that does not fit is damage to what is before it."""
-    for line in data.split(b"\n"):
-        if records.is_mark(line):
-            try:
-                records.parse_mark(line)
-            except BadLine:
-                continue
+    """Whether an intact mark stands anywhere in it, on a line of its own or not: a newline can be damaged too."""
+    at = data.find(records.MARK_START)
+    while at >= 0 and (end := data.find(b"\n", at)) >= 0:
+        try:
+            records.parse_mark(data[max(0, at - records.CRC_BYTES) : end])
+        except BadLine:
+            at = data.find(records.MARK_START, at + 1)
+        else:
             return True
     return False

@@ -11,7 +11,7 @@ from trioraft.wire.codec import BadLine, DecodeError, Decoder, encode, open_line
 
 FORMAT: Final = 1
 MARK_START: Final = b'"synced":'
-HEADER_START: Final = b'"segment":'
+CRC_BYTES: Final = len(b'{"crc":"00000000",')
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
@@ -26,12 +26,14 @@ class Header(msgspec.Struct, frozen=True):
     last_term: Number
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
     """All that stands before this line was synced, entries up to `synced`; and the hard state from here on."""
 
     synced: Number
     term: Number
     voted_for: Number | None
+    next: Number | None = None
+    """The segment that the log goes on in, when this is the last line of its own."""
 
     @property
     def hard_state(self) -> HardState:
@@ -80,4 +82,4 @@ def parse_mark(line: bytes) -> Mark:
 
 def is_mark(line: bytes) -> bool:
     """Whether a line claims to be a mark; whether it is intact is another question."""
-    return line[18 : 18 + len(MARK_START)] == MARK_START
+    return line.startswith(MARK_START, CRC_BYTES)
