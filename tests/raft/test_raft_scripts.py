@@ -1,0 +1,20 @@
+"""The textbook: each script of tests/raft/scripts does what it says that it does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from raft_scripts import rewrite
+
+SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.txt"))
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_script(path: Path, request: pytest.FixtureRequest) -> None:
+    script = path.read_text()
+    assert script.startswith("# "), "a script opens with its moral"
+    now = rewrite(script)
+    if request.config.getoption("--rewrite-scripts", default=False):
+        path.write_text(now)
+    assert script == now or path.read_text() == now
