@@ -33,6 +33,9 @@ from trioraft.raft.messages import (
 from trioraft.raft.progress import Progress
 from trioraft.raft.reads import Reads
 
+MAX_TERM_STEP = 2**32
+"""More elections than a node can have missed."""
+
 Role = Literal["follower", "pre-candidate", "candidate", "leader"]
 LostReason = Literal["no_quorum", "leader_changed"]
 Seal = Callable[[int, int, Kind, bytes], Entry]
@@ -190,6 +193,8 @@ class Core:
 
     def step(self, sender: NodeId, message: Message) -> None:
         """Take one message from a peer. Whatever is malformed in its meaning is dropped, not obeyed."""
+        if message.term > self.term + MAX_TERM_STEP:
+            return  # terms rise by one an election: this would only use them up
         if message.term > self.term:
             if isinstance(message, RequestVote) and self._follows_a_live_leader():
                 return  # the leader is alive, whatever the candidate believes (thesis §4.2.3)

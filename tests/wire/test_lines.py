@@ -1,0 +1,129 @@
+"""Framing, entries, and what peers say."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trioraft.raft.messages import AppendEntries, AppendEntriesReply, PreVote, RequestVoteReply
+from trioraft.wire.codec import BadLine, seal_line
+from trioraft.wire.entries import UnknownKind, parse, payload, seal
+from trioraft.wire.framing import LineBuffer, LineTooLong
+from trioraft.wire.peers import (
+    FormationView,
+    NotProposed,
+    PeerDecoder,
+    PeerMessage,
+    Propose,
+    Proposed,
+    ReadIndexReply,
+    ReadIndexRequest,
+    decode_handshake,
+    encode,
+)
+
+ENTRIES = [seal(4, 2, "command", b'{"op":"delete","key":"a"}'), seal(5, 3, "noop", b"null")]
+MESSAGES: list[PeerMessage] = [
+    AppendEntries(3, 3, 2, 1, 9, ENTRIES),
+    AppendEntries(3, 3, 2, 1, 9, []),
+    AppendEntriesReply(3, False, 0, 1, 7, 5, 2),
+    PreVote(4, 5, 3),
+    RequestVoteReply(4, True),
+    FormationView("c"),
+    FormationView(None),
+    Propose(1, [b'{"op":"delete","key":"a"}', b'{"op":"delete","key":"b"}']),
+    Proposed(1, 2, 6, 3),
+    NotProposed(1, 2, "overloaded", "m", "h"),
+    ReadIndexRequest(8),
+    ReadIndexReply(8, None),
+]
+
+
+@given(st.lists(st.binary(min_size=1, max_size=30)), st.integers(1, 7))
+def test_lines_are_the_same_however_the_bytes_come(parts: list[bytes], step: int) -> None:
+    data = b"\n".join(parts)
+    whole, pieces = LineBuffer(1000), LineBuffer(1000)
+    lines = [line for start in range(0, len(data), step) for line in pieces.feed(data[start : start + step])]
+    assert lines == whole.feed(data)
+    assert pieces.finish() == whole.finish()
+
+
+def test_lines_end_in_newline_or_return_and_newline_and_blank_ones_are_dropped() -> None:
+    buffer = LineBuffer(10)
+    assert buffer.feed(b"a\r\n\n  \r\nb\rc\nd") == [b"a", b"b\rc"]
+    assert buffer.finish() == b"d"
+
+
+def test_a_line_over_the_limit_is_said_after_those_before_it() -> None:
+    assert LineBuffer(4).feed(b"abcd\r\n") == [b"abcd"]
+    with pytest.raises(LineTooLong) as caught:
+        LineBuffer(4).feed(b"ab\nabcde\n")
+    assert caught.value.lines == [b"ab"]
+    buffer = LineBuffer(4)
+    with pytest.raises(LineTooLong):
+        for _ in range(10):
+            buffer.feed(b"x")
+
+
+def test_an_entry_is_its_line() -> None:
+    for entry in ENTRIES:
+        assert parse(entry.line) == entry
+    assert ENTRIES[0].line.startswith(b'{"crc":"')
+    assert ENTRIES[0].line.endswith(b'","index":4,"term":2,"command":{"op":"delete","key":"a"}}')
+    assert payload(ENTRIES[0]) == b'{"op":"delete","key":"a"}'
+    assert payload(ENTRIES[1]) == b"null"
+
+
+def test_a_flipped_bit_anywhere_in_an_entry_is_seen() -> None:
+    line = ENTRIES[0].line
+    for position in range(len(line)):
+        for bit in range(8):
+            with pytest.raises(BadLine):
+                parse(line[:position] + bytes([line[position] ^ 1 << bit]) + line[position + 1 :])
+
+
+def test_an_entry_of_a_newer_kind_asks_for_an_upgrade() -> None:
+    with pytest.raises(UnknownKind, match="upgrade"):
+        parse(seal_line(b'"index":1,"term":1,"hologram":{}}'))
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_what_a_peer_says_arrives_as_it_was_said(message: PeerMessage) -> None:
+    decoder = PeerDecoder()
+    *before, last = encode(message).splitlines()
+    assert [decoder.feed_line(line) for line in before] == [None] * len(before)
+    assert decoder.feed_line(last) == message
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"nonsense"],
+        [b'{"type":"unheard_of"}'],
+        [b'{"type":"pre_vote","term":-1,"last_index":0,"last_term":0}'],
+        [b'{"type":"pre_vote","term":9223372036854775808,"last_index":0,"last_term":0}'],
+        [b'{"type":"append_entries","term":1,"prev_index":1,"prev_term":2,"commit_index":0,"round":0,"count":0}'],
+        [b'{"type":"append_entries","term":1,"prev_index":0,"prev_term":0,"commit_index":0,"round":0,"count":9999999}'],
+        [
+            b'{"type":"append_entries","term":3,"prev_index":2,"prev_term":2,"commit_index":0,"round":0,"count":1}',
+            ENTRIES[0].line,
+        ],
+        [
+            b'{"type":"append_entries","term":1,"prev_index":3,"prev_term":1,"commit_index":0,"round":0,"count":1}',
+            ENTRIES[0].line,
+        ],
+    ],
+)
+def test_what_makes_no_sense_is_refused(lines: list[bytes]) -> None:
+    decoder = PeerDecoder()
+    with pytest.raises(BadLine):
+        for line in lines:
+            decoder.feed_line(line)
+
+
+@given(st.binary(max_size=100))
+def test_no_bytes_can_do_more_than_be_refused(line: bytes) -> None:
+    for read in (decode_handshake, PeerDecoder().feed_line, parse):
+        with pytest.raises(BadLine):
+            read(line)

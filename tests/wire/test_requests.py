@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trioraft.wire.requests import MAX_DEPTH, Get, Put, RequestError, parse_request
+
+
+def refusal(line: bytes) -> RequestError:
+    with pytest.raises(RequestError) as caught:
+        parse_request(line)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b'{"op":"pit"}', "unknown_op"),
+        (b'{"key":"a"}', "bad_request"),
+        (b'{"op":"put","key":5,"value":1}', "bad_request"),
+        (b'{"op":"put","key":"a"}', "bad_request"),
+        (b'{"op":"put","key":"a","value":1,"extra":2}', "bad_request"),
+        (b'{"op":"put","key":"","value":1}', "bad_request"),
+        (b'{"op":"put","key":"a","value":1,"if_rev":-1}', "bad_request"),
+        (b'{"op":"put","key":"a","value":1,"if_rev":9223372036854775808}', "bad_request"),
+        (b'{"op":"put","key":"a","value":1,"if_rev":true}', "bad_request"),
+        (b'{"op":"put","key":"a","value":1,"timeout_ms":0}', "bad_request"),
+        (b'{"op":"scan","limit":10001}', "bad_request"),
+        (b'{"op":"incr","key":"a","by":1.5}', "bad_request"),
+        (b'{"id":[1],"op":"ping"}', "bad_request"),
+        (b'{"op":"put","key":"a","value":NaN}', "bad_json"),
+        (b'{"op":"put","key":"a","value":01}', "bad_json"),
+        (b'{"op":"put","key":"a","value":1.}', "bad_json"),
+        (b'{"op":"put","key":"a","value":[1,]}', "bad_json"),
+        (b'{"op":"put","key":"a","value":"\\x"}', "bad_json"),
+        (b'{"op":"put","key":"a","value":"\t"}', "bad_json"),
+        (b'{"op":"put","key":"a","value":"\xff"}', "bad_json"),
+        (b'{"op":"put","key":"a","value":"\\ud800"}', "bad_json"),
+        (b'{"op":"put","key":"a","value":"\\udc00"}', "bad_json"),
+        (b'{"op":"put","key":"a","value":"\\ud800\\ud800"}', "bad_json"),
+        (b'{"op":"put","key":"a","value":1} x', "bad_json"),
+        (b"\xff\xfe", "bad_json"),
+        (b"put a 1", "bad_request"),
+        (b"gte a", "bad_json"),
+        (b"get a b", "bad_request"),
+    ],
+)
+def test_what_is_wrong_has_a_code_and_says_what_to_do(line: bytes, code: str) -> None:
+    error = refusal(line)
+    assert error.code == code
+    assert error.message
+    assert error.hint
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"a" : [ 1, 2.50 ]}',
+        b"1" * 5000,
+        b"-0",
+        b"1e400",
+        b'"\\ud83d\\ude00"',
+        b'"\\\\ud800"',
+        '"😀"'.encode(),
+        b"[" * MAX_DEPTH + b"]" * MAX_DEPTH,
+        b'"' + b"[" * 1000 + b'"',
+        b"[" + b"[]," * 1000 + b"[]]",
+    ],
+)
+def test_a_value_is_kept_byte_for_byte(value: bytes) -> None:
+    request = parse_request(b'{"op":"put","key":"a","value":%b}' % value)
+    assert isinstance(request, Put)
+    assert bytes(request.value) == value
+
+
+@pytest.mark.parametrize("nest", [b"[", b'{"a":'])
+def test_a_value_nests_at_most_so_deep(nest: bytes) -> None:
+    close = b"]" if nest == b"[" else b"}"
+
+    def line(depth: int) -> bytes:
+        return b'{"id":"me","op":"put","key":"a","value":%b1%b}' % (nest * depth, close * depth)
+
+    assert isinstance(parse_request(line(MAX_DEPTH)), Put)
+    error = refusal(line(MAX_DEPTH + 1))
+    assert (error.code, error.applied, error.id) == ("too_deep", "no", b'"me"')
+    assert refusal(line(100_000)).code == "too_deep"
+    assert refusal(b'{"op":"put","key":"a","value":' + nest * 100_000).code == "too_deep"
+
+
+@pytest.mark.parametrize("id", [b"7", b'"x"', b"true", b"null", b"1.50", b"9" * 5000, b'"\\u0041"'])
+def test_an_id_comes_back_byte_for_byte_in_errors_too(id: bytes) -> None:
+    assert bytes(parse_request(b'{"id":%b,"op":"ping"}' % id).id) == id
+    assert refusal(b'{"id":%b,"op":"nothing"}' % id).id == id
+    assert refusal(b'{"id":%b,"op":"get"}' % id).id == id
+
+
+def test_of_a_duplicate_the_last_counts() -> None:
+    request = parse_request(b'{"op":"get","key":"a","op":"put","key":"b","value":1,"value":2}')
+    assert isinstance(request, Put)
+    assert (request.key, bytes(request.value)) == ("b", b"2")
+
+
+def test_a_failed_write_says_that_it_was_not_applied() -> None:
+    assert refusal(b'{"op":"put","key":"a"}').applied == "no"
+    assert refusal(b'{"op":"get"}').applied is None
+
+
+def test_keys_are_counted_in_bytes() -> None:
+    assert isinstance(parse_request(b'{"op":"get","key":"%b"}' % (b"k" * 1024)), Get)
+    assert refusal(b'{"op":"get","key":"%b"}' % (b"k" * 1025)).code == "bad_request"
+    assert isinstance(parse_request('{"op":"get","key":"%s"}'.replace("%s", "é" * 512).encode()), Get)
+    assert refusal('{"op":"get","key":"%s"}'.replace("%s", "é" * 513).encode()).code == "bad_request"
+    assert refusal(b'{"op":"get","key":"%b"}' % (b"\\u00e9" * 513)).code == "bad_request"
+
+
+@given(st.binary(min_size=1, max_size=200).filter(lambda line: b"\n" not in line and line.strip()))
+def test_no_bytes_can_do_more_than_be_refused(line: bytes) -> None:
+    for attempt in (line, b'{"op":"put","key":"a","value":' + line + b"}", b'{"op":"' + line):
+        try:
+            parse_request(attempt)
+        except RequestError as error:
+            assert error.code in ("bad_json", "bad_request", "unknown_op", "too_deep")
