@@ -24,9 +24,6 @@ class ErrorFields(msgspec.Struct):
     message: str
     hint: str = ""
     applied: str | None = None
-    rev: int | None = None
-    value: msgspec.Raw | None = None
-    leader_address: str | None = None
 
 
 class Reply:

@@ -1,0 +1,125 @@
+"""The command line as a script uses it: what it prints, where, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from .cluster import Cluster, free_ports, running_cluster
+
+
+def trioraft(cluster: Cluster | None, *words: str, typed: str | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TRIORAFT")}
+    if cluster is not None:
+        environment["TRIORAFT_SERVERS"] = str(cluster.servers)
+    return subprocess.run(
+        [sys.executable, "-m", "trioraft_cli", *words],
+        input=typed,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("value", ["two words", "😀", '{"a": [1, {"b": 2.50}]}', "1" * 40, "-5", "null", '"quoted"'])
+def test_what_was_put_is_what_get_prints_and_can_be_put_again(steady: Cluster, value: str) -> None:
+    assert trioraft(steady, "put", "key", value).returncode == 0
+    printed = trioraft(steady, "get", "key").stdout.rstrip("\n")
+    assert json.loads(printed) == (json.loads(value) if value != "two words" and value != "😀" else value)
+    assert trioraft(steady, "put", "again", printed).returncode == 0
+    assert trioraft(steady, "get", "again").stdout.rstrip("\n") == printed
+
+
+def test_a_missing_key_prints_nothing_and_is_said(steady: Cluster) -> None:
+    for word in ("get", "delete"):
+        result = trioraft(steady, word, "no such key")
+        assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+
+
+def test_conflicts_usage_and_unreachable_nodes_have_their_exit_codes(steady: Cluster, tmp_path: Path) -> None:
+    assert trioraft(steady, "put", "c", "1", "--if-rev", "0").returncode == 0
+    assert trioraft(steady, "put", "c", "2", "--if-rev", "0").returncode == 1
+    assert trioraft(steady, "put", "c").returncode == 2
+    assert trioraft(steady, "frobnicate").returncode == 2
+    assert trioraft(None, "get", "c", "--servers", str(tmp_path / "none.txt")).returncode == 2
+    assert trioraft(None, "get", "c", "--connect", f"127.0.0.1:{free_ports(1)[0]}").returncode == 3
+
+
+def test_json_output_is_the_reply_as_it_was_sent(steady: Cluster) -> None:
+    assert json.loads(trioraft(steady, "put", "j", "1", "-o", "json").stdout)["ok"] is True
+    assert json.loads(trioraft(steady, "get", "j", "-o", "json").stdout)["value"] == 1
+    refused = trioraft(steady, "put", "j", "1", "--if-rev", "0", "-o", "json")
+    assert json.loads(refused.stdout)["error"]["code"] == "conflict"
+    assert refused.returncode == 1
+
+
+def test_counting_scanning_and_showing_the_log(steady: Cluster) -> None:
+    assert trioraft(steady, "incr", "scan-n", "5").stdout == "5\n"
+    assert trioraft(steady, "incr", "scan-n", "-2").stdout == "3\n"
+    assert trioraft(steady, "scan", "scan-", "--keys-only").stdout == "scan-n\n"
+    for word in ("show-log", "show_log"):
+        assert '"op":"incr"' in trioraft(steady, word, "--limit", "1").stdout
+
+
+def test_status_shows_every_node_and_says_when_writes_are_not_taken(tmp_path: Path) -> None:
+    with running_cluster(tmp_path) as cluster:
+        result = trioraft(cluster, "status")
+        assert result.returncode == 0
+        assert result.stdout.count("follower") == 2
+        assert result.stdout.count("leader") == 1
+        cluster.followers()[0].kill()
+        result = trioraft(cluster, "status")
+        assert result.returncode == 0
+        assert "no answer" in result.stdout
+        for node in cluster.running[1:]:
+            node.kill()
+        time.sleep(1.2)  # a leader steps down within two windows of its check of the quorum
+        assert trioraft(cluster, "status").returncode == 4
+        result = trioraft(cluster, "put", "k", "1")
+        assert result.returncode == 4
+        assert "not applied" in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_the_prompt_without_a_terminal(steady: Cluster) -> None:
+    result = trioraft(steady, "shell", typed='put p {"a": 1}\nget p\nscan p\nstatus\nhelp\nexit\nget never\n')
+    assert result.returncode == 0
+    assert '{"a": 1}\n' in result.stdout
+    assert "leader" in result.stdout
+    assert trioraft(steady, "shell", typed="get never was\n").returncode == 2
+
+
+def test_a_demo_ends_all_that_it_started() -> None:
+    result = trioraft(None, "demo", typed="put d 1\nget d\n")
+    assert result.returncode == 0, result.stderr
+    assert "revision 2\n1\n" in result.stdout
+    process = int(result.stdout.partition("kill -9 ")[2].split()[0])
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_demo_that_is_killed_leaves_nobody_behind(number: signal.Signals) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-u", "-m", "trioraft_cli", "demo"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert demo.stdout is not None
+    assert demo.stdin is not None
+    process = next(int(line.split()[2]) for line in demo.stdout if "kill -9" in line)
+    demo.send_signal(number)
+    demo.wait(20)
+    demo.stdout.close()
+    demo.stdin.close()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{process}/stat").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{process}/stat").exists()
