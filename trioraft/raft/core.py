@@ -174,6 +174,14 @@ class Core:
         return self.log.last_index
 
     @property
+    def ticks_until_due(self) -> int:
+        """After how many ticks, if nothing else happens, this node will have something to do."""
+        if self.role != "leader":
+            return self._timeout - self._elapsed
+        settings = self.settings
+        return min(settings.heartbeat_ticks - self._heartbeat_elapsed, settings.election_ticks - self._elapsed)
+
+    @property
     def votes(self) -> list[NodeId]:
         """Who granted this node its vote in the last election that it stood in."""
         return sorted(voter for voter, granted in self._votes.items() if granted)

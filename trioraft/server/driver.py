@@ -45,6 +45,8 @@ from trioraft.wire.peers import (
 
 MAX_SEND: Final = 1024 * 1024
 """Bytes put on one link before its socket has to be free again."""
+RESTFUL_TICKS: Final = 10
+"""How long an idle node rests: most of what it costs is its turns."""
 IDLE_TICKS: Final = 100
 """Without a write for so long, the log is marked."""
 WAITING_REPORT_TICKS: Final = 50
@@ -125,15 +127,16 @@ class Driver:
         self._report_changes()
 
     def tick(self, ticks: int) -> None:
-        """Time has passed; taken up in the next turn."""
+        """Time has passed; taken up in the next turn, which comes now if time alone is reason for one."""
         self._ticks += ticks
-        self.hub.wake()
+        if self._ticks >= min(self.core.ticks_until_due, RESTFUL_TICKS) or not self.requests.idle:
+            self.hub.wake()
 
     async def stop(self, seconds: float) -> None:
         """Take no more writes, finish what is under way for so long at most, and mark the log."""
         self.requests.stopping = True
         with trio.move_on_after(seconds):
-            while self.requests.pending or any(client.busy for client in self.clients):
+            while not self.requests.idle or any(client.busy for client in self.clients):
                 await trio.sleep(0.01)
 
     def close(self) -> None:

@@ -84,10 +84,10 @@ class Requests:
         self._leaderless_since = 0
 
     @property
-    def pending(self) -> int:
-        """How many writes and reads are under way."""
-        reads = sum(len(group) for group in self._asked.values()) + len(self._reads) + len(self._waiting)
-        return len(self._held) + len(self._proposed) + len(self._unnamed) + reads
+    def idle(self) -> bool:
+        """Whether no write or read is under way."""
+        waits = self._held or self._proposed or self._reads or self._unnamed or self._asked or self._waiting
+        return not waits and not self._deadlines
 
     # From the clients
 

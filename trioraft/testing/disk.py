@@ -101,9 +101,11 @@ class MemoryDisk:
     def crash(self, random: Random) -> None:
         """Lose what was not synced: of each file's new bytes a part is there, a part is zeros; names are new or old."""
         names = dict(self._files if random.random() < 0.5 else self._synced_names)
-        for inode in {id(inode): inode for inode in names.values()}.values():
-            inode.data = _after_crash(inode, random)
-            inode.synced = bytes(inode.data)
+        for name, inode in names.items():
+            # A new one: whoever still holds the file open, though the machine went down, writes into the void.
+            names[name] = _Inode()
+            names[name].data = _after_crash(inode, random)
+            names[name].synced = bytes(names[name].data)
         self._files = names
         self._synced_names = dict(names)
         self.operations = 0
