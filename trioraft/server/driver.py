@@ -19,6 +19,7 @@ from trioraft.raft.core import Batch, Core, Random, Role, Settings
 from trioraft.raft.membership import Configuration, Formation, Member
 from trioraft.raft.messages import Entry, HardState, Message, NodeId
 from trioraft.server.clients import Client, Recognizer
+from trioraft.server.election_timer import ElectionTimer
 from trioraft.server.formation import Assembly, View
 from trioraft.server.handshake import PROTOCOL, Evidence, refusal
 from trioraft.server.links import Incoming, Link
@@ -46,7 +47,9 @@ from trioraft.wire.peers import (
 MAX_SEND: Final = 1024 * 1024
 """Bytes put on one link before its socket has to be free again."""
 RESTFUL_TICKS: Final = 10
-"""How long an idle node rests: most of what it costs is its turns."""
+"""How long a node rests at most: what an idle one costs is its turns."""
+SOON_TICKS: Final = 6
+"""What is due so soon was not foreseen when the timer went to rest: another try after a split vote."""
 IDLE_TICKS: Final = 100
 """Without a write for so long, the log is marked."""
 WAITING_REPORT_TICKS: Final = 50
@@ -91,6 +94,7 @@ class Driver:
         self._evidence = Evidence()
         self._replicators: dict[NodeId, Replicator] = {}
         self._nursery: trio.Nursery | None = None
+        self.timer = ElectionTimer(self.tick, self.ticks_to_rest)
         self._said: tuple[int, Role, NodeId | None] = (0, "follower", None)
         self._waiting_said = ""
         self._view_said: str | None = None
@@ -106,6 +110,7 @@ class Driver:
     async def run(self) -> None:
         """Take turns for ever. Raises OSError when the disk fails: then nothing more may be promised."""
         async with trio.open_nursery() as self._nursery:
+            self._nursery.start_soon(self.timer.run)
             self._dial_peers()
             while True:
                 await self.hub.wait()
@@ -124,13 +129,18 @@ class Driver:
             while self._step():
                 self.requests.route()
             more = self._flush_clients()
+        if self.core.leader is None and self.core.ticks_until_due < SOON_TICKS:
+            self.timer.hurry()
         self._report_changes()
 
     def tick(self, ticks: int) -> None:
-        """Time has passed; taken up in the next turn, which comes now if time alone is reason for one."""
+        """Time has passed; taken up in the next turn, which comes at once."""
         self._ticks += ticks
-        if self._ticks >= min(self.core.ticks_until_due, RESTFUL_TICKS) or not self.requests.idle:
-            self.hub.wake()
+        self.hub.wake()
+
+    def ticks_to_rest(self) -> int:
+        """How many ticks may pass untold."""
+        return min(self.core.ticks_until_due, RESTFUL_TICKS)
 
     async def stop(self, seconds: float) -> None:
         """Take no more writes, finish what is under way for so long at most, and mark the log."""
@@ -326,6 +336,7 @@ class Driver:
         if peer == self.core.leader:
             log.info("node %d, the leader, is gone", peer)
         self.core.peer_lost(peer)
+        self.timer.hurry()
 
     # Peers: in
 

@@ -8,16 +8,33 @@ from typing import Final
 import trio
 
 TICK_SECONDS: Final = 0.01
-MAX_CATCH_UP: Final = 5
-"""Ticks given at once after a stall: a node that was stopped first reads what came meanwhile, and then judges
-who is silent."""
+MAX_LATE: Final = 5
+"""Ticks given at once beyond those slept for: a node that was stopped first reads what came meanwhile, and then
+judges who is silent."""
 
 
-async def run_election_timer(tick: Callable[[int], None]) -> None:
-    """Call `tick` with the number of ticks that have passed, for ever."""
-    due = trio.current_time() + TICK_SECONDS
-    while True:
-        await trio.sleep_until(due)
-        late = int((trio.current_time() - due) / TICK_SECONDS)
-        tick(min(1 + late, MAX_CATCH_UP))
-        due += (1 + late) * TICK_SECONDS
+class ElectionTimer:
+    """Tells its node how many ticks have passed, as seldom as the node can do with."""
+
+    def __init__(self, tick: Callable[[int], None], ticks_to_rest: Callable[[], int]) -> None:
+        """`ticks_to_rest` says how many ticks the node can do without being told."""
+        self._tick = tick
+        self._ticks_to_rest = ticks_to_rest
+        self._hurried = trio.Event()
+
+    def hurry(self) -> None:
+        """Something is due sooner than was said."""
+        self._hurried.set()
+
+    async def run(self) -> None:
+        """Tick for ever."""
+        told = trio.current_time()
+        while True:
+            rest = max(1, self._ticks_to_rest())
+            self._hurried = trio.Event()
+            with trio.move_on_at(told + rest * TICK_SECONDS):
+                await self._hurried.wait()
+            passed = int((trio.current_time() - told) / TICK_SECONDS + 1e-6)
+            if passed:
+                told += passed * TICK_SECONDS
+                self._tick(min(passed, rest + MAX_LATE))

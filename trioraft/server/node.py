@@ -13,7 +13,6 @@ import trio
 from trioraft.addresses import parse_address
 from trioraft.server.config import NodeOptions, StartError
 from trioraft.server.driver import Driver
-from trioraft.server.election_timer import run_election_timer
 from trioraft.server.listener import serve_listener
 from trioraft.server.logs import configure
 from trioraft.server.sockets import SocketHub
@@ -129,7 +128,6 @@ async def live(driver: Driver, listener: Listener, accepting: trio.CancelScope) 
     """All tasks of a node, for ever; `accepting` ends the taking of connections. Raises what stops a node."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_accept, accepting, listener, driver)
-        nursery.start_soon(run_election_timer, driver.tick)
         nursery.start_soon(driver.run)
 
 
