@@ -92,6 +92,7 @@ class Driver:
         self._links: dict[NodeId, Link] = {}
         self._incoming: dict[NodeId, Incoming] = {}
         self._evidence = Evidence()
+        self._refused: dict[NodeId, str] = {}
         self._replicators: dict[NodeId, Replicator] = {}
         self._nursery: trio.Nursery | None = None
         self.timer = ElectionTimer(self.tick, self.ticks_to_rest)
@@ -350,8 +351,11 @@ class Driver:
         mine = self.introduction(hello.sender)
         refused = self._judge(hello, mine)
         if refused is not None:
-            log.warning("refused a connection: %s", refused.message)
+            if self._refused.get(hello.sender) != refused.message:  # it tries again and again; once is enough
+                self._refused[hello.sender] = refused.message
+                log.warning("refused a connection: %s", refused.message)
             return refused
+        self._refused.pop(hello.sender, None)
         old = self._incoming.get(hello.sender)
         if old is not None:
             # What the peer says now supersedes what it said before and this node has not read.
