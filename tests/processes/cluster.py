@@ -59,7 +59,8 @@ def talk(port: int, data: bytes, timeout: float = 10.0, half_close: bool = True)
     with socket.create_connection((HOST, port), timeout) as connection:
         connection.sendall(data)
         if half_close:
-            connection.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):  # the node may have closed already
+                connection.shutdown(socket.SHUT_WR)
         received = []
         while part := connection.recv(1 << 16):
             received.append(part)

@@ -17,7 +17,7 @@ state                where everybody is
 
 from __future__ import annotations
 
-from trioraft.raft.core import Batch, Core, NotLeader, Settings
+from trioraft.raft.core import Batch, Core, NotLeader
 from trioraft.raft.membership import Configuration, Member
 from trioraft.raft.messages import (
     AppendEntries,
@@ -30,6 +30,7 @@ from trioraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
+from trioraft.raft.settings import Settings
 from trioraft.wire.entries import payload, seal
 
 

@@ -32,6 +32,7 @@ from trioraft.raft.messages import (
 )
 from trioraft.raft.progress import Progress
 from trioraft.raft.reads import Reads
+from trioraft.raft.settings import Settings
 
 MAX_TERM_STEP = 2**32
 """More elections than a node can have missed."""
@@ -54,21 +55,6 @@ class NotLeader(Exception):
 
 class Overloaded(Exception):
     """Too much is appended and not yet committed; nothing more was appended."""
-
-
-class Settings(msgspec.Struct, frozen=True):
-    """The core's numbers. Times are in ticks, sizes in bytes."""
-
-    election_ticks: int = 50
-    """The least time without a leader before a campaign; the most is twice that, drawn anew each time (§5.2)."""
-    heartbeat_ticks: int = 10
-    lost_ticks: int = 5
-    """The longest wait before a campaign when the leader's process is known to be dead."""
-    max_append_bytes: int = 512 * 1024
-    max_inflight: int = 64
-    """AppendEntries with entries on their way to one peer."""
-    max_inflight_bytes: int = 8 * 1024 * 1024
-    max_uncommitted_bytes: int = 64 * 1024 * 1024
 
 
 class Batch(msgspec.Struct, frozen=True):
