@@ -4,12 +4,13 @@ cluster 3            three nodes, 0 to 2, whose disks sync at once
 tick N T             node N lives T ticks; `tick T` lets all of them
 until-campaign N     node N lives until its patience ends
 deliver              all messages on their way arrive, and their answers, until silence
+elect N              the two above, told in one line
 deliver A B          one message from A to B arrives
 drop A B             all messages from A to B are lost
 isolate N / heal     nothing gets to or from N / everything gets through again
 propose N TEXT       a client's command at node N
 read N               a linearizable read at node N
-hold N / persist N   node N's disk takes its time / its write ends
+hold N / persist N   node N's disk takes its time / the write under way ends
 crash N / restart N  node N stops with what it had not synced / starts with what it had
 lost N L             node N learns that the process of L is dead
 state                where everybody is
@@ -116,6 +117,12 @@ class Story:
                 while self.wires[sender, receiver]:
                     self._deliver_one(sender, receiver)
 
+    def do_elect(self, node: str) -> None:
+        self.do_until_campaign(node)
+        self.do_deliver()
+        core = self._core(node)
+        self.trace = [f"{node} is {core.role} in term {core.term}"]
+
     def do_drop(self, sender: str, receiver: str) -> None:
         self.wires[int(sender), int(receiver)] = []
 
@@ -142,7 +149,6 @@ class Story:
         self.held.add(int(node))
 
     def do_persist(self, node: str) -> None:
-        self.held.discard(int(node))
         self._persist(int(node))
         self._pump(int(node))
 

@@ -23,6 +23,7 @@ class Machine:
         self.up = False
         self.back_at = 1
         self.sync_chance = 0.5
+        self.apply_chance = random.choice((1.0, 1.0, 0.5))
 
     def start(self) -> None:
         self.core = Core(
@@ -37,6 +38,7 @@ class Machine:
         self.up = True
         self.batch: Batch | None = None
         self.applied = 0
+        self.to_apply: list[Entry] = []
         self.reads: dict[int, int] = {}
         """By context: the highest index known to be committed, anywhere, when the read began."""
         self.seen = self.core.hard_state
@@ -55,7 +57,8 @@ class Simulation:
         self.loss = random.choice((0.0, 0.02, 0.05, 0.2))
         self.delay = random.choice((2, 10, 30, 90))
         self.crashes = random.choice((0.0, 0.01, 0.03))
-        self.partitions = random.choice((0.0, 0.02, 0.05))
+        self.partitions = random.choice((0.0, 0.02, 0.06))
+        self.healing = random.choice((0.01, 0.04))
         self.syncs = random.choice(((0.5, 0.5), (1.0, 0.1), (0.02, 1.0), (0.5, 0.05, 0.01)))
         self.load = random.choice((0.03, 0.2, 0.9))
         election_ticks = random.choice((12, 12, 50))
@@ -63,7 +66,7 @@ class Simulation:
             election_ticks=election_ticks,
             heartbeat_ticks=election_ticks // 4,
             lost_ticks=election_ticks // 4,
-            max_append_bytes=random.choice((1, 150, 512 * 1024)),
+            max_append_bytes=random.choice((1, 1, 512 * 1024)),
             max_inflight=random.choice((1, 3, 64)),
             max_uncommitted_bytes=random.choice((2000, 64 * 1024 * 1024)),
         )
@@ -98,6 +101,7 @@ class Simulation:
                 machine.start()
             if random.random() < 0.97:
                 machine.core.tick()
+                self._apply(machine)
                 self._after(machine)
             if machine.batch is not None and random.random() < machine.sync_chance:
                 self._persist(machine)
@@ -109,11 +113,14 @@ class Simulation:
         random = self.random
         alive = [machine for machine in self.machines if machine.up]
         if alive and random.random() < self.crashes:
-            for machine in random.sample(alive, random.choice((1, 1, random.randint(1, len(alive))))):
+            victims = random.sample(alive, random.choice((1, 1, random.randint(1, len(alive)))))
+            if random.random() < 0.3:
+                victims = [machine for machine in alive if machine.core.role == "leader"]
+            for machine in victims:
                 self._crash(machine)
         if random.random() < self.partitions:
             self._partition()
-        if random.random() < 0.02:
+        if random.random() < self.healing:
             self.cut = set()
         if random.random() < 0.01:
             random.choice(self.machines).sync_chance = random.choice(self.syncs)
@@ -130,8 +137,13 @@ class Simulation:
         random = self.random
         nodes = range(len(self.machines))
         if self.leaders and random.random() < 0.5:
-            inside = {self.leaders[max(self.leaders)][0], *random.sample(nodes, random.randint(0, len(nodes) // 2))}
+            leader = self.leaders[max(self.leaders)][0]
+            inside = {leader, *random.sample(nodes, random.randint(0, len(nodes) // 2))}
             self.cut = {(a, b) for a in inside for b in nodes if b not in inside}
+            for other in self.machines:
+                if other.node not in inside and other.up and random.random() < 0.5:
+                    other.core.peer_lost(leader)  # wrong: it lives, and leads on
+                    self._after(other)
         else:
             density = random.choice((0.1, 0.2, 0.5))
             self.cut = {(a, b) for a in nodes for b in nodes if a != b and random.random() < density}
@@ -174,15 +186,16 @@ class Simulation:
     def _after(self, machine: Machine) -> None:
         """Do what the core has decided, and check: called after every event."""
         self._check(machine)
-        core = machine.core
+        core, random = machine.core, self.random.random
         while (ready := core.ready()) is not None:
             for receiver, message in ready.messages:
                 self._send(machine, receiver, message)
             if ready.batch is not None:
                 assert machine.batch is None, "one batch at a time"
                 machine.batch = ready.batch
-            if ready.committed:
-                self._apply(machine, ready.committed)
+            machine.to_apply.extend(ready.committed)
+            if random() < machine.apply_chance:
+                self._apply(machine)
             for context in ready.reads:
                 assert machine.applied >= machine.reads.pop(context), "a read misses a write committed before it"
                 self.reads_served += 1
@@ -193,11 +206,12 @@ class Simulation:
             while (append := core.next_append(other.node)) is not None:
                 self._send(machine, other.node, append)
 
-    def _apply(self, machine: Machine, entries: list[Entry]) -> None:
-        for entry in entries:
+    def _apply(self, machine: Machine) -> None:
+        for entry in machine.to_apply:
             assert entry.index == machine.applied + 1, "applied in order, without a gap"
             assert self.committed[machine.applied][0] == entry, "State Machine Safety"
             machine.applied += 1
+        machine.to_apply = []
         machine.core.applied(machine.applied)
 
     def _persist(self, machine: Machine) -> None:

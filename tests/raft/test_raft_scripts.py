@@ -12,9 +12,10 @@ SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.txt"))
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_script(path: Path, request: pytest.FixtureRequest) -> None:
+    """Where a trace has changed and is right: `pytest tests/raft --rewrite-scripts`, and read the difference."""
     script = path.read_text()
     assert script.startswith("# "), "a script opens with its moral"
-    now = rewrite(script)
     if request.config.getoption("--rewrite-scripts", default=False):
-        path.write_text(now)
-    assert script == now or path.read_text() == now
+        path.write_text(rewrite(script))
+    else:
+        assert script == rewrite(script)
