@@ -33,7 +33,7 @@ def test_no_seed_breaks_a_property_and_all_of_them_work() -> None:
 
 @pytest.mark.slow
 def test_many_more_seeds() -> None:
-    for seed in range(SEEDS, 2000):
+    for seed in range(SEEDS, 500):
         run(seed)
 
 
