@@ -1,0 +1,118 @@
+"""What clients did and were told: the history that is judged when a run is over.
+
+Times are of any clock, as long as it is one: an operation that returned before another was called came first.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from trioraft.wire.codec import Decoder
+
+Kind = Literal["get", "put", "delete", "incr"]
+Outcome = Literal["done", "conflict", "refused", "unknown"]
+"""Done and conflict: it took effect or was seen not to; refused: certain to have had none; unknown: either."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a reply said; what it did not say is left out."""
+
+    value: bytes | None = None
+    """Of a get or a conflict: the key's value, None where it is missing. Of an incr: the sum."""
+    rev: int | None = None
+    created: int | None = None
+    version: int | None = None
+    deleted: int | None = None
+
+
+class Operation(msgspec.Struct):
+    """One request of one client, to one key."""
+
+    client: int
+    kind: Kind
+    key: str
+    called: float
+    value: bytes = b"null"
+    """Of a put: raw JSON."""
+    by: int = 1
+    """Of an incr."""
+    if_rev: int | None = None
+    returned: float | None = None
+    outcome: Outcome = "unknown"
+    answer: Answer | None = None
+
+    def request(self, **more: object) -> dict[str, object]:
+        """The fields of the request, to be sent by any client; `more` adds to them."""
+        fields: dict[str, object] = {"op": self.kind, "key": self.key, **more}
+        if self.kind == "put":
+            fields["value"] = msgspec.Raw(self.value)
+        elif self.kind == "incr":
+            fields["by"] = self.by
+        if self.if_rev is not None:
+            fields["if_rev"] = self.if_rev
+        return fields
+
+
+class _Error(msgspec.Struct):
+    code: str
+    applied: str | None = None
+    rev: int | None = None
+    value: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Reply(msgspec.Struct):
+    ok: bool
+    error: _Error | None = None
+    value: msgspec.Raw = msgspec.Raw(b"null")
+    rev: int | None = None
+    created: int | None = None
+    version: int | None = None
+    deleted: int | None = None
+
+
+_replies: Final = Decoder(_Reply)
+
+
+class History:
+    """Operations in the order in which they were called."""
+
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+
+    def call(self, operation: Operation) -> Operation:
+        """An operation begins; until `complete` says more, its outcome is unknown."""
+        self.operations.append(operation)
+        return operation
+
+    def complete(self, operation: Operation, now: float, line: bytes) -> None:
+        """The reply to it came: the line as a node sent it. Raises DecodeError where it is none.
+
+        A read that failed saw nothing, and a write that failed with applied "no" had no effect. A write that
+        failed otherwise may take effect at any time, now or later.
+        """
+        reply: _Reply = _replies.decode(line)
+        operation.returned = now
+        if reply.ok:
+            operation.outcome = "done"
+            value = _missing_as_none(reply.value, reply.rev) if operation.kind == "get" else bytes(reply.value)
+            operation.answer = Answer(value, reply.rev, reply.created, reply.version, reply.deleted)
+            return
+        error = reply.error
+        assert error is not None, line
+        if error.code == "conflict":
+            operation.outcome = "conflict"
+            operation.answer = Answer(_missing_as_none(error.value, error.rev), error.rev)
+        elif operation.kind == "get" or error.applied == "no":
+            operation.outcome = "refused"
+        else:
+            operation.returned = None
+
+    def count(self, outcome: Outcome) -> int:
+        """How many operations ended so."""
+        return sum(operation.outcome == outcome for operation in self.operations)
+
+
+def _missing_as_none(value: msgspec.Raw, rev: int | None) -> bytes | None:
+    return bytes(value) if rev else None
