@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -39,19 +40,29 @@ _formats: Final = Decoder(records.FormatOf)
 class DataFolder:
     """One node's folder, held by this process."""
 
-    def __init__(self, disk: Disk, node: NodeId, lock: int | None = None) -> None:
-        """Read it, or make it what a new node's is; and count this start. `open` is the way for a real folder."""
+    def __init__(
+        self,
+        disk: Disk,
+        node: NodeId,
+        lock: int | None = None,
+        *,
+        draw: Callable[[int], str] = secrets.token_hex,
+    ) -> None:
+        """Read it, or make it what a new node's is; and count this start. `open` is the way for a real folder.
+
+        `draw` gives ids: that many random bytes, as hex digits.
+        """
         self.disk = disk
         self._lock = lock
         before = self._read()
         if before is None:
-            before = Identity(records.FORMAT, node, secrets.token_hex(16), 0, None)
+            before = Identity(records.FORMAT, node, draw(16), 0, None)
         elif before.node != node:
             raise WrongNode(
                 f"{disk.name} belongs to node {before.node}, and this is node {node}",
                 f"start it as node {before.node}, or give this node a folder of its own with --data-dir",
             )
-        self.incarnation = secrets.token_hex(8)
+        self.incarnation = draw(8)
         """Tells this process from any other that runs, or ran, on the same folder or a copy of it."""
         self._write(msgspec.structs.replace(before, starts=before.starts + 1))
 

@@ -1,7 +1,9 @@
-"""A folder in memory that knows what was synced, and loses the rest in a crash."""
+"""A folder in memory that knows what was synced, and loses the rest when the power is cut."""
 
 from __future__ import annotations
 
+import errno
+import os
 from random import Random
 
 
@@ -10,9 +12,31 @@ class PowerCut(BaseException):
 
 
 class _Inode:
+    """A file's bytes twice: as processes read them, and as they would be found after a power cut."""
+
     def __init__(self) -> None:
         self.data = bytearray()
-        self.synced = b""
+        self.synced = bytearray()
+        self.dirty: list[tuple[int, int]] = []
+        """What a sync will write: from, to."""
+
+    def write(self, offset: int, data: bytes) -> None:
+        self.data[offset : offset + len(data)] = data
+        self.dirty.append((offset, offset + len(data)))
+
+    def sync(self) -> None:
+        for start, end in self.dirty:
+            end = min(end, len(self.data))
+            if len(self.synced) < start:
+                self.synced.extend(bytes(start - len(self.synced)))
+            self.synced[start:end] = self.data[start:end]
+        del self.synced[len(self.data) :]
+        self.dirty.clear()
+
+    def copy(self) -> _Inode:
+        other = _Inode()
+        other.data, other.synced, other.dirty = bytearray(self.data), bytearray(self.synced), list(self.dirty)
+        return other
 
 
 class MemoryFile:
@@ -27,14 +51,14 @@ class MemoryFile:
         self.write_at(len(self._inode.data), data)
 
     def write_at(self, offset: int, data: bytes) -> None:
-        """Write over what is there; a failing disk takes the first half."""
+        """Write over what is there; a failing disk, or a full one, takes the first half."""
         try:
             self._disk.count()
+            self._disk.check_room()
         except BaseException:
-            data = data[: len(data) // 2]
-            self._inode.data[offset : offset + len(data)] = data
+            self._inode.write(offset, data[: len(data) // 2])
             raise
-        self._inode.data[offset : offset + len(data)] = data
+        self._inode.write(offset, data)
 
     def truncate(self, size: int) -> None:
         """Cut to that size."""
@@ -42,9 +66,18 @@ class MemoryFile:
         del self._inode.data[size:]
 
     def sync(self) -> None:
-        """Keep what is there through a crash."""
-        self._disk.count()
-        self._inode.synced = bytes(self._inode.data)
+        """Keep what is there through a power cut.
+
+        A sync that fails leaves its pages falsely clean, as Linux does: no later one writes them, though
+        whoever reads the file sees them.
+        """
+        try:
+            self._disk.count()
+            self._disk.check_syncs()
+        except OSError:
+            self._inode.dirty.clear()
+            raise
+        self._inode.sync()
 
     def close(self) -> None:
         """Close it; this syncs nothing."""
@@ -59,6 +92,10 @@ class MemoryDisk:
         self.fail_at: int | None = None
         """The number of the operation that fails, with `failure`."""
         self.failure: BaseException = PowerCut()
+        self.full = False
+        """Whether there is no room for anything more."""
+        self.failing_syncs = 0
+        """How many of the next syncs fail."""
         self._files: dict[str, _Inode] = {}
         self._synced_names: dict[str, _Inode] = {}
 
@@ -67,6 +104,17 @@ class MemoryDisk:
         self.operations += 1
         if self.operations == self.fail_at:
             raise self.failure
+
+    def check_room(self) -> None:
+        """Raise OSError where the disk is full."""
+        if self.full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def check_syncs(self) -> None:
+        """Raise OSError where syncs fail."""
+        if self.failing_syncs:
+            self.failing_syncs -= 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     def names(self) -> list[str]:
         """The names of the files."""
@@ -80,6 +128,7 @@ class MemoryDisk:
         """Open a file for writing; it is created where it is missing."""
         if name not in self._files:
             self.count()
+            self.check_room()
             self._files[name] = _Inode()
         return MemoryFile(self, self._files[name])
 
@@ -94,33 +143,48 @@ class MemoryDisk:
         del self._files[name]
 
     def sync_folder(self) -> None:
-        """Keep the names through a crash."""
+        """Keep the names through a power cut."""
         self.count()
+        self.check_syncs()
         self._synced_names = dict(self._files)
 
+    def flip(self, name: str, offset: int, bit: int) -> None:
+        """Turn one bit of a file over, on the disk itself, as a disk does that rots; twice undoes it."""
+        inode = self._files[name]
+        for data in (inode.data, inode.synced):
+            if offset < len(data):
+                data[offset] ^= 1 << bit
+
+    def kill(self) -> None:
+        """The process is gone; the machine lives on, and so does what the process wrote, synced or not."""
+        # Who still holds a file open, though it is gone, writes into the void.
+        inodes = {id(inode): inode.copy() for inode in (*self._files.values(), *self._synced_names.values())}
+        self._files = {name: inodes[id(inode)] for name, inode in self._files.items()}
+        self._synced_names = {name: inodes[id(inode)] for name, inode in self._synced_names.items()}
+        self.fail_at = None
+
     def crash(self, random: Random) -> None:
-        """Lose what was not synced: of each file's new bytes a part is there, a part is zeros; names are new or old."""
+        """Cut the power: of each file's unsynced bytes a part is there, a part is zeros; names are new or old."""
         names = dict(self._files if random.random() < 0.5 else self._synced_names)
         for name, inode in names.items():
-            # A new one: whoever still holds the file open, though the machine went down, writes into the void.
             names[name] = _Inode()
-            names[name].data = _after_crash(inode, random)
-            names[name].synced = bytes(names[name].data)
+            names[name].data = _after_power_cut(inode, random)
+            names[name].synced = bytearray(names[name].data)
         self._files = names
         self._synced_names = dict(names)
         self.operations = 0
         self.fail_at = None
 
 
-def _after_crash(inode: _Inode, random: Random) -> bytearray:
+def _after_power_cut(inode: _Inode, random: Random) -> bytearray:
     """The file's bytes as some order of its unsynced writes may have left them on the disk."""
-    old, new = inode.synced, bytes(inode.data)
+    old, new = bytes(inode.synced), bytes(inode.data)
     match random.randrange(4):
         case 0:
             return bytearray(old)
         case 1:
             return bytearray(new)
-        case 2 if len(new) > len(old):
+        case 2 if len(new) > len(old) and new.startswith(old):
             return bytearray(new[: random.randrange(len(old), len(new) + 1)])
     size = max(len(old), len(new)) if random.random() < 0.5 else len(new)
     data = bytearray(new.ljust(size, b"\0"))
