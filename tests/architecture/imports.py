@@ -73,6 +73,7 @@ PURE_MAY_IMPORT = {
     "re",
     "sortedcontainers",
     "typing",
+    "zlib",
 }
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint", "hash", "id"}
 

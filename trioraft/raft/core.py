@@ -367,7 +367,7 @@ class Core:
     def _on_pre_vote_reply(self, sender: NodeId, message: PreVoteReply) -> None:
         if self.role != "pre-candidate" or (message.granted and message.term != self.term + 1):
             return
-        self._votes[sender] = message.granted
+        self._count_vote(sender, message.granted)
         if quorum.won(self.configuration.voters, self._votes):
             self._campaign()
         elif not message.granted:
@@ -387,11 +387,15 @@ class Core:
     def _on_request_vote_reply(self, sender: NodeId, message: RequestVoteReply) -> None:
         if self.role != "candidate":
             return
-        self._votes[sender] = message.granted
+        self._count_vote(sender, message.granted)
         if quorum.won(self.configuration.voters, self._votes):
             self._become_leader()
         elif not message.granted:
             self._vote_refused()
+
+    def _count_vote(self, voter: NodeId, granted: bool) -> None:
+        """Note an answer. What is granted stays so: a refusal that comes later answers an older question."""
+        self._votes[voter] = granted or self._votes.get(voter, False)
 
     def _vote_refused(self) -> None:
         """A refusal is an answer: with the leader known dead, try again after a fresh short wait.
@@ -472,7 +476,7 @@ class Core:
                 self._answer(sender, reply)
             case PreVote():
                 self._answer(sender, PreVoteReply(self.term, False))
-            case RequestVote():
+            case RequestVote() if self.hard_state.voted_for != sender:  # whom it voted for is not behind
                 self._answer(sender, RequestVoteReply(self.term, False))
 
     def _on_append_entries(self, sender: NodeId, message: AppendEntries) -> None:

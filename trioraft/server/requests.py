@@ -110,7 +110,7 @@ class Requests:
             assert isinstance(slot, ReadSlot)
             slot.session.expect(slot, self._reply_size(request))
             slot.confirmed = True
-            self._serve(slot)
+            self._advance(slot)
             return
         if request.timeout_ms is not None:
             # A tick is 10 ms; a part of one counts as one.
@@ -256,8 +256,9 @@ class Requests:
                 continue
             for read in slot.reads_before:
                 if read.reply is None:
-                    read.confirmed = True  # the commitment of a later write of its connection proves it
-                    self._serve(read)
+                    # The commitment of a later write of its connection proves it, and it must not see that write.
+                    read.confirmed = read.turn = True
+                    self._advance(read)
             assert slot.command is not None
             result = store.apply(entry.index, slot.command)
             core.applied(entry.index)
@@ -380,27 +381,35 @@ class Requests:
     def _answer(self, slot: Slot, reply: bytes) -> None:
         """Settle a request, and serve the reads that waited only for it."""
         slot.answer(reply)
-        if isinstance(slot, WriteSlot):
-            for read in slot.reads_after:
-                self._serve(read)
+        self._advance(slot)
 
     def _confirm(self, reads: Sequence[ReadSlot]) -> None:
         for read in reads:
             read.confirmed = True
-            self._serve(read)
+            self._advance(read)
 
-    def _serve(self, slot: ReadSlot) -> None:
-        """Answer a read if it may be answered now."""
-        if slot.reply is not None or not slot.confirmed or slot.after.reply is None:
-            return
+    def _advance(self, slot: Slot) -> None:
+        """Answer a read if it may be answered now, and those behind it for which it is the turn then."""
+        while slot.turn:
+            if slot.reply is None:
+                if not isinstance(slot, ReadSlot) or not slot.confirmed:
+                    return
+                slot.answer(self._read(slot))
+            following = slot.following
+            if following is None or following.turn:
+                return
+            following.turn = True
+            slot = following
+
+    def _read(self, slot: ReadSlot) -> bytes:
+        """The reply, from the state as applied here."""
         request = slot.request
         if isinstance(request, Get):
-            slot.answer(replies.get_reply(slot.id, self._store.get(request.key)))
-        elif isinstance(request, Scan):
+            return replies.get_reply(slot.id, self._store.get(request.key))
+        if isinstance(request, Scan):
             items, more = self._store.scan(request.prefix, request.after, request.limit, MAX_SCAN_BYTES)
-            slot.answer(replies.scan_reply(slot.id, items, more, request.keys_only))
-        else:
-            slot.answer(self._node.answer_locally(slot))
+            return replies.scan_reply(slot.id, items, more, request.keys_only)
+        return self._node.answer_locally(slot)
 
 
 _NO_QUORUM_HINT: Final = "see which nodes answer with 'status'; a majority must be up"

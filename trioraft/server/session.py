@@ -29,7 +29,7 @@ HTTP_REFUSAL: Final = (
 class Slot:
     """One request and the place of its reply."""
 
-    __slots__ = ("id", "reply", "request", "session", "since", "size")
+    __slots__ = ("following", "id", "reply", "request", "session", "since", "size", "turn")
 
     def __init__(self, session: Session, request: AnyRequest | None, id: bytes, size: int) -> None:
         self.session = session
@@ -39,6 +39,9 @@ class Slot:
         self.reply: bytes | None = None
         self.since = 0
         """The tick at which it came."""
+        self.turn = True
+        """Whether all before it on its connection are answered."""
+        self.following: Slot | None = None
 
     def answer(self, reply: bytes) -> None:
         """Settle the request; what comes to be known of it later is ignored."""
@@ -48,14 +51,12 @@ class Slot:
 
 
 class ReadSlot(Slot):
-    """A request that changes nothing."""
+    """A request that changes nothing: served in its turn, so that it sees what those before it did or saw."""
 
-    __slots__ = ("after", "confirmed")
+    __slots__ = ("confirmed",)
 
-    def __init__(self, session: Session, request: AnyRequest, id: bytes, size: int, after: WriteSlot) -> None:
+    def __init__(self, session: Session, request: AnyRequest, id: bytes, size: int) -> None:
         super().__init__(session, request, id, size)
-        self.after = after
-        """The write before it on its connection."""
         self.confirmed = False
         """Whether the state as applied here is new enough for it."""
 
@@ -63,7 +64,7 @@ class ReadSlot(Slot):
 class WriteSlot(Slot):
     """A request that becomes an entry of the log."""
 
-    __slots__ = ("command", "payload", "reads_after", "reads_before", "term")
+    __slots__ = ("command", "payload", "reads_before", "term")
 
     def __init__(self, session: Session, request: AnyRequest | None, id: bytes, size: int) -> None:
         # Slot's own, written out: there is one of these for every write.
@@ -73,12 +74,14 @@ class WriteSlot(Slot):
         self.size = size
         self.reply = None
         self.since = 0
+        self.turn = True
+        self.following = None
         self.command: Command | None = None
         self.payload = b""
         self.term = 0
         """The term of the entry that it became; 0 before."""
         self.reads_before: list[ReadSlot] = []
-        self.reads_after: list[ReadSlot] = []
+        """Between it and the write before it: it must not be applied before they are served."""
 
 
 class Session:
@@ -94,8 +97,9 @@ class Session:
         self._bytes = 0
         self._ended = False
         self._too_long = False
-        self._last_write = WriteSlot(self, None, b"", 0)
-        self._last_write.reply = b""
+        self._last: Slot | None = None
+        self._reads: list[ReadSlot] = []
+        """Those that came after the last write."""
         self._on_settled = on_settled
 
     def receive(self, data: bytes) -> None:
@@ -179,17 +183,17 @@ class Session:
         return len(self._slots) < MAX_UNANSWERED and max(self._bytes, unsent) < MAX_UNANSWERED_BYTES
 
     def _slot(self, request: AnyRequest, size: int) -> Slot:
-        last_write = self._last_write
         slot: Slot
         if isinstance(request, WRITES):
-            slot = self._last_write = WriteSlot(self, request, bytes(request.id), size)
-            slot.reads_before = last_write.reads_after
+            slot = write = WriteSlot(self, request, bytes(request.id), size)
+            if self._reads:
+                write.reads_before, self._reads = self._reads, []
         else:
-            slot = ReadSlot(self, request, bytes(request.id), size, last_write)
-            reads = last_write.reads_after
+            slot = read = ReadSlot(self, request, bytes(request.id), size)
+            reads = self._reads
             if len(reads) > 32 + 2 * len(self._slots):
-                reads[:] = [read for read in reads if read.reply is None]
-            reads.append(slot)
+                reads[:] = [earlier for earlier in reads if earlier.reply is None]
+            reads.append(read)
         self._push(slot)
         return slot
 
@@ -201,5 +205,9 @@ class Session:
         slot.answer(reply)
 
     def _push(self, slot: Slot) -> None:
+        if (last := self._last) is not None:
+            slot.turn = last.turn and last.reply is not None
+            last.following = slot
+        self._last = slot
         self._slots.append(slot)
         self._bytes += slot.size

@@ -203,6 +203,9 @@ class _Scan:
             if self._doubt is not None:
                 raise self._doubt
             raise Damaged(name, 0, f"it goes on from {header.last_index}, and what is there ends at {last[0]}")
+        if self._doubt is not None:
+            self.notices.append(f"{self._doubt.message}: only the line that leads on to {name}, and nothing is lost")
+            self._doubt = None
         return end + 1
 
     def _take_mark(self, mark: Mark, offset: int) -> None:

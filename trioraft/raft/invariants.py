@@ -1,0 +1,275 @@
+"""Raft's properties as code: what must hold after every event, whatever has happened (Figure 3, and what it rests on).
+
+An observer who sees all nodes at once, as only a test can. It is told of every event and compares the nodes
+with each other and with their own past; the first difference is raised as Violation, by the property's name.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from trioraft.raft import quorum
+from trioraft.raft.core import Batch, Core
+from trioraft.raft.messages import (
+    AppendEntriesReply,
+    Entry,
+    HardState,
+    Message,
+    NodeId,
+    PreVoteReply,
+    RequestVote,
+    RequestVoteReply,
+)
+
+
+class Violation(AssertionError):
+    """A property does not hold."""
+
+
+class _Watched:
+    """What is known of one node: its past, and what its disk holds."""
+
+    def __init__(self) -> None:
+        self.hard_state = HardState()
+        self.disk: list[Entry] = []
+        self.batch: Batch | None = None
+        """What is being written, of which a crash may leave any beginning."""
+        self.seen = HardState()
+        self.commit_index = 0
+        self.log: list[Entry] = []
+        self.leads = 0
+        """The term that it leads, 0 when it leads none."""
+        self.match_index: dict[NodeId, int] = {}
+
+    def holds(self, entry: Entry, term: int) -> bool:
+        """Whether its disk has that entry, which it acknowledged in that term.
+
+        One that has moved on to a higher term may have cut it since: that leader was elected without it, by others.
+        """
+        synced = len(self.disk) >= entry.index and self.disk[entry.index - 1] == entry
+        return synced or self.hard_state.term > term
+
+
+class Invariants:
+    """The observer of one cluster."""
+
+    def __init__(self, voters: Sequence[NodeId]) -> None:
+        self.committed: list[Entry] = []
+        """What leaders have committed, by anyone's word, in order of index."""
+        self.leaders: dict[int, NodeId] = {}
+        """By term."""
+        self.truncations = 0
+        """How often a log was cut back: a run without any has not tried much."""
+        self._committed_in: list[int] = []
+        """The terms in which they were: they rise."""
+        self._voters = tuple(voters)
+        self._nodes = {voter: _Watched() for voter in voters}
+        self._votes: dict[tuple[int, NodeId], NodeId] = {}
+        self._consents: set[tuple[int, NodeId, NodeId]] = set()
+        """(term, candidate, voter): pre-votes granted."""
+        self._lines: dict[tuple[int, int], tuple[bytes, int]] = {}
+        """By index and term: the entry's line, and the term of the entry before it."""
+        self._starts: dict[int, list[Entry]] = {}
+        """By term: the log of its leader when it was elected."""
+
+    # What happens
+
+    def started(self, core: Core) -> None:
+        """A node begins, from what its disk held. All that it ever synced must be there."""
+        node = self._nodes[core.node]
+        log = core.log.slice(1, core.last_index)
+        _hold(
+            any(log == possible for possible in _recoverable(node)),
+            "Durability",
+            f"node {core.node} comes back with a log that ends at {len(log)}, and had synced {len(node.disk)} entries",
+        )
+        states = [node.hard_state] + ([node.batch.hard_state] if node.batch else [])
+        _hold(core.hard_state in states, "Durability", f"node {core.node} comes back with {core.hard_state}")
+        node.hard_state = node.seen = core.hard_state
+        node.disk, node.log, node.batch = log, list(log), None
+        node.commit_index = node.leads = 0
+        self.observe(core)
+
+    def writing(self, node: NodeId, batch: Batch) -> None:
+        """A node begins to write a batch."""
+        self._nodes[node].batch = batch
+
+    def written(self, node: NodeId) -> None:
+        """The batch being written is synced."""
+        watched = self._nodes[node]
+        batch = watched.batch
+        assert batch is not None
+        watched.batch = None
+        old, new = watched.hard_state, batch.hard_state
+        _hold(new.term >= old.term, "Term", f"node {node} writes term {new.term} over {old.term}")
+        _hold(
+            new.term > old.term or old.voted_for in (None, new.voted_for),
+            "One vote a term",
+            f"node {node} has synced {old} and now {new}",
+        )
+        watched.hard_state = new
+        watched.disk = _overwritten(watched.disk, batch.entries)
+
+    def said(self, sender: NodeId, receiver: NodeId, message: Message) -> None:
+        """A message leaves its sender: what it promises must be on the sender's disk."""
+        node = self._nodes[sender]
+        if isinstance(message, AppendEntriesReply):
+            _hold(node.hard_state.term >= message.term, "Sync before answer", f"node {sender}: {message}")
+            if message.accepted and node.hard_state.term == message.term:
+                # One that has moved on may have cut it since: its vote was given by the log that it answered for.
+                enough = len(node.disk) >= message.match_index
+                _hold(enough, "Sync before answer", f"node {sender} has synced {len(node.disk)} entries: {message}")
+        elif isinstance(message, RequestVoteReply):
+            self._said_vote(sender, receiver, message)
+        elif isinstance(message, PreVoteReply) and message.granted:
+            self._consents.add((message.term, receiver, sender))
+        elif isinstance(message, RequestVote):
+            synced = node.hard_state.term > message.term or node.hard_state == HardState(message.term, sender)
+            _hold(synced, "Sync before answer", f"node {sender} has synced {node.hard_state}: {message}")
+            consents = sum((message.term, sender, voter) in self._consents for voter in self._voters) + 1
+            asked = consents >= quorum.majority(len(self._voters))
+            _hold(asked, "Pre-vote", f"node {sender} raises its term to {message.term} with {consents} consents")
+
+    def observe(self, core: Core) -> None:
+        """Something happened at that node: compare it with its past and with the others."""
+        node = self._nodes[core.node]
+        if core.hard_state is not node.seen:
+            self._observe_hard_state(core, node)
+        end = core.last_index
+        if end != len(node.log) or (end and core.log.entry(end) is not node.log[-1]):
+            self._observe_log(core, node)
+        if core.role == "leader":
+            self._observe_leader(core, node)
+        else:
+            node.leads = 0
+        if core.commit_index != node.commit_index:
+            self._observe_commit(core, node)
+
+    def settled(self, cores: Sequence[Core]) -> None:
+        """Nothing is under way any more: every log and every disk must be the same, and committed."""
+        for core in cores:
+            log = core.log.slice(1, core.last_index)
+            _hold(log == self.committed, "Convergence", f"node {core.node} ends at {len(log)} of {len(self.committed)}")
+            _hold(self._nodes[core.node].disk == log, "Convergence", f"node {core.node}'s disk differs from its log")
+
+    # One thing at a time
+
+    def _said_vote(self, sender: NodeId, receiver: NodeId, message: RequestVoteReply) -> None:
+        durable = self._nodes[sender].hard_state
+        _hold(durable.term >= message.term, "Sync before answer", f"node {sender} has synced {durable}: {message}")
+        if message.granted:
+            kept = durable.term > message.term or durable.voted_for == receiver
+            _hold(kept, "Sync before answer", f"node {sender} has synced {durable}, and votes for {receiver}")
+            self._vote(message.term, sender, receiver)
+        else:
+            # Once the candidate leads, the voter's log may have outgrown what it was asked about.
+            broken = self._votes.get((message.term, sender)) == receiver and message.term not in self.leaders
+            _hold(not broken, "A vote is repeated", f"node {sender} voted for {receiver}, and now refuses it")
+
+    def _vote(self, term: int, voter: NodeId, candidate: NodeId) -> None:
+        given = self._votes.setdefault((term, voter), candidate)
+        _hold(given == candidate, "One vote a term", f"in term {term} node {voter} votes for {given} and {candidate}")
+
+    def _observe_hard_state(self, core: Core, node: _Watched) -> None:
+        old, new = node.seen, core.hard_state
+        _hold(new.term >= old.term, "Term", f"node {core.node} goes back from term {old.term} to {new.term}")
+        same_vote = new.term > old.term or old.voted_for in (None, new.voted_for)
+        _hold(same_vote, "One vote a term", f"node {core.node}: {old}, then {new}")
+        node.seen = new
+
+    def _observe_log(self, core: Core, node: _Watched) -> None:
+        old, log = node.log, core.log
+        kept = min(len(old), core.last_index)
+        while kept and old[kept - 1] is not log.entry(kept):
+            kept -= 1
+        if kept < len(old):
+            self.truncations += 1
+            leads = core.role == "leader" and node.leads == core.term
+            _hold(not leads, "Leader Append-Only", f"node {core.node} cuts its log at {kept + 1}")
+            for entry in old[kept : len(self.committed)]:
+                lost = self.committed[entry.index - 1] == entry
+                _hold(not lost, "Nothing committed is truncated", f"node {core.node} cuts {entry}")
+        del old[kept:]
+        for entry in log.slice(kept + 1, core.last_index):
+            before = old[-1].term if old else 0
+            known = self._lines.setdefault((entry.index, entry.term), (entry.line, before))
+            _hold(known == (entry.line, before), "Log Matching", f"node {core.node} holds {entry} after term {before}")
+            _hold(before <= entry.term, "Log Matching", f"node {core.node}: terms fall at {entry}")
+            old.append(entry)
+
+    def _observe_leader(self, core: Core, node: _Watched) -> None:
+        if node.leads != core.term:
+            node.leads = core.term
+            node.match_index = {}
+            self._elected(core, node)
+        for peer, progress in core.progress.items():
+            match = progress.match_index
+            seen = node.match_index.get(peer, 0)
+            if match == seen:
+                continue
+            _hold(match > seen, "match_index", f"node {core.node}: node {peer} goes back from {seen} to {match}")
+            holds = self._nodes[peer].holds(core.log.entry(match), core.term)
+            _hold(holds, "match_index", f"node {core.node} takes it that node {peer} has synced {match}")
+            node.match_index[peer] = match
+
+    def _elected(self, core: Core, node: _Watched) -> None:
+        leader = self.leaders.setdefault(core.term, core.node)
+        _hold(leader == core.node, "Election Safety", f"nodes {leader} and {core.node} lead in term {core.term}")
+        synced = node.hard_state == HardState(core.term, core.node)
+        _hold(synced, "Sync before answer", f"node {core.node} counts its own vote, and has synced {node.hard_state}")
+        self._vote(core.term, core.node, core.node)
+        votes = sum(self._votes.get((core.term, voter)) == core.node for voter in self._voters)
+        enough = votes >= quorum.majority(len(self._voters))
+        _hold(enough, "Election Safety", f"node {core.node} leads in term {core.term} with {votes} votes")
+        start = core.log.slice(1, core.last_index)
+        # Those that a higher term has committed meanwhile are not its business.
+        before = bisect_left(self._committed_in, core.term)
+        complete = start[:before] == self.committed[:before]
+        _hold(
+            complete, "Leader Completeness", f"node {core.node} leads in term {core.term} without all that is committed"
+        )
+        self._starts[core.term] = start
+
+    def _observe_commit(self, core: Core, node: _Watched) -> None:
+        commit = core.commit_index
+        _hold(commit > node.commit_index, "commit_index", f"node {core.node} goes back to {commit}")
+        _hold(commit <= core.last_index, "commit_index", f"node {core.node} commits {commit} of {core.last_index}")
+        if core.role == "leader":
+            old_term = core.log.term_at(commit) != core.term
+            _hold(not old_term, "§5.4.2", f"node {core.node} counts copies of entry {commit}, of an older term")
+            self._commit(core)
+        known = len(self.committed) >= commit
+        _hold(known, "Leader Completeness", f"node {core.node} commits {commit}, and no leader has")
+        agrees = core.log.slice(node.commit_index + 1, commit) == self.committed[node.commit_index : commit]
+        _hold(agrees, "State Machine Safety", f"node {core.node} commits another entry between these and {commit}")
+        node.commit_index = commit
+
+    def _commit(self, core: Core) -> None:
+        for index in range(len(self.committed) + 1, core.commit_index + 1):
+            entry = core.log.entry(index)
+            copies = sum(node.holds(entry, core.term) for node in self._nodes.values())
+            enough = copies >= quorum.majority(len(self._voters))
+            _hold(enough, "Durability", f"node {core.node} commits entry {index}, which {copies} disks hold")
+            self.committed.append(entry)
+            self._committed_in.append(core.term)
+            for term, start in self._starts.items():
+                complete = term <= core.term or (len(start) >= index and start[index - 1] == entry)
+                _hold(complete, "Leader Completeness", f"term {term} was begun without entry {index}, committed now")
+
+
+def _recoverable(node: _Watched) -> list[list[Entry]]:
+    """The logs that a node may come back with: what it had synced, and any beginning of what it was writing."""
+    if node.batch is None:
+        return [node.disk]
+    entries = node.batch.entries
+    return [_overwritten(node.disk, entries[:count]) for count in range(len(entries), -1, -1)]
+
+
+def _overwritten(disk: list[Entry], entries: Sequence[Entry]) -> list[Entry]:
+    return disk[: entries[0].index - 1] + list(entries) if entries else list(disk)
+
+
+def _hold(holds: bool, name: str, found: str) -> None:
+    if not holds:
+        raise Violation(f"{name}: {found}")

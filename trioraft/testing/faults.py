@@ -1,0 +1,308 @@
+"""What can go wrong in a simulation, and when: drawn from its seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any, Final, Protocol
+
+from trioraft.raft.core import Core
+from trioraft.raft.messages import NodeId
+from trioraft.testing.simulated_network import MILLISECOND, Network
+from trioraft.testing.simulated_node import SimulatedNode
+
+TRAFFIC: Final = ("loss", "duplicate", "delay")
+"""Faults of single messages."""
+EVENTS: Final = (
+    "partition",
+    "one_way",
+    "clog",
+    "break",
+    "kill",
+    "power_cut",
+    "kill_many",
+    "coup",
+    "usurper",
+    "pause",
+    "slow_disk",
+    "sync_error",
+    "full_disk",
+    "bit_flip",
+    "rumour",
+)
+KINDS: Final = (*TRAFFIC, *EVENTS)
+PACE: Final = 20 * MILLISECOND
+
+
+class World(Protocol):
+    """What faults need of the simulation."""
+
+    now: int
+    nodes: list[SimulatedNode]
+    network: Network
+    tick: int
+    """Microseconds."""
+    election_ticks: int
+
+    def after(self, delay: int, call: Callable[..., None], *arguments: Any) -> None:
+        """Call that, so many microseconds from now."""
+
+    def count(self, fault: str) -> None:
+        """A fault was injected."""
+
+    def leader(self) -> SimulatedNode | None:
+        """The newest leader that is up."""
+
+    def kill(self, node: SimulatedNode, *, power: bool, rest: int) -> None:
+        """End a node; it comes back after that many microseconds."""
+
+    def pause(self, node: SimulatedNode, duration: int) -> None:
+        """Let a node stand still."""
+
+    def break_link(self, a: NodeId, b: NodeId) -> None:
+        """Break what connects two nodes, in both directions."""
+
+    def rot(self, node: SimulatedNode, rest: int) -> None:
+        """Kill a node, and let a bit of what its log vouches for turn over, until somebody mends it."""
+
+
+class Faults:
+    """The adversary of one run."""
+
+    def __init__(self, world: World, random: Random, enabled: frozenset[str]) -> None:
+        self.calm = False
+        self._world = world
+        self._random = random
+        self._slow_disks: dict[NodeId, int] = {}
+        """By node: microseconds that a write may take."""
+        self._acts: dict[str, Callable[[], None]] = {
+            "partition": self._partition,
+            "one_way": self._one_way,
+            "clog": self._clog,
+            "break": self._break,
+            "kill": self._kill,
+            "power_cut": self._power_cut,
+            "kill_many": self._kill_many,
+            "coup": self._coup,
+            "usurper": self._usurper,
+            "pause": self._pause,
+            "slow_disk": self._slow_disk,
+            "sync_error": self._sync_error,
+            "full_disk": self._full_disk,
+            "bit_flip": self._bit_flip,
+            "rumour": self._rumour,
+        }
+        kinds = [kind for kind in EVENTS if kind in enabled]
+        if len(kinds) > 3 and random.random() < 0.8:  # all at once is not the worst: each hides others
+            kinds = random.sample(kinds, random.randint(3, len(kinds)))
+        self._rates = {kind: random.choice((0.003, 0.01, 0.03)) for kind in kinds}
+        self._storm = False
+        self._storm_length, self._lull_length = random.choice(((60, 3), (30, 3), (15, 6)))
+        """In election timeouts."""
+        world.after(PACE, self._go_on)
+        self._turn_weather()
+
+    def disk_delay(self, node: NodeId) -> int:
+        """How long its disk takes for a write, in microseconds."""
+        longest = 0 if self.calm else self._slow_disks.get(node, 0)
+        return 50 + self._random.randrange(500) + (self._random.randrange(longest) if longest else 0)
+
+    def ease(self) -> None:
+        """Too little came of it so far: shorter storms from now on, and a leader that falls."""
+        self._storm_length, self._lull_length = 8, 15
+        self._coup()
+
+    def _go_on(self) -> None:
+        if self.calm:
+            return
+        for kind, rate in self._rates.items():
+            if self._storm and self._random.random() < rate:
+                self._acts[kind]()
+        self._world.after(PACE, self._go_on)
+
+    def _turn_weather(self) -> None:
+        """Storms and lulls: what a storm has brought about is seen when things go on."""
+        if self.calm:
+            return
+        self._storm = not self._storm
+        length = self._storm_length if self._storm else self._lull_length
+        self._world.after(length * self._world.election_ticks * self._world.tick, self._turn_weather)
+        if self._storm:
+            self._world.network.calm = False
+        else:
+            self._world.network.heal()
+
+    def _rest(self) -> int:
+        """How long something lasts: from a moment to many election timeouts."""
+        timeouts = self._random.choice((0.02, 0.2, 1, 3, 15))
+        return int(timeouts * self._world.election_ticks * self._world.tick)
+
+    def _alive(self) -> list[SimulatedNode]:
+        return [node for node in self._world.nodes if node.up]
+
+    def _drawn(self) -> SimulatedNode | None:
+        """A node that is up; the leader more often than another."""
+        leader = self._world.leader()
+        alive = self._alive()
+        if not alive or (leader is not None and self._random.random() < 0.3):
+            return leader
+        return self._random.choice(alive)
+
+    # The network
+
+    def _partition(self) -> None:
+        """Cut links at random, in both directions."""
+        nodes = range(len(self._world.nodes))
+        density = self._random.choice((0.1, 0.3, 0.6))
+        cut = [(a, b) for a in nodes for b in nodes if a < b and self._random.random() < density]
+        self._cut("partition", [pair for a, b in cut for pair in ((a, b), (b, a))])
+
+    def _one_way(self) -> None:
+        """Cut links at random, each in one direction; or all to one node, or all from it."""
+        nodes = range(len(self._world.nodes))
+        if self._random.random() < 0.5:
+            cut = [(a, b) for a in nodes for b in nodes if a != b and self._random.random() < 0.2]
+        else:
+            deaf = self._random.choice(nodes)
+            cut = [(other, deaf) for other in nodes if other != deaf]
+            if self._random.random() < 0.5:
+                cut = [(b, a) for a, b in cut]
+        self._cut("one_way", cut)
+
+    def _cut(self, kind: str, links: list[tuple[NodeId, NodeId]]) -> None:
+        if not links:
+            return
+        self._world.count(kind)
+        self._world.network.cut(links)
+        self._world.after(self._rest(), self._world.network.mend)
+
+    def _clog(self) -> None:
+        """Hold up a link or two."""
+        for pair in self._random.sample(sorted(self._world.network.links), 2) if self._world.network.links else ():
+            link = self._world.network.links[pair]
+            if link.clogged is None:
+                self._world.count("clog")
+                link.clogged = []
+                self._world.after(self._rest(), self._world.network.open_clog, pair)
+
+    def _break(self) -> None:
+        """Break a connection or several."""
+        pairs = [(a, b) for a, b in self._world.network.links if a < b]
+        for a, b in self._random.sample(pairs, min(len(pairs), self._random.choice((1, 1, 3)))):
+            self._world.count("break")
+            self._world.break_link(a, b)
+
+    def _rumour(self) -> None:
+        """A node believes that a peer is dead, or back, and it is not so."""
+        node = self._drawn()
+        if node is None:
+            return
+        self._world.count("rumour")
+        about = self._random.randrange(len(self._world.nodes))
+        lost = self._random.random() < 0.7
+        event: Callable[[Core], Any] = (
+            (lambda core: core.peer_lost(about)) if lost else (lambda core: core.peer_connected(about))
+        )
+        node.disturb(event)
+
+    # Nodes
+
+    def _kill(self) -> None:
+        if (node := self._drawn()) is not None:
+            self._world.count("kill")
+            self._world.kill(node, power=False, rest=self._rest())
+
+    def _power_cut(self) -> None:
+        if (node := self._drawn()) is not None:
+            self._world.count("power_cut")
+            self._world.kill(node, power=True, rest=self._rest())
+
+    def _kill_many(self) -> None:
+        """Several at once, or all."""
+        alive = self._alive()
+        if not alive:
+            return
+        self._world.count("kill_many")
+        power = self._random.random() < 0.5
+        for node in self._random.sample(alive, self._random.randint(1, len(alive))):
+            self._world.kill(node, power=power, rest=self._rest())
+
+    def _pause(self) -> None:
+        if (node := self._drawn()) is not None:
+            self._world.count("pause")
+            self._world.pause(node, self._rest())
+
+    def _coup(self) -> None:
+        """The leader dies, or is cut off with a few others while its clients go on."""
+        leader = self._world.leader()
+        if leader is None:
+            return
+        self._world.count("coup")
+        if self._random.random() < 0.4:
+            self._world.kill(leader, power=self._random.random() < 0.5, rest=self._rest())
+        else:
+            self._isolate(leader.node)
+            self._world.after(self._rest(), self._world.network.mend)
+
+    def _isolate(self, leader: NodeId) -> None:
+        nodes = range(len(self._world.nodes))
+        others = [node for node in nodes if node != leader]
+        inside = {leader, *self._random.sample(others, self._random.randint(0, (len(nodes) - 1) // 2))}
+        both = self._random.random() < 0.7
+        self._world.network.cut(
+            (a, b)
+            for a in nodes
+            for b in nodes
+            if a != b and ((a in inside) != (b in inside)) and (both or a in inside)
+        )
+
+    def _usurper(self) -> None:
+        """A leader is cut off and goes on writing; when another has led for a moment, that one falls (Figure 8)."""
+        leader = self._world.leader()
+        if leader is None:
+            return
+        self._world.count("usurper")
+        self._isolate(leader.node)
+        self._await_successor(leader, 20 * self._world.election_ticks)
+
+    def _await_successor(self, old: SimulatedNode, patience: int) -> None:
+        successor = self._world.leader()
+        if self.calm or patience < 0:
+            self._world.network.mend()
+        elif successor is None or successor is old or not successor.up:
+            self._world.after(self._world.tick, self._await_successor, old, patience - 1)
+        else:
+            self._world.after(self._random.randrange(20 * self._world.tick), self._fell, successor)
+
+    def _fell(self, successor: SimulatedNode) -> None:
+        self._world.network.mend()
+        if successor.up and not self.calm:
+            self._world.kill(successor, power=self._random.random() < 0.5, rest=self._rest())
+
+    # Disks
+
+    def _slow_disk(self) -> None:
+        if (node := self._drawn()) is not None:
+            self._world.count("slow_disk")
+            self._slow_disks[node.node] = self._random.choice((2, 20, 200)) * MILLISECOND
+            self._world.after(self._rest(), self._quicken, node.node)
+
+    def _quicken(self, node: NodeId) -> None:
+        self._slow_disks.pop(node, None)
+
+    def _sync_error(self) -> None:
+        """The next sync fails: then the node stops, and starts again."""
+        if (node := self._drawn()) is not None:
+            self._world.count("sync_error")
+            node.disk.failing_syncs = 1
+
+    def _full_disk(self) -> None:
+        if (node := self._drawn()) is not None:
+            self._world.count("full_disk")
+            node.disk.full = True
+            self._world.after(self._rest(), setattr, node.disk, "full", False)
+
+    def _bit_flip(self) -> None:
+        if (node := self._drawn()) is not None:
+            self._world.count("bit_flip")
+            self._world.rot(node, self._rest())

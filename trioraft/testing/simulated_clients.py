@@ -1,0 +1,232 @@
+"""The clients of a simulation: they speak lines to any node, and everything they see is recorded."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from random import Random
+from typing import Any, Protocol
+
+from trioraft.raft.messages import NodeId
+from trioraft.testing.history import Answer, History, Kind, Operation
+from trioraft.testing.simulated_node import SimulatedNode, SimulatedSession
+from trioraft.wire.codec import encode
+
+MILLISECOND = 1000
+RETIRE_AFTER = 10
+"""Unknown outcomes, after which a key is used no more: each may take effect at any later time, and all is tried."""
+
+
+class SessionBroken(AssertionError):
+    """A stale read shows less than the same connection has shown before."""
+
+
+class Surroundings(Protocol):
+    """What clients need of the simulation."""
+
+    now: int
+    nodes: list[SimulatedNode]
+
+    def after(self, delay: int, call: Callable[..., None], *arguments: Any) -> None:
+        """Call that, so many microseconds from now."""
+
+
+class _Conversation:
+    """One connection, from the client's side."""
+
+    def __init__(self, node: NodeId, session: SimulatedSession) -> None:
+        self.node = node
+        self.session = session
+        self.open = True
+        self.waiting: deque[tuple[Operation | None, str]] = deque()
+        """In order: the operations, or None for a stale read, and the key."""
+        self.seen: dict[str, int] = {}
+        """By key: the newest revision shown or written here."""
+        self.spoke = 0
+        """When the newest line arrives, and the newest reply: a connection keeps its order."""
+        self.heard = 0
+
+
+class _Client:
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.conversation: _Conversation | None = None
+        self.asked = 0
+        """Counts what it asked, so that an old timeout says nothing about a new request."""
+
+
+class Clients:
+    """All clients of a run."""
+
+    def __init__(self, world: Surroundings, random: Random, patience: int) -> None:
+        """`patience`: after so many microseconds without an answer a client gives up, and does not know."""
+        self.history = History()
+        self.calm = False
+        self.stale_reads = 0
+        self._world = world
+        self._random = random
+        self._patience = patience
+        self._think = random.choice((10, 30, 80)) * MILLISECOND
+        self._values = 0
+        self._keys = [f"key-{number}" for number in range(random.choice((2, 5, 12)))]
+        self._next_key = len(self._keys)
+        self._unknown: dict[str, int] = {}
+        self._revisions: dict[str, int] = {}
+        self._clients = [_Client(number) for number in range(random.randint(2, 6))]
+        for client in self._clients:
+            world.after(random.randrange(self._think), self._act, client)
+
+    @property
+    def keys(self) -> list[str]:
+        """Every key that was ever used."""
+        return [f"key-{number}" for number in range(self._next_key)]
+
+    @property
+    def waiting(self) -> int:
+        """How many requests have no answer yet, and may still get one."""
+        conversations = [client.conversation for client in self._clients if client.conversation is not None]
+        return sum(len(conversation.waiting) for conversation in conversations)
+
+    def node_died(self, node: NodeId) -> None:
+        """Every connection to it is broken."""
+        for client in self._clients:
+            if client.conversation is not None and client.conversation.node == node:
+                self._hang_up(client)
+
+    def replied(self, session: SimulatedSession, replies: bytes) -> None:
+        """Replies leave the node; they arrive in their order."""
+        for client in self._clients:
+            conversation = client.conversation
+            if conversation is not None and conversation.session is session:
+                delay, conversation.heard = self._arrival(conversation.heard)
+                self._world.after(delay, self._hear, client, conversation, replies)
+
+    def read_all(self, keys: list[str], node: SimulatedNode) -> None:
+        """One more client reads these keys, through that node."""
+        client = _Client(len(self._clients))
+        self._clients.append(client)
+        client.conversation = conversation = _Conversation(node.node, SimulatedSession(node, client.number))
+        operations = [Operation(client.number, "get", key, self._world.now) for key in keys]
+        self._say(client, conversation, [(operation, operation.key, operation.request()) for operation in operations])
+
+    # A client's life
+
+    def _act(self, client: _Client) -> None:
+        """Ask for something, if nothing is under way."""
+        if self.calm:
+            return
+        conversation = client.conversation
+        if conversation is not None and conversation.waiting:
+            return
+        if conversation is None or self._random.random() < 0.1:
+            conversation = client.conversation = self._connect(client)
+        if conversation is None:
+            self._world.after(20 * MILLISECOND, self._act, client)
+            return
+        count = self._random.randint(2, 6) if self._random.random() < 0.1 else 1
+        self._say(client, conversation, [self._draw(client) for _ in range(count)])
+        self._world.after(self._patience, self._lose_patience, client, client.asked)
+
+    def _connect(self, client: _Client) -> _Conversation | None:
+        node = self._random.choice(self._world.nodes)
+        return _Conversation(node.node, SimulatedSession(node, client.number)) if node.up else None
+
+    def _draw(self, client: _Client) -> tuple[Operation | None, str, dict[str, object]]:
+        """One request."""
+        random = self._random
+        key = random.choice(self._keys)
+        if random.random() < 0.08:
+            return None, key, {"op": "get", "key": key, "read": "stale"}
+        kinds: tuple[Kind, ...] = ("get", "get", "get", "get", "put", "put", "put", "incr", "delete")
+        kind = random.choice(kinds)
+        operation = Operation(client.number, kind, key, self._world.now)
+        if kind == "put":
+            self._values += 1
+            operation.value = b"%d" % self._values
+        if kind in ("put", "delete") and random.random() < 0.3:
+            operation.if_rev = random.choice((0, self._revisions.get(key, 0), self._revisions.get(key, 0)))
+        fields = operation.request()
+        if random.random() < 0.05:
+            fields["timeout_ms"] = random.choice((10, 50, 300))
+        if random.random() < 0.05:
+            fields["forward"] = False
+        return operation, key, fields
+
+    def _say(
+        self,
+        client: _Client,
+        conversation: _Conversation,
+        requests: list[tuple[Operation | None, str, dict[str, object]]],
+    ) -> None:
+        client.asked += 1
+        for operation, key, _ in requests:
+            conversation.waiting.append((operation, key))
+            if operation is not None:
+                self.history.call(operation)
+        lines = b"".join(encode(fields) + b"\n" for _, _, fields in requests)
+        delay, conversation.spoke = self._arrival(conversation.spoke)
+        self._world.after(delay, self._arrive, client, conversation, lines)
+
+    def _arrival(self, last: int) -> tuple[int, int]:
+        """How long the way takes, and when that is: nothing overtakes what was sent before it."""
+        now = self._world.now
+        at = max(last + 1, now + 50 + self._random.randrange(2000))
+        return at - now, at
+
+    def _arrive(self, client: _Client, conversation: _Conversation, lines: bytes) -> None:
+        node = self._world.nodes[conversation.node]
+        if conversation.open and node.up and node.life == conversation.session.life:
+            node.serve(conversation.session, lines)
+        elif conversation.open:
+            self._hang_up(client)
+
+    def _hear(self, client: _Client, conversation: _Conversation, replies: bytes) -> None:
+        if not conversation.open:
+            return
+        for line in replies.splitlines():
+            operation, key = conversation.waiting.popleft()
+            told = operation or Operation(client.number, "get", key, self._world.now)
+            self.history.complete(told, self._world.now, line)
+            self._learn(conversation, told, stale=operation is None)
+        if not conversation.waiting:
+            self._world.after(1 + self._random.randrange(self._think), self._act, client)
+
+    def _learn(self, conversation: _Conversation, told: Operation, stale: bool) -> None:
+        if told.outcome == "unknown":
+            self._doubt(told.key)
+        answer = told.answer
+        if told.outcome not in ("done", "conflict") or answer is None or answer.rev is None:
+            return
+        if stale:
+            self.stale_reads += 1
+            self._check_stale(conversation, told.key, answer)
+        conversation.seen[told.key] = max(conversation.seen.get(told.key, 0), answer.rev)
+        self._revisions[told.key] = answer.rev
+
+    def _check_stale(self, conversation: _Conversation, key: str, answer: Answer) -> None:
+        assert answer.rev is not None
+        seen = conversation.seen.get(key, 0)
+        if 0 < answer.rev < seen:
+            raise SessionBroken(f"a stale read shows revision {answer.rev} of {key}, and {seen} was shown before")
+
+    def _lose_patience(self, client: _Client, asked: int) -> None:
+        conversation = client.conversation
+        if client.asked == asked and conversation is not None and conversation.waiting:
+            self._hang_up(client)
+
+    def _hang_up(self, client: _Client) -> None:
+        """Give up the connection: what had no answer has an outcome that nobody will know."""
+        conversation = client.conversation
+        assert conversation is not None
+        conversation.open = False
+        client.conversation = None
+        for operation, key in conversation.waiting:
+            if operation is not None and operation.kind != "get":
+                self._doubt(key)
+        self._world.after(1 + self._random.randrange(self._think), self._act, client)
+
+    def _doubt(self, key: str) -> None:
+        self._unknown[key] = self._unknown.get(key, 0) + 1
+        if self._unknown[key] == RETIRE_AFTER and key in self._keys:
+            self._keys[self._keys.index(key)] = f"key-{self._next_key}"
+            self._next_key += 1

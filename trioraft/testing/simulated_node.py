@@ -1,0 +1,292 @@
+"""One node of a simulation: the real core, storage, store and handling of requests, and a driver without time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from random import Random
+from typing import Any, Protocol
+
+from trioraft.kv.store import Store
+from trioraft.raft.core import Batch, Core
+from trioraft.raft.invariants import Invariants, Violation
+from trioraft.raft.messages import Message, NodeId
+from trioraft.raft.settings import Settings
+from trioraft.server.requests import Requests
+from trioraft.server.session import ReadSlot, Session
+from trioraft.storage.folder import DataFolder
+from trioraft.storage.log import SegmentedLog
+from trioraft.testing.disk import MemoryDisk, PowerCut
+from trioraft.wire.entries import seal
+from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
+
+Forwarded = Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply
+MAX_REQUEST_BYTES = 64 * 1024
+
+
+class World(Protocol):
+    """What a node has around it."""
+
+    invariants: Invariants
+
+    def send(self, sender: NodeId, receiver: NodeId, message: Message) -> None:
+        """One of Raft's messages: the network may lose, repeat, delay or reorder it."""
+
+    def forward(self, sender: NodeId, receiver: NodeId, message: Forwarded) -> None:
+        """A message about requests: in order while the connection lives, like all that goes over one."""
+
+    def has_room(self, sender: NodeId, receiver: NodeId) -> bool:
+        """Whether the connection can take another AppendEntries."""
+
+    def linked(self, sender: NodeId, receiver: NodeId) -> bool:
+        """Whether there is a connection, as far as the sender knows."""
+
+    def begin_write(self, node: SimulatedNode) -> None:
+        """The disk begins with the node's batch; `SimulatedNode.finish_write` is called when it has come so far."""
+
+    def applied(self, node: SimulatedNode) -> None:
+        """The node has applied entries to its store."""
+
+    def replied(self, session: SimulatedSession, replies: bytes) -> None:
+        """Replies leave for a client."""
+
+
+class SimulatedSession:
+    """The node's end of a client's connection."""
+
+    def __init__(self, node: SimulatedNode, number: int) -> None:
+        self.node = node
+        self.number = number
+        self.life = node.life
+        self._session = Session(MAX_REQUEST_BYTES, self._settled)
+
+    def receive(self, data: bytes) -> None:
+        """Bytes from the client."""
+        self._session.receive(data)
+        for slot in self._session.requests(0):
+            self.node.requests.take(slot)
+
+    def take_replies(self) -> bytes:
+        """What may leave."""
+        return self._session.take_replies()
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything has been answered."""
+        return self._session.idle
+
+    def _settled(self) -> None:
+        self.node.dirty[self.number] = self
+
+
+class _WatchedCore(Core):
+    """The core; somebody wants to know when a read comes to it."""
+
+    def __init__(self, on_read: Callable[[int], None], *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._on_read = on_read
+
+    def read_index(self, context: int) -> None:
+        super().read_index(context)
+        self._on_read(context)
+
+
+class SimulatedNode:
+    """A node, over all its lives; what it keeps from one to the next is its disk."""
+
+    def __init__(self, node: NodeId, world: World, settings: Settings, segment_bytes: int, random: Random) -> None:
+        self.node = node
+        self.disk = MemoryDisk(f"node {node}")
+        self.up = False
+        self.life = 0
+        self.dirty: dict[int, SimulatedSession] = {}
+        self.reads_served = 0
+        self._reads_began: dict[int, int] = {}
+        """By context: how much was committed anywhere when the read came."""
+        self._world = world
+        self._settings = settings
+        self._segment_bytes = segment_bytes
+        self._random = random
+
+    # Life
+
+    def folder(self) -> DataFolder:
+        """Its data folder, opened; that counts as a start."""
+        return DataFolder(self.disk, self.node, draw=lambda size: self._random.randbytes(size).hex())
+
+    def start(self) -> None:
+        """Recover from the disk. Raises StorageError, OSError, PowerCut."""
+        folder = self.folder()
+        formation = folder.formation
+        if formation is None:
+            raise Violation(f"Durability: node {self.node} has forgotten its cluster")
+        self.log, recovered = SegmentedLog.open(self.disk, folder.id, self._segment_bytes)
+        self.life += 1
+        self._reads_began.clear()
+        self.core: Core = _WatchedCore(
+            self._read_began,
+            self.node,
+            formation.configuration,
+            hard_state=recovered.hard_state,
+            entries=recovered.entries,
+            seal=seal,
+            random=self._random,
+            settings=self._settings,
+        )
+        self.store = Store()
+        self.requests = Requests(self, self.store, 4 * self._settings.election_ticks)
+        self.batch: Batch | None = None
+        self.up = True
+        self._world.invariants.started(self.core)
+
+    def end(self, power: bool, torn: int | None) -> None:
+        """Die: of the process, or of the machine's power; `torn` is the operation at which a write under way stops."""
+        self.up = False
+        self.dirty = {}
+        if self.batch is not None and torn is not None:
+            self.disk.fail_at = self.disk.operations + torn
+            self.disk.failure = PowerCut()
+            with suppress(PowerCut, OSError):  # where it stops is where the next life begins
+                self.log.write(self.batch.hard_state, self.batch.entries)
+        if power:
+            self.disk.crash(self._random)
+        else:
+            self.disk.kill()
+
+    # Events
+
+    def tick(self) -> None:
+        """A tick has passed by this node's clock."""
+        self.core.tick()
+        self.requests.tick(1)
+        self.turn()
+
+    def step(self, sender: NodeId, message: Message) -> None:
+        """One of Raft's messages has come."""
+        self.core.step(sender, message)
+        self.turn()
+
+    def hear(self, sender: NodeId, message: Forwarded) -> None:
+        """A message about requests has come."""
+        requests = self.requests
+        match message:
+            case Propose():
+                requests.on_propose(sender, message)
+            case Proposed():
+                requests.on_proposed(sender, message)
+            case NotProposed():
+                requests.on_not_proposed(sender, message)
+            case ReadIndexRequest():
+                requests.on_read_index(sender, message)
+            case ReadIndexReply():
+                requests.on_read_index_reply(sender, message)
+        self.turn()
+
+    def serve(self, session: SimulatedSession, data: bytes) -> None:
+        """A client's bytes have come."""
+        session.receive(data)
+        self.turn()
+
+    def finish_write(self) -> None:
+        """The disk has taken the batch. Raises OSError: then the node is to die."""
+        batch = self.batch
+        assert batch is not None
+        self.log.write(batch.hard_state, batch.entries)
+        self.batch = None
+        self._world.invariants.written(self.node)
+        self.core.persisted(batch.number)
+        for receiver, message in batch.messages:
+            if receiver != self.node:
+                self._say(receiver, message)
+        self.turn()
+
+    def mark(self) -> None:
+        """Vouch for the log, as a node does that has been idle. Raises OSError: then the node is to die."""
+        if self.batch is None:
+            self.log.mark()
+
+    def disturb(self, event: Callable[[Core], None]) -> None:
+        """Let something else happen to the core."""
+        event(self.core)
+        self.turn()
+
+    # Turns, as the driver takes them
+
+    def turn(self) -> None:
+        """Carry out all that can be done now."""
+        self._world.invariants.observe(self.core)
+        self.requests.route()
+        while self._round():
+            self.requests.route()
+        if self.dirty:
+            dirty, self.dirty = self.dirty, {}
+            for session in dirty.values():
+                self._world.replied(session, session.take_replies())
+
+    def _round(self) -> bool:
+        core = self.core
+        ready = core.ready()
+        if ready is not None:
+            for receiver, message in ready.messages:
+                self._say(receiver, message)
+            if ready.committed:
+                self._world.invariants.observe(core)
+                self.requests.apply(ready.committed)
+                self.requests.applied(ready.committed[-1].index)
+                self._world.applied(self)
+            if ready.reads:
+                self._check_reads(ready.reads)
+                self.requests.servable(ready.reads)
+            if ready.lost is not None:
+                self._reads_began.clear()
+                self.requests.leadership_lost(ready.lost.reason)
+        self._send_appends()
+        if ready is not None and ready.batch is not None:
+            self.batch = ready.batch
+            self._world.invariants.writing(self.node, ready.batch)
+            self._world.begin_write(self)
+        self._world.invariants.observe(core)
+        return ready is not None
+
+    def _read_began(self, context: int) -> None:
+        self._reads_began[context] = len(self._world.invariants.committed)
+
+    def _check_reads(self, contexts: list[int]) -> None:
+        for context in contexts:
+            began = self._reads_began.pop(context)
+            if self.core.last_applied < began:
+                raise Violation(
+                    f"ReadIndex: node {self.node} serves a read as of {self.core.last_applied}; "
+                    f"{began} entries were committed when it came"
+                )
+        self.reads_served += len(contexts)
+
+    def _send_appends(self) -> None:
+        core, world = self.core, self._world
+        if core.role != "leader":
+            return
+        for peer in core.progress:
+            while world.has_room(self.node, peer) and (append := core.next_append(peer)) is not None:
+                self._say(peer, append)
+
+    def _say(self, receiver: NodeId, message: Message) -> None:
+        self._world.invariants.said(self.node, receiver, message)
+        self._world.send(self.node, receiver, message)
+
+    # What the requests need of their node
+
+    def send(self, peer: NodeId, message: Forwarded) -> None:
+        """Send to a peer, in order."""
+        self._world.forward(self.node, peer, message)
+
+    def linked(self, peer: NodeId) -> bool:
+        """Whether a connection to that peer is up."""
+        return self._world.linked(self.node, peer)
+
+    def answer_locally(self, slot: ReadSlot) -> bytes:
+        """Clients of a simulation ask for keys alone."""
+        raise NotImplementedError(f"{slot.request} is not simulated")
+
+    def whom_to_wait_for(self) -> str:
+        """Why there is no leader."""
+        return "no leader is known"

@@ -1,0 +1,482 @@
+"""A cluster in one process and virtual time, with everything that can go wrong drawn from one seed.
+
+    report = simulate(7)                  # raises SimulationFailed where something is wrong
+    report = simulate(7, nodes=5, faults=("kill", "partition"))
+
+Nodes are the real core, storage, store and handling of requests; network, disks, clock and clients are
+simulated. After every event the properties of Raft (`trioraft.raft.invariants`) and of the store
+(`trioraft.kv.invariants`) are checked; when the faults have ended, the cluster must recover, and the clients'
+history must be linearizable. The same seed gives the same run, in any process.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Collection
+from itertools import count
+from random import Random
+from typing import Any, Final
+
+import msgspec
+
+from trioraft.kv.invariants import BrokenStore, digest
+from trioraft.raft.invariants import Invariants, Violation
+from trioraft.raft.membership import Configuration, Formation, Member
+from trioraft.raft.messages import Message, NodeId
+from trioraft.raft.settings import Settings
+from trioraft.storage.errors import StorageError
+from trioraft.testing.disk import PowerCut
+from trioraft.testing.faults import KINDS, Faults
+from trioraft.testing.history import Outcome
+from trioraft.testing.linearizability import check
+from trioraft.testing.simulated_clients import Clients, SessionBroken
+from trioraft.testing.simulated_network import MILLISECOND, Network, Traffic
+from trioraft.testing.simulated_node import Forwarded, SimulatedNode, SimulatedSession
+from trioraft.testing.timeline import Happening, Timeline
+
+TICK: Final = 10 * MILLISECOND
+LEAST_WRITES: Final = 50
+LEAST_ELECTIONS: Final = 2
+LEAST_FAULTS: Final = 3
+"""What a run has to hold to count: writes committed, elections, kinds of fault."""
+
+
+class SimulationFailed(AssertionError):
+    """Something is wrong: what, in which run, and what came before it."""
+
+    def __init__(self, seed: int, reason: str, timeline: str) -> None:
+        super().__init__(f"seed {seed}: {reason}")
+        self.seed = seed
+        self.reason = reason
+        self.timeline = timeline
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a run held."""
+
+    seed: int
+    nodes: int
+    events: int
+    seconds: float
+    """Virtual."""
+    elections: int
+    committed: int
+    """Entries."""
+    truncations: int
+    reads: int
+    """Linearizable reads that a leader confirmed, for its own clients and others'."""
+    stale_reads: int
+    operations: dict[str, int]
+    """By outcome."""
+    faults: dict[str, int]
+    """By kind."""
+    verdict: str
+    trace: str
+    """A checksum of all that happened, in its order."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether enough happened for the run to prove something."""
+        return self.committed >= LEAST_WRITES and self.elections >= LEAST_ELECTIONS and len(self.faults) >= LEAST_FAULTS
+
+
+def simulate(
+    seed: int,
+    *,
+    nodes: int | None = None,
+    steps: int | None = None,
+    faults: Collection[str] = KINDS,
+) -> Report:
+    """Run one seed; `steps` is the number of events before the faults end, drawn where it is not given.
+
+    Raises SimulationFailed.
+    """
+    return Simulation(seed, nodes=nodes, steps=steps, faults=faults).run()
+
+
+class Simulation:
+    """One run."""
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        nodes: int | None = None,
+        steps: int | None = None,
+        faults: Collection[str] = KINDS,
+    ) -> None:
+        self.seed = seed
+        self.random = random = Random(seed)
+        self.now = 0
+        self.tick = TICK
+        self._agenda: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._numbers = count()
+        self.events = 0
+        self._faults_seen: dict[str, int] = {}
+        self._digests: dict[int, int] = {}
+        size = nodes or random.choice((3, 3, 5, 5, 7))
+        self.timeline = Timeline(size)
+        self._steps = steps or random.choice((2000, 4000)) * (size + 1) // 4
+        self.election_ticks = random.choice((10, 10, 20, 50))
+        settings = self._draw_settings(random)
+        self.enabled = enabled = frozenset(faults)
+        self.network = Network(size, self, random, Traffic(random, enabled), self.count, self._deliver, self._hear)
+        self.invariants = Invariants(range(size))
+        segment_bytes = random.choice((2_000, 20_000, 1_000_000))
+        self.nodes = [
+            SimulatedNode(node, self, settings, segment_bytes, Random(seed * 16 + node)) for node in range(size)
+        ]
+        self._paused: dict[NodeId, deque[tuple[Callable[..., None], tuple[Any, ...]]]] = {}
+        self._form()
+        self.clients = Clients(self, random, patience=12 * self.election_ticks * TICK)
+        self.faults = Faults(self, random, enabled)
+
+    def _draw_settings(self, random: Random) -> Settings:
+        return Settings(
+            election_ticks=self.election_ticks,
+            heartbeat_ticks=max(2, self.election_ticks // 5),
+            lost_ticks=self.election_ticks // 4,
+            max_append_bytes=random.choice((1, 1, 2000, 512 * 1024)),
+            max_inflight=random.choice((1, 3, 64)),
+            max_uncommitted_bytes=random.choice((2000, 64 * 1024 * 1024)),
+        )
+
+    def _form(self) -> None:
+        """Give every node its folder, as a cluster has them that has just formed."""
+        folders = [node.folder() for node in self.nodes]
+        members = tuple(Member(n, f"node-{n}:1", "voter", folder.id) for n, folder in enumerate(folders))
+        for folder in folders:
+            folder.adopt(Formation("simulated", Configuration(members, len(folders))))
+        for node in self.nodes:
+            self._start(node)
+            self.after(self.random.randrange(TICK), self._tick, node)
+
+    # The run
+
+    def run(self) -> Report:
+        """From the first event to the verdict. Raises SimulationFailed."""
+        try:
+            self._suffer()
+            self._settle()
+            return self._report(self._judge())
+        except (Violation, BrokenStore, SessionBroken, _Unsettled) as error:
+            raise self._failed(str(error)) from error
+        except Exception as error:
+            raise self._failed(f"{type(error).__name__}: {error}") from error
+
+    def _failed(self, reason: str) -> SimulationFailed:
+        return SimulationFailed(self.seed, reason, self.timeline.text())
+
+    def _suffer(self) -> None:
+        """Let the faults have their time, and more where little has happened yet."""
+        for _ in range(8):
+            end = self.events + self._steps
+            while self.events < end:
+                self._next()
+            if self._is_eventful():
+                return
+            if self.enabled:
+                self.faults.ease()
+
+    def _is_eventful(self) -> bool:
+        return (
+            len(self.invariants.leaders) >= LEAST_ELECTIONS
+            and len(self.invariants.committed) >= LEAST_WRITES + len(self.invariants.leaders)  # each opens with a no-op
+            and len(self._faults_seen) >= LEAST_FAULTS
+        )
+
+    def _next(self) -> None:
+        self.now, _, call, arguments = heapq.heappop(self._agenda)
+        self.events += 1
+        call(*arguments)
+
+    def _settle(self) -> None:
+        """End all faults: one leader within ten election timeouts; then all agree, and every client has its answer."""
+        self.record(None, "the faults end")
+        self.faults.calm = self.clients.calm = True
+        self.network.heal()
+        for node in self.nodes:
+            node.disk.full, node.disk.failing_syncs = False, 0
+            self._wake(node)
+        timeouts = 2 * self.election_ticks * TICK
+        self._run_until(lambda: all(node.up for node in self.nodes), 30 * timeouts, "a node does not come back")
+        self._run_until(self._has_one_leader, 10 * timeouts, "no leader within ten election timeouts")
+        backlog = max(node.core.last_index for node in self.nodes)
+        self._run_until(self._agrees, 20 * timeouts + 10 * backlog * TICK, "the nodes do not converge")
+        self._run_until(lambda: not self.clients.waiting, 20 * timeouts, "a client has no answer")
+        keys = self.clients.keys
+        for node in self.nodes:
+            self.clients.read_all(keys, node)
+        self._run_until(lambda: not self.clients.waiting, 20 * timeouts, "a client has no answer")
+        self.invariants.settled([node.core for node in self.nodes])
+
+    def _run_until(self, condition: Callable[[], bool], limit: int, failure: str) -> None:
+        end = self.now + limit
+        while not condition():
+            if self.now > end:
+                raise _Unsettled(failure)
+            self._next()
+
+    def _has_one_leader(self) -> bool:
+        leaders = [node for node in self.nodes if node.core.role == "leader"]
+        return len(leaders) == 1 and all(node.core.leader == leaders[0].node for node in self.nodes)
+
+    def _agrees(self) -> bool:
+        total = len(self.invariants.committed)
+        return self._has_one_leader() and all(
+            node.core.last_applied == node.core.last_index == total and node.batch is None for node in self.nodes
+        )
+
+    def _judge(self) -> str:
+        """The verdict on the clients' history."""
+        verdict = check(self.clients.history.operations)
+        if verdict.outcome != "linearizable":
+            raise Violation(f"{verdict.outcome}: {verdict.explanation}")
+        return verdict.outcome
+
+    def _report(self, verdict: str) -> Report:
+        history = self.clients.history
+        outcomes: tuple[Outcome, ...] = ("done", "conflict", "refused", "unknown")
+        return Report(
+            self.seed,
+            len(self.nodes),
+            self.events,
+            self.now / 1e6,
+            len(self.invariants.leaders),
+            sum(entry.kind == "command" for entry in self.invariants.committed),
+            self.invariants.truncations,
+            sum(node.reads_served for node in self.nodes),
+            self.clients.stale_reads,
+            {outcome: history.count(outcome) for outcome in outcomes},
+            dict(sorted(self._faults_seen.items())),
+            verdict,
+            f"{self.timeline.checksum:08x}",
+        )
+
+    # Time
+
+    def after(self, delay: int, call: Callable[..., None], *arguments: Any) -> None:
+        """Call that, so many microseconds from now."""
+        heapq.heappush(self._agenda, (self.now + delay, next(self._numbers), call, arguments))
+
+    def record(self, node: NodeId | None, what: Happening) -> None:
+        """Something happened."""
+        self.timeline.add(self.now, node, what)
+
+    def count(self, fault: str) -> None:
+        """A fault was injected."""
+        self._faults_seen[fault] = self._faults_seen.get(fault, 0) + 1
+
+    def leader(self) -> SimulatedNode | None:
+        """The newest leader that is up."""
+        leaders = [node for node in self.nodes if node.up and node.core.role == "leader"]
+        return max(leaders, key=lambda node: node.core.term, default=None)
+
+    # Nodes
+
+    def _tick(self, node: SimulatedNode) -> None:
+        if node.up and node.node not in self._paused:
+            self._do(node, node.tick)
+            if self.random.random() < 0.002:
+                self._do(node, node.mark)
+        # No two clocks run alike.
+        self.after(TICK - 500 + self.random.randrange(1000), self._tick, node)
+
+    def _do(self, node: SimulatedNode, act: Callable[..., None], *arguments: Any) -> None:
+        """Let a node do something; a disk that fails ends it, as it ends a process."""
+        if node.node in self._paused:
+            self._paused[node.node].append((act, arguments))
+            return
+        role, term = node.core.role, node.core.term
+        try:
+            act(*arguments)
+        except OSError as error:
+            self.record(node.node, f"stops: {error.strerror}")
+            self.kill(node, power=False, rest=self.election_ticks * TICK)
+        if node.up and (node.core.role != role or node.core.term != term):
+            self.record(node.node, f"{node.core.role} {node.core.term}")
+
+    def _start(self, node: SimulatedNode) -> None:
+        """Start a node; where its disk does not let it, it tries again."""
+        if node.up:
+            return
+        calm = hasattr(self, "faults") and self.faults.calm
+        if hasattr(self, "faults") and not calm and self.random.random() < 0.05:
+            node.disk.failure = PowerCut()
+            node.disk.fail_at = node.disk.operations + self.random.randint(1, 8)
+        try:
+            node.start()
+        except PowerCut:
+            self.count("cut_while_starting")
+            node.disk.crash(self.random)
+            self.after(TICK, self._start, node)
+            return
+        except OSError:
+            node.disk.kill()
+            self.after(self.election_ticks * TICK, self._start, node)
+            return
+        except StorageError as error:
+            raise Violation(f"Durability: node {node.node} refuses its own folder: {error.message}") from error
+        node.disk.fail_at = None
+        self.record(node.node, f"starts: term {node.core.term}, log to {node.core.last_index}")
+        for a, b in self.network.links:
+            if node.node in (a, b):
+                self.after(1 + self.random.randrange(5 * TICK), self._reconnect, a, b)
+
+    def kill(self, node: SimulatedNode, *, power: bool, rest: int, torn: bool = True) -> None:
+        """End a node, within a write of its where it is `torn`; it comes back after that many microseconds."""
+        if not node.up:
+            return
+        self._paused.pop(node.node, None)
+        self.record(node.node, "power cut" if power else "killed")
+        node.end(power, self.random.choice((None, 1, 2, 3, 4, 9)) if torn else None)
+        self.clients.node_died(node.node)
+        for other in self.nodes:
+            if other is not node:
+                self._break_one(node.node, other.node)
+                self._break_one(other.node, node.node)
+                if other.up and self.random.random() < 0.8:
+                    self.after(1 + self.random.randrange(2 * TICK), self._hear_of_death, other, other.life, node.node)
+        self.after(rest, self._start, node)
+
+    def _hear_of_death(self, node: SimulatedNode, life: int, dead: NodeId) -> None:
+        if node.up and node.life == life:
+            self._do(node, node.disturb, lambda core: core.peer_lost(dead))
+
+    def pause(self, node: SimulatedNode, duration: int) -> None:
+        """Let a node stand still: what comes meanwhile, it finds afterwards."""
+        if node.node not in self._paused:
+            self.record(node.node, "stands still")
+            self._paused[node.node] = deque()
+            self.after(duration, self._wake, node)
+
+    def _wake(self, node: SimulatedNode) -> None:
+        waiting = self._paused.pop(node.node, None)
+        if waiting is None:
+            return
+        self.record(node.node, "goes on")
+        life = node.life
+        for act, arguments in waiting:
+            if node.up and node.life == life:
+                self._do(node, act, *arguments)
+
+    def rot(self, node: SimulatedNode, rest: int) -> None:
+        """Kill a node, and let a bit of what its log vouches for turn over: it must notice, and say so."""
+        self.kill(node, power=False, rest=rest + 2, torn=False)
+        places = _vouched(node)
+        if not places:
+            return
+        name, size = self.random.choice(places)
+        offset, bit = self.random.randrange(size), self.random.randrange(8)
+        node.disk.flip(name, offset, bit)
+        try:
+            node.start()
+        except StorageError:
+            self.record(node.node, f"refuses its folder: bit {bit} of {name} at {offset} has turned over")
+        except OSError:
+            node.disk.kill()  # the disk failed in another way before the damage was met
+        else:
+            raise Violation(f"Damage: node {node.node} starts with bit {bit} of {name} at {offset} turned over")
+        node.disk.flip(name, offset, bit)
+
+    # The network
+
+    def send(self, sender: NodeId, receiver: NodeId, message: Message) -> None:
+        """One of Raft's messages leaves."""
+        self.network.send(sender, receiver, message)
+
+    def forward(self, sender: NodeId, receiver: NodeId, message: Forwarded) -> None:
+        """A message about requests leaves."""
+        self.network.forward(sender, receiver, message)
+
+    def has_room(self, sender: NodeId, receiver: NodeId) -> bool:
+        """Whether the link can take another AppendEntries."""
+        return self.network.has_room(sender, receiver)
+
+    def linked(self, sender: NodeId, receiver: NodeId) -> bool:
+        """Whether requests can be passed on, and answered."""
+        return self.network.links[sender, receiver].up and self.network.links[receiver, sender].up
+
+    def break_link(self, a: NodeId, b: NodeId) -> None:
+        """Break what connects two nodes, in both directions."""
+        for one, other in ((a, b), (b, a)):
+            self._break_one(one, other)
+            self.after(1 + self.random.randrange(20 * TICK), self._reconnect, one, other)
+
+    def _break_one(self, sender: NodeId, receiver: NodeId) -> None:
+        self.network.kill((sender, receiver))
+        self.after(self.random.randrange(10 * TICK), self._notice, sender, receiver)
+
+    def _notice(self, sender: NodeId, receiver: NodeId) -> None:
+        link = self.network.links[sender, receiver]
+        if not link.dead or not link.up:
+            return
+        link.up = False
+        for node, other in ((self.nodes[sender], receiver), (self.nodes[receiver], sender)):
+            if node.up:
+                self._do(node, _link_lost, node, other)
+
+    def _reconnect(self, sender: NodeId, receiver: NodeId) -> None:
+        node = self.nodes[sender]
+        link = self.network.links[sender, receiver]
+        if not link.dead or not (node.up and self.nodes[receiver].up):
+            return
+        self._notice(sender, receiver)
+        self.network.connect((sender, receiver))
+        self._do(node, node.disturb, lambda core: core.peer_connected(receiver))
+
+    def _deliver(self, sender: NodeId, receiver: NodeId, message: Message) -> None:
+        node = self.nodes[receiver]
+        if node.up:
+            self.record(receiver, message)
+            self._do(node, node.step, sender, message)
+
+    def _hear(self, sender: NodeId, receiver: NodeId, message: Forwarded) -> None:
+        node = self.nodes[receiver]
+        if node.up:
+            self._do(node, node.hear, sender, message)
+
+    # Disks, stores and clients
+
+    def begin_write(self, node: SimulatedNode) -> None:
+        """The disk begins with the node's batch."""
+        assert node.batch is not None
+        self.after(self.faults.disk_delay(node.node), self._finish_write, node, node.life, node.batch.number)
+
+    def _finish_write(self, node: SimulatedNode, life: int, number: int) -> None:
+        if node.up and node.life == life and node.batch is not None and node.batch.number == number:
+            self._do(node, node.finish_write)
+
+    def applied(self, node: SimulatedNode) -> None:
+        """A node has applied entries: two that have applied as much hold the same."""
+        index = node.core.last_applied
+        found = digest(node.store, index)
+        if self._digests.setdefault(index, found) != found:
+            raise Violation(f"State Machine Safety: node {node.node}'s store differs from another's at index {index}")
+
+    def replied(self, session: SimulatedSession, replies: bytes) -> None:
+        """Replies leave for a client."""
+        if replies:
+            self.record(session.node.node, f"answers client {session.number}")
+            self.clients.replied(session, replies)
+
+
+class _Unsettled(AssertionError):
+    """What has to come to pass when the faults have ended does not."""
+
+
+def _link_lost(node: SimulatedNode, peer: NodeId) -> None:
+    node.requests.link_lost(peer)
+    node.turn()
+
+
+def _vouched(node: SimulatedNode) -> list[tuple[str, int]]:
+    """The files of a node, each with how much of it the log vouches for: damage there must be noticed."""
+    places = [("node.json", len(node.disk.read("node.json")))]
+    for name in node.disk.names():
+        if name.startswith("log-") and name.endswith(".jsonl"):
+            data = node.disk.read(name)
+            # The newest mark itself, and what follows it, is not vouched for.
+            places.append((name, data.rfind(b"\n", 0, data.rfind(b'"synced":')) + 1))
+    return [place for place in places if place[1] > 0]
