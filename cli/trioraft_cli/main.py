@@ -285,3 +285,35 @@ def demo(nodes: int) -> int:
     from trioraft_cli.demo import run_demo
 
     return run_demo(nodes)
+
+
+@cli.command()
+@click.option("--seed", type=click.IntRange(min=0), help="Run this one, and tell of it in full.")
+@click.option("--seeds", metavar="A..B", help="Run many, on all cores.")
+@click.option("--nodes", type=click.IntRange(1, 9), help="How many nodes; drawn from the seed where it is not given.")
+@click.option("--steps", type=click.IntRange(min=1), help="How many events before the faults end.")
+@click.option("--faults", metavar="KIND,...", help="These alone, or 'none'; all of them where it is not given.")
+@click.option("--jobs", type=click.IntRange(min=1), help="How many processes; as many as there are cores by default.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="json: a line a seed.")
+def sim(
+    seed: int | None,
+    seeds: str | None,
+    nodes: int | None,
+    steps: int | None,
+    faults: str | None,
+    jobs: int | None,
+    output: str,
+) -> int:
+    """Run a cluster in virtual time with everything that can go wrong, drawn from a seed, and judge it.
+
+    The same seed gives the same run. A failure prints the last events and the line that runs it again.
+    """
+    from trioraft_cli.sim import Task, parse_faults, parse_seeds, run_many, run_one
+
+    if (seed is None) == (seeds is None):
+        raise click.UsageError("give one of --seed N and --seeds A..B")
+    task = Task(nodes, steps, parse_faults(faults))
+    if seed is not None:
+        return run_one(seed, task, output)
+    assert seeds is not None
+    return run_many(parse_seeds(seeds), task, jobs, output)

@@ -46,6 +46,7 @@ ALLOWED = {
         "trioraft.testing",
     },
     "trioraft_cli": {"trioraft", "trioraft.addresses", "trioraft.client", "trioraft.wire", "trioraft_cli"},
+    "trioraft_cli.sim": {"trioraft.testing", "trioraft.wire", "trioraft_cli"},
     "trioraft_cli.node": {
         "trioraft",
         "trioraft.addresses",

@@ -93,6 +93,27 @@ def test_5_2_one_vote_a_term_first_come_first_served_and_the_same_answer_twice()
     assert drain(core) == [(1, RequestVoteReply(2, True))], "its first answer may have been lost"
 
 
+def test_5_2_a_vote_that_was_granted_is_not_taken_back_by_a_late_refusal() -> None:
+    core = node(1, nodes=5)
+    for _ in range(50):
+        core.tick()
+    for peer in (1, 2):
+        core.step(peer, PreVoteReply(2, True))
+    drain(core)
+    core.step(1, RequestVoteReply(2, True))
+    core.step(1, RequestVoteReply(2, False))  # an answer to what this node asked in an earlier term
+    core.step(2, RequestVoteReply(2, True))
+    assert core.role == "leader"
+
+
+def test_5_2_a_late_request_of_an_earlier_term_is_no_reason_to_refuse_whom_one_voted_for() -> None:
+    core = node(1, term=2)
+    core.step(1, RequestVote(3, 1, 1))
+    assert drain(core) == [(1, RequestVoteReply(3, True))]
+    core.step(1, RequestVote(2, 1, 1))
+    assert drain(core) == []
+
+
 def test_5_2_a_vote_is_synced_before_it_is_told() -> None:
     core = node(1, term=1)
     core.step(1, RequestVote(2, 1, 1))

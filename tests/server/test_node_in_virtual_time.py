@@ -154,6 +154,31 @@ async def test_each_request_sees_those_before_it_through_any_node(cluster: Clust
     assert [reply["value"] for reply in replies if "value" in reply] == [n for n in range(300) for _ in range(2)]
 
 
+async def test_a_stale_read_waits_for_the_writes_before_it_though_one_of_them_is_refused(cluster: Cluster) -> None:
+    follower = (await cluster.leader() + 1) % 3
+    replies = await cluster.ask(
+        follower,
+        {"op": "put", "key": "k", "value": 1},
+        {"op": "put", "key": "k", "value": 2, "forward": False},
+        {"op": "get", "key": "k", "read": "stale"},
+    )
+    assert [reply["ok"] for reply in replies] == [True, False, True]
+    assert replies[2]["value"] == 1
+
+
+async def test_no_read_shows_less_than_one_before_it_nor_a_write_behind_it(cluster: Cluster) -> None:
+    follower = (await cluster.leader() + 1) % 3
+    for round in range(100):
+        put = {"op": "put", "key": "k", "value": round}
+        get, stale = {"op": "get", "key": "k"}, {"op": "get", "key": "k", "read": "stale"}
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cluster.ask, (follower + 1) % 3, {"op": "put", "key": "k", "value": -round})
+            replies = await cluster.ask(follower, get, {**put, "forward": False}, stale, get, put, stale)
+        revisions = [reply["rev"] for reply in replies if reply["ok"]]
+        assert revisions == sorted(revisions)  # type: ignore[type-var]
+        assert revisions[2] < revisions[3]  # type: ignore[operator]
+
+
 async def test_a_crashed_leader_is_replaced_without_an_election_timeout(cluster: Cluster) -> None:
     leader = await cluster.leader()
     await cluster.ask(leader, {"op": "put", "key": "k", "value": 1})

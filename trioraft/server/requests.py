@@ -381,6 +381,8 @@ class Requests:
     def _answer(self, slot: Slot, reply: bytes) -> None:
         """Settle a request, and serve the reads that waited only for it."""
         slot.answer(reply)
+        if isinstance(slot, WriteSlot) and slot.reads_before:
+            slot.session.hand_on(slot)
         self._advance(slot)
 
     def _confirm(self, reads: Sequence[ReadSlot]) -> None:

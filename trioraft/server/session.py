@@ -1,8 +1,8 @@
 """One client's connection, without the connection: bytes in, requests out; replies in, bytes out.
 
 Requests are numbered by nothing but their order: each has a slot in a queue, and the replies leave in that
-order, however they come to be known. A read takes its place between the writes of its own connection: it is
-served once the write before it is settled, and at the latest just before the next one is applied, whose
+order, however they come to be known. A read takes its place between the requests of its own connection: it is
+served once all before it are settled, and at the latest just before the next write is applied, whose
 commitment also proves that the read is not stale.
 """
 
@@ -81,7 +81,7 @@ class WriteSlot(Slot):
         self.term = 0
         """The term of the entry that it became; 0 before."""
         self.reads_before: list[ReadSlot] = []
-        """Between it and the write before it: it must not be applied before they are served."""
+        """Those before it that no earlier write waits for: it must not be applied before they are served."""
 
 
 class Session:
@@ -169,6 +169,19 @@ class Session:
         """A reply of about that many bytes is to be expected; until it is sent it counts like what was read."""
         slot.size += size
         self._bytes += size
+
+    def hand_on(self, write: WriteSlot) -> None:
+        """A write is settled that was not applied: the reads before it must not see the writes after it either."""
+        waiting = [read for read in write.reads_before if read.reply is None]
+        if not waiting:
+            return
+        later = write.following
+        while later is not None and not (isinstance(later, WriteSlot) and later.reply is None):
+            later = later.following
+        if later is None:
+            self._reads[:0] = waiting
+        else:
+            later.reads_before = waiting + later.reads_before
 
     def take_replies(self) -> bytes:
         """The replies that may leave: those before the first request not yet answered."""

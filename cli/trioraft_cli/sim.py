@@ -1,0 +1,187 @@
+"""The simulation from the command line: one seed told in full, or many of them on all cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shlex
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import click
+import msgspec
+
+from trioraft.testing.faults import KINDS
+from trioraft.testing.simulation import Report, SimulationFailed, simulate
+from trioraft.wire.codec import encode
+
+FAILED = 1
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What is to be simulated, apart from the seed."""
+
+    nodes: int | None
+    steps: int | None
+    faults: tuple[str, ...] | None
+
+    def command(self, seed: int) -> str:
+        """The line that runs it again."""
+        words = ["trioraft", "sim", "--seed", str(seed)]
+        if self.nodes is not None:
+            words += ["--nodes", str(self.nodes)]
+        if self.steps is not None:
+            words += ["--steps", str(self.steps)]
+        if self.faults is not None:
+            words += ["--faults", ",".join(self.faults) or "none"]
+        return shlex.join(words)
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """A seed that failed, and what came before."""
+
+    seed: int
+    reason: str
+    timeline: str
+
+
+def parse_faults(text: str | None) -> tuple[str, ...] | None:
+    """The kinds of fault named, separated by commas. Raises click.UsageError."""
+    if text in (None, "all"):
+        return None
+    if text == "none":
+        return ()
+    kinds = tuple(kind.strip().replace("-", "_") for kind in text.split(","))
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise click.UsageError(f"there is no fault {unknown[0]!r}; there are: {', '.join(KINDS)}, all, none")
+    return kinds
+
+
+def parse_seeds(text: str) -> range:
+    """A..B, both included. Raises click.UsageError."""
+    first, dots, last = text.partition("..")
+    if not dots or not first.isdecimal() or not last.isdecimal() or int(first) > int(last):
+        raise click.UsageError(f"--seeds wants a first and a last seed, like 0..999, and got {text!r}")
+    return range(int(first), int(last) + 1)
+
+
+def run_one(seed: int, task: Task, output: str) -> int:
+    """Run a seed and tell of it; the exit code."""
+    began = time.monotonic()
+    result = _simulate((seed, task))
+    if isinstance(result, Failed):
+        _tell_failure(result, task)
+        return FAILED
+    if output == "json":
+        print(encode(result).decode())
+    else:
+        _tell(result, time.monotonic() - began)
+    return 0
+
+
+def run_many(seeds: range, task: Task, jobs: int | None, output: str) -> int:
+    """Run seeds on all cores until they are done or one fails; the exit code."""
+    began = time.monotonic()
+    reports: list[Report] = []
+    with _results(seeds, task, jobs or os.cpu_count() or 1) as results:
+        for result in _with_progress(results, len(seeds)):
+            if isinstance(result, Failed):
+                _tell_failure(result, task)
+                return FAILED
+            reports.append(result)
+            if output == "json":
+                print(encode(result).decode())
+    if output == "text":
+        _sum_up(reports, time.monotonic() - began)
+    return 0
+
+
+def _simulate(work: tuple[int, Task]) -> Report | Failed:
+    seed, task = work
+    try:
+        return simulate(seed, nodes=task.nodes, steps=task.steps, faults=KINDS if task.faults is None else task.faults)
+    except SimulationFailed as failure:
+        return Failed(seed, failure.reason, failure.timeline)
+
+
+@contextmanager
+def _results(seeds: range, task: Task, jobs: int) -> Iterator[Iterable[Report | Failed]]:
+    work = ((seed, task) for seed in seeds)
+    if jobs == 1:
+        yield map(_simulate, work)
+        return
+    ignore_interrupts = (signal.SIGINT, signal.SIG_IGN)  # the parent ends its children
+    with multiprocessing.get_context("forkserver").Pool(jobs, signal.signal, ignore_interrupts) as pool:
+        yield pool.imap_unordered(_simulate, work, chunksize=4)
+
+
+def _with_progress(results: Iterable[Report | Failed], total: int) -> Iterator[Report | Failed]:
+    if not sys.stderr.isatty():
+        yield from results
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("seeds"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("seeds", total=total)
+        for result in results:
+            progress.advance(bar)
+            yield result
+
+
+def _tell(report: Report, seconds: float) -> None:
+    """One run, line by line."""
+    rows = {
+        "nodes": report.nodes,
+        "events": f"{report.events} in {report.seconds:.1f} s of virtual time, {report.events / seconds:.0f} a second",
+        "elections": report.elections,
+        "committed": f"{report.committed} writes; {report.truncations} times a log was cut back",
+        "operations": _counts(report.operations),
+        "reads": f"{report.reads} confirmed by a leader, {report.stale_reads} stale",
+        "faults": _counts(report.faults) or "none",
+        "verdict": report.verdict,
+        "trace": report.trace,
+    }
+    print(f"seed {report.seed}")
+    for name, value in rows.items():
+        print(f"  {name:<11} {value}")
+
+
+def _sum_up(reports: list[Report], seconds: float) -> None:
+    """Many runs, together."""
+    faults: Counter[str] = Counter()
+    operations: Counter[str] = Counter()
+    for report in reports:
+        faults.update(report.faults)
+        operations.update(report.operations)
+    events = sum(report.events for report in reports)
+    sizes = Counter(report.nodes for report in reports)
+    rows = {
+        "nodes": ", ".join(f"{size}: {number}" for size, number in sorted(sizes.items())),
+        "events": f"{events}, {events / seconds:.0f} a second",
+        "elections": sum(report.elections for report in reports),
+        "committed": f"{sum(report.committed for report in reports)} writes",
+        "operations": _counts(operations),
+        "faults": _counts(faults) or "none",
+        "verdict": "every property held, and every history is linearizable",
+    }
+    print(
+        f"{len(reports)} seeds in {seconds:.0f} s; {sum(report.counts for report in reports)} of them eventful enough"
+    )
+    for name, value in rows.items():
+        print(f"  {name:<11} {value}")
+
+
+def _tell_failure(failed: Failed, task: Task) -> None:
+    """The last events, a column a node; what is wrong; and how to see it again."""
+    print(failed.timeline)
+    print(f"\nseed {failed.seed} fails: {failed.reason}\nagain: {task.command(failed.seed)}")
+
+
+def _counts(counts: dict[str, int] | Counter[str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in sorted(counts.items()) if number)
