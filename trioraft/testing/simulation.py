@@ -30,6 +30,7 @@ from trioraft.testing.disk import PowerCut
 from trioraft.testing.faults import KINDS, Faults
 from trioraft.testing.history import Outcome
 from trioraft.testing.linearizability import check
+from trioraft.testing.quorum_watch import QuorumWatch
 from trioraft.testing.simulated_clients import Clients, SessionBroken
 from trioraft.testing.simulated_network import MILLISECOND, Network, Traffic
 from trioraft.testing.simulated_node import Forwarded, SimulatedNode, SimulatedSession
@@ -123,6 +124,7 @@ class Simulation:
         self.enabled = enabled = frozenset(faults)
         self.network = Network(size, self, random, Traffic(random, enabled), self.count, self._deliver, self._hear)
         self.invariants = Invariants(range(size))
+        self._quorum = QuorumWatch(size, (2 * self.election_ticks + 4) * (TICK + 600))
         segment_bytes = random.choice((2_000, 20_000, 1_000_000))
         self.nodes = [
             SimulatedNode(node, self, settings, segment_bytes, Random(seed * 16 + node)) for node in range(size)
@@ -278,6 +280,8 @@ class Simulation:
     def _tick(self, node: SimulatedNode) -> None:
         if node.up and node.node not in self._paused:
             self._do(node, node.tick)
+            if node.up:
+                self._quorum.check(self.now, node.core)
             if self.random.random() < 0.002:
                 self._do(node, node.mark)
         # No two clocks run alike.
@@ -319,6 +323,7 @@ class Simulation:
         except StorageError as error:
             raise Violation(f"Durability: node {node.node} refuses its own folder: {error.message}") from error
         node.disk.fail_at = None
+        self._quorum.excuse(node.node)
         self.record(node.node, f"starts: term {node.core.term}, log to {node.core.last_index}")
         for a, b in self.network.links:
             if node.node in (a, b):
@@ -356,6 +361,7 @@ class Simulation:
         if waiting is None:
             return
         self.record(node.node, "goes on")
+        self._quorum.excuse(node.node)
         life = node.life
         for act, arguments in waiting:
             if node.up and node.life == life:
@@ -430,6 +436,7 @@ class Simulation:
         node = self.nodes[receiver]
         if node.up:
             self.record(receiver, message)
+            self._quorum.delivered(self.now, node.core, sender, message)
             self._do(node, node.step, sender, message)
 
     def _hear(self, sender: NodeId, receiver: NodeId, message: Forwarded) -> None:
