@@ -80,8 +80,6 @@ class Load:
         self.observations = Observations()
         self.keys = Keys(keys)
         self.errors: Counter[str] = Counter()
-        self.written_at = [0.0] * len(ports)
-        """When the last write was acknowledged, through each node."""
         self.longest_gap = 0.0
         """Seconds without an acknowledged write, through whichever node."""
         self.broken: list[BaseException] = []
@@ -102,12 +100,11 @@ class Load:
                 operation.called = now
                 self.history.call(operation)
 
-    def written(self, node: int, now: float) -> None:
+    def written(self, now: float) -> None:
         with self._lock:
             if self._last_written:
                 self.longest_gap = max(self.longest_gap, now - self._last_written)
             self._last_written = max(now, self._last_written)
-            self.written_at[node] = now
 
     def _guarded(self, client: Client) -> None:
         try:
@@ -174,7 +171,7 @@ class Client:
         session = Session(load.observations, f"client {self._number} at node {node}")
         next_at = time.monotonic()
         with connection.makefile("rb") as replies:
-            for _ in range(random.randint(1, 200)):
+            for _ in range(random.randint(1, 100)):
                 count = 1 if random.random() < 0.9 else random.randint(2, 8)
                 next_at = max(next_at, time.monotonic() - 0.5)
                 next_at += load.pause_seconds * count * random.uniform(0.5, 1.5)
@@ -191,7 +188,7 @@ class Client:
                         line = replies.readline()
                         if not line.endswith(b"\n"):
                             raise EOFError
-                        self._complete(node, session, requests.pop(0), line)
+                        self._complete(session, requests.pop(0), line)
                 finally:
                     for request in requests:
                         request.key.unknown += request.operation.kind != "get"
@@ -234,7 +231,7 @@ class Client:
             more["forward"] = False
         return msgspec.json.encode(request.operation.request(**more)) + b"\n"
 
-    def _complete(self, node: int, session: Session, request: Request, line: bytes) -> None:
+    def _complete(self, session: Session, request: Request, line: bytes) -> None:
         load, operation, key = self._load, request.operation, request.key
         now = time.monotonic()
         try:
@@ -258,7 +255,7 @@ class Client:
         elif rev is not None:  # of an incr that was done only the sum is told
             session.wrote(key.name, rev, key.deletable)
         if operation.outcome == "done" and operation.kind != "get":
-            load.written(node, now)
+            load.written(now)
             value = operation.value if operation.kind == "put" else None
         if rev:
             key.saw(rev)

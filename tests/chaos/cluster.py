@@ -54,7 +54,9 @@ class ChaosNode(Node):
         command = [*die_with_us(), sys.executable, "-m", "chaos.faulty_node", f"{self.log_file.with_suffix('.disk')}"]
         command += ["node", str(self.index), str(self.servers), "--data-dir", str(self.data)]
         command += ["--listen", f"{HOST}:{self.port}"]
-        path = os.pathsep.join([str(TESTS), str(TESTS.parent), str(TESTS.parent / "cli"), os.environ.get("PYTHONPATH", "")])
+        path = os.pathsep.join(
+            [str(TESTS), str(TESTS.parent), str(TESTS.parent / "cli"), os.environ.get("PYTHONPATH", "")]
+        )
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": path}
@@ -217,6 +219,13 @@ class ChaosCluster:
                 except (OSError, ValueError):
                     continue
         return found
+
+    def takes_a_write(self, index: int) -> bool:
+        """Whether a write through that node is acknowledged."""
+        try:
+            return bool(ask_port(self.nodes[index].port, {"op": "put", "key": "probe", "value": index}, 3.0)["ok"])
+        except (OSError, ValueError):
+            return False
 
     def leader(self) -> int | None:
         """Who says that it leads, in the highest term."""

@@ -105,7 +105,11 @@ def bridge(nodes: int, random: Random) -> list[Link]:
     _, *order = random.sample(range(nodes), nodes)
     group = set(order[: len(order) // 2])
     others = set(order[len(order) // 2 :])
-    return [link for link in every_link(nodes) if (link[0] in group and link[1] in others) or (link[1] in group and link[0] in others)]
+    return [
+        link
+        for link in every_link(nodes)
+        if (link[0] in group and link[1] in others) or (link[1] in group and link[0] in others)
+    ]
 
 
 def some_links(nodes: int, random: Random) -> list[Link]:
