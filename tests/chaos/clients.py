@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
-
 from processes.cluster import HOST
+
 from trioraft.testing.history import History, Kind, Operation
 
 from .observations import Observations, Session

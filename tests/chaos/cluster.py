@@ -95,6 +95,8 @@ class ChaosNode(Node):
             if code == 0 and self.stop_by is not None:
                 return None
             return f"node {self.index} ended by itself, with code {code}: {said[-1000:]}"
+        if self.stop_by is not None and code == 0 and "could not be closed well" in said:
+            return None  # the disk failed after the last promise
         if code not in (DISK_FAILED, CANNOT_START) or not re.search(r"\[Errno \d+\] |is broken|could not", said):
             return f"node {self.index}, whose disk failed, ended with code {code} and said {said[-1000:]!r}"
         if code == CANNOT_START and "listens on" in said:
@@ -154,17 +156,20 @@ class ChaosCluster:
 
     # Faults; each is without effect on a node that is not in a state for it
 
-    def kill(self, indexes: list[int], power: bool) -> None:
-        """kill -9 all of them at once; with `power`, as a power cut that also takes what was not synced."""
+    def kill(self, indexes: list[int], power: bool = False) -> int:
+        """kill -9 all of them at once; with `power`, as a power cut that also takes what was not synced: how much."""
         nodes = [self.nodes[index] for index in indexes if self.nodes[index].running]
         for node in nodes:
             self.network.refuse(node.index)
             node.killed = True
             node.signal(signal.SIGKILL)
+        torn = 0
         for node in nodes:
             node.kill()
             if power:
-                self.torn_bytes += node.disk.cut_power(node.data, self.random)
+                torn += node.disk.cut_power(node.data, self.random)
+        self.torn_bytes += torn
+        return torn
 
     def terminate(self, index: int) -> None:
         """SIGTERM; a node that is running as it should has to end well, and to say nothing else."""

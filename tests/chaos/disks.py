@@ -79,7 +79,8 @@ class DiskControl:
             synced, size = self.synced(slot), path.stat().st_size
             if synced >= size:
                 continue
-            keep = random.choice((synced, random.randint(synced, size), size))
+            # Where nothing at all was synced, holes would be seen by the node; that nothing is there is not.
+            keep = synced if self.lies else random.choice((synced, random.randint(synced, size), size))
             with path.open("r+b") as file:
                 file.truncate(keep)
                 if keep > synced and random.random() < 0.5:

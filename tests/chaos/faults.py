@@ -11,6 +11,9 @@ from . import network
 from .cluster import ChaosCluster
 from .network import Link
 
+LYING_DISKS = "lying disks"
+"""A fault that no cluster can bear; it is there to see whether this harness would notice."""
+
 Act = Callable[[], str | None]
 """Does it, and says what was done; None where there was nothing to do it to."""
 
@@ -35,6 +38,10 @@ class Planner:
             "kill the leader": lambda length: self._kill(self._leader, length),
             "kill a majority": lambda length: self._kill(self._some(self.size // 2 + 1), length),
             "kill all": lambda length: self._kill(self._some(self.size), length),
+            "power cut of one": lambda length: self._cut_power(self._some(1), length),
+            "power cut of the leader": lambda length: self._cut_power(self._leader, length),
+            "power cut of a majority": lambda length: self._cut_power(self._some(self.size // 2 + 1), length),
+            "power cut of all": lambda length: self._cut_power(self._some(self.size), length),
             "terminate one": lambda length: self._terminate(self._some(1), length),
             "terminate the leader": lambda length: self._terminate(self._leader, length),
             "pause one": lambda length: self._pause(self._some(1), length),
@@ -62,6 +69,8 @@ class Planner:
 
     def plan(self, kind: str, length: float) -> list[Step]:
         """The steps of one fault; what they break is healed at the end of the stretch at the latest."""
+        if kind == LYING_DISKS:
+            return [Step(0.0, self._lie)]
         return self.kinds[kind](length)
 
     # Whom
@@ -86,26 +95,46 @@ class Planner:
     # What
 
     def _kill(self, whom: Callable[[], list[int]], length: float) -> list[Step]:
-        power = self.random.random() < 0.5
-        steps: list[Step] = []
-        back = self.random.uniform(0.1, min(3.0, max(0.2, length)))
+        killed: list[int] = []
 
         def kill() -> str | None:
-            nodes = whom()
-            self.cluster.kill(nodes, power)
-            for node in nodes:
-                killed.append(node)
-            return f"{'power cut' if power else 'kill -9'} of {nodes}" if nodes else None
+            killed.extend(whom())
+            self.cluster.kill(killed)
+            return f"kill -9 of {killed}" if killed else None
 
+        return [Step(0.0, kill), self._start_again(killed, length)]
+
+    def _cut_power(self, whom: Callable[[], list[int]], length: float) -> list[Step]:
+        """Syncs are slow for a moment before, so that there is something to lose."""
+        without: list[int] = []
+
+        def slow() -> None:
+            without.extend(whom())
+            for node in without:
+                self.cluster.nodes[node].disk.slow(0.01, 0.1)
+
+        def cut() -> str | None:
+            torn = self.cluster.kill(without, power=True)
+            for node in without:
+                self.cluster.nodes[node].disk.slow(0, 0)
+            return f"power cut of {without}, which tears off {torn} bytes" if without else None
+
+        before = min(length / 2, self.random.uniform(0.05, 0.3))
+        start = self._start_again(without, length - before)
+        return [Step(0.0, slow), Step(before, cut), Step(before + start.at, start.act)]
+
+    def _start_again(self, dead: list[int], length: float) -> Step:
         def start() -> str | None:
-            for node in killed:
+            for node in dead:
                 self.cluster.start(node)
-            return f"start of {killed}" if killed else None
+            return f"start of {dead}" if dead else None
 
-        killed: list[int] = []
-        steps.append(Step(0.0, kill))
-        steps.append(Step(back, start))
-        return steps
+        return Step(self.random.uniform(0.1, min(3.0, max(0.2, length))), start)
+
+    def _lie(self) -> str:
+        for node in self.cluster.nodes:
+            node.disk.lie()
+        return "from now on no disk syncs anything"
 
     def _terminate(self, whom: Callable[[], list[int]], length: float) -> list[Step]:
         def terminate() -> str | None:

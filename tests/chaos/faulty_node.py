@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 from random import Random
 
-from trioraft.storage import disk
 from trioraft_cli.main import run
+
+from trioraft.storage import disk
 
 from .disks import DiskControl
 
