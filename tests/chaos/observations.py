@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterable
-
-from trioraft.testing.history import Operation
 
 
 class Observations:
@@ -66,41 +63,3 @@ class Session:
         if rev < floor and (rev or not deletable):
             what = f"{self._name} saw revision {rev} of {key} after {floor}"
             self._observations.report(f"{what}; the newest last: {list(self._told)}")
-
-
-def out_of_order(operations: Iterable[Operation]) -> list[str]:
-    """Revisions are places in one log: whoever is called after somebody else was answered comes later in it.
-
-    So it has to be for writes of whatever keys, and for the reads of each key. This is no full check, but a cheap one
-    whose findings are short.
-    """
-    told = [each for each in operations if each.outcome != "unknown" and each.answer is not None and each.answer.rev]
-    findings = _late([each for each in told if each.kind != "get" and each.outcome == "done"], strictly=True)
-    keys: defaultdict[str, list[Operation]] = defaultdict(list)
-    for operation in told:
-        keys[operation.key].append(operation)
-    for of_key in keys.values():
-        findings += _late(of_key, strictly=False)
-    return findings
-
-
-def _late(operations: list[Operation], strictly: bool) -> list[str]:
-    """Those whose revision is below, or strictly at, that of one which had returned before they were called."""
-    findings = []
-    returned = sorted(operations, key=lambda each: each.returned or 0.0)
-    newest: Operation | None = None
-    place = 0
-    for operation in sorted(operations, key=lambda each: each.called):
-        while (returned[place].returned or 0.0) < operation.called:
-            if newest is None or _rev(returned[place]) > _rev(newest):
-                newest = returned[place]
-            place += 1
-        if newest is not None and (_rev(operation) < _rev(newest) or (strictly and _rev(operation) == _rev(newest))):
-            findings.append(f"{operation} came after {newest}")
-    return findings
-
-
-def _rev(operation: Operation) -> int:
-    assert operation.answer is not None
-    assert operation.answer.rev is not None
-    return operation.answer.rev

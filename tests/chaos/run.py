@@ -15,7 +15,6 @@ from trioraft.testing.linearizability import check
 from .clients import Load, read_everything
 from .cluster import ChaosCluster
 from .faults import Planner, Step
-from .observations import out_of_order
 
 RECOVERY_SECONDS = 20.0
 """After the end of all faults, until writes through every node are acknowledged; it is generous for busy machines."""
@@ -206,7 +205,6 @@ class Run:
         report.stale_reads, report.keys = load.observations.stale_reads, load.keys.made
         report.torn_bytes, report.longest_gap = self._cluster.torn_bytes, load.longest_gap
         began = time.monotonic()
-        report.failures += out_of_order(operations)[:5]
         verdict = check([each for each in operations if each.outcome != "refused"])
         report.check_seconds = time.monotonic() - began
         report.verdict = verdict.outcome

@@ -6,10 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trioraft.testing.history import Answer, Kind, Operation
-
 from .faults import LYING_DISKS
-from .observations import out_of_order
 from .run import Plan, Report, run
 
 ONE_OF_EACH = [
@@ -53,17 +50,5 @@ def test_disks_that_sync_nothing_are_found_out(tmp_path: Path) -> None:
     report = run(plan, tmp_path)
     print(report)
     assert report.torn_bytes > 1000
-    assert report.failures, "acknowledged writes were lost, and nobody noticed"
+    assert report.verdict == "violation", "acknowledged writes were lost, and nobody noticed"
     assert not any("ended" in failure for failure in report.failures), "it was a node that noticed"
-
-
-def done(kind: Kind, key: str, called: float, returned: float, rev: int) -> Operation:
-    return Operation(0, kind, key, called, returned=returned, outcome="done", answer=Answer(rev=rev))
-
-
-def test_revisions_follow_the_order_of_time() -> None:
-    first = done("put", "a", 0.0, 1.0, 7)
-    assert not out_of_order([first, done("get", "a", 0.5, 2.0, 3), done("get", "a", 2.0, 3.0, 7)])
-    assert not out_of_order([first, done("put", "b", 0.5, 2.0, 3), done("get", "b", 3.0, 4.0, 3)])
-    assert out_of_order([first, done("get", "a", 2.0, 3.0, 3)])
-    assert out_of_order([first, done("put", "b", 2.0, 3.0, 3)])
