@@ -1,0 +1,135 @@
+"""What a node's disk is to do wrong, and what it has synced: a page of memory shared by the harness and the node.
+
+The node's side is `faulty_node`. Because the page remembers how much of every segment has been synced, a kill can be
+made a power cut: what was written after the last sync is then torn off the files, in part or whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import re
+from pathlib import Path
+from random import Random
+from typing import Self
+
+_BYTES = 4096
+_DELAY_LOW, _DELAY_HIGH, _SYNC_ERROR, _WRITE_ERROR, _RAISED, _LIES = range(6)
+_SYNCED = 16
+_SEGMENT = re.compile(r"log-(\d{8})\.jsonl(?:\.tmp)?")
+
+
+class DiskControl:
+    """Numbers that both sides read and write; each is stored in one piece."""
+
+    def __init__(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(descriptor, _BYTES)
+            self._map = mmap.mmap(descriptor, _BYTES)
+        finally:
+            os.close(descriptor)
+        self._numbers = memoryview(self._map).cast("q")
+
+    def close(self) -> None:
+        self._numbers.release()
+        self._map.close()
+
+    # The harness
+
+    def slow(self, low: float, high: float) -> None:
+        """Each sync takes that much longer, in seconds."""
+        self._numbers[_DELAY_LOW] = int(low * 1e6)
+        self._numbers[_DELAY_HIGH] = int(high * 1e6)
+
+    def fail_syncs(self, code: int = errno.EIO) -> None:
+        self._numbers[_SYNC_ERROR] = code
+
+    def fail_writes(self, code: int = errno.EIO) -> None:
+        self._numbers[_WRITE_ERROR] = code
+
+    def lie(self) -> None:
+        """From now on a sync does nothing and says that it is done."""
+        self._numbers[_LIES] = 1
+
+    def heal(self) -> None:
+        for field in (_DELAY_LOW, _DELAY_HIGH, _SYNC_ERROR, _WRITE_ERROR):
+            self._numbers[field] = 0
+
+    def forget(self) -> None:
+        """A new process begins: no error has been raised in it."""
+        self._numbers[_RAISED] = 0
+
+    @property
+    def fails(self) -> bool:
+        return bool(self._numbers[_SYNC_ERROR] or self._numbers[_WRITE_ERROR])
+
+    @property
+    def raised(self) -> int:
+        """How many errors the present process has been given."""
+        return self._numbers[_RAISED]
+
+    def cut_power(self, folder: Path, random: Random) -> int:
+        """Take from a dead node's segments what a power cut may take: nothing that was synced. How many bytes went."""
+        lost = 0
+        for path in sorted(folder.glob("log-*.jsonl")):
+            slot = self.slot(path.name)
+            assert slot is not None
+            synced, size = self.synced(slot), path.stat().st_size
+            if synced >= size:
+                continue
+            # Where nothing at all was synced, holes would be seen by the node; that nothing is there is not.
+            keep = synced if self.lies else random.choice((synced, random.randint(synced, size), size))
+            with path.open("r+b") as file:
+                file.truncate(keep)
+                if keep > synced and random.random() < 0.5:
+                    hole = random.randrange(synced, keep)  # the size reached the disk, and these bytes did not
+                    file.seek(hole)
+                    file.write(b"\0" * (random.randint(hole + 1, keep) - hole))
+            lost += size - synced
+        return lost
+
+    # The node
+
+    def slot(self, name: str) -> int | None:
+        """Where it is kept how much of that file has been synced; None for a file that is no segment."""
+        match = _SEGMENT.fullmatch(name)
+        return None if match is None else _SYNCED + int(match[1])
+
+    def synced(self, slot: int) -> int:
+        return self._numbers[slot]
+
+    def note_synced(self, slot: int | None, size: int) -> None:
+        if slot is not None:
+            self._numbers[slot] = size
+
+    def note_truncated(self, slot: int | None, size: int) -> None:
+        if slot is not None:
+            self._numbers[slot] = min(self._numbers[slot], size)
+
+    def error_of_sync(self) -> int:
+        return self._count(self._numbers[_SYNC_ERROR])
+
+    def error_of_write(self) -> int:
+        return self._count(self._numbers[_WRITE_ERROR])
+
+    def delay(self, random: Random) -> float:
+        """For how many seconds the next sync is to be held up."""
+        low, high = self._numbers[_DELAY_LOW], self._numbers[_DELAY_HIGH]
+        return random.uniform(low, high) / 1e6 if high else 0.0
+
+    @property
+    def lies(self) -> bool:
+        return bool(self._numbers[_LIES])
+
+    def _count(self, code: int) -> int:
+        if code:
+            self._numbers[_RAISED] += 1
+        return code
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

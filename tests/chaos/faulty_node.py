@@ -1,0 +1,69 @@
+"""A node on a disk that does as the harness says: `python -m chaos.faulty_node CONTROL node INDEX SERVERS ...`.
+
+All of it is the node as it is, but for the files beneath its storage.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from random import Random
+
+from trioraft_cli.main import run
+
+from trioraft.storage import disk
+
+from .disks import DiskControl
+
+
+def install(control: DiskControl) -> None:
+    """Put files that obey the control in the place of the real ones."""
+    random = Random()
+
+    class FaultyFile(disk.RealFile):
+        def __init__(self, path: Path) -> None:
+            super().__init__(path)
+            self._slot = control.slot(path.name)
+
+        def write_at(self, offset: int, data: bytes) -> None:
+            if code := control.error_of_write():
+                os.pwrite(self._descriptor, data[: random.randrange(len(data) + 1)], offset)
+                raise OSError(code, os.strerror(code))
+            super().write_at(offset, data)
+
+        def truncate(self, size: int) -> None:
+            super().truncate(size)
+            control.note_truncated(self._slot, size)
+
+        def sync(self) -> None:
+            if seconds := control.delay(random):
+                time.sleep(seconds)
+            if code := control.error_of_sync():
+                self._lose_what_was_not_synced()
+                raise OSError(code, os.strerror(code))
+            if control.lies:
+                return
+            size = self._size
+            super().sync()
+            control.note_synced(self._slot, size)
+
+        def _lose_what_was_not_synced(self) -> None:
+            """After a failed sync the system may drop the pages; reads then give what the disk has."""
+            if self._slot is not None and random.random() < 0.5:
+                synced = control.synced(self._slot)
+                if synced < self._size:
+                    os.ftruncate(self._descriptor, random.randint(synced, self._size))
+
+    disk.RealFile = FaultyFile  # type: ignore[misc]
+
+
+def main() -> int:
+    control = DiskControl(Path(sys.argv.pop(1)))
+    install(control)
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

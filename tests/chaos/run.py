@@ -1,0 +1,231 @@
+"""A whole run: a cluster, clients, faults from a seed, and what is to be said of it all at the end."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from trioraft.testing.linearizability import check
+
+from .clients import Load, read_everything
+from .cluster import ChaosCluster
+from .faults import Planner, Step
+
+RECOVERY_SECONDS = 20.0
+"""After the end of all faults, until writes through every node are acknowledged; it is generous for busy machines."""
+LONG_RECOVERY_SECONDS = 3.0
+"""After so long it is said who lags, for whoever looks into it."""
+POLL_SECONDS = 0.02
+
+
+@dataclass
+class Plan:
+    """What a run is made of."""
+
+    seed: int
+    nodes: int = 5
+    seconds: float = 60.0
+    clients: int = 10
+    keys: int = 40
+    rate: float = 500.0
+    """Operations a second that the clients try for."""
+    rounds: list[list[str]] | None = None
+    """The faults of each round, by name; None: drawn from the seed for as long as `seconds` says."""
+    round_seconds: tuple[float, float] = (0.5, 8.0)
+    only: list[str] | None = None
+    """The faults to draw from; None: all."""
+
+
+@dataclass
+class Report:
+    """How it went."""
+
+    plan: Plan
+    failures: list[str] = field(default_factory=list)
+    operations: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    exits: Counter[str] = field(default_factory=Counter)
+    stale_reads: int = 0
+    keys: int = 0
+    torn_bytes: int = 0
+    seconds: float = 0.0
+    term: int = 0
+    longest_gap: float = 0.0
+    slowest_recovery: float = 0.0
+    verdict: str = "not reached"
+    check_seconds: float = 0.0
+
+    def __str__(self) -> str:
+        total = sum(self.operations.values()) + self.stale_reads
+        lines = [
+            f"seed {self.plan.seed}, {self.plan.nodes} nodes, {self.seconds:.0f} s",
+            f"operations: {total}, {total / max(self.seconds, 0.001):.0f} a second on {self.keys} keys: "
+            f"{_counts(self.operations)}, stale reads {self.stale_reads}",
+            f"answers other than yes: {_counts(self.errors)}",
+            f"faults: {sum(self.faults.values())}: {_counts(self.faults)}",
+            f"ends of nodes by themselves: {_counts(self.exits)}; torn off by power cuts: {self.torn_bytes} bytes",
+            f"terms: {self.term}; longest time without an acknowledged write {self.longest_gap:.1f} s, "
+            f"slowest recovery {self.slowest_recovery:.1f} s",
+            f"verdict: {self.verdict}, after {self.check_seconds:.1f} s",
+            *(f"FAILURE: {failure}" for failure in self.failures),
+        ]
+        return "\n".join(lines)
+
+
+class Failed(Exception):
+    """The run has found something."""
+
+
+class Run:
+    """One run; `run` is the way to have it."""
+
+    def __init__(self, plan: Plan, cluster: ChaosCluster, load: Load, say: Callable[[str], None]) -> None:
+        self.report = Report(plan)
+        self._plan = plan
+        self._cluster = cluster
+        self._load = load
+        self._random = Random(plan.seed)
+        self._planner = Planner(cluster, self._random)
+        self._say = say
+        self._began = time.monotonic()
+
+    def go(self) -> None:
+        """All of it; what was found is in the report."""
+        try:
+            with self._load:
+                self._pass(1.0, [])
+                for kinds in self._rounds():
+                    self._round(kinds)
+            self.report.seconds = time.monotonic() - self._began
+            self._settle()
+        except Failed as failure:
+            self.report.failures.append(str(failure))
+        self._finish()
+
+    def _log(self, words: str) -> None:
+        self._say(f"{time.strftime('%H:%M:%S')} {time.monotonic() - self._began:8.3f} {words}")
+
+    def _rounds(self) -> Iterator[list[str]]:
+        if self._plan.rounds is not None:
+            yield from self._plan.rounds
+            return
+        kinds = self._plan.only or list(self._planner.kinds)
+        while time.monotonic() - self._began < self._plan.seconds:
+            yield self._random.sample(kinds, min(len(kinds), self._random.choice((1, 1, 2, 2, 3))))
+
+    def _round(self, kinds: list[str]) -> None:
+        """Some faults at once, their end, the recovery, and a time of calm."""
+        low, high = self._plan.round_seconds
+        length = low + (high - low) * self._random.random() ** 2
+        steps: list[Step] = []
+        for kind in kinds:
+            self.report.faults[kind] += 1
+            offset = 0.0 if kind == kinds[0] else self._random.uniform(0, length / 2)
+            for step in self._planner.plan(kind, length - offset):
+                steps.append(Step(step.at + offset, step.act))
+        self._log(f"--- {', '.join(kinds)} for {length:.1f} s")
+        self._pass(length, sorted(steps, key=lambda step: step.at))
+        self._recover()
+        self._pass(length * self._random.uniform(0.2, 0.8), [])
+
+    def _pass(self, seconds: float, steps: list[Step]) -> None:
+        """Let time pass, and take each step when it is due; what is still to do at the end is done by `_recover`."""
+        began = time.monotonic()
+        while (passed := time.monotonic() - began) < seconds:
+            if steps and steps[0].at <= passed:
+                if (done := steps.pop(0).act()) is not None:
+                    self._log(done)
+                continue
+            self._watch()
+            time.sleep(POLL_SECONDS)
+
+    def _recover(self) -> None:
+        """End all faults, and wait until a write through every node is acknowledged."""
+        self._log("all faults end")
+        healed = time.monotonic()
+        self._cluster.heal()
+        late = {node.index for node in self._cluster.nodes}
+        said = False
+        while late:
+            self._watch()
+            late -= {node for node in late if self._cluster.takes_a_write(node)}
+            took = time.monotonic() - healed
+            if took > RECOVERY_SECONDS:
+                raise Failed(f"no write through {late} is acknowledged {RECOVERY_SECONDS:g} s after the faults' end")
+            if late and not said and took > LONG_RECOVERY_SECONDS:
+                said = True
+                self._log(f"no write through {late} yet: {[_gist(status) for status in self._cluster.statuses()]}")
+            time.sleep(POLL_SECONDS if late else 0)
+        self.report.slowest_recovery = max(self.report.slowest_recovery, took)
+        self._log(f"recovered after {took:.2f} s")
+
+    def _watch(self) -> None:
+        found = self._cluster.watch(time.monotonic())
+        found += self._load.observations.violations[:5]
+        found += [f"a client broke: {error!r}" for error in self._load.broken]
+        if found:
+            raise Failed("; ".join(found))
+
+    def _settle(self) -> None:
+        """Without faults and clients: all nodes come to agree, and then say the same, and end well."""
+        self._cluster.heal()
+        deadline = time.monotonic() + RECOVERY_SECONDS
+        while self._cluster.settled() is None:
+            self._watch()
+            if time.monotonic() > deadline:
+                raise Failed(f"the nodes do not agree {RECOVERY_SECONDS:g} s after the faults' end")
+            time.sleep(POLL_SECONDS)
+        self.report.term = max(status["term"] for status in self._cluster.statuses(2.0))
+        names = [f"k{number:06d}" for number in range(self._load.keys.made)]
+        read_everything(self._load, names)
+        states = [self._cluster.items(node.index) for node in self._cluster.nodes]
+        for index, state in enumerate(states):
+            if state != states[0]:
+                differ = [pair for pair in zip(states[0], state, strict=False) if pair[0] != pair[1]][:3]
+                raise Failed(f"nodes 0 and {index} have applied the same log, and differ: {differ}")
+        self._watch()
+        for node in self._cluster.nodes:
+            if (code := node.stop()) != 0:
+                raise Failed(f"node {node.index} was told to stop, and ended with code {code}")
+
+    def _finish(self) -> None:
+        """The verdict, and all that is counted."""
+        report, load = self.report, self._load
+        report.seconds = report.seconds or time.monotonic() - self._began
+        report.failures += self._cluster.alarms()[:10]
+        operations = load.history.operations
+        report.operations = Counter(operation.outcome for operation in operations)
+        report.errors, report.exits = load.errors, self._cluster.exits
+        report.stale_reads, report.keys = load.observations.stale_reads, load.keys.made
+        report.torn_bytes, report.longest_gap = self._cluster.torn_bytes, load.longest_gap
+        began = time.monotonic()
+        verdict = check([each for each in operations if each.outcome != "refused"])
+        report.check_seconds = time.monotonic() - began
+        report.verdict = verdict.outcome
+        if verdict.outcome != "linearizable":
+            report.failures.append(f"{verdict.outcome}: {verdict.explanation}")
+
+
+def run(plan: Plan, folder: Path, say: Callable[[str], None] = print) -> Report:
+    """Run it in that folder. No process is left afterwards, whatever happens."""
+    with ChaosCluster(folder, plan.nodes, Random(plan.seed + 1)) as cluster:
+        cluster.form()
+        load = Load([node.port for node in cluster.nodes], plan.clients, plan.keys, plan.rate, plan.seed)
+        whole = Run(plan, cluster, load, say)
+        whole.go()
+    return whole.report
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counter.most_common()) or "none"
+
+
+def _gist(status: dict[str, Any]) -> str:
+    fields = ("node", "role", "term", "leader", "commit_index", "last_applied", "last_index")
+    return " ".join(f"{name}={status[name]}" for name in fields)

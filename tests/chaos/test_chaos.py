@@ -1,0 +1,54 @@
+"""Real nodes, real files, clients that write down what they are told, and everything that may go wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .faults import LYING_DISKS
+from .run import Plan, Report, run
+
+ONE_OF_EACH = [
+    ["kill the leader"],
+    ["power cut of all"],
+    ["pause the leader", "slow links"],
+    ["isolate the leader", "slow disk"],
+    ["failing sync of the leader"],
+    ["full disk", "kill one"],
+    ["one way at the leader"],
+    ["refuse", "terminate one"],
+]
+
+
+def went_well(report: Report, folder: Path) -> None:
+    """Nothing was found, and something could have been."""
+    print(report)
+    assert not report.failures, f"seed {report.plan.seed}; what the nodes said and did is in {folder}\n{report}"
+    assert report.operations["done"] > 50 * report.seconds, "the clients got too little done"
+
+
+def test_three_nodes_bear_a_few_faults_of_each_kind(tmp_path: Path) -> None:
+    plan = Plan(seed=11, nodes=3, clients=6, keys=20, rounds=ONE_OF_EACH, round_seconds=(0.4, 1.2))
+    report = run(plan, tmp_path)
+    went_well(report, tmp_path)
+    assert report.term > 3
+    assert sum(report.exits.values()) > 1
+
+
+@pytest.mark.slow
+def test_five_nodes_bear_what_a_seed_brings(tmp_path: Path) -> None:
+    report = run(Plan(seed=12, nodes=5, seconds=80), tmp_path)
+    went_well(report, tmp_path)
+    assert sum(report.faults.values()) > 15
+
+
+def test_disks_that_sync_nothing_are_found_out(tmp_path: Path) -> None:
+    """The harness itself: what was acknowledged and then lost does not escape it."""
+    plan = Plan(seed=13, nodes=3, clients=6, keys=10, round_seconds=(1.5, 2.0))
+    plan.rounds = [[LYING_DISKS], ["power cut of all"], ["power cut of all"]]
+    report = run(plan, tmp_path)
+    print(report)
+    assert report.torn_bytes > 1000
+    assert report.verdict == "violation", "acknowledged writes were lost, and nobody noticed"
+    assert not any("ended" in failure for failure in report.failures), "it was a node that noticed"
