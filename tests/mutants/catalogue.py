@@ -1,0 +1,402 @@
+"""Known ways to get it wrong, as small changes to the source, and what is expected to catch each.
+
+`kills` names the fitting test; a mutant of the protocol or of storage must fall to the simulation as well.
+The text to be replaced must stand exactly once in its file: a change of the source that moves it is noticed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CORE = "trioraft/raft/core.py"
+LOG = "trioraft/raft/log.py"
+PROGRESS = "trioraft/raft/progress.py"
+READS = "trioraft/raft/reads.py"
+SEGMENTS = "trioraft/storage/log.py"
+DISK = "trioraft/storage/disk.py"
+FOLDER = "trioraft/storage/folder.py"
+REQUESTS = "trioraft/server/requests.py"
+STORE = "trioraft/kv/store.py"
+WRITER = "trioraft/server/writer.py"
+HANDSHAKE = "trioraft/server/handshake.py"
+PAPER = "tests/raft/test_raft_paper.py"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One way to get it wrong."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    kills: str = ""
+    """The test that fits it, as pytest names tests; '' where the simulation is all there is."""
+    simulated: bool = True
+    """Whether the simulation must catch it."""
+
+
+MUTANTS = (
+    # Votes and terms
+    Mutant(
+        "a vote is answered before it is synced",
+        CORE,
+        """        self._answer(sender, RequestVoteReply(self.term, granted))
+""",
+        """        self._messages.append((sender, RequestVoteReply(self.term, granted)))
+""",
+        f"{PAPER}::test_5_2_a_vote_is_synced_before_it_is_told",
+    ),
+    Mutant(
+        "a term is answered before it is synced",
+        CORE,
+        "durable = self.hard_state == self._durable_hard_state\n        (self._messages",
+        "durable = True\n        (self._messages",
+        f"{PAPER}::test_5_2_a_vote_is_synced_before_it_is_told",
+    ),
+    Mutant(
+        "the candidate counts its own vote before it is synced",
+        CORE,
+        """        self._votes = {}
+        self._ask_for_votes(RequestVote""",
+        """        self._votes = {self.node: True}
+        self._ask_for_votes(RequestVote""",
+    ),
+    Mutant(
+        "a repeated vote request is refused",
+        CORE,
+        "granted = self.hard_state.voted_for in (None, sender) and",
+        "granted = self.hard_state.voted_for is None and",
+        f"{PAPER}::test_5_2_one_vote_a_term_first_come_first_served_and_the_same_answer_twice",
+    ),
+    Mutant(
+        "two votes in one term",
+        CORE,
+        "granted = self.hard_state.voted_for in (None, sender) and",
+        "granted =",
+        f"{PAPER}::test_5_2_one_vote_a_term_first_come_first_served_and_the_same_answer_twice",
+    ),
+    Mutant(
+        "logs are compared by length",
+        LOG,
+        "return (last_term, last_index) >= (self.last_term, self.last_index)",
+        "return last_index >= self.last_index",
+        f"{PAPER}::test_5_4_1_votes_go_to_logs_at_least_as_up_to_date_by_term_and_then_index",
+    ),
+    Mutant(
+        "votes go to any log",
+        LOG,
+        "return (last_term, last_index) >= (self.last_term, self.last_index)",
+        "return True",
+        f"{PAPER}::test_5_4_1_votes_go_to_logs_at_least_as_up_to_date_by_term_and_then_index",
+    ),
+    Mutant(
+        "no pre-vote",
+        CORE,
+        """        self.role = "pre-candidate"
+        self.leader = None
+""",
+        """        self._campaign()
+        return
+""",
+        f"{PAPER}::test_thesis_9_6_a_pre_vote_changes_nothing_at_either_end",
+    ),
+    Mutant(
+        "no check-quorum",
+        CORE,
+        "if disk_hangs or not quorum.heard_from(self.configuration.voters, active):",
+        "if disk_hangs:",
+        f"{PAPER}::test_check_quorum_a_leader_that_nobody_answers_says_so",
+    ),
+    Mutant(
+        "messages of an older term are obeyed",
+        CORE,
+        "        elif message.term < self.term:\n",
+        "        elif message.term < self.term and isinstance(message, RequestVote):\n",
+        f"{PAPER}::test_5_1_a_higher_term_is_adopted_and_a_lower_one_is_answered_with_ones_own",
+    ),
+    Mutant(
+        "a late refusal takes a vote back",
+        CORE,
+        "self._votes[voter] = granted or self._votes.get(voter, False)",
+        "self._votes[voter] = granted",
+        f"{PAPER}::test_5_2_a_vote_that_was_granted_is_not_taken_back_by_a_late_refusal",
+        simulated=False,  # it costs an election, and breaks nothing
+    ),
+    # Replication and commitment
+    Mutant(
+        "an entry of an older term is committed by counting",
+        CORE,
+        "if index <= self.commit_index or self.log.term_at(index) != self.term:",
+        "if index <= self.commit_index:",
+        f"{PAPER}::test_5_4_2_figure_8_copies_of_an_older_term_commit_nothing",
+    ),
+    Mutant(
+        "a shorter AppendEntries truncates",
+        CORE,
+        """        new = entries[self.log.first_conflict(entries) :]
+        if not new:
+            return True
+""",
+        """        new = entries
+        if not new:
+            return True
+""",
+        f"{PAPER}::test_5_3_a_late_or_shorter_message_truncates_nothing",
+    ),
+    Mutant(
+        "the entry before is not compared",
+        CORE,
+        "if self.log.term_at(message.prev_index) != message.prev_term:",
+        "if self.log.term_at(message.prev_index) is None:",
+        f"{PAPER}::test_5_3_entries_are_taken_only_after_the_one_before_them",
+    ),
+    Mutant(
+        "commit_index goes beyond what was agreed",
+        CORE,
+        "self.commit_index = max(self.commit_index, min(message.commit_index, agreed))",
+        "self.commit_index = max(self.commit_index, min(message.commit_index, self.log.last_index))",
+    ),
+    Mutant(
+        "match_index goes back on a delayed answer",
+        PROGRESS,
+        """        if match_index <= self.match_index:
+            return False
+""",
+        "",
+        f"{PAPER}::test_a_late_answer_does_not_take_match_index_back",
+    ),
+    Mutant(
+        "a follower acknowledges before its sync",
+        CORE,
+        "durable = min(agreed, self.durable_index)",
+        "durable = agreed",
+        f"{PAPER}::test_5_3_an_acknowledgement_waits_for_the_sync_and_a_round_does_not",
+    ),
+    Mutant(
+        "the leader counts itself before its sync",
+        CORE,
+        "self.durable_index if voter == self.node else progress[voter].match_index",
+        "self.log.last_index if voter == self.node else progress[voter].match_index",
+        f"{PAPER}::test_5_3_the_leader_counts_itself_only_as_far_as_it_has_synced",
+    ),
+    Mutant(
+        "a late completion makes durable what was truncated meanwhile",
+        CORE,
+        "            self._batch_last_index = min(self._batch_last_index, first - 1)\n",
+        "",
+    ),
+    Mutant(
+        "what was truncated stays durable",
+        CORE,
+        "            self.durable_index = min(self.durable_index, first - 1)\n",
+        "",
+    ),
+    # Reads
+    Mutant(
+        "reads from the leader without confirming it",
+        CORE,
+        "            self._confirm_reads()\n\n    def _confirm_reads",
+        "            self._reads.round_answered(self._reads.round)\n\n    def _confirm_reads",
+        f"{PAPER}::test_thesis_6_4_a_read_waits_for_an_own_entry_a_round_and_the_state",
+    ),
+    Mutant(
+        "ReadIndex before an entry of its own term is committed",
+        CORE,
+        "if self.commit_index >= self._term_start and self._reads.begin_round(self.commit_index):",
+        "if self._reads.begin_round(self.commit_index):",
+        f"{PAPER}::test_thesis_6_4_a_read_waits_for_an_own_entry_a_round_and_the_state",
+    ),
+    Mutant(
+        "any answer confirms every round",
+        CORE,
+        """        if message.round > progress.round_answered:
+            progress.round_answered = message.round
+            self._confirm_reads()
+""",
+        """        progress.round_answered = self._reads.round
+        self._confirm_reads()
+""",
+    ),
+    Mutant(
+        "a confirmed read does not wait for the state",
+        READS,
+        "while self._confirmed and self._confirmed[0][0] <= last_applied:",
+        "while self._confirmed:",
+        f"{PAPER}::test_thesis_6_4_a_read_waits_for_an_own_entry_a_round_and_the_state",
+    ),
+    Mutant(
+        "a follower answers a read before it has applied what the leader named",
+        REQUESTS,
+        "elif message.index <= self._node.core.last_applied:",
+        "elif message.index <= self._node.core.last_index:",
+    ),
+    Mutant(
+        "a read does not wait for the writes before it",
+        REQUESTS,
+        "        while slot.turn:\n",
+        "        while True:\n",
+        "tests/server/test_node_in_virtual_time.py::"
+        "test_a_stale_read_waits_for_the_writes_before_it_though_one_of_them_is_refused",
+    ),
+    # Requests
+    Mutant(
+        "not applied, for a write that had been appended",
+        REQUESTS,
+        """            self._answer(slot, _failure(slot, reason, why, hint, "unknown"))
+""",
+        """            self._answer(slot, _failure(slot, reason, why, hint, "no"))
+""",
+        "tests/server/test_node_in_virtual_time.py::"
+        "test_without_a_majority_writes_fail_and_say_so_and_stale_reads_go_on",
+    ),
+    Mutant(
+        "a write that was passed on is passed on again",
+        REQUESTS,
+        """        self._fail_unknown(unnamed, "leader_changed")
+""",
+        """        self._held.extend(unnamed)
+""",
+    ),
+    Mutant(
+        "another leader's entry is taken for one's own",
+        REQUESTS,
+        "if slot is not None and slot.term != entry.term:",
+        "if slot is not None and slot.term > entry.term + 10**9:",
+    ),
+    # Storage
+    Mutant(
+        "no sync of the log",
+        SEGMENTS,
+        """        self._file.append(data)
+        self._file.sync()
+        self._size += len(data)
+""",
+        """        self._file.append(data)
+        self._size += len(data)
+""",
+    ),
+    Mutant(
+        "no sync of the folder after a rename",
+        DISK,
+        """    disk.rename(name + TEMPORARY, name)
+    disk.sync_folder()
+""",
+        """    disk.rename(name + TEMPORARY, name)
+""",
+    ),
+    Mutant(
+        "no sync of a file before it gets its name",
+        DISK,
+        """        file.append(data)
+        file.sync()
+""",
+        """        file.append(data)
+""",
+    ),
+    Mutant(
+        "a damaged header is taken for a fresh node",
+        FOLDER,
+        "            raise Damaged(NODE_FILE, 0, str(error)) from None\n",
+        "            return None\n",
+        "tests/processes/test_folders.py",
+    ),
+    Mutant(
+        "damage in the middle is cut off as if it were a torn tail",
+        SEGMENTS,
+        "        if not marked or _has_mark(data[offset:]):\n",
+        "        if not marked:\n",
+        "tests/storage/test_log_damage.py",
+    ),
+    Mutant(
+        "a torn tail stops the node",
+        SEGMENTS,
+        "        if not marked or _has_mark(data[offset:]):\n",
+        "        if True:\n",
+        "tests/storage/test_log_crashes.py",
+    ),
+    Mutant(
+        "a failed sync is tried again",
+        SEGMENTS,
+        """        self._file.append(data)
+        self._file.sync()
+        self._size += len(data)
+""",
+        """        self._file.append(data)
+        try:
+            self._file.sync()
+        except OSError:
+            self._file.sync()
+        self._size += len(data)
+""",
+    ),
+    Mutant(
+        "what a killed process left is believed to be on the disk",
+        SEGMENTS,
+        """        self._file.write_at(scan.mark_at, scan.tail)
+        self._file.truncate(scan.end)
+        self._file.sync()
+        self.write(scan.hard_state, ())
+        self.marked = True
+""",
+        """        self._file.truncate(scan.end)
+""",
+        "tests/storage/test_log_crashes.py",
+    ),
+    Mutant(
+        "what a killed process left is synced, and not written again",
+        SEGMENTS,
+        "        self._file.write_at(scan.mark_at, scan.tail)\n",
+        "",
+    ),
+    Mutant(
+        "a mark vouches for its own batch",
+        SEGMENTS,
+        """        mark = records.seal(self._mark_of(hard_state))
+        data =""",
+        """        if entries:
+            self._last_index = entries[-1].index
+        mark = records.seal(self._mark_of(hard_state))
+        data =""",
+    ),
+    Mutant(
+        "an entry that replaces another leaves what followed it",
+        SEGMENTS,
+        "        del self.entries[entry.index - 1 :]\n        self.entries.append(entry)\n",
+        "        self.entries[entry.index - 1 : entry.index] = [entry]\n",
+    ),
+    # The store
+    Mutant(
+        "a condition is not looked at",
+        STORE,
+        """        if command.if_rev is not None and (conflict := _unlike(old, command.if_rev)):
+            return conflict
+        self._write(""",
+        """        self._write(""",
+        "tests/kv/test_store.py",
+    ),
+    Mutant(
+        "a key that comes again goes on counting its versions",
+        STORE,
+        "            self._items[key] = Item(value, index, index, 1)\n",
+        "            self._items[key] = Item(value, index, index, 2)\n",
+        "tests/kv/test_store.py",
+    ),
+    # The node around it, which the simulation of the core does not have
+    Mutant(
+        "a member is heard that comes back with an empty disk",
+        HANDSHAKE,
+        "    if member is None or member.folder == folder:\n",
+        "    if True:\n",
+        "tests/processes/test_bad_peers.py",
+        simulated=False,
+    ),
+    Mutant(
+        "the node waits for its disk, and a slow sync silences it",
+        WRITER,
+        "PATIENCE_SECONDS: Final = 0.01\n",
+        "PATIENCE_SECONDS: Final = 30.0\n",
+        "tests/processes/test_slow_disk.py",
+        simulated=False,
+    ),
+)
