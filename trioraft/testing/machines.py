@@ -14,8 +14,10 @@ import msgspec
 import trio
 
 from trioraft.addresses import Address
-from trioraft.raft.core import Core
-from trioraft.raft.messages import Entry, NodeId
+from trioraft.raft.core import Batch, Core
+from trioraft.raft.invariants import Invariants
+from trioraft.raft.membership import Configuration
+from trioraft.raft.messages import Entry, HardState, Message, NodeId
 from trioraft.server.driver import RESTFUL_TICKS, Driver
 from trioraft.server.election_timer import MAX_LATE
 from trioraft.server.node import STOP_SECONDS, live
@@ -24,6 +26,7 @@ from trioraft.storage.folder import DataFolder
 from trioraft.testing.disk import MemoryDisk, PowerCut
 from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryListener, MemoryNetwork
 from trioraft.testing.virtual_time import Agenda, SimulatedWriter
+from trioraft.wire.entries import seal
 
 RECENT: Final = 80
 """How many of the last events a failure shows."""
@@ -61,41 +64,22 @@ class Trace(logging.Handler):
         return self._hash.hexdigest()
 
 
-class Observer:
-    """Sees all cores after each of their turns, and checks Raft's properties (Figure 3)."""
+class _ObservedCore(Core):
+    """A core that is looked at after each thing that happens to it: a turn of its node holds many."""
 
-    def __init__(self) -> None:
-        self.leaders: dict[int, NodeId] = {}
-        """By term."""
-        self.committed: list[Entry] = []
-        self._seen: dict[NodeId, tuple[Core, int, int, int]] = {}
-        """By node: its core, and the term, commit_index and durable_index that it had."""
+    invariants: Invariants
 
-    def observe(self, core: Core) -> None:
-        """Check one core. Raises AssertionError."""
-        before, term, commit_index, durable_index = self._seen.get(core.node, (core, 0, 0, 0))
-        if before is not core:
-            for entry in self.committed[: min(commit_index, durable_index)]:
-                assert core.last_index >= entry.index, (
-                    f"node {core.node} lost entry {entry.index}, synced and committed"
-                )
-                assert core.log.entry(entry.index) == entry, f"node {core.node} has another entry {entry.index}"
-            term, commit_index = 0, 0
-        assert core.term >= term, f"the term of node {core.node} regresses"
-        assert core.commit_index >= commit_index, f"commit_index of node {core.node} regresses"
-        assert core.last_applied <= core.commit_index <= core.last_index
-        self._seen[core.node] = (core, core.term, core.commit_index, core.durable_index)
-        for entry in core.log.slice(commit_index + 1, core.commit_index):
-            if entry.index > len(self.committed):
-                self.committed.append(entry)
-            assert self.committed[entry.index - 1] == entry, f"State Machine Safety: two entries {entry.index}"
-        if core.role == "leader" and self.leaders.get(core.term) != core.node:
-            assert core.term not in self.leaders, f"Election Safety: two leaders in term {core.term}"
-            self.leaders[core.term] = core.node
-            for entry in self.committed:
-                if entry.index > core.commit_index:
-                    assert entry.index <= core.last_index, f"Leader Completeness: entry {entry.index} is missing"
-                    assert core.log.entry(entry.index) == entry, f"Leader Completeness: another entry {entry.index}"
+    def step(self, sender: NodeId, message: Message) -> None:
+        super().step(sender, message)
+        self.invariants.observe(self)
+
+    def tick(self) -> None:
+        super().tick()
+        self.invariants.observe(self)
+
+    def persisted(self, number: int) -> None:
+        super().persisted(number)
+        self.invariants.observe(self)
 
 
 class World(msgspec.Struct):
@@ -107,7 +91,7 @@ class World(msgspec.Struct):
     network: MemoryNetwork
     addresses: Sequence[Address]
     trace: Trace
-    observer: Observer
+    invariants: Invariants
 
 
 class _ObservedDriver(Driver):
@@ -126,9 +110,39 @@ class _ObservedDriver(Driver):
         """Take a turn, and let it be looked at."""
         super().turn()
         assert self._simulated_writer.error is None, "the disk has failed, and the node goes on"
-        trace = self._machine.world.trace
-        trace.counts["turns"] += 1
-        self._machine.world.observer.observe(self.core)
+        world = self._machine.world
+        world.trace.counts["turns"] += 1
+        world.invariants.observe(self.core)
+
+    def _new_core(self, configuration: Configuration, hard_state: HardState, entries: list[Entry]) -> Core:
+        core = _ObservedCore(
+            self.node,
+            configuration,
+            hard_state=hard_state,
+            entries=entries,
+            seal=seal,
+            random=self._machine.random,
+            settings=self.settings,
+        )
+        core.invariants = self._machine.world.invariants
+        if configuration.members:
+            core.invariants.started(core)
+        return core
+
+    def _put(self, receiver: NodeId, message: Message) -> None:
+        self._machine.world.invariants.said(self.node, receiver, message)
+        super()._put(receiver, message)
+
+    def _start_write(self, batch: Batch) -> None:
+        segments, invariants = self._log, self._machine.world.invariants
+        assert segments is not None
+        invariants.writing(self.node, batch)
+
+        def write() -> None:
+            segments.write(batch.hard_state, batch.entries)
+            invariants.written(self.node)
+
+        self._simulated_writer.start(write)
 
     def tick(self, ticks: int) -> None:
         """Time has passed; a process that stands still hears of it later."""

@@ -18,10 +18,11 @@ import trio
 
 from trioraft.addresses import Address
 from trioraft.kv.commands import Put
+from trioraft.raft.invariants import Invariants
 from trioraft.raft.messages import Entry
 from trioraft.testing.history import History
 from trioraft.testing.linearizability import check
-from trioraft.testing.machines import Machine, Observer, Trace, World
+from trioraft.testing.machines import Machine, Trace, World
 from trioraft.testing.network import MemoryNetwork, Weather
 from trioraft.testing.node_clients import Keys, SimulatedClient
 from trioraft.testing.node_faults import Faults
@@ -93,7 +94,7 @@ class _Simulation:
         self.addresses = [Address(f"node{index}", 8000) for index in range(count)]
         self.kinds = faults
         self.trace = Trace()
-        self.observer = Observer()
+        self.invariants = Invariants(range(count))
         self.history = History()
         self.counter = StepCounter()
         self.stuck = False
@@ -110,7 +111,7 @@ class _Simulation:
         async with trio.open_nursery() as nursery:
             self.counter.after(int(MAX_STEPS_A_SECOND * (self.seconds + 20)), lambda: self._give_up(nursery))
             nursery.start_soon(agenda.run)
-            world = World(random, nursery, agenda, network, self.addresses, self.trace, self.observer)
+            world = World(random, nursery, agenda, network, self.addresses, self.trace, self.invariants)
             self.machines = [Machine(world, index) for index in range(len(self.addresses))]
             for machine in self.machines:
                 agenda.after(random.uniform(0, 0.3), machine.start)
@@ -179,7 +180,7 @@ class _Simulation:
     def report(self) -> Report:
         """Judge the history, and tell what happened. Raises AssertionError where it is not linearizable."""
         history = self.history
-        _check_promises(history, self.observer.committed)
+        _check_promises(history, self.invariants.committed)
         operations = {outcome: history.count(outcome) for outcome in ("done", "conflict", "refused", "unknown")}
         operations["writes"] = sum(one.outcome == "done" and one.kind != "get" for one in history.operations)
         counts = self.trace.counts
@@ -191,8 +192,8 @@ class _Simulation:
             seconds=self.ended,
             steps=self.counter.steps,
             turns=counts.pop("turns"),
-            elections=len(self.observer.leaders),
-            committed=len(self.observer.committed),
+            elections=len(self.invariants.leaders),
+            committed=len(self.invariants.committed),
             faults=dict(sorted(counts.items())),
             operations=operations,
             verdict=verdict.outcome,
