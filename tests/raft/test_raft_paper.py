@@ -271,6 +271,10 @@ def test_thesis_6_4_a_read_waits_for_an_own_entry_a_round_and_the_state() -> Non
     core = leader(term=1)
     core.read_index(5)
     assert only_reads(core) == []
+    append = core.next_append(1)
+    assert append is not None
+    core.step(1, AppendEntriesReply(1, True, 0, append.round))
+    assert only_reads(core) == [], "it is followed, but does not know yet what earlier leaders committed"
     core.step(1, AppendEntriesReply(1, True, 1, 0))
     assert core.commit_index == 1
     assert only_reads(core) == [], "the answer was to a message sent before the read"

@@ -178,12 +178,16 @@ class Faults:
 
     def _clog(self) -> None:
         """Hold up a link or two."""
-        for pair in self._random.sample(sorted(self._world.network.links), 2) if self._world.network.links else ():
-            link = self._world.network.links[pair]
-            if link.clogged is None:
-                self._world.count("clog")
-                link.clogged = []
-                self._world.after(self._rest(), self._world.network.open_clog, pair)
+        links = sorted(self._world.network.links)
+        for pair in self._random.sample(links, min(len(links), 2)):
+            self._world.count("clog")
+            self._hold_up(pair, self._rest())
+
+    def _hold_up(self, pair: tuple[NodeId, NodeId], duration: int) -> None:
+        link = self._world.network.links[pair]
+        if link.clogged is None:
+            link.clogged = []
+            self._world.after(duration, self._world.network.open_clog, pair)
 
     def _break(self) -> None:
         """Break a connection or several."""
@@ -245,16 +249,18 @@ class Faults:
             self._world.after(self._rest(), self._world.network.mend)
 
     def _isolate(self, leader: NodeId) -> None:
+        """Cut a leader off, with others or alone: both ways, or only what it says, or so that answers come late."""
         nodes = range(len(self._world.nodes))
         others = [node for node in nodes if node != leader]
         inside = {leader, *self._random.sample(others, self._random.randint(0, (len(nodes) - 1) // 2))}
-        both = self._random.random() < 0.7
-        self._world.network.cut(
-            (a, b)
-            for a in nodes
-            for b in nodes
-            if a != b and ((a in inside) != (b in inside)) and (both or a in inside)
-        )
+        out = [(a, b) for a in inside for b in nodes if b not in inside]
+        way = self._random.choice(("both", "both", "out", "late"))
+        self._world.network.cut(out)
+        for a, b in out:
+            if way == "both":
+                self._world.network.cut([(b, a)])
+            elif way == "late":
+                self._hold_up((b, a), self._random.randrange(3 * self._world.election_ticks) * self._world.tick)
 
     def _usurper(self) -> None:
         """A leader is cut off and goes on writing; when another has led for a moment, that one falls (Figure 8)."""
