@@ -134,8 +134,6 @@ class Request:
     operation: Operation
     key: Key
     stale: bool
-    seen_before: int = 0
-    """The newest revision of the key that had been seen on its connection when it was sent."""
 
 
 class Client:
@@ -178,8 +176,6 @@ class Client:
                 if load.stopping.wait(max(0.0, next_at - time.monotonic())):
                     return
                 requests = [self._make() for _ in range(count)]
-                for request in requests:
-                    request.seen_before = session.seen(request.key.name)
                 lines = b"".join([self._line(request) for request in requests])
                 load.call([request.operation for request in requests if not request.stale])
                 try:
@@ -249,11 +245,8 @@ class Client:
         if operation.answer is None:
             return
         rev, value = operation.answer.rev, operation.answer.value
-        if operation.kind == "get":
-            assert rev is not None
-            session.read(key.name, rev, key.deletable, request.seen_before if request.stale else None)
-        elif rev is not None:  # of an incr that was done only the sum is told
-            session.wrote(key.name, rev, key.deletable)
+        if rev is not None:  # of an incr that was done only the sum is told
+            session.saw(key.name, rev, key.deletable)
         if operation.outcome == "done" and operation.kind != "get":
             load.written(now)
             value = operation.value if operation.kind == "put" else None
