@@ -215,7 +215,8 @@ MUTANTS = (
         READS,
         "while self._confirmed and self._confirmed[0][0] <= last_applied:",
         "while self._confirmed:",
-        f"{PAPER}::test_thesis_6_4_a_read_waits_for_an_own_entry_a_round_and_the_state",
+        f"{PAPER}::test_thesis_6_4_a_read_waits_until_the_state_has_caught_up_with_its_index",
+        simulated=False,  # the node applies what is committed before it serves reads
     ),
     Mutant(
         "a follower answers a read before it has applied what the leader named",
@@ -291,7 +292,7 @@ MUTANTS = (
         FOLDER,
         "            raise Damaged(NODE_FILE, 0, str(error)) from None\n",
         "            return None\n",
-        "tests/processes/test_folders.py",
+        "tests/storage/test_folder.py::test_no_damage_makes_a_folder_pass_for_a_fresh_one",
     ),
     Mutant(
         "damage in the middle is cut off as if it were a torn tail",
@@ -388,7 +389,15 @@ MUTANTS = (
         WRITER,
         "PATIENCE_SECONDS: Final = 0.01\n",
         "PATIENCE_SECONDS: Final = 30.0\n",
-        "tests/processes/test_slow_disk.py",
+        "tests/server/test_writer.py::test_a_disk_that_hangs_is_given_up_for_now_and_its_end_is_told",
         simulated=False,
+    ),
+    Mutant(
+        "a slow sync makes the leader step down",
+        CORE,
+        "self._batch_elapsed >= settings.election_ticks\n        if disk_hangs or not",
+        "self._batch_elapsed >= 2\n        if disk_hangs or not",
+        f"{PAPER}::test_a_sync_of_200_ms_causes_no_election",
+        simulated=False,  # it costs elections, and breaks nothing
     ),
 )

@@ -284,6 +284,20 @@ def test_thesis_6_4_a_read_waits_for_an_own_entry_a_round_and_the_state() -> Non
     assert only_reads(core) == [5]
 
 
+def test_thesis_6_4_a_read_waits_until_the_state_has_caught_up_with_its_index() -> None:
+    core = leader(term=1)
+    core.read_index(5)
+    core.step(1, AppendEntriesReply(1, True, 1, 0))
+    ready = core.ready()
+    assert ready is not None
+    append = core.next_append(1)
+    assert append is not None
+    core.step(1, AppendEntriesReply(1, True, 1, append.round))
+    assert core.ready() is None, "the round is answered, and nothing is applied yet"
+    core.applied(1)
+    assert only_reads(core) == [5]
+
+
 def only_reads(core: Core) -> list[int]:
     reads: list[int] = []
     while (ready := core.ready()) is not None:

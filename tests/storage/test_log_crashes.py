@@ -116,3 +116,22 @@ def test_every_promise_is_preceded_by_its_sync() -> None:
         _, recovered = SegmentedLog.open(copy, folder.id)
         assert recovered.entries == expected
         assert recovered.hard_state == HardState(1, 0)
+
+
+def test_what_a_killed_process_left_unsynced_is_on_the_disk_before_it_counts() -> None:
+    """The page cache shows it to the next process, which may promise it; then the power goes."""
+    for seed in range(20):
+        disk = MemoryDisk()
+        SegmentedLog.create(disk, "f")
+        log, _ = SegmentedLog.open(disk, "f")
+        log.write(HardState(1, 0), [entry(1, 1)])
+        disk.failing_syncs = seed % 2  # a failed sync leaves its pages falsely clean, besides
+        disk.fail_at = None if seed % 2 else disk.operations + 2
+        with pytest.raises((OSError, PowerCut)):
+            log.write(HardState(2, 0), [entry(2, 2)])
+        disk.kill()
+        _, recovered = SegmentedLog.open(disk, "f")
+        assert [one.index for one in recovered.entries] == [1, 2]
+        disk.crash(Random(seed))
+        _, again = SegmentedLog.open(disk, "f")
+        assert (again.hard_state, again.entries) == (recovered.hard_state, recovered.entries)

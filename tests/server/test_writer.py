@@ -1,0 +1,47 @@
+"""The thread that writes: waited for while it is quick, and never for long."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from trioraft.server.writer import ThreadWriter
+
+
+def test_a_quick_write_has_ended_when_it_is_asked_for() -> None:
+    writer = ThreadWriter(lambda: None)
+    written: list[int] = []
+    writer.start(lambda: written.append(1))
+    while not writer.finished():
+        pass
+    assert written == [1]
+    writer.close()
+
+
+def test_a_disk_that_hangs_is_given_up_for_now_and_its_end_is_told() -> None:
+    woken = threading.Event()
+    writer = ThreadWriter(woken.set)
+    hangs = threading.Event()
+    rescue = threading.Timer(10, hangs.set)
+    rescue.start()
+    writer.start(lambda: hangs.wait() and None)
+    assert not writer.finished()
+    assert not hangs.is_set(), "it was waited for"
+    hangs.set()
+    assert woken.wait(timeout=10)
+    assert writer.finished()
+    rescue.cancel()
+    writer.close()
+
+
+def test_what_a_write_raises_is_raised_where_it_is_asked_for() -> None:
+    def fail() -> None:
+        raise OSError(5, "the disk is gone")
+
+    writer = ThreadWriter(lambda: None)
+    writer.start(fail)
+    with pytest.raises(OSError, match="the disk is gone"):
+        while not writer.finished():
+            pass
+    writer.close()
