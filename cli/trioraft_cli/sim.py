@@ -16,7 +16,8 @@ import click
 import msgspec
 
 from trioraft.testing.faults import KINDS
-from trioraft.testing.simulation import Report, SimulationFailed, simulate
+from trioraft.testing.outcome import SimulationFailed
+from trioraft.testing.simulation import Report, simulate
 from trioraft.wire.codec import encode
 
 FAILED = 1

@@ -60,7 +60,7 @@ def try_out(mutant: Mutant, seeds: int) -> Death:
         ignore = shutil.ignore_patterns(".git", ".venv", "__pycache__", "*.egg-info", ".*_cache")
         shutil.copytree(ROOT, folder, ignore=ignore)
         apply(mutant, folder)
-        seed, reason = _simulate(folder, seeds) if seeds else (None, "")
+        seed, reason = _simulate(folder, seeds) if seeds and mutant.simulated else (None, "")
         test = _fails(folder, mutant.kills) if mutant.kills else None
     return Death(mutant, seed, reason, test, time.monotonic() - began)
 

@@ -26,6 +26,7 @@ from trioraft.testing.machines import Machine, Trace, World
 from trioraft.testing.network import MemoryNetwork, Weather
 from trioraft.testing.node_clients import Keys, SimulatedClient
 from trioraft.testing.node_faults import Faults
+from trioraft.testing.outcome import SimulationFailed, is_eventful
 from trioraft.testing.virtual_time import Agenda, StepCounter, run_in_virtual_time
 from trioraft.wire.commands import decode_command
 from trioraft.wire.entries import payload
@@ -56,12 +57,13 @@ class Report(msgspec.Struct, kw_only=True):
     operations: dict[str, int]
     """By outcome, and `writes`, those that were done."""
     verdict: str
-    trace_hash: str
-    """Of all that happened, in order: equal for equal seeds."""
+    trace: str
+    """A checksum of all that happened, in order: equal for equal seeds."""
 
-
-class SimulationFailed(AssertionError):
-    """Something went wrong in a run; says what, how to see it again, and what happened last."""
+    @property
+    def counts(self) -> bool:
+        """Whether enough happened for the run to prove something."""
+        return is_eventful(self.elections, self.operations["writes"], len(self.faults))
 
 
 def simulate_nodes(
@@ -78,11 +80,7 @@ def simulate_nodes(
             run_in_virtual_time(seed, simulation.run, simulation.counter)
         return simulation.report()
     except Exception as error:
-        arguments = "".join(f", {name}={value!r}" for name, value in (("nodes", nodes), ("faults", faults)) if value)
-        events = "\n".join(simulation.trace.recent)
-        raise SimulationFailed(
-            f"simulate_nodes({seed}, seconds={seconds}{arguments}): {_flat(error)}\nWhat happened last:\n{events}"
-        ) from error
+        raise SimulationFailed(seed, _flat(error), "\n".join(simulation.trace.recent)) from error
 
 
 class _Simulation:
@@ -197,7 +195,7 @@ class _Simulation:
             faults=dict(sorted(counts.items())),
             operations=operations,
             verdict=verdict.outcome,
-            trace_hash=self.trace.hash,
+            trace=self.trace.hash,
         )
 
 

@@ -30,6 +30,7 @@ from trioraft.testing.disk import PowerCut
 from trioraft.testing.faults import KINDS, Faults
 from trioraft.testing.history import Outcome
 from trioraft.testing.linearizability import check
+from trioraft.testing.outcome import SimulationFailed, is_eventful
 from trioraft.testing.quorum_watch import QuorumWatch
 from trioraft.testing.simulated_clients import Clients, SessionBroken
 from trioraft.testing.simulated_network import MILLISECOND, Network, Traffic
@@ -37,20 +38,6 @@ from trioraft.testing.simulated_node import Forwarded, SimulatedNode, SimulatedS
 from trioraft.testing.timeline import Happening, Timeline
 
 TICK: Final = 10 * MILLISECOND
-LEAST_WRITES: Final = 50
-LEAST_ELECTIONS: Final = 2
-LEAST_FAULTS: Final = 3
-"""What a run has to hold to count: writes committed, elections, kinds of fault."""
-
-
-class SimulationFailed(AssertionError):
-    """Something is wrong: what, in which run, and what came before it."""
-
-    def __init__(self, seed: int, reason: str, timeline: str) -> None:
-        super().__init__(f"seed {seed}: {reason}")
-        self.seed = seed
-        self.reason = reason
-        self.timeline = timeline
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -79,7 +66,7 @@ class Report(msgspec.Struct, frozen=True):
     @property
     def counts(self) -> bool:
         """Whether enough happened for the run to prove something."""
-        return self.committed >= LEAST_WRITES and self.elections >= LEAST_ELECTIONS and len(self.faults) >= LEAST_FAULTS
+        return is_eventful(self.elections, self.committed, len(self.faults))
 
 
 def simulate(
@@ -182,11 +169,8 @@ class Simulation:
                 self.faults.ease()
 
     def _is_eventful(self) -> bool:
-        return (
-            len(self.invariants.leaders) >= LEAST_ELECTIONS
-            and len(self.invariants.committed) >= LEAST_WRITES + len(self.invariants.leaders)  # each opens with a no-op
-            and len(self._faults_seen) >= LEAST_FAULTS
-        )
+        elections = len(self.invariants.leaders)  # each opens with a no-op, which is no write
+        return is_eventful(elections, len(self.invariants.committed) - elections, len(self._faults_seen))
 
     def _next(self) -> None:
         self.now, _, call, arguments = heapq.heappop(self._agenda)

@@ -1,0 +1,24 @@
+"""What simulations have in common: when a run counts, and how one fails."""
+
+from __future__ import annotations
+
+from typing import Final
+
+LEAST_ELECTIONS: Final = 2
+LEAST_WRITES: Final = 50
+LEAST_FAULTS: Final = 3
+
+
+def is_eventful(elections: int, writes: int, kinds_of_fault: int) -> bool:
+    """Whether so much happened in a run that it proves something."""
+    return elections >= LEAST_ELECTIONS and writes >= LEAST_WRITES and kinds_of_fault >= LEAST_FAULTS
+
+
+class SimulationFailed(AssertionError):
+    """Something is wrong: in which run, what, and what came before it."""
+
+    def __init__(self, seed: int, reason: str, timeline: str) -> None:
+        super().__init__(f"seed {seed}: {reason}\n{timeline}")
+        self.seed = seed
+        self.reason = reason
+        self.timeline = timeline
