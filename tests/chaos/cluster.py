@@ -96,8 +96,6 @@ class ChaosNode(Node):
             if self.stop_by is not None and (code == 0 or early):
                 return None
             return f"node {self.index} ended by itself, with code {code}: {said[-1000:]}"
-        if self.stop_by is not None and code == 0 and "could not be closed well" in said:
-            return None  # the disk failed after the last promise
         if code not in (DISK_FAILED, CANNOT_START) or not re.search(r"\[Errno \d+\] |is broken|could not", said):
             return f"node {self.index}, whose disk failed, ended with code {code} and said {said[-1000:]!r}"
         if code == CANNOT_START and "listens on" in said:

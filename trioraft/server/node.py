@@ -121,6 +121,7 @@ async def serve(driver: Driver, listener: Listener) -> int:
             driver.close()
         except OSError as error:
             log.critical("the log could not be closed well: %s", error)
+            code = 70
     return code
 
 

@@ -126,7 +126,9 @@ class Replicator:
     def _judge(self, answers: list[PeerHello | PeerRefused]) -> str | None:
         """What is wrong with the answer to the introduction, in words."""
         if not answers:
-            return f"node {self.peer} at {self.address} does not answer as a trioraft node"
+            return (
+                f"{self.address} does not introduce itself as node {self.peer}: it closed the connection, or is silent"
+            )
         answer = answers[0]
         if isinstance(answer, PeerHello):
             objection = self._host.objection(self.peer, answer)
