@@ -293,6 +293,7 @@ def demo(nodes: int) -> int:
 @click.option("--nodes", type=click.IntRange(1, 9), help="How many nodes; drawn from the seed where it is not given.")
 @click.option("--steps", type=click.IntRange(min=1), help="How many events before the faults end.")
 @click.option("--faults", metavar="KIND,...", help="These alone, or 'none'; all of them where it is not given.")
+@click.option("--whole-nodes", is_flag=True, help="Whole nodes under Trio: slower, and nearer to the truth.")
 @click.option("--jobs", type=click.IntRange(min=1), help="How many processes; as many as there are cores by default.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="json: a line a seed.")
 def sim(
@@ -301,6 +302,7 @@ def sim(
     nodes: int | None,
     steps: int | None,
     faults: str | None,
+    whole_nodes: bool,
     jobs: int | None,
     output: str,
 ) -> int:
@@ -312,7 +314,9 @@ def sim(
 
     if (seed is None) == (seeds is None):
         raise click.UsageError("give one of --seed N and --seeds A..B")
-    task = Task(nodes, steps, parse_faults(faults))
+    if whole_nodes and steps is not None:
+        raise click.UsageError("--steps is not for whole nodes: their runs last as long as they last")
+    task = parse_faults(faults, Task(nodes, steps, None, whole_nodes))
     if seed is not None:
         return run_one(seed, task, output)
     assert seeds is not None

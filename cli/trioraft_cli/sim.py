@@ -16,11 +16,17 @@ import click
 import msgspec
 
 from trioraft.testing.faults import KINDS
+from trioraft.testing.node_faults import Faults
+from trioraft.testing.nodes import Report as WholeReport
+from trioraft.testing.nodes import simulate_nodes
 from trioraft.testing.outcome import SimulationFailed
 from trioraft.testing.simulation import Report, simulate
 from trioraft.wire.codec import encode
 
 FAILED = 1
+
+
+AnyReport = Report | WholeReport
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -29,6 +35,13 @@ class Task(msgspec.Struct, frozen=True):
     nodes: int | None
     steps: int | None
     faults: tuple[str, ...] | None
+    whole: bool
+    """Whole nodes under Trio, not the core with its storage and its requests."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The faults that there are."""
+        return Faults.KINDS if self.whole else KINDS
 
     def command(self, seed: int) -> str:
         """The line that runs it again."""
@@ -39,6 +52,8 @@ class Task(msgspec.Struct, frozen=True):
             words += ["--steps", str(self.steps)]
         if self.faults is not None:
             words += ["--faults", ",".join(self.faults) or "none"]
+        if self.whole:
+            words.append("--whole-nodes")
         return shlex.join(words)
 
 
@@ -50,16 +65,17 @@ class Failed(msgspec.Struct, frozen=True):
     timeline: str
 
 
-def parse_faults(text: str | None) -> tuple[str, ...] | None:
-    """The kinds of fault named, separated by commas. Raises click.UsageError."""
+def parse_faults(text: str | None, task: Task) -> Task:
+    """The task with the kinds of fault named, separated by commas. Raises click.UsageError."""
     if text in (None, "all"):
-        return None
+        return task
     if text == "none":
-        return ()
-    kinds = tuple(kind.strip().replace("-", "_") for kind in text.split(","))
-    if unknown := [kind for kind in kinds if kind not in KINDS]:
-        raise click.UsageError(f"there is no fault {unknown[0]!r}; there are: {', '.join(KINDS)}, all, none")
-    return kinds
+        return msgspec.structs.replace(task, faults=())
+    known = {kind.replace("_", "-").replace(" ", "-"): kind for kind in task.kinds}
+    named = [kind.strip().replace("_", "-").replace(" ", "-") for kind in text.split(",")]
+    if unknown := [kind for kind in named if kind not in known]:
+        raise click.UsageError(f"there is no fault {unknown[0]!r}; there are: {', '.join(known)}, all, none")
+    return msgspec.structs.replace(task, faults=tuple(known[kind] for kind in named))
 
 
 def parse_seeds(text: str) -> range:
@@ -87,7 +103,7 @@ def run_one(seed: int, task: Task, output: str) -> int:
 def run_many(seeds: range, task: Task, jobs: int | None, output: str) -> int:
     """Run seeds on all cores until they are done or one fails; the exit code."""
     began = time.monotonic()
-    reports: list[Report] = []
+    reports: list[AnyReport] = []
     with _results(seeds, task, jobs or os.cpu_count() or 1) as results:
         for result in _with_progress(results, len(seeds)):
             if isinstance(result, Failed):
@@ -101,16 +117,19 @@ def run_many(seeds: range, task: Task, jobs: int | None, output: str) -> int:
     return 0
 
 
-def _simulate(work: tuple[int, Task]) -> Report | Failed:
+def _simulate(work: tuple[int, Task]) -> AnyReport | Failed:
     seed, task = work
+    faults = task.kinds if task.faults is None else task.faults
     try:
-        return simulate(seed, nodes=task.nodes, steps=task.steps, faults=KINDS if task.faults is None else task.faults)
+        if task.whole:
+            return simulate_nodes(seed, nodes=task.nodes, faults=faults)
+        return simulate(seed, nodes=task.nodes, steps=task.steps, faults=faults)
     except SimulationFailed as failure:
         return Failed(seed, failure.reason, failure.timeline)
 
 
 @contextmanager
-def _results(seeds: range, task: Task, jobs: int) -> Iterator[Iterable[Report | Failed]]:
+def _results(seeds: range, task: Task, jobs: int) -> Iterator[Iterable[AnyReport | Failed]]:
     work = ((seed, task) for seed in seeds)
     if jobs == 1:
         yield map(_simulate, work)
@@ -120,7 +139,7 @@ def _results(seeds: range, task: Task, jobs: int) -> Iterator[Iterable[Report | 
         yield pool.imap_unordered(_simulate, work, chunksize=4)
 
 
-def _with_progress(results: Iterable[Report | Failed], total: int) -> Iterator[Report | Failed]:
+def _with_progress(results: Iterable[AnyReport | Failed], total: int) -> Iterator[AnyReport | Failed]:
     if not sys.stderr.isatty():
         yield from results
         return
@@ -135,36 +154,29 @@ def _with_progress(results: Iterable[Report | Failed], total: int) -> Iterator[R
             yield result
 
 
-def _tell(report: Report, seconds: float) -> None:
+def _tell(report: AnyReport, seconds: float) -> None:
     """One run, line by line."""
-    rows = {
-        "nodes": report.nodes,
-        "events": f"{report.events} in {report.seconds:.1f} s of virtual time, {report.events / seconds:.0f} a second",
-        "elections": report.elections,
-        "committed": f"{report.committed} writes; {report.truncations} times a log was cut back",
-        "operations": _counts(report.operations),
-        "reads": f"{report.reads} confirmed by a leader, {report.stale_reads} stale",
-        "faults": _counts(report.faults) or "none",
-        "verdict": report.verdict,
-        "trace": report.trace,
-    }
     print(f"seed {report.seed}")
-    for name, value in rows.items():
-        print(f"  {name:<11} {value}")
+    for name, value in msgspec.structs.asdict(report).items():
+        if name == "seconds":
+            print(f"  {name:<11} {value:.1f} of virtual time, in {seconds:.2f}")
+        elif name != "seed":
+            print(f"  {name:<11} {_counts(value) or 'none' if isinstance(value, dict) else value}")
 
 
-def _sum_up(reports: list[Report], seconds: float) -> None:
+def _sum_up(reports: list[AnyReport], seconds: float) -> None:
     """Many runs, together."""
     faults: Counter[str] = Counter()
     operations: Counter[str] = Counter()
     for report in reports:
         faults.update(report.faults)
         operations.update(report.operations)
-    events = sum(report.events for report in reports)
+    events = sum(report.turns if isinstance(report, WholeReport) else report.events for report in reports)
     sizes = Counter(report.nodes for report in reports)
     rows = {
         "nodes": ", ".join(f"{size}: {number}" for size, number in sorted(sizes.items())),
         "events": f"{events}, {events / seconds:.0f} a second",
+        "virtual time": f"{sum(report.seconds for report in reports):.0f} s",
         "elections": sum(report.elections for report in reports),
         "committed": f"{sum(report.committed for report in reports)} writes",
         "operations": _counts(operations),

@@ -18,6 +18,7 @@ FOLDER = "trioraft/storage/folder.py"
 REQUESTS = "trioraft/server/requests.py"
 STORE = "trioraft/kv/store.py"
 WRITER = "trioraft/server/writer.py"
+DRIVER = "trioraft/server/driver.py"
 HANDSHAKE = "trioraft/server/handshake.py"
 PAPER = "tests/raft/test_raft_paper.py"
 
@@ -382,6 +383,31 @@ MUTANTS = (
         "    if member is None or member.folder == folder:\n",
         "    if True:\n",
         "tests/processes/test_bad_peers.py",
+        simulated=False,
+    ),
+    Mutant(
+        "another cluster's member is heard",
+        HANDSHAKE,
+        "    if hello.cluster != mine.cluster:\n",
+        "    if False:\n",
+        "tests/processes/test_bad_peers.py",
+        simulated=False,
+    ),
+    Mutant(
+        "an older copy of a folder is heard",
+        HANDSHAKE,
+        "        if hello.starts < starts:\n",
+        "        if False:\n",
+        "tests/processes/test_bad_peers.py",
+        simulated=False,
+    ),
+    Mutant(
+        "an answer is dropped while the connection to the peer is not up again",
+        DRIVER,
+        "            self._early.setdefault(peer, []).append(message)\n",
+        "            pass\n",
+        "tests/server/test_node_in_virtual_time.py::"
+        "test_a_write_passed_on_while_the_nodes_connect_anew_is_answered_soon",
         simulated=False,
     ),
     Mutant(
