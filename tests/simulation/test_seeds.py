@@ -18,7 +18,7 @@ from trioraft.testing.outcome import SimulationFailed
 from trioraft.testing.simulation import Report, simulate
 
 ALWAYS = range(100)
-MORE = range(100, 1000)
+MORE = range(100, 600)
 
 
 def check(reports: list[Report]) -> None:
