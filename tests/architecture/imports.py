@@ -86,6 +86,7 @@ HEAVY = {
     "trioraft.server",
     "trioraft_cli.node",
     "trioraft_cli.demo",
+    "trioraft_cli.sim",
     "trioraft_cli.shell",
 }
 

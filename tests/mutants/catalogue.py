@@ -55,14 +55,6 @@ MUTANTS = (
         f"{PAPER}::test_5_2_a_vote_is_synced_before_it_is_told",
     ),
     Mutant(
-        "the candidate counts its own vote before it is synced",
-        CORE,
-        """        self._votes = {}
-        self._ask_for_votes(RequestVote""",
-        """        self._votes = {self.node: True}
-        self._ask_for_votes(RequestVote""",
-    ),
-    Mutant(
         "a repeated vote request is refused",
         CORE,
         "granted = self.hard_state.voted_for in (None, sender) and",

@@ -14,7 +14,8 @@ from trioraft.server.node import live
 from trioraft.server.writer import DirectWriter
 from trioraft.storage.folder import DataFolder
 from trioraft.testing.disk import MemoryDisk
-from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryNetwork
+from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryNetwork, Weather
+from trioraft.testing.virtual_time import Agenda
 from trioraft.wire.codec import decode, encode
 
 ADDRESSES = [Address("node", port) for port in (1, 2, 3)]
@@ -236,3 +237,46 @@ async def test_a_deadline_is_kept(cluster: Cluster) -> None:
     assert reply["error"]["code"] == "timeout"  # type: ignore[index]
     assert reply["error"]["applied"] == "unknown"  # type: ignore[index]
     assert trio.current_time() - began < 0.2
+
+
+async def test_a_read_sees_the_writes_before_it_though_the_last_of_them_failed_early(cluster: Cluster) -> None:
+    leader = await cluster.leader()
+    follower = (leader + 1) % 3
+    for node in (leader, (leader + 2) % 3):
+        cluster.nodes[node].crash()
+    replies: list[dict[str, object]] = []
+
+    async def ask() -> None:
+        put = {"op": "put", "key": "k", "value": 1}
+        late = {"op": "put", "key": "other", "value": 1, "timeout_ms": 10}
+        stale = {"op": "get", "key": "k", "read": "stale"}
+        replies.extend(await cluster.ask(follower, put, late, stale))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        await trio.sleep(0.5)
+        cluster.nodes[leader].start()
+    assert [reply["ok"] for reply in replies] == [True, False, True]
+    assert replies[2]["value"] == 1
+
+
+async def test_a_write_passed_on_while_the_nodes_connect_anew_is_answered_soon(
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001
+    nursery: trio.Nursery,
+) -> None:
+    cluster = Cluster(nursery, seed=3)
+    agenda = Agenda()
+    nursery.start_soon(agenda.run)
+    weather = cluster.network.weather = Weather(agenda, Random(3), lambda _: None)
+    weather.seconds = (0.0, 0.03)
+    for node in cluster.nodes:
+        node.start()
+    leader = await cluster.leader()
+    follower = (leader + 1) % 3
+    for value in range(40):
+        for connection in list(cluster.nodes[follower].hub.connections):
+            if connection.other.hub is cluster.nodes[leader].hub:
+                connection.break_off()
+        began = trio.current_time()
+        await cluster.ask(follower, {"op": "put", "key": "k", "value": value})
+        assert trio.current_time() - began < 1

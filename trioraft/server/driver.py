@@ -92,6 +92,8 @@ class Driver:
         self._ticks = 0
         self._links: dict[NodeId, Link] = {}
         self._incoming: dict[NodeId, Incoming] = {}
+        self._early: dict[NodeId, list[PeerMessage]] = {}
+        """Answers that wait for the connection to a peer, whose own to this node is up."""
         self._evidence = Evidence()
         self._refused: dict[NodeId, str] = {}
         self._replicators: dict[NodeId, Replicator] = {}
@@ -287,9 +289,11 @@ class Driver:
             link.put(message)
 
     def send(self, peer: NodeId, message: Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply) -> None:
-        """Send to a peer, in order; nothing where there is no connection."""
+        """Send to a peer, in order: at once, or, if it has a connection to this node, when there is one to it."""
         if (link := self._links.get(peer)) is not None:
             link.put(message)
+        elif peer in self._incoming:
+            self._early.setdefault(peer, []).append(message)
 
     def linked(self, peer: NodeId) -> bool:
         """Whether requests can be passed to that peer, and its answers come back."""
@@ -322,6 +326,8 @@ class Driver:
         self.core.peer_connected(peer)
         if self.assembly is not None:
             link.put(FormationView(self.assembly.ready))
+        for message in self._early.pop(peer, ()):
+            link.put(message)
         self.hub.wake()
 
     def link_down(self, peer: NodeId) -> None:
@@ -408,6 +414,7 @@ class Driver:
         if peer is None or self._incoming.get(peer) is not incoming:
             return
         del self._incoming[peer]
+        self._early.pop(peer, None)
         if self.assembly is not None:
             self.assembly.gone(peer)
         self.requests.link_lost(peer)

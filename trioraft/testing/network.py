@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Final
+import zlib
+from collections import deque
+from collections.abc import Callable
+from random import Random
+from typing import Final, Literal, Protocol
 
 import trio
 
@@ -13,6 +17,140 @@ from trioraft.server.transport import DISCARD_SECONDS, Connection, Handler
 
 CAPACITY: Final = 256 * 1024
 """Bytes that a connection takes before its other end reads."""
+
+
+class Agenda(Protocol):
+    """What makes calls at their times."""
+
+    def after(self, seconds: float, call: Callable[[], None]) -> None:
+        """Make that call so many seconds from now."""
+
+
+class Weather:
+    """How long bytes take between two hubs, which are known by their names, and what does not get through.
+
+    A hub's name is the host of the address that it listens on. What is sent over a cut direction is not lost: it
+    arrives once the direction is mended, as TCP sends it again. Of two directions each is cut and mended by itself.
+    """
+
+    def __init__(self, agenda: Agenda, random: Random, report: Callable[[str], None]) -> None:
+        """`report` is told of each delivery in one line."""
+        self.agenda = agenda
+        self.random = random
+        self.report = report
+        self.seconds: tuple[float, float] = (0.0002, 0.002)
+        """The least and the most that bytes take, if nothing holds them up."""
+        self.split_chance = 0.2
+        """How often what is sent in one piece arrives in several."""
+        self.silent: dict[str, None] = {}
+        """Who answers no dial: the machine is off, or its queue is full."""
+        self.refusing: dict[str, None] = {}
+        """Who has dials refused, though it may be alive."""
+        self._cut: dict[tuple[str, str], list[_Wire]] = {}
+        """By direction: what waits there."""
+        self._changed = trio.Event()
+
+    def delay(self) -> float:
+        """How many seconds the next delivery takes; a few take ten times as long."""
+        low, high = self.seconds
+        return self.random.uniform(low, high) * (10 if self.random.random() < 0.02 else 1)
+
+    def split(self, data: bytes) -> list[bytes]:
+        """The pieces in which it arrives."""
+        pieces = []
+        if len(data) > 1 and self.random.random() < self.split_chance:
+            for _ in range(self.random.randint(1, 3)):
+                at = self.random.randrange(len(data))
+                pieces.append(data[:at])
+                data = data[at:]
+        pieces.append(data)
+        return [piece for piece in pieces if piece]
+
+    def cut(self, sender: str, receiver: str) -> None:
+        """Let nothing through that way."""
+        self._cut.setdefault((sender, receiver), [])
+
+    def mend(self, sender: str, receiver: str) -> None:
+        """Let through what waits, and what comes."""
+        for wire in self._cut.pop((sender, receiver), ()):
+            self.agenda.after(self.delay(), wire.release)
+        self.changed()
+
+    def mend_all(self) -> None:
+        """Let everything through, and every dial be answered."""
+        for sender, receiver in list(self._cut):
+            self.mend(sender, receiver)
+        self.silent.clear()
+        self.refusing.clear()
+        self.changed()
+
+    def changed(self) -> None:
+        """Who waits for an answer to a dial may get one now."""
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def reach(self, sender: str, receiver: str) -> None:
+        """Return when a dial has arrived, and its answer can."""
+        while receiver in self.silent or (sender, receiver) in self._cut or (receiver, sender) in self._cut:
+            await self._changed.wait()
+        await trio.sleep(self.delay())
+
+    def holds(self, wire: _Wire) -> bool:
+        """Whether the way of that wire is cut; then it is told when it is mended."""
+        waiting = self._cut.get(wire.direction)
+        if waiting is None:
+            return False
+        waiting.append(wire)
+        return True
+
+
+class _Wire:
+    """What is on its way from one end of a connection to the other, in order."""
+
+    def __init__(self, weather: Weather, receiver: MemoryConnection) -> None:
+        self.bytes = 0
+        self._weather = weather
+        self._receiver = receiver
+        self._pieces: deque[bytes | Literal["end", "reset"]] = deque()
+        self._due = 0.0
+        self._held = 0
+
+    @property
+    def direction(self) -> tuple[str, str]:
+        """From whom, and to whom."""
+        return self._receiver.other.hub.name, self._receiver.hub.name
+
+    def carry(self, piece: bytes | Literal["end", "reset"]) -> None:
+        """Let it arrive after what is on its way."""
+        weather = self._weather
+        pieces = weather.split(piece) if isinstance(piece, bytes) else [piece]
+        for part in pieces:
+            self._pieces.append(part)
+            self.bytes += len(part) if isinstance(part, bytes) else 0
+            now = trio.current_time()
+            self._due = max(self._due, now + weather.delay())
+            weather.agenda.after(self._due - now, self._arrive)
+
+    def release(self) -> None:
+        """Deliver what waited."""
+        held, self._held = self._held, 0
+        for _ in range(held):
+            self._arrive()
+
+    def _arrive(self) -> None:
+        if self._held or self._weather.holds(self):
+            self._held += 1
+            return
+        piece = self._pieces.popleft()
+        self.bytes -= len(piece) if isinstance(piece, bytes) else 0
+        receiver = self._receiver
+        if receiver.is_open:
+            self._weather.report("{} to {}: {}".format(*self.direction, _summary(piece)))
+            receiver.arrive(piece)
+
+
+def _summary(piece: bytes | str) -> str:
+    return piece if isinstance(piece, str) else f"{len(piece)} bytes, crc {zlib.crc32(piece):08x}"
 
 
 class _Unset:
@@ -42,7 +180,10 @@ class MemoryConnection:
         self._finishing = False
         self._was_full = False
         self._reset = False
-        hub.connections.add(self)
+        weather = hub.network.weather
+        self._wire = None if weather is None else _Wire(weather, self)
+        """What is on its way to this end; without weather nothing is ever on its way."""
+        hub.connections[self] = None
 
     @property
     def unsent(self) -> int:
@@ -52,6 +193,7 @@ class MemoryConnection:
     def send(self, data: bytes) -> None:
         """Send, now as far as possible."""
         if self.is_open:
+            self.hub.sending()
             self._unsent += data
             self._push()
 
@@ -73,26 +215,46 @@ class MemoryConnection:
     def close(self) -> None:
         """Close now; the handler is not told."""
         if self.is_open:
-            self.is_open = False
-            self.hub.connections.discard(self)
-            self.other.end_from_other()
+            self.vanish()
+            self._give("end")
+
+    def vanish(self) -> None:
+        """Be gone, as with the machine's power: the other end hears of it when it is back, if ever."""
+        self.is_open = False
+        self.hub.connections.pop(self, None)
+
+    def disown(self) -> None:
+        """The machine is back and knows nothing of this connection: let the other end hear it."""
+        self._give("reset")
 
     def break_off(self) -> None:
         """Break the connection under both ends."""
         for end in (self, self.other):
-            end._reset = True
-            end.hub.mark(end)
+            end.arrive("reset")
 
-    def end_from_other(self) -> None:
-        """The other end has said its last."""
-        self._ended = True
+    def arrive(self, piece: bytes | Literal["end", "reset"]) -> None:
+        """Something comes from the other end."""
+        if isinstance(piece, bytes):
+            self._inbox += piece
+        elif piece == "end":
+            self._ended = True
+        else:
+            self._reset = True
         self.hub.mark(self)
 
+    def _give(self, piece: bytes | Literal["end", "reset"]) -> None:
+        """Let something go to the other end."""
+        if self.other._wire is None:
+            self.other.arrive(piece)
+        else:
+            self.other._wire.carry(piece)
+
     def serve(self) -> None:
-        """Do what can be done now."""
+        """Do what can be done now; nothing before there is somebody to be told of it."""
+        if isinstance(self.handler, _Unset):
+            return
         if self._reset and self.is_open:
-            self.is_open = False
-            self.hub.connections.discard(self)
+            self.vanish()
             self.handler.broken()
         if self.is_open and self._was_full and not self._unsent:
             self._was_full = False
@@ -118,11 +280,12 @@ class MemoryConnection:
         if not self.is_open or not self.other.is_open:
             self._unsent.clear()
             return
-        room = CAPACITY - len(self.other._inbox)
+        way = self.other._wire
+        room = self.hub.network.capacity - len(self.other._inbox) - (way.bytes if way else 0)
         if self._unsent and room > 0:
-            self.other._inbox += self._unsent[:room]
+            data = bytes(self._unsent[:room])
             del self._unsent[:room]
-            self.hub.mark(self.other)
+            self._give(data)
         if self._unsent:
             self._was_full = True
         else:
@@ -133,7 +296,7 @@ class MemoryConnection:
     def _say_last_if_sent(self) -> None:
         if self._finishing and not self._unsent and self.discard_until is None:
             self.discard_until = trio.current_time() + DISCARD_SECONDS
-            self.other.end_from_other()
+            self._give("end")
             self.hub.mark(self)
 
 
@@ -170,10 +333,13 @@ class MemoryListener:
 
 
 class MemoryNetwork:
-    """All addresses that somebody listens on."""
+    """All addresses that somebody listens on, and the weather in between; without any, nothing takes time."""
 
-    def __init__(self) -> None:
+    def __init__(self, weather: Weather | None = None, capacity: int = CAPACITY) -> None:
+        """`capacity` is how many bytes a connection takes before its other end reads."""
         self.listeners: dict[Address, MemoryListener] = {}
+        self.weather = weather
+        self.capacity = capacity
 
 
 class MemoryHub:
@@ -182,9 +348,18 @@ class MemoryHub:
     def __init__(self, network: MemoryNetwork, name: str) -> None:
         self.network = network
         self.name = name
-        self.connections: set[MemoryConnection] = set()
+        self.connections: dict[MemoryConnection, None] = {}
+        self.sending: Callable[[], None] = lambda: None
+        """Called before each send; what it raises stops the sender half-way."""
         self._ready: dict[MemoryConnection, None] = {}
         self._event = trio.Event()
+        self._frozen: trio.Event | None = None
+        self._closed = False
+
+    @property
+    def frozen(self) -> bool:
+        """Whether its process stands still."""
+        return self._frozen is not None
 
     def listen(self, address: Address) -> MemoryListener:
         """Listen there. Raises OSError."""
@@ -195,10 +370,28 @@ class MemoryHub:
     async def dial(self, address: Address) -> MemoryConnection:
         """Connect to there. Raises ConnectionRefusedError where nobody listens."""
         await trio.lowlevel.checkpoint()
+        await self._allowed_to_run()
+        weather = self.network.weather
         listener = self.network.listeners.get(address)
-        if listener is None:
+        if weather is not None:
+            if address.host in weather.refusing:
+                await trio.sleep(weather.delay())
+                raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+            await weather.reach(self.name, address.host)
+            await self._allowed_to_run()
+            listener = self.network.listeners.get(address)
+        connection = None if listener is None else listener.connect(self)
+        try:
+            if weather is not None:
+                await weather.reach(address.host, self.name)
+            await self._allowed_to_run()
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            raise
+        if connection is None:
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
-        return listener.connect(self)
+        return connection
 
     def mark(self, connection: MemoryConnection) -> None:
         """That connection is ready."""
@@ -206,8 +399,9 @@ class MemoryHub:
         self._event.set()
 
     async def wait(self) -> None:
-        """Return when a connection is ready or `wake` was called."""
+        """Return when a connection is ready or `wake` was called, and the process may run."""
         await self._event.wait()
+        await self._allowed_to_run()
         self._event = trio.Event()
 
     def serve(self) -> None:
@@ -220,6 +414,17 @@ class MemoryHub:
         """Make `wait` return."""
         self._event.set()
 
+    def freeze(self) -> None:
+        """Let the process stand still: nothing is served and nothing dialled before `thaw`."""
+        if self._frozen is None:
+            self._frozen = trio.Event()
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        if self._frozen is not None:
+            self._frozen.set()
+            self._frozen = None
+
     def expire(self, now: float) -> None:
         """Close the finished connections whose time to discard is over."""
         for connection in list(self.connections):
@@ -227,6 +432,21 @@ class MemoryHub:
                 connection.close()
 
     def close(self) -> None:
-        """Close everything, as the end of a process does."""
+        """Close everything, as the end of a process does: it does nothing more."""
+        self._closed = True
         for connection in list(self.connections):
             connection.close()
+
+    def vanish(self) -> list[MemoryConnection]:
+        """Be gone, as with the machine's power; give the connections back, to be disowned when it is on again."""
+        self._closed = True
+        connections = list(self.connections)
+        for connection in connections:
+            connection.vanish()
+        return connections
+
+    async def _allowed_to_run(self) -> None:
+        while self._frozen is not None:
+            await self._frozen.wait()
+        if self._closed:
+            await trio.sleep_forever()

@@ -1,0 +1,158 @@
+"""Whole nodes in virtual time, from seeds: hostile networks and disks, deaths of every kind, and what clients see."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+import trio
+
+from trioraft.raft.core import Core
+from trioraft.testing.node_faults import Faults
+from trioraft.testing.nodes import Report, SimulationFailed, simulate_nodes
+from trioraft.testing.virtual_time import Agenda, SimulatedWriter, repeatable_scheduling, run_in_virtual_time
+
+SEEDS = range(25)
+MORE_SEEDS = range(25, 325)
+
+
+def counts(report: Report) -> bool:
+    """Whether enough has happened in that run for it to mean something."""
+    return report.elections >= 2 and report.operations["writes"] >= 50 and len(report.faults) >= 3
+
+
+def check(reports: Sequence[Report]) -> None:
+    assert {report.verdict for report in reports} == {"linearizable"}
+    assert sum(map(counts, reports)) >= 0.8 * len(reports)
+    faults: Counter[str] = Counter()
+    for report in reports:
+        faults.update(report.faults)
+    assert set(faults) == {*Faults.KINDS, "stopped by the disk"}
+    for outcome in ("done", "conflict", "refused", "unknown"):
+        assert sum(report.operations[outcome] for report in reports) > 10 * len(reports)
+
+
+def test_no_seed_breaks_a_promise() -> None:
+    check([simulate_nodes(seed) for seed in SEEDS])
+
+
+@pytest.mark.slow
+def test_nor_do_many_more() -> None:
+    check([simulate_nodes(seed) for seed in MORE_SEEDS])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_writes_that_take_200_milliseconds_cause_no_election(seed: int) -> None:
+    report = simulate_nodes(seed, faults=["slow disk"])
+    assert report.faults["slow disk"] >= 5
+    assert report.elections == 1
+
+
+def test_the_same_seed_gives_the_same_run_in_every_process() -> None:
+    program = (
+        "from trioraft.testing.nodes import simulate_nodes; print(*(simulate_nodes(s).trace_hash for s in (2, 7)))"
+    )
+    hashes = [
+        subprocess.run(
+            [sys.executable, "-W", "error", "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout.split()
+        for hash_seed in ("1", "2")
+    ]
+    assert hashes[0] == hashes[1]
+    assert hashes[0] == [simulate_nodes(seed).trace_hash for seed in (2, 7)]
+    assert hashes[0][0] != hashes[0][1]
+
+
+def test_a_failure_names_its_seed_and_shows_the_last_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    def elect_at_once(core: Core) -> None:
+        core._campaign()
+        core._become_leader()
+
+    monkeypatch.setattr(Core, "_pre_campaign", elect_at_once)
+    with pytest.raises(SimulationFailed) as failure:
+        for seed in range(20):
+            simulate_nodes(seed, nodes=3)
+    message = str(failure.value)
+    assert message.startswith("simulate_nodes(")
+    assert "nodes=3" in message
+    assert "What happened last:" in message
+
+
+# The virtual time itself
+
+
+def scheduled(seed: int) -> list[int]:
+    """The order in which tasks that are all ready run."""
+    order: list[int] = []
+
+    async def task(number: int) -> None:
+        for _ in range(3):
+            await trio.lowlevel.checkpoint()
+            order.append(number)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            for number in range(5):
+                nursery.start_soon(task, number)
+
+    run_in_virtual_time(seed, main)
+    return order
+
+
+def test_ready_tasks_run_in_an_order_that_follows_from_the_seed() -> None:
+    orders = [scheduled(seed) for seed in range(10)]
+    assert orders == [scheduled(seed) for seed in range(10)]
+    assert any(order != orders[0] for order in orders)
+
+
+def test_the_scheduler_is_left_as_it_was() -> None:
+    scheduler = importlib.import_module("trio._core._run")
+    before = scheduler._ALLOW_DETERMINISTIC_SCHEDULING, scheduler._r.getstate()
+    with pytest.raises(ZeroDivisionError), repeatable_scheduling(1):
+        assert scheduler._ALLOW_DETERMINISTIC_SCHEDULING
+        raise ZeroDivisionError
+    assert (scheduler._ALLOW_DETERMINISTIC_SCHEDULING, scheduler._r.getstate()) == before
+
+
+@pytest.mark.parametrize("name", ["_ALLOW_DETERMINISTIC_SCHEDULING", "_r"])
+def test_a_trio_without_the_private_names_is_told_clearly(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.delattr(f"trio._core._run.{name}")
+    with pytest.raises(RuntimeError, match=f"no trio._core._run.{name} any more"), repeatable_scheduling(1):
+        pass
+
+
+def test_a_write_takes_its_time_and_a_closed_writer_does_none() -> None:
+    written: list[float] = []
+    woken: list[float] = []
+
+    async def main() -> None:
+        agenda = Agenda()
+        random = Random(1)
+        writer = SimulatedWriter(
+            agenda, lambda: woken.append(trio.current_time()), lambda: random.choice((0.5,)), lambda _: None
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(agenda.run)
+            for _ in range(2):
+                writer.start(lambda: written.append(trio.current_time()))
+                assert not writer.finished()
+                await trio.sleep(0.6)
+                assert writer.finished()
+            writer.start(lambda: written.append(trio.current_time()))
+            writer.close()
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+
+    run_in_virtual_time(1, main)
+    assert written == woken == [pytest.approx(0.5), pytest.approx(1.1)]

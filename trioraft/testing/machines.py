@@ -1,0 +1,354 @@
+"""Machines in virtual time, each with a disk in memory and a whole node on it, which can be killed in many ways."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from hashlib import blake2b
+from random import Random
+from typing import Final, cast
+
+import msgspec
+import trio
+
+from trioraft.addresses import Address
+from trioraft.raft.core import Core
+from trioraft.raft.messages import Entry, NodeId
+from trioraft.server.driver import RESTFUL_TICKS, Driver
+from trioraft.server.election_timer import MAX_LATE
+from trioraft.server.node import STOP_SECONDS, live
+from trioraft.server.transport import Hub
+from trioraft.storage.folder import DataFolder
+from trioraft.testing.disk import MemoryDisk, PowerCut
+from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryListener, MemoryNetwork
+from trioraft.testing.virtual_time import Agenda, SimulatedWriter
+
+RECENT: Final = 80
+"""How many of the last events a failure shows."""
+
+speaker: Final[ContextVar[str]] = ContextVar("speaker", default="simulation")
+"""Whose task runs: for what is logged."""
+
+
+class Killed(BaseException):
+    """The process was killed in the middle of a turn. No code of the program catches it."""
+
+
+class Trace(logging.Handler):
+    """All that happened, as lines of text: their hash, and the last of them."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.counts: Counter[str] = Counter()
+        self.recent: deque[str] = deque(maxlen=RECENT)
+        self._hash = blake2b(digest_size=16)
+
+    def note(self, text: str) -> None:
+        """This happened now."""
+        line = f"{trio.current_time():.9f} {text}"
+        self._hash.update(line.encode() + b"\n")
+        self.recent.append(line)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note what a node logs."""
+        self.note(f"{speaker.get()} says: {record.getMessage()}")
+
+    @property
+    def hash(self) -> str:
+        """In hex."""
+        return self._hash.hexdigest()
+
+
+class Observer:
+    """Sees all cores after each of their turns, and checks Raft's properties (Figure 3)."""
+
+    def __init__(self) -> None:
+        self.leaders: dict[int, NodeId] = {}
+        """By term."""
+        self.committed: list[Entry] = []
+        self._seen: dict[NodeId, tuple[Core, int, int, int]] = {}
+        """By node: its core, and the term, commit_index and durable_index that it had."""
+
+    def observe(self, core: Core) -> None:
+        """Check one core. Raises AssertionError."""
+        before, term, commit_index, durable_index = self._seen.get(core.node, (core, 0, 0, 0))
+        if before is not core:
+            for entry in self.committed[: min(commit_index, durable_index)]:
+                assert core.last_index >= entry.index, (
+                    f"node {core.node} lost entry {entry.index}, synced and committed"
+                )
+                assert core.log.entry(entry.index) == entry, f"node {core.node} has another entry {entry.index}"
+            term, commit_index = 0, 0
+        assert core.term >= term, f"the term of node {core.node} regresses"
+        assert core.commit_index >= commit_index, f"commit_index of node {core.node} regresses"
+        assert core.last_applied <= core.commit_index <= core.last_index
+        self._seen[core.node] = (core, core.term, core.commit_index, core.durable_index)
+        for entry in core.log.slice(commit_index + 1, core.commit_index):
+            if entry.index > len(self.committed):
+                self.committed.append(entry)
+            assert self.committed[entry.index - 1] == entry, f"State Machine Safety: two entries {entry.index}"
+        if core.role == "leader" and self.leaders.get(core.term) != core.node:
+            assert core.term not in self.leaders, f"Election Safety: two leaders in term {core.term}"
+            self.leaders[core.term] = core.node
+            for entry in self.committed:
+                if entry.index > core.commit_index:
+                    assert entry.index <= core.last_index, f"Leader Completeness: entry {entry.index} is missing"
+                    assert core.log.entry(entry.index) == entry, f"Leader Completeness: another entry {entry.index}"
+
+
+class World(msgspec.Struct):
+    """What all machines of a run share."""
+
+    random: Random
+    nursery: trio.Nursery
+    agenda: Agenda
+    network: MemoryNetwork
+    addresses: Sequence[Address]
+    trace: Trace
+    observer: Observer
+
+
+class _ObservedDriver(Driver):
+    """A driver that is looked at after each turn, and whose clock can stand still."""
+
+    def __init__(self, machine: Machine, folder: DataFolder, hub: MemoryHub, writer: SimulatedWriter) -> None:
+        self._machine = machine
+        self._memory_hub = hub
+        self._simulated_writer = writer
+        self._late = 0
+        world = machine.world
+        servers = [str(address) for address in world.addresses]
+        super().__init__(machine.index, servers, folder, cast(Hub, hub), writer, machine.random, 1024 * 1024)
+
+    def turn(self) -> None:
+        """Take a turn, and let it be looked at."""
+        super().turn()
+        assert self._simulated_writer.error is None, "the disk has failed, and the node goes on"
+        trace = self._machine.world.trace
+        trace.counts["turns"] += 1
+        self._machine.world.observer.observe(self.core)
+
+    def tick(self, ticks: int) -> None:
+        """Time has passed; a process that stands still hears of it later."""
+        if self._memory_hub.frozen:
+            self._late += ticks
+        else:
+            super().tick(ticks)
+
+    def thaw(self) -> None:
+        """Go on after standing still: the timer wakes once, and late."""
+        late, self._late = self._late, 0
+        self._memory_hub.thaw()
+        if late:
+            super().tick(min(late, RESTFUL_TICKS + MAX_LATE))
+
+
+class Life:
+    """A node from one start to its end."""
+
+    def __init__(
+        self, driver: _ObservedDriver, hub: MemoryHub, writer: SimulatedWriter, listener: MemoryListener
+    ) -> None:
+        self.driver = driver
+        self.hub = hub
+        self.writer = writer
+        self.listener = listener
+        self.scope = trio.CancelScope()
+        self.accepting = trio.CancelScope()
+
+
+class Machine:
+    """One machine: its disk, and the node on it while it lives."""
+
+    def __init__(self, world: World, index: NodeId) -> None:
+        self.world = world
+        self.index = index
+        self.name = world.addresses[index].host
+        self.random = Random(f"{world.random.random()} {index}")
+        self.disk = MemoryDisk(f"disk of {self.name}")
+        self.life: Life | None = None
+        self.write_seconds: Callable[[], float] = lambda: 0.0
+        self._orphans: list[MemoryConnection] = []
+
+    @property
+    def core(self) -> Core | None:
+        """That of the living node."""
+        return None if self.life is None else self.life.driver.core
+
+    @property
+    def steady(self) -> bool:
+        """Whether its node lives and is not about to stop."""
+        return self.life is not None and not self.life.accepting.cancel_called
+
+    def note(self, text: str) -> None:
+        """This happened to the machine."""
+        self.world.trace.note(f"{self.name} {text}")
+
+    def start(self) -> None:
+        """Switch the machine on and start its node, unless it lives; where the disk fails at that, try again."""
+        if self.life is not None:
+            return
+        world = self.world
+        if (weather := world.network.weather) is not None:
+            weather.silent.pop(self.name, None)
+            weather.changed()
+        orphans, self._orphans = self._orphans, []
+        for connection in orphans:
+            connection.disown()
+        hub = MemoryHub(world.network, self.name)
+        writer = SimulatedWriter(world.agenda, hub.wake, lambda: self.write_seconds(), self._cut_in_write)
+        said = speaker.set(self.name)
+        try:
+            folder = DataFolder(self.disk, self.index, draw=lambda size: self.random.randbytes(size).hex())
+            driver = _ObservedDriver(self, folder, hub, writer)
+        except (PowerCut, OSError) as error:
+            self.note(f"cannot start: {error!r}")
+            if isinstance(error, PowerCut):
+                self.power_off()
+            world.agenda.after(0.2, self.start)
+            return
+        finally:
+            speaker.reset(said)
+        self.note(f"starts, for the {folder.starts}. time")
+        self.life = Life(driver, hub, writer, hub.listen(world.addresses[self.index]))
+        world.nursery.start_soon(self._live, self.life)
+
+    def kill(self) -> None:
+        """Kill the process: its connections end, and what it wrote stays in the page cache."""
+        if (life := self._end()) is not None:
+            self.note("is killed")
+            if life.writer.busy and self.random.random() < 0.5:
+                self._write_in_part(life.writer)
+            life.writer.close()
+            life.hub.close()
+
+    def power_off(self) -> None:
+        """Cut the power: nobody hears of it, and what was not synced may be lost."""
+        life = self._end()
+        if life is not None:
+            if life.writer.busy and self.random.random() < 0.7:
+                self._write_in_part(life.writer)
+            life.writer.close()
+            self._orphans += life.hub.vanish()
+        self.note("loses its power")
+        if (weather := self.world.network.weather) is not None:
+            weather.silent[self.name] = None
+        self.disk.crash(self.random)
+
+    def stop(self) -> None:
+        """Tell the node to stop, as SIGTERM does."""
+        if self.life is not None:
+            self.note("is told to stop")
+            self.world.nursery.start_soon(self._stop, self.life)
+
+    def freeze(self) -> None:
+        """Let the process stand still, as SIGSTOP does."""
+        if self.life is not None:
+            self.note("stands still")
+            self.life.hub.freeze()
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        if self.life is not None and self.life.hub.frozen:
+            self.note("goes on")
+            self.life.driver.thaw()
+
+    def die_at_send(self, number: int, death: BaseException) -> None:
+        """Let the node die in the middle of a turn, before its next but so many sends."""
+        if self.life is None:
+            return
+        left = number
+
+        def sending() -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise death
+
+        self.life.hub.sending = sending
+
+    def fail_disk(self, operations: int, failure: BaseException) -> None:
+        """Let the disk's next but so many operations fail; with a PowerCut the machine goes off there."""
+        self.disk.fail_at = self.disk.operations + 1 + operations
+        self.disk.failure = failure
+
+    def calm(self) -> None:
+        """Let nothing more go wrong."""
+        self.disk.fail_at = None
+        self.write_seconds = lambda: 0.0
+        if self.life is not None:
+            self.life.hub.sending = lambda: None
+        self.thaw()
+        self.start()
+
+    # Within
+
+    async def _live(self, life: Life) -> None:
+        speaker.set(self.name)
+        try:
+            with life.scope:
+                await live(life.driver, life.listener, life.accepting)
+        except* Killed:
+            if self.life is life:
+                self.kill()
+                self._restart()
+        except* PowerCut:
+            if self.life is life:
+                self.power_off()
+                self._restart()
+        except* OSError as errors:
+            if self.life is life:
+                self.note(f"stops: {errors.exceptions}")
+                self.world.trace.counts["stopped by the disk"] += 1
+                self._close(life)
+                self._restart()
+
+    async def _stop(self, life: Life) -> None:
+        speaker.set(self.name)
+        life.accepting.cancel()
+        await life.driver.stop(STOP_SECONDS)
+        if self.life is life:
+            self._close(life)
+            self._restart()
+
+    def _close(self, life: Life) -> None:
+        """End it as `trioraft.server.node.serve` does."""
+        self._end()
+        try:
+            life.driver.close()
+        except OSError as error:
+            self.note(f"closes its log badly: {error}")
+        except PowerCut:
+            self._orphans += life.hub.vanish()
+            self.power_off()
+        life.writer.close()
+        life.hub.close()
+        self.note("has stopped")
+
+    def _restart(self) -> None:
+        self.world.agenda.after(self.random.choice((0.01, 0.3, 1.5)), self.start)
+
+    def _end(self) -> Life | None:
+        life, self.life = self.life, None
+        if life is not None:
+            life.scope.cancel()
+            life.listener.close()
+            life.hub.thaw()
+        return life
+
+    def _cut_in_write(self, error: BaseException) -> None:
+        if not isinstance(error, PowerCut):
+            raise error
+        if self.life is not None:
+            self.power_off()
+            self._restart()
+
+    def _write_in_part(self, writer: SimulatedWriter) -> None:
+        self.fail_disk(self.random.randrange(4), PowerCut())
+        try:
+            writer.end()
+        except PowerCut:
+            self.note("is cut in the middle of a write")
+        self.disk.fail_at = None

@@ -1,0 +1,222 @@
+"""What goes wrong in a simulation of whole nodes, drawn again and again."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import trio
+
+from trioraft.testing.disk import PowerCut
+from trioraft.testing.machines import Killed, Machine, World
+from trioraft.testing.network import Weather
+from trioraft.testing.virtual_time import StepCounter
+
+FAST: Final = (0.0, 0.0)
+USUAL: Final = (0.0001, 0.003)
+BUSY: Final = (0.002, 0.03)
+SLOW: Final = (0.05, 0.2)
+"""Seconds that a write takes: as long as must cause no election."""
+
+
+class Faults:
+    """Draws faults of the kinds that this run has, at its pace, until it is told to end."""
+
+    KINDS: Final = (
+        "kill",
+        "kill at a step",
+        "kill in a turn",
+        "power cut",
+        "power cut in a turn",
+        "power cut at an operation",
+        "disk error",
+        "slow disk",
+        "stand still",
+        "stop",
+        "partition",
+        "one-way cut",
+        "clog",
+        "broken connections",
+        "refused dials",
+        "hanging dials",
+        "forsaken leader",
+    )
+
+    def __init__(
+        self,
+        world: World,
+        weather: Weather,
+        machines: Sequence[Machine],
+        counter: StepCounter,
+        kinds: Sequence[str] | None,
+    ) -> None:
+        """`kinds` are those to choose from."""
+        self.random = random = world.random
+        self.world = world
+        self.weather = weather
+        self.machines = machines
+        self.names = [machine.name for machine in machines]
+        self._counter = counter
+        self._ended = False
+        some = list(self.KINDS if kinds is None else kinds)
+        self._kinds = random.sample(some, random.randint((len(some) + 1) // 2, len(some)))
+        self._pause = random.choice((0.2, 0.5, 1.0))
+        self._quiet = random.choice((0.0, 2.0, 2.0))
+        """How long the cluster is left alone at first: not always until it has formed."""
+        self._doings: dict[str, Callable[[], None]] = {
+            "kill": lambda: self._several(Machine.kill),
+            "kill at a step": self._kill_at_step,
+            "kill in a turn": lambda: self._victim().die_at_send(random.randrange(6), Killed()),
+            "power cut": lambda: self._several(Machine.power_off),
+            "power cut in a turn": lambda: self._victim().die_at_send(random.randrange(6), PowerCut()),
+            "power cut at an operation": lambda: self._victim().fail_disk(random.randrange(8), PowerCut()),
+            "disk error": self._fail_disk,
+            "slow disk": self._slow_disk,
+            "stand still": self._stand_still,
+            "stop": lambda: self._several(Machine.stop, restart=False),
+            "partition": self._partition,
+            "one-way cut": self._cut_one_way,
+            "clog": self._clog,
+            "broken connections": self._break_connections,
+            "refused dials": lambda: self._spoil_dials(self.weather.refusing),
+            "hanging dials": lambda: self._spoil_dials(self.weather.silent),
+            "forsaken leader": self._forsake,
+        }
+        usual = random.choice((FAST, USUAL, BUSY))
+        for machine in machines:
+            machine.write_seconds = lambda: random.uniform(*usual)
+        self._usual = usual
+
+    async def run(self) -> None:
+        """Let things go wrong, for ever."""
+        await trio.sleep(self._quiet)
+        random = self.random
+        while self._kinds:
+            await trio.sleep(random.expovariate(1 / self._pause))
+            kind = random.choice(self._kinds)
+            self.world.trace.note(f"fault: {kind}")
+            self.world.trace.counts[kind] += 1
+            self._doings[kind]()
+        await trio.sleep_forever()
+
+    def end(self) -> None:
+        """Mend everything, and let nothing more happen."""
+        self._ended = True
+        self.weather.mend_all()
+        self.weather.seconds = (0.0001, 0.001)
+        for machine in self.machines:
+            machine.calm()
+
+    def _later(self, seconds: float, call: Callable[[], None]) -> None:
+        self.world.agenda.after(seconds, call)
+
+    def _victim(self) -> Machine:
+        """Some machine; often one that leads."""
+        leaders = [machine for machine in self.machines if machine.core is not None and machine.core.role == "leader"]
+        return self.random.choice(leaders if leaders and self.random.random() < 0.5 else self.machines)
+
+    def _several(self, harm: Callable[[Machine], None], restart: bool = True) -> None:
+        """Harm one machine, or some, or all; they are back later, each in its time."""
+        random = self.random
+        many = random.sample(self.machines, random.randint(1, len(self.machines)))
+        for machine in [self._victim()] if random.random() < 0.7 else many:
+            harm(machine)
+            if restart:
+                self._later(random.choice((0.01, 0.3, 1.0, 2.5)), machine.start)
+
+    def _kill_at_step(self) -> None:
+        machine = self._victim()
+
+        def kill() -> None:
+            if not self._ended:
+                machine.kill()
+                self._later(0.3, machine.start)
+
+        self._counter.after(self.random.randrange(200), kill)
+
+    def _fail_disk(self) -> None:
+        number = self.random.choice((errno.EIO, errno.ENOSPC))
+        self._victim().fail_disk(self.random.randrange(8), OSError(number, os.strerror(number)))
+
+    def _slow_disk(self) -> None:
+        machine, random = self._victim(), self.random
+        machine.write_seconds = lambda: random.uniform(*SLOW)
+
+        def recover() -> None:
+            machine.write_seconds = lambda: random.uniform(*self._usual)
+
+        self._later(random.uniform(0.3, 3), recover)
+
+    def _stand_still(self) -> None:
+        machine = self._victim()
+        machine.freeze()
+        self._later(self.random.choice((0.1, 0.4, 1.0, 5.0)), machine.thaw)
+
+    def _partition(self) -> None:
+        """Cut some machines off the others, both ways; the ways open again one after another."""
+        inside = self.random.sample(self.names, self.random.randint(1, len(self.names) // 2))
+        for one in inside:
+            for other in self.names:
+                if other not in inside:
+                    self._cut(one, other, 3)
+                    self._cut(other, one, 3)
+
+    def _cut_one_way(self) -> None:
+        victim = self._victim().name
+        outwards = self.random.random() < 0.5
+        for other in self.names:
+            if other != victim and self.random.random() < 0.8:
+                self._cut(*((victim, other) if outwards else (other, victim)), 3)
+
+    def _clog(self) -> None:
+        for one in self.names:
+            for other in self.names:
+                if one != other and self.random.random() < 0.5:
+                    self._cut(one, other, 0.5)
+
+    def _cut(self, sender: str, receiver: str, most: float) -> None:
+        """Cut one way, for up to so many seconds."""
+        self.weather.cut(sender, receiver)
+        self._later(self.random.uniform(0.05, most), lambda: self.weather.mend(sender, receiver))
+
+    def _forsake(self) -> None:
+        """Let all others take a leader for dead, though it lives, and has clients that still talk to it."""
+        machine = self._victim()
+        if machine.life is None:
+            return
+        self.weather.refusing[machine.name] = None
+        for other in self.names:
+            if other != machine.name:
+                self._cut(machine.name, other, 2)
+                self._cut(other, machine.name, 2)
+        for connection in list(machine.life.hub.connections):
+            if connection.other.hub.name in self.names:
+                connection.break_off()
+        self._let_dial_again(machine, self.weather.refusing)
+
+    def _break_connections(self) -> None:
+        chance = self.random.choice((0.2, 1.0))
+        for machine in self.machines:
+            if machine.life is not None:
+                for connection in list(machine.life.hub.connections):
+                    if self.random.random() < chance:
+                        connection.break_off()
+
+    def _spoil_dials(self, spoiled: dict[str, None]) -> None:
+        """Let dials to some machine be refused, or hang, and break what there is so that it is dialled."""
+        machine = self._victim()
+        if machine.life is None:
+            return
+        spoiled[machine.name] = None
+        self._break_connections()
+        self._let_dial_again(machine, spoiled)
+
+    def _let_dial_again(self, machine: Machine, spoiled: dict[str, None]) -> None:
+        def recover() -> None:
+            if machine.life is not None or spoiled is self.weather.refusing:  # where it is off, nobody answers
+                spoiled.pop(machine.name, None)
+                self.weather.changed()
+
+        self._later(self.random.uniform(0.1, 2), recover)

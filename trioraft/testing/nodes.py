@@ -1,0 +1,242 @@
+"""Whole nodes, listener to driver, in virtual time on hostile networks and disks: one seed, one run, one verdict.
+
+What happens follows from the seed alone, so that a failure can be seen again. Faults come for a while, then they
+stop, and the cluster must be as good as new: one leader, equal stores, every client answered, and a history of
+what the clients did that is linearizable.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from random import Random
+from typing import Final
+
+import msgspec
+import trio
+
+from trioraft.addresses import Address
+from trioraft.kv.commands import Put
+from trioraft.raft.messages import Entry
+from trioraft.testing.history import History
+from trioraft.testing.linearizability import check
+from trioraft.testing.machines import Machine, Observer, Trace, World
+from trioraft.testing.network import MemoryNetwork, Weather
+from trioraft.testing.node_clients import Keys, SimulatedClient
+from trioraft.testing.node_faults import Faults
+from trioraft.testing.virtual_time import Agenda, StepCounter, run_in_virtual_time
+from trioraft.wire.commands import decode_command
+from trioraft.wire.entries import payload
+
+SECONDS: Final = 10.0
+SETTLE_SECONDS: Final = 5.0
+"""Ten election timeouts: within these there is a leader once the faults have stopped, and then all agree."""
+MAX_STEPS_A_SECOND: Final = 100_000
+"""Steps of Trio's tasks: more of them a virtual second mean that something runs in circles."""
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What happened in one run."""
+
+    seed: int
+    nodes: int
+    seconds: float
+    """Of virtual time."""
+    steps: int
+    """Of Trio's tasks."""
+    turns: int
+    """Of all nodes."""
+    elections: int
+    committed: int
+    """Entries, no-ops included."""
+    faults: dict[str, int]
+    """By kind."""
+    operations: dict[str, int]
+    """By outcome, and `writes`, those that were done."""
+    verdict: str
+    trace_hash: str
+    """Of all that happened, in order: equal for equal seeds."""
+
+
+class SimulationFailed(AssertionError):
+    """Something went wrong in a run; says what, how to see it again, and what happened last."""
+
+
+def simulate_nodes(
+    seed: int, *, nodes: int | None = None, seconds: float = SECONDS, faults: Sequence[str] | None = None
+) -> Report:
+    """Run a cluster with clients from that seed, with faults for so many virtual seconds, and judge it.
+
+    `nodes` is how many, drawn by default; `faults` are the kinds of `Faults.KINDS` to choose from, all by default.
+    Raises SimulationFailed.
+    """
+    simulation = _Simulation(seed, nodes, seconds, faults)
+    try:
+        with _told_to(simulation.trace):
+            run_in_virtual_time(seed, simulation.run, simulation.counter)
+        return simulation.report()
+    except Exception as error:
+        arguments = "".join(f", {name}={value!r}" for name, value in (("nodes", nodes), ("faults", faults)) if value)
+        events = "\n".join(simulation.trace.recent)
+        raise SimulationFailed(
+            f"simulate_nodes({seed}, seconds={seconds}{arguments}): {_flat(error)}\nWhat happened last:\n{events}"
+        ) from error
+
+
+class _Simulation:
+    def __init__(self, seed: int, nodes: int | None, seconds: float, faults: Sequence[str] | None) -> None:
+        self.seed = seed
+        self.seconds = seconds
+        self.random = random = Random(f"simulation of nodes {seed}")
+        count = nodes or random.choice((3, 3, 3, 5, 4))
+        self.addresses = [Address(f"node{index}", 8000) for index in range(count)]
+        self.kinds = faults
+        self.trace = Trace()
+        self.observer = Observer()
+        self.history = History()
+        self.counter = StepCounter()
+        self.stuck = False
+        self.ended = 0.0
+
+    async def run(self) -> None:
+        """The whole run, from the first start to the verdict."""
+        random = self.random
+        agenda = Agenda()
+        weather = Weather(agenda, random, self.trace.note)
+        weather.seconds = random.choice(((0.0001, 0.001), (0.001, 0.01), (0.0, 0.05)))
+        weather.split_chance = random.choice((0.0, 0.1, 0.5))
+        network = MemoryNetwork(weather, random.choice((2_000, 256 * 1024)))
+        async with trio.open_nursery() as nursery:
+            self.counter.after(int(MAX_STEPS_A_SECOND * (self.seconds + 20)), lambda: self._give_up(nursery))
+            nursery.start_soon(agenda.run)
+            world = World(random, nursery, agenda, network, self.addresses, self.trace, self.observer)
+            self.machines = [Machine(world, index) for index in range(len(self.addresses))]
+            for machine in self.machines:
+                agenda.after(random.uniform(0, 0.3), machine.start)
+            await self._use(world, weather)
+            self.ended = trio.current_time()
+            nursery.cancel_scope.cancel()
+        if self.stuck:
+            raise AssertionError("something runs in circles")
+
+    async def _use(self, world: World, weather: Weather) -> None:
+        keys = Keys(self.random)
+        clients = [
+            SimulatedClient(
+                number,
+                world.network,
+                self.addresses,
+                Random(f"{self.seed} {number}"),
+                self.history,
+                keys,
+                self.trace.note,
+            )
+            for number in range(self.random.randint(2, 5))
+        ]
+        async with trio.open_nursery() as nursery:
+            for client in clients:
+                nursery.start_soon(client.run)
+            faults = Faults(world, weather, self.machines, self.counter, self.kinds)
+            with trio.move_on_after(self.seconds):
+                await faults.run()
+            faults.end()
+            self.trace.note("the faults stop")
+            await trio.sleep(
+                1
+            )  # what was sent before may be half a second on its way, and all after it on its connection
+            await self._until("not all nodes are up", lambda: all(machine.steady for machine in self.machines))
+            await self._until("there is no leader", self._has_leader)
+            for client in clients:
+                client.calm = True
+        for client in clients:
+            await client.say_goodbye(self.random.choice(self.addresses))
+        await self._until("the nodes do not agree", self._has_converged)
+        stores = [machine.life.driver.store.scan("", None, 10**9, 10**12) for machine in self.machines if machine.life]
+        assert all(store == stores[0] for store in stores), "equal logs, and different stores"
+
+    async def _until(self, otherwise: str, condition: Callable[[], bool]) -> None:
+        with trio.move_on_after(SETTLE_SECONDS):
+            while not condition():
+                await trio.sleep(0.05)
+        assert condition(), f"{SETTLE_SECONDS} s later {otherwise}"
+
+    def _has_leader(self) -> bool:
+        cores = [machine.core for machine in self.machines]
+        leaders = [core.node for core in cores if core is not None and core.role == "leader"]
+        return len(leaders) == 1 and all(core is not None and core.leader == leaders[0] for core in cores)
+
+    def _has_converged(self) -> bool:
+        cores = [machine.core for machine in self.machines]
+        return len({(core.last_index, core.last_applied) for core in cores if core}) == 1 and all(
+            core is not None and core.last_applied == core.last_index for core in cores
+        )
+
+    def _give_up(self, nursery: trio.Nursery) -> None:
+        self.stuck = True
+        nursery.cancel_scope.cancel()
+
+    def report(self) -> Report:
+        """Judge the history, and tell what happened. Raises AssertionError where it is not linearizable."""
+        history = self.history
+        _check_promises(history, self.observer.committed)
+        operations = {outcome: history.count(outcome) for outcome in ("done", "conflict", "refused", "unknown")}
+        operations["writes"] = sum(one.outcome == "done" and one.kind != "get" for one in history.operations)
+        counts = self.trace.counts
+        verdict = check(history.operations)
+        assert verdict.outcome == "linearizable", verdict.explanation
+        return Report(
+            seed=self.seed,
+            nodes=len(self.addresses),
+            seconds=self.ended,
+            steps=self.counter.steps,
+            turns=counts.pop("turns"),
+            elections=len(self.observer.leaders),
+            committed=len(self.observer.committed),
+            faults=dict(sorted(counts.items())),
+            operations=operations,
+            verdict=verdict.outcome,
+            trace_hash=self.trace.hash,
+        )
+
+
+def _check_promises(history: History, committed: Sequence[Entry]) -> None:
+    """Compare what the clients were told of their puts, each of another value, with what was committed.
+
+    A put that was done is there, at the revision that was told; one that was refused is not there; none is twice.
+    """
+    revisions: dict[bytes, int] = {}
+    for entry in committed:
+        command = decode_command(payload(entry)) if entry.kind == "command" else None
+        if isinstance(command, Put):
+            value = bytes(command.value)
+            assert value not in revisions, f"{value!r} was put twice"
+            revisions[value] = entry.index
+    for one in history.operations:
+        if one.kind == "put" and one.outcome == "done":
+            assert one.answer is not None
+            assert revisions.get(one.value) == one.answer.rev, f"{one} is at revision {revisions.get(one.value)}"
+        elif one.kind == "put" and one.outcome == "refused":
+            assert one.value not in revisions, f"{one} is at revision {revisions[one.value]}"
+
+
+@contextmanager
+def _told_to(trace: Trace) -> Iterator[None]:
+    """Let the trace have what the nodes log, and nobody else."""
+    logger = logging.getLogger("trioraft")
+    before = logger.level, logger.propagate
+    logger.addHandler(trace)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.level, logger.propagate = before
+        logger.removeHandler(trace)
+
+
+def _flat(error: BaseException) -> str:
+    """What a group of errors says, however deep it nests."""
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(_flat(one) for one in error.exceptions)
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,163 @@
+"""Virtual time, the same each time: Trio's scheduler from a seed, calls at their times, writes that take a while."""
+
+from __future__ import annotations
+
+import heapq
+import importlib
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from math import inf
+from random import Random
+from typing import Any
+
+import trio
+import trio.testing
+from trio.lowlevel import Task
+
+_SCHEDULER = "trio._core._run"
+_SWITCH = "_ALLOW_DETERMINISTIC_SCHEDULING"
+_RANDOM = "_r"
+
+
+@contextmanager
+def repeatable_scheduling(seed: int) -> Iterator[None]:
+    """Make Trio run ready tasks in an order that follows from the seed, in this block.
+
+    Raises RuntimeError where Trio no longer has the private names that this needs.
+    """
+    scheduler: Any = importlib.import_module(_SCHEDULER)
+    switch, random = getattr(scheduler, _SWITCH, None), getattr(scheduler, _RANDOM, None)
+    if not isinstance(switch, bool) or not isinstance(random, Random):
+        missing = _SWITCH if not isinstance(switch, bool) else _RANDOM
+        raise RuntimeError(
+            f"Trio {trio.__version__} has no {_SCHEDULER}.{missing} any more: runs cannot be repeated from a seed. "
+            "See how its scheduler orders ready tasks now (Runner.unrolled_run), or use an older Trio"
+        )
+    state = random.getstate()
+    setattr(scheduler, _SWITCH, True)
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        setattr(scheduler, _SWITCH, switch)
+        random.setstate(state)
+
+
+def run_in_virtual_time(seed: int, main: Callable[[], Awaitable[None]], steps: StepCounter | None = None) -> None:
+    """Run it to its end, with a clock that jumps to the next deadline whenever all tasks wait."""
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    with repeatable_scheduling(seed):
+        trio.run(main, clock=clock, instruments=() if steps is None else (steps,))
+
+
+class StepCounter(trio.abc.Instrument):
+    """Counts the steps of all tasks, and makes calls after given numbers of them."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self._calls: list[tuple[int, int, Callable[[], None]]] = []
+        self._numbers = count()
+
+    def after(self, steps: int, call: Callable[[], None]) -> None:
+        """Make that call so many steps from now, between two of them."""
+        heapq.heappush(self._calls, (self.steps + steps, next(self._numbers), call))
+
+    def after_task_step(self, task: Task) -> None:  # noqa: ARG002
+        """A task has run as far as its next checkpoint."""
+        self.steps += 1
+        while self._calls and self._calls[0][0] <= self.steps:
+            heapq.heappop(self._calls)[2]()
+
+
+class Agenda:
+    """Calls to be made at their times; those of one time in the order in which they were entered."""
+
+    def __init__(self) -> None:
+        self._calls: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = count()
+        self._news = trio.Event()
+
+    def after(self, seconds: float, call: Callable[[], None]) -> None:
+        """Make that call so many seconds from now."""
+        due = trio.current_time() + seconds
+        if not self._calls or due < self._calls[0][0]:
+            self._news.set()
+        heapq.heappush(self._calls, (due, next(self._numbers), call))
+
+    async def run(self) -> None:
+        """Make the calls, for ever."""
+        while True:
+            self._news = trio.Event()
+            with trio.move_on_at(self._calls[0][0] if self._calls else inf):
+                await self._news.wait()
+            now = trio.current_time()
+            while self._calls and self._calls[0][0] <= now:
+                heapq.heappop(self._calls)[2]()
+
+
+class SimulatedWriter:
+    """A writer whose writes take virtual time, for disks in memory. It works until it is closed, as a process does."""
+
+    def __init__(
+        self,
+        agenda: Agenda,
+        wake: Callable[[], None],
+        draw_seconds: Callable[[], float],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """`draw_seconds` says how long the next write takes; `failed` hears what is no Exception: a power cut."""
+        self._agenda = agenda
+        self._wake = wake
+        self._draw_seconds = draw_seconds
+        self._failed = failed
+        self._write: Callable[[], None] | None = None
+        self.error: Exception | None = None
+        """What a write raised."""
+        self._closed = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a write is under way."""
+        return self._write is not None
+
+    def start(self, write: Callable[[], None]) -> None:
+        """Begin a write; one that takes no time is over when this returns."""
+        assert self._write is None, "one write at a time"
+        self._write = write
+        seconds = self._draw_seconds()
+        if seconds > 0:
+            self._agenda.after(seconds, self._end_later)
+        else:
+            self.end()
+
+    def finished(self) -> bool:
+        """Whether the write has ended. Raises what it raised."""
+        if self.error is not None:
+            raise self.error
+        return self._write is None
+
+    def end(self) -> None:
+        """Do the write now. What is no Exception comes out of it."""
+        write = self._write
+        if write is None or self._closed:
+            return
+        try:
+            write()
+        except Exception as error:
+            self.error = error
+        finally:
+            self._write = None
+
+    def close(self) -> None:
+        """Stop: a write under way is given up."""
+        self._closed = True
+
+    def _end_later(self) -> None:
+        try:
+            self.end()
+        except BaseException as error:
+            self._failed(error)
+        else:
+            if not self._closed:
+                self._wake()
