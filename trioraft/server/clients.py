@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from trioraft.server import links
 from trioraft.server.links import Incoming
 from trioraft.server.requests import Requests
-from trioraft.server.session import Session
+from trioraft.server.session import MAX_UNANSWERED_BYTES, Session
 from trioraft.server.transport import Connection
 
 _PEER_START: Final = b'{"peer"'
@@ -83,7 +83,7 @@ class Client:
 
     def drained(self) -> None:
         """The client has read its replies."""
-        self._take()
+        self.flush()
 
     def broken(self) -> None:
         """The client is gone; what it asked takes its course."""
@@ -92,9 +92,10 @@ class Client:
     def flush(self) -> bool:
         """Send the replies that are ready; True if that made room for requests that had waited."""
         self._dirty = False
-        replies = self._session.take_replies()
-        if replies:
-            self._connection.send(replies)
+        connection = self._connection
+        # What the client has not read yet fills the room; the rest follows when it has.
+        while replies := self._session.take_replies(MAX_UNANSWERED_BYTES - connection.unsent):
+            connection.send(replies)
         return self._take()
 
     def _take(self) -> bool:

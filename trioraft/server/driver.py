@@ -95,7 +95,7 @@ class Driver:
         self._early: dict[NodeId, list[PeerMessage]] = {}
         """Answers that wait for the connection to a peer, whose own to this node is up."""
         self._evidence = Evidence()
-        self._refused: dict[NodeId, str] = {}
+        self._refused: dict[NodeId | None, str] = {}
         self._replicators: dict[NodeId, Replicator] = {}
         self._nursery: trio.Nursery | None = None
         self.timer = ElectionTimer(self.tick, self.ticks_to_rest)
@@ -358,8 +358,9 @@ class Driver:
         mine = self.introduction(hello.sender)
         refused = self._judge(hello, mine)
         if refused is not None:
-            if self._refused.get(hello.sender) != refused.message:  # it tries again and again; once is enough
-                self._refused[hello.sender] = refused.message
+            who = hello.sender if hello.sender in self.peers else None  # of strangers only the last is remembered
+            if self._refused.get(who) != refused.message:  # it tries again and again; once is enough
+                self._refused[who] = refused.message
                 log.warning("refused a connection: %s", refused.message)
             return refused
         self._refused.pop(hello.sender, None)

@@ -52,6 +52,12 @@ def refusal(hello: PeerHello, mine: PeerHello, contradiction: str | None) -> Pee
             f"this is node {mine.sender}, and not the node {hello.receiver} that node {hello.sender} looks for",
             "compare servers.txt on both machines, and the INDEX that each node was started with",
         )
+    if not _knows(mine, hello.sender):
+        return PeerRefused(
+            "membership",
+            f"node {hello.sender} is no member of the cluster of node {mine.sender}",
+            "compare servers.txt on both machines, and the INDEX that each node was started with",
+        )
     if contradiction is not None:
         return PeerRefused("membership", f"node {hello.sender} is refused: {contradiction}", _FOLDER_HINT)
     if mine.formation is None and hello.formation is None:
@@ -69,8 +75,17 @@ def refusal(hello: PeerHello, mine: PeerHello, contradiction: str | None) -> Pee
     return _folder_refusal(mine.formation, hello.sender, hello.folder)
 
 
+def _knows(mine: PeerHello, node: NodeId) -> bool:
+    """Whether there is another node of that number: a stranger could lead this one wherever it likes."""
+    if node == mine.sender:
+        return False
+    if mine.formation is not None:
+        return mine.formation.configuration.member(node) is not None
+    return node < len(mine.servers) and mine.servers[node] != "-"
+
+
 def _folder_refusal(formation: Formation, node: NodeId, folder: str) -> PeerRefused | None:
-    """Refuse a member with another folder than its own; a node not known yet is heard."""
+    """Refuse a member with another folder than its own."""
     member = formation.configuration.member(node)
     if member is None or member.folder == folder:
         return None

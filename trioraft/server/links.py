@@ -17,6 +17,8 @@ from trioraft.wire.peers import PeerDecoder, PeerHello, PeerMessage, PeerRefused
 
 MAX_PEER_LINE: Final = 64 * 1024 * 1024
 """More than any accepted request can become, so that none can jam a node."""
+MAX_INTRODUCTION: Final = 256 * 1024
+"""As long a line as is kept for somebody who has not said yet who it is: there may be thousands of them."""
 
 log = logging.getLogger("trioraft.links")
 
@@ -66,7 +68,7 @@ class Incoming:
         """Who it is, once accepted."""
         self._connection = connection
         self._host = host
-        self._buffer = LineBuffer(MAX_PEER_LINE)
+        self._buffer = LineBuffer(MAX_INTRODUCTION)
         self._decoder = PeerDecoder()
 
     def received(self, data: bytes) -> None:
@@ -110,6 +112,7 @@ class Incoming:
             self._connection.finish()
             return False
         self.peer = hello.sender
+        self._buffer.limit = MAX_PEER_LINE
         return True
 
 
@@ -127,7 +130,7 @@ class Outgoing:
         self._on_answer = on_answer
         self._on_drained = on_drained
         self._on_broken = on_broken
-        self._buffer = LineBuffer(MAX_PEER_LINE)
+        self._buffer = LineBuffer(MAX_INTRODUCTION)
 
     def received(self, data: bytes) -> None:
         """The peer's answer to the handshake, or the end."""

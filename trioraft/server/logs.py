@@ -5,13 +5,23 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from typing import Final
 
 from trioraft.wire.codec import encode
+
+LONGEST_MESSAGE: Final = 2000
+"""In characters; what strangers send stands in some messages."""
 
 
 class _Text(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s.%(msecs)03d %(levelname)-7s %(message)s", "%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """One line, whatever a message quotes: no sender writes lines of its own into the log."""
+        text = _cut(record.message)
+        record.message = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+        return super().formatMessage(record)
 
 
 class _Json(logging.Formatter):
@@ -21,9 +31,13 @@ class _Json(logging.Formatter):
             "time": f"{when}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _cut(record.getMessage()),
         }
         return encode(line).decode()
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…"
 
 
 def configure(format: str, level: str) -> None:

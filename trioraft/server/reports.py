@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import trioraft
+from trioraft.raft.log import Log
 from trioraft.server.handshake import PROTOCOL
+from trioraft.server.requests import MAX_LOG_BYTES
 from trioraft.server.session import ReadSlot
 from trioraft.wire import replies
 from trioraft.wire.operations import help_text, operations
@@ -57,7 +59,18 @@ def _status(node: Driver) -> dict[str, object]:
 
 def _show_log(node: Driver, id: bytes, request: ShowLog) -> bytes:
     core = node.core
-    first = request.from_ if request.from_ is not None else max(1, core.last_index - request.limit + 1)
-    last = min(core.last_index, first + request.limit - 1)
-    entries = core.log.slice(first, last)
-    return replies.log_reply(id, entries, core.commit_index, core.last_applied, last < core.last_index)
+    first = request.from_ if request.from_ is not None else _first_of_newest(core.log, request.limit)
+    entries = core.log.slice_bytes(first, MAX_LOG_BYTES)[0][: request.limit]
+    more = first + len(entries) <= core.last_index
+    return replies.log_reply(id, entries, core.commit_index, core.last_applied, more)
+
+
+def _first_of_newest(log: Log, limit: int) -> int:
+    """The index from which on there are so many entries, or as many as fit in one reply."""
+    first, size = log.last_index, 0
+    for index in range(log.last_index, max(0, log.last_index - limit), -1):
+        size += len(log.entry(index).line)
+        if size > MAX_LOG_BYTES:
+            break
+        first = index
+    return max(1, first)

@@ -26,9 +26,13 @@ from trioraft.wire import replies
 from trioraft.wire.commands import UnknownCommand, decode_command, encode_command
 from trioraft.wire.entries import payload
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
-from trioraft.wire.requests import Delete, Get, Incr, Put, Scan
+from trioraft.wire.replies import Reply
+from trioraft.wire.requests import Delete, Get, Incr, Put, Scan, ShowLog
 
 MAX_SCAN_BYTES: Final = 1024 * 1024
+MAX_LOG_BYTES: Final = 1024 * 1024
+MAX_SCAN_ITEM_BYTES: Final = 6 * 1024
+"""What is reckoned for an item of a scan: a key, a value that is copied, and what is around them."""
 SMALL_REPLY_BYTES: Final = 1024
 """What is reckoned for a reply about the node itself."""
 
@@ -334,7 +338,9 @@ class Requests:
             item = self._store.get(request.key)
             return len(item.value) if item else 0
         if isinstance(request, Scan):
-            return min(MAX_SCAN_BYTES, request.limit * 1024)
+            return min(MAX_SCAN_BYTES, request.limit * MAX_SCAN_ITEM_BYTES)
+        if isinstance(request, ShowLog):
+            return MAX_LOG_BYTES
         return SMALL_REPLY_BYTES
 
     def _name(self, slots: Sequence[WriteSlot], first: int, term: int) -> None:
@@ -378,7 +384,7 @@ class Requests:
             hint = "read the key before you write it again"
             self._answer(slot, _failure(slot, reason, why, hint, "unknown"))
 
-    def _answer(self, slot: Slot, reply: bytes) -> None:
+    def _answer(self, slot: Slot, reply: Reply) -> None:
         """Settle a request, and serve the reads that waited only for it."""
         slot.answer(reply)
         if isinstance(slot, WriteSlot) and slot.reads_before:
@@ -403,7 +409,7 @@ class Requests:
             following.turn = True
             slot = following
 
-    def _read(self, slot: ReadSlot) -> bytes:
+    def _read(self, slot: ReadSlot) -> Reply:
         """The reply, from the state as applied here."""
         request = slot.request
         if isinstance(request, Get):

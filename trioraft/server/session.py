@@ -15,6 +15,7 @@ from typing import Final
 from trioraft.kv.commands import Command
 from trioraft.wire import replies
 from trioraft.wire.framing import LineBuffer, LineTooLong
+from trioraft.wire.replies import Reply
 from trioraft.wire.requests import WRITES, AnyRequest, RequestError, http_request, parse_request
 
 MAX_UNANSWERED: Final = 1024
@@ -36,14 +37,14 @@ class Slot:
         self.request = request
         self.id = id
         self.size = size
-        self.reply: bytes | None = None
+        self.reply: Reply | None = None
         self.since = 0
         """The tick at which it came."""
         self.turn = True
         """Whether all before it on its connection are answered."""
         self.following: Slot | None = None
 
-    def answer(self, reply: bytes) -> None:
+    def answer(self, reply: Reply) -> None:
         """Settle the request; what comes to be known of it later is ignored."""
         if self.reply is None:
             self.reply = reply
@@ -183,12 +184,17 @@ class Session:
         else:
             later.reads_before = waiting + later.reads_before
 
-    def take_replies(self) -> bytes:
-        """The replies that may leave: those before the first request not yet answered."""
+    def take_replies(self, room: int = MAX_UNANSWERED_BYTES) -> bytes:
+        """The replies that may leave: those before the first request not yet answered, until they fill the room."""
         slots = self._slots
-        ready = []
-        while slots and (reply := slots[0].reply) is not None:
-            ready.append(reply)
+        ready: list[bytes] = []
+        while slots and room > 0 and (reply := slots[0].reply) is not None:
+            if isinstance(reply, list):
+                ready.extend(reply)
+                room -= sum(map(len, reply))
+            else:
+                ready.append(reply)
+                room -= len(reply)
             self._bytes -= slots.popleft().size
         return b"".join(ready)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
+import resource
 import select
 import socket
 from typing import Final
@@ -16,6 +18,8 @@ from trioraft.server.transport import DISCARD_SECONDS, Connection, Handler
 
 RECEIVE_BYTES: Final = 256 * 1024
 ACCEPT_AT_ONCE: Final = 256
+SPARE_DESCRIPTORS: Final = 48
+"""Never given to those who dial in: the log needs some for its files, and the node to dial its peers."""
 TURNS_WITHOUT_TRIO: Final = 4
 """How often in a row `wait` may find something ready without giving the other tasks a chance."""
 
@@ -198,6 +202,10 @@ class SocketListener:
         while not connections:
             await trio.lowlevel.wait_readable(self._socket)
             while len(connections) < ACCEPT_AT_ONCE:
+                if self._hub.full:
+                    if connections:
+                        break
+                    raise OSError(errno.EMFILE, "as many are connected as the limit of open files has room for")
                 try:
                     sock, _ = self._socket.accept()
                 except BlockingIOError:
@@ -226,8 +234,14 @@ class SocketHub:
         self._connections: dict[int, SocketConnection] = {}
         self._ready: list[tuple[int, int]] = []
         self._turns = 0
+        self._most = _most_connections()
         self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.epoll.register(self._waker, select.EPOLLIN)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more connections are to be taken."""
+        return len(self._connections) >= self._most
 
     def listen(self, address: Address) -> SocketListener:
         """Listen there. Raises OSError."""
@@ -305,6 +319,12 @@ class SocketHub:
             connection.close()
         self.epoll.close()
         os.close(self._waker)
+
+
+def _most_connections() -> float:
+    """How many there may be before those who dial in have to wait."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return math.inf if limit == resource.RLIM_INFINITY else max(limit - SPARE_DESCRIPTORS, limit // 2)
 
 
 def _name(sock: socket.socket) -> str:

@@ -1,8 +1,13 @@
-"""What clients are answered: compact JSON, one line each, raw values spliced in as they were given."""
+"""What clients are answered: compact JSON, one line each, raw values spliced in as they were given.
+
+A large value is not copied into its reply: the reply is in pieces then, and the piece is the store's own. So
+many replies with the same value, which wait for a client that does not read, cost no more than one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from trioraft.kv.results import Conflict, Counted, Deleted, Result, Written
 from trioraft.kv.store import Item
@@ -10,12 +15,18 @@ from trioraft.raft.messages import Entry
 from trioraft.wire.codec import encode
 from trioraft.wire.entries import payload
 
+Reply = bytes | list[bytes]
+"""One reply, in one piece or in several that follow each other."""
+
+LARGE_VALUE: Final = 4096
+"""From how many bytes on a value stays a piece of its own."""
+
 
 def _ok(id: bytes) -> bytes:
     return b'{"id":%b,"ok":true' % id if id else b'{"ok":true'
 
 
-def result_reply(id: bytes, result: Result) -> bytes:
+def result_reply(id: bytes, result: Result) -> Reply:
     """The reply to a write that was applied, or was refused by the state that it met."""
     if type(result) is Written:  # by far the most frequent, and a match would cost more than the rest
         return b'%b,"rev":%d}\n' % (_ok(id), result.rev)
@@ -25,8 +36,8 @@ def result_reply(id: bytes, result: Result) -> bytes:
         case Counted(value, _):
             return b'%b,"value":%d}\n' % (_ok(id), value)
         case Conflict(message, hint, rev, value):
-            tail = b',"rev":%d,"value":%b' % (rev, value or b"null")
-            return _error(id, "conflict", message, hint, "no", tail)
+            reply = _error(id, "conflict", message, hint, "no", b',"rev":%d,"value":' % rev)
+            return _gathered([reply[:-3], value or b"null", reply[-3:]])
     raise TypeError(f"{result!r} is no result")
 
 
@@ -45,20 +56,27 @@ def _error(id: bytes, code: str, message: str, hint: str, applied: str | None, t
     return b'%b,"error":%b%b}}\n' % (start, encode(fields)[:-1], tail)
 
 
-def get_reply(id: bytes, item: Item | None) -> bytes:
+def get_reply(id: bytes, item: Item | None) -> Reply:
     """A key as it is; null and zeros where it is missing."""
     if item is None:
         return b'%b,"value":null,"rev":0,"created":0,"version":0}\n' % _ok(id)
-    return b'%b,"value":%b,%b}\n' % (_ok(id), item.value, _numbers(item))
+    if len(item.value) < LARGE_VALUE:
+        return b'%b,"value":%b,%b}\n' % (_ok(id), item.value, _numbers(item))
+    return [b'%b,"value":' % _ok(id), item.value, b",%b}\n" % _numbers(item)]
 
 
-def scan_reply(id: bytes, items: Sequence[tuple[str, Item]], more: bool, keys_only: bool) -> bytes:
+def scan_reply(id: bytes, items: Sequence[tuple[str, Item]], more: bool, keys_only: bool) -> Reply:
     """Keys in order, and whether there are more."""
+    start, end = b'%b,"items":[' % _ok(id), b'],"more":%b}\n' % encode(more)
     if keys_only:
-        rows = [b'{"key":%b,%b}' % (encode(key), _numbers(item)) for key, item in items]
-    else:
-        rows = [b'{"key":%b,"value":%b,%b}' % (encode(key), item.value, _numbers(item)) for key, item in items]
-    return b'%b,"items":[%b],"more":%b}\n' % (_ok(id), b",".join(rows), encode(more))
+        return start + b",".join([b'{"key":%b,%b}' % (encode(key), _numbers(item)) for key, item in items]) + end
+    pieces = [start]
+    comma = b""
+    for key, item in items:
+        pieces += (b'%b{"key":%b,"value":' % (comma, encode(key)), item.value, b",%b}" % _numbers(item))
+        comma = b","
+    pieces.append(end)
+    return _gathered(pieces)
 
 
 def log_reply(id: bytes, entries: Iterable[Entry], commit_index: int, last_applied: int, more: bool) -> bytes:
@@ -81,6 +99,11 @@ def object_reply(id: bytes, fields: dict[str, object]) -> bytes:
     """Any other reply: its fields as they are."""
     body = encode(fields)[1:-1]
     return b"%b%b%b}\n" % (_ok(id), b"," if body else b"", body)
+
+
+def _gathered(pieces: list[bytes]) -> Reply:
+    """In one piece, unless one of them is large."""
+    return b"".join(pieces) if max(map(len, pieces)) < LARGE_VALUE else pieces
 
 
 def _numbers(item: Item) -> bytes:

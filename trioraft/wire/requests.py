@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Iterable
+from itertools import accumulate
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -134,10 +136,18 @@ class RequestError(ValueError):
 _decoder: Final = Decoder(AnyRequest)
 _object_decoder: Final = Decoder(dict[str, msgspec.Raw])
 _HTTP: Final = re.compile(rb"(?:[A-Z]+ \S+ HTTP/[0-9.]+|[A-Za-z-]+:(?: .*|))\s*")
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
-_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
+# No way back into what has matched, and a string without an end ends with the line: a hostile line must not be
+# gone through once for each of its quotes.
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_PAIRED: Final = re.compile(
+    rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)*+", re.DOTALL
+)
+"""JSON in which no half of a surrogate pair stands alone."""
+_STEPS: Final = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")
+"""What a bracket does to the depth, as a signed byte."""
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_LONGEST_QUOTED: Final = 100
+"""How much of what a client sent is said again in an error: so much that it knows its own words."""
 
 
 def parse_request(line: bytes) -> AnyRequest:
@@ -166,7 +176,7 @@ def parse_request(line: bytes) -> AnyRequest:
 
 
 def _check_surrogates(line: bytes, request: AnyRequest) -> None:
-    if _has_lone_surrogate(line):
+    if not _PAIRED.fullmatch(line):
         message = "half of a surrogate pair stands alone, which is no text"
         raise RequestError("bad_json", message, "escape both halves, or send UTF-8", _id_of(line), _applied(request))
 
@@ -201,13 +211,13 @@ def _parse_words(line: bytes) -> AnyRequest:
             return ShowLog()
         case ["get", key] if len(key.encode()) <= MAX_KEY_BYTES:
             return Get(key=key)
-    word = words[0]
+    word = words[0] if words else ""  # there are more blanks than those that make a line blank
     if word == "get":
         raise RequestError("bad_request", "get takes one key without blanks", f"type 'get name', or {EXAMPLES['get']}")
     if word in EXAMPLES:
         raise RequestError("bad_request", f"'{word}' has to be asked in JSON", f"type {EXAMPLES[word]}")
-    near = difflib.get_close_matches(word, _WORDS, 1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
+    near = _nearest(word, _WORDS)
+    hint = f"did you mean '{near}'? " if near else ""
     raise RequestError("bad_json", "the line is neither JSON nor a command", f"{hint}type 'help', or {EXAMPLES['get']}")
 
 
@@ -217,23 +227,45 @@ def _parse_again(line: bytes, why: str) -> AnyRequest:
         fields: dict[str, msgspec.Raw] = _object_decoder.decode(line)
     except DecodeError as error:
         raise RequestError("bad_json", f"the line is not JSON: {error}", f"for example {EXAMPLES['put']}") from None
-    id = bytes(fields.get("id", b""))
+    id = _scalar(fields.get("id"))
+    raw = bytes(fields.get("op", b"null"))
+    if raw == b"null":
+        raise RequestError("bad_request", "the request has no 'op'", f"for example {EXAMPLES['put']}", id)
     try:
-        op: Any = decode(bytes(fields["op"])) if "op" in fields else None
-        if op in EXAMPLES:
-            # Of a duplicate the last counts; in the object that is left, each name stands once.
-            again: AnyRequest = _decoder.decode(encode(fields))
-            return again
+        op = decode(raw, str)
+    except DecodeError:
+        message = f"an 'op' is a string, and not {_quoted(raw.decode())}"
+        raise RequestError("bad_request", message, f"for example {EXAMPLES['put']}", id) from None
+    if op not in EXAMPLES:
+        near = _nearest(op, EXAMPLES)
+        hint = f"did you mean {EXAMPLES[near]} ?" if near else f"there are: {', '.join(EXAMPLES)}"
+        raise RequestError("unknown_op", f"there is no operation {_quoted(op)!r}", hint, id)
+    try:
+        # Of a duplicate the last counts; in the object that is left, each name stands once.
+        again: AnyRequest = _decoder.decode(encode(fields))
+        return again
     except DecodeError as error:
         why = str(error)
     applied = "no" if op in ("put", "delete", "incr") else None
-    if op is None:
-        raise RequestError("bad_request", "the request has no 'op'", f"for example {EXAMPLES['put']}", id)
-    if op not in EXAMPLES:
-        near = difflib.get_close_matches(str(op), EXAMPLES, 1)
-        hint = f"did you mean {EXAMPLES[near[0]]} ?" if near else f"there are: {', '.join(EXAMPLES)}"
-        raise RequestError("unknown_op", f"there is no operation {op!r}", hint, id)
-    raise RequestError("bad_request", why.replace(" - at `$.", " - in `"), f"for example {EXAMPLES[op]}", id, applied)
+    what = _quoted(why.replace(" - at `$.", " - in `"))
+    raise RequestError("bad_request", what, f"for example {EXAMPLES[op]}", id, applied)
+
+
+def _nearest(word: str, known: Iterable[str]) -> str | None:
+    """What was probably meant. Nobody means anything by a megabyte, and to compare it takes its time."""
+    near = difflib.get_close_matches(word, known, 1) if len(word) <= _LONGEST_QUOTED else []
+    return near[0] if near else None
+
+
+def _quoted(text: str) -> str:
+    """The text, or its beginning."""
+    return text if len(text) <= _LONGEST_QUOTED else f"{text[:_LONGEST_QUOTED]}…"
+
+
+def _scalar(id: msgspec.Raw | None) -> bytes:
+    """An id that can be given back: what is no scalar is none."""
+    raw = b"" if id is None else bytes(id)
+    return b"" if raw[:1] in (b"{", b"[") else raw
 
 
 def _id_of(line: bytes) -> bytes:
@@ -241,7 +273,7 @@ def _id_of(line: bytes) -> bytes:
         fields: dict[str, msgspec.Raw] = _object_decoder.decode(line)
     except DecodeError:
         return b""  # deeper than the decoder goes: it may not even be JSON
-    return bytes(fields.get("id", b""))
+    return _scalar(fields.get("id"))
 
 
 def _applied(request: AnyRequest) -> str | None:
@@ -253,27 +285,6 @@ def _hint(request: AnyRequest) -> str:
 
 
 def _depth(line: bytes) -> int:
-    """How deep the line nests, or one more than is allowed where it nests deeper."""
-    brackets = _STRING.sub(b"", line).translate(_BRACKETS, b"").translate(None, _NOT_BRACKETS)
-    for depth in range(MAX_DEPTH + 2):
-        flatter = brackets.replace(b"[]", b"")
-        if flatter == brackets:
-            # What is left does not pair up: no JSON, unless nothing is left.
-            return MAX_DEPTH + 2 if len(brackets) > MAX_DEPTH else depth
-        brackets = flatter
-    return MAX_DEPTH + 2
-
-
-def _has_lone_surrogate(line: bytes) -> bool:
-    high_at = -1
-    for match in _ESCAPE.finditer(line):
-        code = int(match[1], 16) if match[1] else 0
-        if 0xDC00 <= code <= 0xDFFF:
-            if high_at != match.start():
-                return True
-            high_at = -1
-            continue
-        if high_at >= 0:
-            return True
-        high_at = match.end() if 0xD800 <= code <= 0xDBFF else -1
-    return high_at >= 0
+    """How deep the line nests; how well its brackets pair up is for the decoder to say."""
+    steps = _STRING.sub(b"", line).translate(_STEPS, _NOT_BRACKETS)
+    return max(accumulate(memoryview(steps).cast("b")), default=0)

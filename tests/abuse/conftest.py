@@ -1,0 +1,24 @@
+"""A cluster of three real nodes for all abuse, which must leave it whole; and one where somebody speaks for node 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from processes.cluster import Cluster, running_cluster
+
+
+@pytest.fixture(scope="package")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three nodes and a leader."""
+    with running_cluster(tmp_path_factory.mktemp("abused")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="package")
+def without_node_1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two of three nodes; whoever knows node 1's folder may speak for it."""
+    with running_cluster(tmp_path_factory.mktemp("liar")) as cluster:
+        cluster.nodes[1].kill()
+        cluster.leader()
+        yield cluster

@@ -1,0 +1,240 @@
+"""Clients that misuse not what they say but how: too much, too slowly, too often, or never listening."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from processes.cluster import HOST, Cluster, Line, Node, eventually, sockets_left
+
+from .bystanders import MEBIBYTE, nobody_is_harmed
+
+LARGE = "x" * 1_000_000
+
+
+def send_until_closed(node: Node, start: bytes, block: bytes, most: int) -> tuple[int, bytes]:
+    """Send the block again and again until the node has had enough; how many bytes it took, and what it said."""
+    sent = 0
+    received = b""
+    with socket.create_connection((HOST, node.port), 20) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(start)
+            while sent < most:
+                connection.sendall(block)
+                sent += len(block)
+            connection.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionError):
+            while part := connection.recv(1 << 16):
+                received += part
+    return sent, received
+
+
+def without_a_newline(cluster: Cluster, mebibytes: int) -> None:
+    """So much, on as many connections as it takes; each sender learns why it is closed."""
+    starts = [b"", b'{"op":"put","key":"k","value":"', b'{"op":"put","key":"k","value":' + b"[" * 1000, b"GET /", b"\n"]
+    with nobody_is_harmed(cluster):
+        sent = connections = 0
+        while sent < mebibytes * MEBIBYTE:
+            node = cluster.nodes[connections % 3]
+            more, reply = send_until_closed(
+                node, starts[connections % len(starts)], b"[" * MEBIBYTE, mebibytes * MEBIBYTE
+            )
+            assert json.loads(reply)["error"]["code"] == "line_too_long"
+            sent += more
+            connections += 1
+        assert connections < mebibytes, "most of it came on connections that were not closed at once"
+
+
+def test_a_quarter_of_a_gigabyte_without_a_newline(steady: Cluster) -> None:
+    without_a_newline(steady, 256)
+
+
+@pytest.mark.slow
+def test_a_gigabyte_without_a_newline(steady: Cluster) -> None:
+    without_a_newline(steady, 1024)
+
+
+def test_megabytes_of_blank_lines_are_no_requests(steady: Cluster) -> None:
+    with nobody_is_harmed(steady):
+        sent, reply = send_until_closed(steady.nodes[0], b"", b"\n\r\n \n" * 100_000, 20 * MEBIBYTE)
+        assert (sent >= 20 * MEBIBYTE, reply) == (True, b"")
+
+
+@pytest.fixture
+def large(steady: Cluster) -> Iterator[Cluster]:
+    """Ten large values, and entries of the log as large."""
+    keys = [f"large-{number}" for number in range(10)]
+    for key in keys:
+        assert steady.nodes[0].put(key, LARGE)["ok"]
+    yield steady
+    for key in keys:
+        assert steady.nodes[0].ask({"op": "delete", "key": key})["ok"]
+
+
+NEVER_READ = {
+    "gets": [b'{"op":"get","key":"large-1"}\n'],
+    "stale gets": [b'{"op":"get","key":"large-1","read":"stale"}\n'],
+    "scans": [b'{"op":"scan","prefix":"large"}\n'],
+    "scans of one": [b'{"op":"scan","prefix":"large","limit":1}\n'],
+    "stale scans of one": [b'{"op":"scan","prefix":"large","limit":1,"read":"stale"}\n'],
+    "show_log": [b'{"op":"show_log","limit":1000}\n', b'{"op":"show_log","from":1,"limit":1000}\n', b"show_log\n"],
+    "conflicts": [b'{"op":"put","key":"large-1","value":1,"if_rev":0}\n', b'{"op":"incr","key":"large-2"}\n'],
+    "help": [b'{"op":"help"}\n', b"help\n", b"status\n"],
+    "errors": [b"x\n", b'{"op":"nothing"}\n', b"\x80\n"],
+    "gets of a key before it is there": [
+        b'{"op":"put","key":"large-1","value":1}\n',
+        b'{"op":"put","key":"large-1","value":"%b"}\n' % LARGE.encode(),
+        *[b'{"op":"get","key":"large-1"}\n'] * 1000,
+    ],
+}
+
+
+@pytest.mark.parametrize("asked", NEVER_READ.values(), ids=list(NEVER_READ))
+def test_a_client_that_never_reads_is_not_read_any_more(large: Cluster, asked: list[bytes]) -> None:
+    block = b"".join(asked)
+    block *= max(1, 100_000 // len(block))
+    with nobody_is_harmed(large), contextlib.ExitStack() as stack:
+        for node in large.nodes * 2:
+            connection = stack.enter_context(socket.create_connection((HOST, node.port), 10))
+            connection.settimeout(0.3)
+            sent = 0
+            with contextlib.suppress(TimeoutError):
+                while sent < 100 * MEBIBYTE:
+                    connection.sendall(block)
+                    sent += len(block)
+            assert sent < 100 * MEBIBYTE, "the node reads on though nobody reads what it says"
+
+
+def test_who_reads_at_last_gets_every_answer(large: Cluster) -> None:
+    requests = b"".join(b'{"id":%d,"op":"get","key":"large-%d"}\n' % (number, number % 10) for number in range(200))
+    with nobody_is_harmed(large), Line(large.nodes[0].port) as line:
+        line.send(requests)
+        line.socket.shutdown(socket.SHUT_WR)
+        for number in range(200):
+            reply = line.read()
+            assert (reply["id"], len(reply["value"])) == (number, len(LARGE))
+        assert line.socket.recv(1) == b""
+
+
+def test_byte_after_byte_on_many_connections(steady: Cluster) -> None:
+    with nobody_is_harmed(steady), contextlib.ExitStack() as stack:
+        lines = [stack.enter_context(Line(steady.nodes[number % 3].port)) for number in range(200)]
+        requests = [b'{"op":"put","key":"drop-%03d","value":1%03d}\r\n' % (number, number) for number in range(200)]
+        for place in range(len(requests[0])):
+            for line, request in zip(lines, requests, strict=True):
+                line.send(request[place : place + 1])
+        for line in lines:
+            assert line.read()["ok"]
+        for number, line in enumerate(lines):
+            assert line.ask(b'{"op":"get","key":"drop-%03d"}\n' % number)["value"] == 1000 + number
+
+
+def test_lines_that_grow_by_a_byte_and_never_end(steady: Cluster) -> None:
+    with nobody_is_harmed(steady), contextlib.ExitStack() as stack:
+        lines = [stack.enter_context(Line(steady.nodes[number % 3].port)) for number in range(30)]
+        for line in lines:
+            line.send(b'{"op":"put","key":"k","value":"')
+        for _ in range(1000):
+            for line in lines:
+                line.send(b"x")
+        for line in lines:
+            assert line.ask(b'"}\n')["ok"]
+
+
+def how_many() -> int:
+    """Connections that the limits of this process, and of the nodes that inherited them, have room for."""
+    return min(2000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 300)
+
+
+def test_thousands_of_idle_connections(steady: Cluster) -> None:
+    node = steady.nodes[0]
+    assert node.process is not None
+    before = sockets_left(node.process.pid)
+    with nobody_is_harmed(steady) as bystanders:
+        with contextlib.ExitStack() as stack:
+            idle = [stack.enter_context(socket.create_connection((HOST, node.port), 10)) for _ in range(how_many())]
+            for number, connection in enumerate(idle):
+                connection.sendall([b"", b'{"op":"pi', b'{"op":"ping"}\n', b'{"pee'][number % 4])
+            eventually(lambda: sockets_left(node.process.pid) >= before + len(idle), "all are taken")  # type: ignore[union-attr]
+            rounds = [bystander.rounds for bystander in bystanders]
+            eventually(
+                lambda: all(now.rounds > then + 10 for now, then in zip(bystanders, rounds, strict=True)),
+                "the others go on",
+            )
+            for connection in idle[2::4]:
+                assert json.loads(connection.recv(100))["ok"]
+        eventually(lambda: sockets_left(node.process.pid) <= before + 2, "the descriptors are given back")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("end", ["half-closed", "reset", "silent"])
+def test_half_open_connections(steady: Cluster, end: str) -> None:
+    node = steady.nodes[1]
+    assert node.process is not None
+    pid = node.process.pid
+    before = sockets_left(pid)
+    starts = [b"", b'{"op":"pi', b'{"op":"ping"}\n{"op"', b'{"op":"get","key":"k"}\n' * 100, b'{"peer"', b"\x80"]
+    with nobody_is_harmed(steady):
+        held = []
+        for number in range(300):
+            connection = socket.create_connection((HOST, node.port), 10)
+            connection.sendall(starts[number % len(starts)])
+            held.append(connection)
+        for connection in held:
+            if end == "half-closed":
+                connection.shutdown(socket.SHUT_WR)
+            elif end == "reset":
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.close()
+        if end == "half-closed":  # the node says its last, and closes; nobody has to do so first
+            for number, connection in enumerate(held):
+                said = b""
+                while part := connection.recv(1 << 16):
+                    said += part
+                assert (said != b"") == (number % len(starts) not in (0, 4)), (starts[number % len(starts)], said)
+        for connection in held:
+            connection.close()
+        eventually(lambda: sockets_left(pid) <= before + 2, "the descriptors are given back")
+
+
+def test_connections_that_come_and_go_as_fast_as_they_can(steady: Cluster) -> None:
+    with nobody_is_harmed(steady):
+        ends = time.monotonic() + 2.0
+        count = 0
+        while time.monotonic() < ends:
+            for node in steady.nodes:
+                socket.create_connection((HOST, node.port), 10).close()
+                count += 1
+        assert count > 100
+
+
+@pytest.mark.skipif(not Path("/usr/bin/prlimit").exists(), reason="prlimit is not installed (util-linux)")
+def test_a_node_without_descriptors_serves_those_whom_it_has(tmp_path: Path) -> None:
+    with Cluster(tmp_path) as cluster:
+        for node in cluster.nodes:
+            node.wrapper = ["prlimit", "--nofile=200"]
+        cluster.start()
+        leader = cluster.leader()
+        assert leader.process is not None
+        pid = leader.process.pid
+        with nobody_is_harmed(cluster) as bystanders, Line(leader.port) as status, contextlib.ExitStack() as stack:
+            assert status.ask({"op": "status"})["ok"]
+            waiting = [stack.enter_context(socket.create_connection((HOST, leader.port), 10)) for _ in range(400)]
+            eventually(lambda: "no connection can be taken" in leader.log, "it says so")
+            assert sockets_left(pid) <= 200 - 20, "some descriptors are kept for the log and for peers"
+            rounds = [bystander.rounds for bystander in bystanders]
+            eventually(
+                lambda: all(now.rounds > then + 10 for now, then in zip(bystanders, rounds, strict=True)),
+                "the others go on",
+            )
+            assert status.ask({"op": "status"})["ok"]
+            for connection in waiting:
+                connection.close()
+        cluster.write_until_done("after", 1)
+        eventually(lambda: sockets_left(pid) < 40, "the descriptors are given back")

@@ -1,0 +1,65 @@
+"""Every hostile line to real nodes: alone, as the first thing said, and between good requests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+
+import pytest
+from processes.cluster import HOST, Cluster
+
+from .bystanders import nobody_is_harmed
+from .lines import REQUESTS, Request
+from .test_corpus_in_process import check
+
+HALVES = [REQUESTS[::2], REQUESTS[1::2]]
+
+
+def exchange(port: int, data: bytes) -> bytes:
+    """What a node says to these bytes until it closes; it may do so before it has taken them all."""
+    received = b""
+    with socket.create_connection((HOST, port), 20) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionError):
+            while part := connection.recv(1 << 16):
+                received += part
+    return received
+
+
+@pytest.mark.parametrize("requests", HALVES, ids=["even", "odd"])
+def test_alone_a_hostile_line_gets_one_error_or_a_close(steady: Cluster, requests: list[Request]) -> None:
+    with nobody_is_harmed(steady):
+        for number, request in enumerate(requests):
+            reply = exchange(steady.nodes[number % 3].port, request.line + b"\n")
+            try:
+                if request.first == "close":
+                    assert reply == b""
+                else:
+                    check(reply, request)
+            except (AssertionError, ValueError) as error:
+                raise AssertionError(f"{request.name}: {error}") from error
+
+
+@pytest.mark.parametrize("requests", HALVES, ids=["even", "odd"])
+def test_between_good_requests_a_hostile_line_spoils_neither(steady: Cluster, requests: list[Request]) -> None:
+    with nobody_is_harmed(steady):
+        for number, request in enumerate(requests):
+            node = steady.nodes[number % 3]
+            put = b'{"id":"before","op":"put","key":"around","value":%d}\n' % number
+            get = b'{"id":"after","op":"get","key":"around"}\n'
+            replies = exchange(node.port, put + request.line + b"\n" + get)
+            try:
+                first, _, rest = replies.partition(b"\n")
+                before = json.loads(first)
+                assert (before["id"], before["ok"]) == ("before", True)
+                if not request.closes:
+                    rest, _, last = rest.removesuffix(b"\n").rpartition(b"\n")
+                    after = json.loads(last)
+                    assert (after["id"], after["value"], after["rev"]) == ("after", number, before["rev"])
+                    rest += b"\n"
+                check(rest, request)
+            except (AssertionError, ValueError) as error:
+                raise AssertionError(f"{request.name}: {error}") from error

@@ -1,0 +1,49 @@
+"""A little asked, a lot answered: what small requests with large replies may cost a node."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from trioraft.kv.results import Conflict
+from trioraft.kv.store import Item
+from trioraft.server.session import MAX_UNANSWERED, Session
+from trioraft.wire.replies import Reply, get_reply, result_reply, scan_reply
+
+VALUE = b'"%b"' % (b"x" * 1_000_000)
+ITEM = Item(VALUE, 7, 6, 5)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        get_reply(b"1", ITEM),
+        scan_reply(b"1", [("a", ITEM), ("b", ITEM)], False, False),
+        result_reply(b"1", Conflict("no", "no", 7, VALUE)),
+    ],
+    ids=["get", "scan", "conflict"],
+)
+def test_a_large_value_is_not_copied_into_the_replies_that_hold_it(reply: Reply) -> None:
+    assert isinstance(reply, list)
+    assert any(piece is VALUE for piece in reply)
+    assert sum(len(piece) for piece in reply if piece is not VALUE) < 1000
+    assert VALUE.decode().strip('"') in json.dumps(json.loads(b"".join(reply)))
+
+
+def test_a_client_that_does_not_read_is_given_no_more_than_fits() -> None:
+    session = Session(1 << 20, lambda: None)
+    session.receive(b'{"op":"get","key":"k"}\n' * MAX_UNANSWERED)
+    slots = list(session.requests(0))
+    assert len(slots) == MAX_UNANSWERED
+    for slot in slots:
+        slot.answer(get_reply(slot.id, ITEM))
+    assert session.take_replies(0) == b""
+    sent = 0
+    while replies := session.take_replies(3_000_000):
+        assert len(replies) < 5_000_000
+        sent += replies.count(b"\n")
+    assert sent == MAX_UNANSWERED
+    assert not session.done
+    session.receive(b"")
+    assert session.done
