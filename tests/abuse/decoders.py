@@ -1,0 +1,37 @@
+"""What the decoders make of bytes, with no node behind them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from trioraft.server.config import MAX_REQUEST_BYTES
+from trioraft.server.session import Session
+
+
+def replies_to(data: bytes, piece: int) -> bytes:
+    """What a session says to bytes that come in such pieces; what it would have a node do is answered with `ok`."""
+    session = Session(MAX_REQUEST_BYTES, lambda: None)
+    replies = b""
+    for start in range(0, len(data), piece):
+        session.receive(data[start : start + piece])
+        for slot in session.requests(0):
+            slot.answer(b'{"ok":true}\n')
+        replies += session.take_replies()
+    session.receive(b"")
+    for slot in session.requests(0):
+        slot.answer(b'{"ok":true}\n')
+    replies += session.take_replies()
+    assert session.done
+    return replies
+
+
+def no_constants(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
+
+
+def strict_json(line: bytes) -> Any:
+    """What any reader would make of a line, one that is stricter than Python's too."""
+    value = json.loads(line.decode(), parse_constant=no_constants, parse_int=str)
+    json.dumps(value, ensure_ascii=False).encode()  # fails on half a surrogate pair
+    return value
