@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from trioraft.raft import quorum
-from trioraft.raft.core import Batch, Core
+from trioraft.raft.core import Core
 from trioraft.raft.membership import Configuration, Member
 from trioraft.raft.messages import (
     AppendEntriesReply,
@@ -35,6 +35,7 @@ from trioraft.raft.messages import (
 )
 from trioraft.raft.progress import Progress
 from trioraft.raft.reads import Reads
+from trioraft.raft.ready import Batch
 from trioraft.raft.settings import Settings
 from trioraft.wire.entries import seal
 

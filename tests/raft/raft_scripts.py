@@ -18,7 +18,7 @@ state                where everybody is
 
 from __future__ import annotations
 
-from trioraft.raft.core import Batch, Core, NotLeader
+from trioraft.raft.core import Core
 from trioraft.raft.membership import Configuration, Member
 from trioraft.raft.messages import (
     AppendEntries,
@@ -31,6 +31,7 @@ from trioraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
+from trioraft.raft.ready import Batch, NotLeader
 from trioraft.raft.settings import Settings
 from trioraft.wire.entries import payload, seal
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trioraft.raft.core import Core, NotLeader, Ready
+from trioraft.raft.core import Core
 from trioraft.raft.membership import Configuration, Member
 from trioraft.raft.messages import (
     AppendEntries,
@@ -17,6 +17,7 @@ from trioraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
+from trioraft.raft.ready import NotLeader, Ready
 from trioraft.wire.entries import seal
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from raft_scripts import rewrite
+
+from .raft_scripts import rewrite
 
 SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.txt"))
 

@@ -10,9 +10,7 @@ Section numbers are those of the Raft paper (extended version) and, where so nam
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
-
-import msgspec
+from typing import Any
 
 from trioraft.raft import quorum
 from trioraft.raft.log import Log
@@ -22,7 +20,6 @@ from trioraft.raft.messages import (
     AppendEntriesReply,
     Entry,
     HardState,
-    Kind,
     Message,
     NodeId,
     PreVote,
@@ -32,61 +29,11 @@ from trioraft.raft.messages import (
 )
 from trioraft.raft.progress import Progress
 from trioraft.raft.reads import Reads
+from trioraft.raft.ready import Batch, Lost, LostReason, NotLeader, Overloaded, Random, Ready, Role, Seal
 from trioraft.raft.settings import Settings
 
 MAX_TERM_STEP = 2**32
 """More elections than a node can have missed."""
-
-Role = Literal["follower", "pre-candidate", "candidate", "leader"]
-LostReason = Literal["no_quorum", "leader_changed"]
-Seal = Callable[[int, int, Kind, bytes], Entry]
-
-
-class Random(Protocol):
-    """The one thing the core asks of randomness: an integer from start to stop - 1."""
-
-    def randrange(self, start: int, stop: int) -> int:
-        """Draw one."""
-
-
-class NotLeader(Exception):
-    """This node does not lead; nothing was appended."""
-
-
-class Overloaded(Exception):
-    """Too much is appended and not yet committed; nothing more was appended."""
-
-
-class Batch(msgspec.Struct, frozen=True):
-    """What must be durable before `messages` may go: votes and acknowledgements rest on it.
-
-    The hard state and the entries are written in one piece and synced; then `Core.persisted(number)` is
-    called, and the messages are sent. One batch is outstanding at a time.
-    """
-
-    number: int
-    hard_state: HardState
-    entries: list[Entry]
-    messages: list[tuple[NodeId, Message]]
-
-
-class Lost(msgspec.Struct, frozen=True):
-    """Leadership ended: what this node had proposed and not yet seen committed may or may not survive."""
-
-    reason: LostReason
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """What is to be done, in this order: send `messages`, persist `batch`, apply `committed`, serve `reads`."""
-
-    batch: Batch | None
-    messages: list[tuple[NodeId, Message]]
-    """These promise nothing that is not durable: they go at once."""
-    committed: list[Entry]
-    """To be applied in order; then `Core.applied(index)`."""
-    reads: list[int]
-    """The contexts of reads that may be served from the state as applied now."""
-    lost: Lost | None
 
 
 class Core:

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from trioraft.raft import quorum
-from trioraft.raft.core import Batch, Core
+from trioraft.raft.core import Core
 from trioraft.raft.messages import (
     AppendEntriesReply,
     Entry,
@@ -21,6 +21,7 @@ from trioraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
+from trioraft.raft.ready import Batch
 
 
 class Violation(AssertionError):

@@ -15,9 +15,10 @@ from typing import Final
 import trio
 
 from trioraft.kv.store import Store
-from trioraft.raft.core import Batch, Core, Random, Role
+from trioraft.raft.core import Core
 from trioraft.raft.membership import Configuration, Formation, Member
 from trioraft.raft.messages import Entry, HardState, Message, NodeId
+from trioraft.raft.ready import Batch, Random, Role
 from trioraft.raft.settings import Settings
 from trioraft.server.clients import Client, Recognizer
 from trioraft.server.election_timer import ElectionTimer

@@ -19,8 +19,9 @@ from trioraft.kv.commands import Delete as DeleteCommand
 from trioraft.kv.commands import Incr as IncrCommand
 from trioraft.kv.commands import Put as PutCommand
 from trioraft.kv.store import Store
-from trioraft.raft.core import Core, LostReason, Overloaded
+from trioraft.raft.core import Core
 from trioraft.raft.messages import Entry, NodeId
+from trioraft.raft.ready import LostReason, Overloaded
 from trioraft.server.session import ReadSlot, Slot, WriteSlot
 from trioraft.wire import replies
 from trioraft.wire.commands import UnknownCommand, decode_command, encode_command

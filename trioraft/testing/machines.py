@@ -14,10 +14,11 @@ import msgspec
 import trio
 
 from trioraft.addresses import Address
-from trioraft.raft.core import Batch, Core
+from trioraft.raft.core import Core
 from trioraft.raft.invariants import Invariants
 from trioraft.raft.membership import Configuration
 from trioraft.raft.messages import Entry, HardState, Message, NodeId
+from trioraft.raft.ready import Batch
 from trioraft.server.driver import RESTFUL_TICKS, Driver
 from trioraft.server.election_timer import MAX_LATE
 from trioraft.server.node import STOP_SECONDS, live

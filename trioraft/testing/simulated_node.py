@@ -8,9 +8,10 @@ from random import Random
 from typing import Any, Protocol
 
 from trioraft.kv.store import Store
-from trioraft.raft.core import Batch, Core
+from trioraft.raft.core import Core
 from trioraft.raft.invariants import Invariants, Violation
 from trioraft.raft.messages import Message, NodeId
+from trioraft.raft.ready import Batch
 from trioraft.raft.settings import Settings
 from trioraft.server.requests import Requests
 from trioraft.server.session import ReadSlot, Session
