@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CORE = "trioraft/raft/core.py"
+OUTBOX = "trioraft/raft/outbox.py"
 LOG = "trioraft/raft/log.py"
 PROGRESS = "trioraft/raft/progress.py"
 READS = "trioraft/raft/reads.py"
@@ -44,15 +45,15 @@ MUTANTS = (
         CORE,
         """        self._answer(sender, RequestVoteReply(self.term, granted))
 """,
-        """        self._messages.append((sender, RequestVoteReply(self.term, granted)))
+        """        self._outbox.send(sender, RequestVoteReply(self.term, granted))
 """,
         f"{PAPER}::test_5_2_a_vote_is_synced_before_it_is_told",
     ),
     Mutant(
         "a term is answered before it is synced",
-        CORE,
-        "durable = self.hard_state == self._durable_hard_state\n        (self._messages",
-        "durable = True\n        (self._messages",
+        OUTBOX,
+        "durable = hard_state == self._durable_hard_state\n",
+        "durable = True\n",
         f"{PAPER}::test_5_2_a_vote_is_synced_before_it_is_told",
     ),
     Mutant(
@@ -175,14 +176,14 @@ MUTANTS = (
     ),
     Mutant(
         "a late completion makes durable what was truncated meanwhile",
-        CORE,
-        "            self._batch_last_index = min(self._batch_last_index, first - 1)\n",
+        OUTBOX,
+        "        self._batch_last_index = min(self._batch_last_index, index - 1)\n",
         "",
     ),
     Mutant(
         "what was truncated stays durable",
-        CORE,
-        "            self.durable_index = min(self.durable_index, first - 1)\n",
+        OUTBOX,
+        "        self.durable_index = min(self.durable_index, index - 1)\n",
         "",
     ),
     # Reads
@@ -421,8 +422,8 @@ MUTANTS = (
     Mutant(
         "a slow sync makes the leader step down",
         CORE,
-        "self._batch_elapsed >= settings.election_ticks\n        if disk_hangs or not",
-        "self._batch_elapsed >= 2\n        if disk_hangs or not",
+        "batch_elapsed >= settings.election_ticks\n        if disk_hangs or not",
+        "batch_elapsed >= 2\n        if disk_hangs or not",
         f"{PAPER}::test_a_sync_of_200_ms_causes_no_election",
         simulated=False,  # it costs elections, and breaks nothing
     ),

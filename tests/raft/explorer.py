@@ -33,6 +33,7 @@ from trioraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
+from trioraft.raft.outbox import Outbox
 from trioraft.raft.progress import Progress
 from trioraft.raft.reads import Reads
 from trioraft.raft.ready import Batch
@@ -40,6 +41,9 @@ from trioraft.raft.settings import Settings
 from trioraft.wire.entries import seal
 
 SETTINGS = Settings(election_ticks=1, heartbeat_ticks=1, lost_ticks=0, max_inflight=1, max_append_bytes=1)
+
+VOLATILE = ("_batch", "_batch_number", "_batch_elapsed", "_durable_hard_state")
+"""Of an outbox: what stands in the node's own batch and disk, and what nothing depends on here."""
 
 
 class Broken(AssertionError):
@@ -100,11 +104,9 @@ class Node:
             core.hard_state,
             self.log,
             core.commit_index,
-            core.durable_index,
-            core._batch_last_index,
+            tuple(repr(value) for name, value in vars(core._outbox).items() if name not in VOLATILE),
             core._elapsed,
             tuple(sorted(core._votes.items())),
-            repr(core._gated),
             tuple(repr(progress.__dict__) for progress in core.progress.values()),
         )
 
@@ -144,8 +146,9 @@ def clone(core: Core) -> Core:
     values["log"] = type(core.log)(core.log.slice(1, core.last_index))
     values["progress"] = {peer: clone_progress(progress) for peer, progress in core.progress.items()}
     values["_votes"] = dict(core._votes)
-    values["_gated"] = list(core._gated)
-    values["_messages"] = []
+    values["_outbox"] = outbox = object.__new__(Outbox)
+    outbox.__dict__.update(core._outbox.__dict__)
+    outbox._gated, outbox._messages = list(core._outbox._gated), []
     values["_reads"] = Reads()
     values["_handlers"] = {kind: getattr(other, handler.__name__) for kind, handler in core._handlers.items()}
     return other
@@ -176,7 +179,9 @@ def persist(node: Node) -> None:
     node.batch = None
     core.persisted(batch.number)
     # What rests on the batch goes out with all else.
-    core._messages.extend(item for item in batch.messages if item[0] != core.node)
+    for receiver, message in batch.messages:
+        if receiver != core.node:
+            core._outbox.send(receiver, message)
 
 
 def write(node: Node, batch: Batch, count: int) -> None:

@@ -93,9 +93,10 @@ class AnswersAtOnce(Core):
 
     def _on_request_vote(self, sender: NodeId, message: RequestVote) -> None:
         super()._on_request_vote(sender, message)
-        answers = [gated for gated in self._gated if isinstance(gated[1], RequestVoteReply)]
-        self._gated = [gated for gated in self._gated if gated not in answers]
-        self._messages.extend(answers)
+        outbox = self._outbox
+        answers = [gated for gated in outbox._gated if isinstance(gated[1], RequestVoteReply)]
+        outbox._gated = [gated for gated in outbox._gated if gated not in answers]
+        outbox._messages.extend(answers)
 
 
 class LongerLog(Log):
@@ -113,7 +114,7 @@ class CountsBeforeTheSync(Core):
     """The leader counts itself for what it has not synced."""
 
     def _advance_commit_index(self) -> None:
-        self.durable_index = self.log.last_index
+        self._outbox.durable_index = self.log.last_index
         super()._advance_commit_index()
 
 

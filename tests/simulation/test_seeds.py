@@ -85,7 +85,7 @@ def test_the_same_seed_gives_the_same_run_in_every_process() -> None:
 
 def promise_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(core: Core, receiver: int, message: object) -> None:
-        core._messages.append((receiver, message))  # type: ignore[arg-type]
+        core._outbox.send(receiver, message)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Core, "_answer", answer)
 

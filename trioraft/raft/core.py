@@ -27,9 +27,10 @@ from trioraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
+from trioraft.raft.outbox import Outbox
 from trioraft.raft.progress import Progress
 from trioraft.raft.reads import Reads
-from trioraft.raft.ready import Batch, Lost, LostReason, NotLeader, Overloaded, Random, Ready, Role, Seal
+from trioraft.raft.ready import Lost, LostReason, NotLeader, Overloaded, Random, Ready, Role, Seal
 from trioraft.raft.settings import Settings
 
 MAX_TERM_STEP = 2**32
@@ -60,8 +61,6 @@ class Core:
         self.leader: NodeId | None = None
         self.commit_index = 0
         self.last_applied = 0
-        self.durable_index = self.log.last_index
-        """Synced by this node, and never beyond a truncation."""
         self.progress: dict[NodeId, Progress] = {}
         self._seal = seal
         self._random = random
@@ -76,15 +75,8 @@ class Core:
         self._uncommitted_bytes = 0
         self._answered_round = 0
 
-        self._messages: list[tuple[NodeId, Message]] = []
-        self._gated: list[tuple[NodeId, Message]] = []
+        self._outbox = Outbox(hard_state, self.log.last_index)
         self._lost: Lost | None = None
-        self._durable_hard_state = hard_state
-        self._batch: Batch | None = None
-        self._batch_number = 0
-        self._batch_elapsed = 0
-        self._batch_last_index = 0
-        self._handed_index = self.log.last_index
         self._committed_handed = 0
 
         self._handlers: dict[type, Callable[[NodeId, Any], None]] = {
@@ -100,6 +92,11 @@ class Core:
     def term(self) -> int:
         """The current term."""
         return self.hard_state.term
+
+    @property
+    def durable_index(self) -> int:
+        """Up to where the log is synced by this node, and never beyond a truncation."""
+        return self._outbox.durable_index
 
     @property
     def last_index(self) -> int:
@@ -123,8 +120,7 @@ class Core:
 
     def tick(self) -> None:
         """One unit of time has passed."""
-        if self._batch is not None:
-            self._batch_elapsed += 1
+        self._outbox.tick()
         if self.role == "leader":
             self._tick_leader()
             return
@@ -198,13 +194,7 @@ class Core:
 
     def persisted(self, number: int) -> None:
         """The batch of that number is durable; its messages have been or are about to be sent."""
-        batch = self._batch
-        if batch is None or batch.number != number:
-            raise ValueError(f"batch {number} is not outstanding")
-        self._batch = None
-        self._durable_hard_state = batch.hard_state
-        # A truncation in the meantime has lowered _batch_last_index: what it cut is not durable.
-        self.durable_index = max(self.durable_index, self._batch_last_index)
+        batch = self._outbox.persisted(number)
         for receiver, message in batch.messages:
             if receiver == self.node:
                 self.step(self.node, message)
@@ -221,8 +211,8 @@ class Core:
         """What is to be done now; None when there is nothing."""
         if self.role == "leader":
             self._begin_read_round()
-        batch = self._next_batch() if self._batch is None else None
-        messages, self._messages = self._messages, []
+        batch = self._outbox.next_batch(self.hard_state, self.log)
+        messages = self._outbox.take_messages()
         committed: list[Entry] = []
         if self._committed_handed < self.commit_index:
             committed = self.log.slice(self._committed_handed + 1, self.commit_index)
@@ -279,13 +269,13 @@ class Core:
         """Ask whether an election could be won, before raising any term."""
         self._elapsed = 0
         self._timeout = self._draw_timeout()
-        disk_hangs = self._batch is not None and self._batch_elapsed >= self.settings.election_ticks
+        disk_hangs = self._outbox.batch_elapsed >= self.settings.election_ticks
         if self.node not in self.configuration.voters or disk_hangs:
             return  # a node that cannot sync its own vote had better not ask for others'
         self.role = "pre-candidate"
         self.leader = None
         self._votes = {self.node: True}
-        self._ask_for_votes(PreVote(self.term + 1, self.log.last_index, self.log.last_term), self._messages)
+        self._ask_for_votes(PreVote(self.term + 1, self.log.last_index, self.log.last_term), self._outbox.send)
         if quorum.won(self.configuration.voters, self._votes):
             self._campaign()
 
@@ -297,11 +287,13 @@ class Core:
         self._timeout = self._draw_timeout()
         self.hard_state = HardState(self.term + 1, self.node)
         self._votes = {}
-        self._ask_for_votes(RequestVote(self.term, self.log.last_index, self.log.last_term), self._gated)
-        self._gated.append((self.node, RequestVoteReply(self.term, True)))
+        self._ask_for_votes(RequestVote(self.term, self.log.last_index, self.log.last_term), self._outbox.gate)
+        self._outbox.gate(self.node, RequestVoteReply(self.term, True))
 
-    def _ask_for_votes(self, request: Message, messages: list[tuple[NodeId, Message]]) -> None:
-        messages.extend((voter, request) for voter in self.configuration.voters if voter != self.node)
+    def _ask_for_votes(self, request: Message, send: Callable[[NodeId, Message], None]) -> None:
+        for voter in self.configuration.voters:
+            if voter != self.node:
+                send(voter, request)
 
     def _on_pre_vote(self, sender: NodeId, message: PreVote) -> None:
         granted = (
@@ -409,7 +401,7 @@ class Core:
         active = [self.node, *(peer for peer, progress in self.progress.items() if progress.active)]
         for progress in self.progress.values():
             progress.active = False
-        disk_hangs = self._batch is not None and self._batch_elapsed >= settings.election_ticks
+        disk_hangs = self._outbox.batch_elapsed >= settings.election_ticks
         if disk_hangs or not quorum.heard_from(self.configuration.voters, active):
             self._end_leadership("no_quorum")
 
@@ -457,9 +449,7 @@ class Core:
             return False  # no leader can do this (Leader Completeness): a lie, or a lost disk on the other side
         if first <= self.log.last_index:
             self.log.truncate_from(first)
-            self.durable_index = min(self.durable_index, first - 1)
-            self._handed_index = min(self._handed_index, first - 1)
-            self._batch_last_index = min(self._batch_last_index, first - 1)
+            self._outbox.truncate_from(first)
         self.log.append(new)
         return True
 
@@ -473,7 +463,7 @@ class Core:
             self._answered_round = round
             self._answer(leader, AppendEntriesReply(self.term, True, durable, round))
         if durable < agreed:
-            self._gated.append((leader, AppendEntriesReply(self.term, True, agreed, round)))
+            self._outbox.gate(leader, AppendEntriesReply(self.term, True, agreed, round))
 
     def _on_append_entries_reply(self, sender: NodeId, message: AppendEntriesReply) -> None:
         progress = self.progress.get(sender)
@@ -521,24 +511,6 @@ class Core:
         ]
         self._reads.round_answered(quorum.reached_by_majority(answered))
 
-    # Durability
-
     def _answer(self, receiver: NodeId, message: Message) -> None:
         """Send at once if term and vote are synced, else with the batch that syncs them."""
-        durable = self.hard_state == self._durable_hard_state
-        (self._messages if durable else self._gated).append((receiver, message))
-
-    def _next_batch(self) -> Batch | None:
-        """Gather what is to be persisted, and the messages that wait for it."""
-        entries = self.log.slice(self._handed_index + 1, self.log.last_index)
-        if not entries and self.hard_state == self._durable_hard_state:
-            # All that these waited for went with the last batch.
-            self._messages.extend(self._gated)
-            self._gated = []
-            return None
-        messages, self._gated = self._gated, []
-        self._batch_number += 1
-        self._batch = Batch(self._batch_number, self.hard_state, entries, messages)
-        self._batch_elapsed = 0
-        self._handed_index = self._batch_last_index = self.log.last_index
-        return self._batch
+        self._outbox.answer(self.hard_state, receiver, message)

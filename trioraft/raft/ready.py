@@ -1,0 +1,61 @@
+"""What goes in and out of the core beside messages: what is to be done, what is refused, and what it draws on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import msgspec
+
+from trioraft.raft.messages import Entry, HardState, Kind, Message, NodeId
+
+Role = Literal["follower", "pre-candidate", "candidate", "leader"]
+LostReason = Literal["no_quorum", "leader_changed"]
+Seal = Callable[[int, int, Kind, bytes], Entry]
+
+
+class Random(Protocol):
+    """The one thing the core asks of randomness: an integer from start to stop - 1."""
+
+    def randrange(self, start: int, stop: int) -> int:
+        """Draw one."""
+
+
+class NotLeader(Exception):
+    """This node does not lead; nothing was appended."""
+
+
+class Overloaded(Exception):
+    """Too much is appended and not yet committed; nothing more was appended."""
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What must be durable before `messages` may go: votes and acknowledgements rest on it.
+
+    The hard state and the entries are written in one piece and synced; then `Core.persisted(number)` is
+    called, and the messages are sent. One batch is outstanding at a time.
+    """
+
+    number: int
+    hard_state: HardState
+    entries: list[Entry]
+    messages: list[tuple[NodeId, Message]]
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """Leadership ended: what this node had proposed and not yet seen committed may or may not survive."""
+
+    reason: LostReason
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What is to be done, in this order: send `messages`, persist `batch`, apply `committed`, serve `reads`."""
+
+    batch: Batch | None
+    messages: list[tuple[NodeId, Message]]
+    """These promise nothing that is not durable: they go at once."""
+    committed: list[Entry]
+    """To be applied in order; then `Core.applied(index)`."""
+    reads: list[int]
+    """The contexts of reads that may be served from the state as applied now."""
+    lost: Lost | None
