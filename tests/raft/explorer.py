@@ -38,6 +38,7 @@ from trioraft.raft.progress import Progress
 from trioraft.raft.reads import Reads
 from trioraft.raft.ready import Batch
 from trioraft.raft.settings import Settings
+from trioraft.wire import entries as codec
 from trioraft.wire.entries import seal
 
 SETTINGS = Settings(election_ticks=1, heartbeat_ticks=1, lost_ticks=0, max_inflight=1, max_append_bytes=1)
@@ -205,7 +206,7 @@ def crash(written: int) -> Callable[[Node], None]:
 
 
 def make(core: type[Core], node: NodeId, configuration: Configuration, state: HardState, disk: Sequence[Entry]) -> Core:
-    return core(node, configuration, hard_state=state, entries=disk, seal=seal, random=Steady(), settings=SETTINGS)
+    return core(node, configuration, hard_state=state, entries=disk, codec=codec, random=Steady(), settings=SETTINGS)
 
 
 def settle(node: Node) -> list[Envelope]:

@@ -33,7 +33,8 @@ from trioraft.raft.messages import (
 )
 from trioraft.raft.ready import Batch, NotLeader
 from trioraft.raft.settings import Settings
-from trioraft.wire.entries import payload, seal
+from trioraft.wire import entries as codec
+from trioraft.wire.entries import payload
 
 
 class _Patience:
@@ -79,7 +80,7 @@ class Story:
             self.configuration,
             hard_state=hard_state,
             entries=list(entries),
-            seal=seal,
+            codec=codec,
             random=_Patience(int(node)),
             settings=Settings(),
         )

@@ -18,6 +18,7 @@ from trioraft.raft.messages import (
     RequestVoteReply,
 )
 from trioraft.raft.ready import NotLeader, Ready
+from trioraft.wire import entries as codec
 from trioraft.wire.entries import seal
 
 
@@ -34,7 +35,7 @@ def node(*terms: int, term: int | None = None, voted_for: int | None = None, nod
     members = tuple(Member(n, f"n{n}:1", "voter", f"f{n}") for n in range(nodes))
     hard_state = HardState(term if term is not None else max(terms, default=0), voted_for)
     configuration = Configuration(members, nodes)
-    return Core(0, configuration, hard_state=hard_state, entries=log_of(*terms), seal=seal, random=Patient())
+    return Core(0, configuration, hard_state=hard_state, entries=log_of(*terms), codec=codec, random=Patient())
 
 
 def leader(*terms: int, term: int, nodes: int = 3) -> Core:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from trioraft.raft import quorum
+from trioraft.raft.configurations import Configurations
 from trioraft.raft.log import Log
 from trioraft.raft.membership import Configuration
 from trioraft.raft.messages import (
@@ -20,6 +21,8 @@ from trioraft.raft.messages import (
     AppendEntriesReply,
     Entry,
     HardState,
+    InstallSnapshot,
+    InstallSnapshotReply,
     Message,
     NodeId,
     PreVote,
@@ -30,7 +33,19 @@ from trioraft.raft.messages import (
 from trioraft.raft.outbox import Outbox
 from trioraft.raft.progress import Progress
 from trioraft.raft.reads import Reads
-from trioraft.raft.ready import Lost, LostReason, NotLeader, Overloaded, Random, Ready, Role, Seal
+from trioraft.raft.ready import (
+    NOWHERE,
+    ChangeRefused,
+    Codec,
+    Lost,
+    LostReason,
+    NotLeader,
+    Overloaded,
+    Point,
+    Random,
+    Ready,
+    Role,
+)
 from trioraft.raft.settings import Settings
 
 MAX_TERM_STEP = 2**32
@@ -47,23 +62,34 @@ class Core:
         *,
         hard_state: HardState,
         entries: Sequence[Entry],
-        seal: Seal,
+        codec: Codec,
         random: Random,
         settings: Settings | None = None,
+        base: Point = NOWHERE,
+        snapshot: Point = NOWHERE,
+        configuration_index: int = 0,
     ) -> None:
-        """Start as a follower from what was recovered; all of `entries` and `hard_state` is durable."""
+        """Start as a follower from what was recovered; all of `entries` and `hard_state` is durable.
+
+        `entries` follow `base`. The state machine is as of `snapshot`, and so is `configuration`, from that index.
+        """
         self.node = node
-        self.configuration = configuration
         self.settings = settings or Settings()
         self.hard_state = hard_state
-        self.log = Log(entries)
+        self.log = Log((), base.index, base.term)
+        self.snapshot = snapshot
+        """Where the newest snapshot of this node ends."""
         self.role: Role = "follower"
         self.leader: NodeId | None = None
-        self.commit_index = 0
-        self.last_applied = 0
+        self.commit_index = snapshot.index
+        self.last_applied = snapshot.index
         self.progress: dict[NodeId, Progress] = {}
-        self._seal = seal
+        self._codec = codec
         self._random = random
+        self._configurations = Configurations(configuration_index, configuration)
+        self.configuration = configuration
+        """The members in force: the newest that the log holds, committed or not (thesis §4.1)."""
+        self._append(entries)
 
         self._votes: dict[NodeId, bool] = {}
         self._leader_lost = False
@@ -77,11 +103,15 @@ class Core:
 
         self._outbox = Outbox(hard_state, self.log.last_index)
         self._lost: Lost | None = None
-        self._committed_handed = 0
+        self._committed_handed = snapshot.index
+        self._pieces: list[tuple[NodeId, InstallSnapshot]] = []
+        self._commit_at_check = 0
 
         self._handlers: dict[type, Callable[[NodeId, Any], None]] = {
             AppendEntries: self._on_append_entries,
             AppendEntriesReply: self._on_append_entries_reply,
+            InstallSnapshot: self._on_install_snapshot,
+            InstallSnapshotReply: self._on_install_snapshot_reply,
             PreVote: self._on_pre_vote,
             PreVoteReply: self._on_pre_vote_reply,
             RequestVote: self._on_request_vote,
@@ -154,11 +184,29 @@ class Core:
             raise Overloaded
         first = self.log.last_index + 1
         term = self.term
-        seal = self._seal
+        seal = self._codec.seal
         entries = [seal(index, term, "command", payload) for index, payload in enumerate(payloads, first)]
         self.log.append(entries)
         self._uncommitted_bytes += sum([len(entry.line) for entry in entries])
         return first
+
+    def propose_configuration(self, configuration: Configuration) -> int:
+        """Append a configuration, which differs by one member from that in force; its index (thesis §4.1).
+
+        Raises NotLeader, or ChangeRefused: one change at a time, and only after an entry of this term was committed.
+        """
+        if self.role != "leader":
+            raise NotLeader
+        if self._configurations.index > self.commit_index:
+            raise ChangeRefused("another change of the members is under way")
+        if self.commit_index < self._term_start:
+            raise ChangeRefused("the leader is new, and has not committed anything yet")
+        index = self.log.last_index + 1
+        payload = self._codec.write_configuration(configuration)
+        entry = self._codec.seal(index, self.term, "configuration", payload)
+        self._uncommitted_bytes += len(entry.line)
+        self._append([entry])
+        return index
 
     def read_index(self, context: int) -> None:
         """Ask to serve a linearizable read; `context` comes back in Ready.reads once it may be served.
@@ -205,6 +253,41 @@ class Core:
         """The state machine has applied every entry up to that index."""
         self.last_applied = index
 
+    def compacted(self, snapshot: Point, keep: int) -> None:
+        """A snapshot of this node is durable; what it covers may go, but for so many entries for slow followers."""
+        self.snapshot = snapshot
+        self.log.compact(min(snapshot.index - keep, self.last_applied))
+        self._configurations.compact(self.log.base_index)
+
+    def snapshot_stored(self, last_included_index: int, offset: int) -> None:
+        """What has come of that snapshot is stored up to there."""
+        if self.role == "follower" and self.leader is not None:
+            self._answer(self.leader, InstallSnapshotReply(self.term, last_included_index, offset))
+
+    def installed(self, snapshot: Point, configuration_index: int, configuration: Configuration) -> None:
+        """A leader's snapshot is durable, and the state machine is as of it, which is more than was applied (§7).
+
+        The log goes on from there where it holds the snapshot's last entry, and is discarded whole where not.
+        """
+        if snapshot.index <= self.commit_index:
+            raise ValueError(f"the snapshot ends at {snapshot.index}, and {self.commit_index} is committed")
+        if self.log.term_at(snapshot.index) == snapshot.term:
+            self.log.compact(snapshot.index)
+        else:
+            self.log = Log((), snapshot.index, snapshot.term)
+            self._configurations.truncate_from(configuration_index + 1)
+            self._outbox.begin_anew(snapshot)
+        self._configurations.replace(configuration_index, configuration)
+        self.configuration = self._configurations.current
+        self.snapshot = snapshot
+        self.commit_index = self.last_applied = self._committed_handed = snapshot.index
+        if self.leader is not None:
+            self._acknowledge(self.leader, snapshot.index, 0)
+
+    def configuration_at(self, index: int) -> tuple[int, Configuration]:
+        """The configuration in force at that index, which is not compacted away, and the index of its own entry."""
+        return self._configurations.at(index)
+
     # What comes out
 
     def ready(self) -> Ready | None:
@@ -219,31 +302,38 @@ class Core:
             self._committed_handed = self.commit_index
         reads = self._reads.take_servable(self.last_applied)
         lost, self._lost = self._lost, None
-        if batch is None and not messages and not committed and not reads and lost is None:
+        pieces, self._pieces = self._pieces, []
+        if batch is None and not messages and not committed and not reads and lost is None and not pieces:
             return None
-        return Ready(batch, messages, committed, reads, lost)
+        return Ready(batch, messages, committed, reads, lost, pieces)
 
-    def next_append(self, peer: NodeId) -> AppendEntries | None:
-        """The next AppendEntries for that peer, if this node leads and there is reason to send one.
+    def next_append(self, peer: NodeId) -> AppendEntries | InstallSnapshot | None:
+        """What goes to that peer next, if this node leads and there is reason to send something.
 
         To be called when the peer's connection can take it, until it gives None.
         """
         progress = self.progress.get(peer)
         if progress is None or self.role != "leader":
             return None
+        log = self.log
+        if progress.state != "snapshot" and progress.next_index <= log.base_index:
+            progress.begin_snapshot(self.snapshot)
+        if progress.state == "snapshot" and progress.take_piece():
+            return InstallSnapshot(self.term, progress.snapshot.index, progress.snapshot.term, progress.offset)
         entries: list[Entry] = []
         size = 0
-        if progress.next_index <= self.log.last_index and progress.may_send_entries:
-            entries, size = self.log.slice_bytes(progress.next_index, self.settings.max_append_bytes)
+        if progress.next_index <= log.last_index and progress.may_send_entries:
+            entries, size = log.slice_bytes(progress.next_index, self.settings.max_append_bytes)
         elif not (
             progress.heartbeat_due
             or progress.round_sent < self._reads.round
             or progress.commit_sent < progress.commit_wanted <= self.commit_index
         ):
             return None
-        prev_index = progress.next_index - 1
-        prev_term = self.log.term_at(prev_index)
-        assert prev_term is not None  # next_index is at most last_index + 1
+        # Who is sent a snapshot agrees with nobody knows what; that this node leads it has to hear all the same.
+        prev_index = progress.next_index - 1 if progress.state != "snapshot" else 0
+        prev_term = log.term_at(prev_index)
+        assert prev_term is not None  # next_index is at most last_index + 1, and beyond the base
         progress.heartbeat_due = False
         progress.round_sent = self._reads.round
         progress.commit_sent = self.commit_index
@@ -270,7 +360,7 @@ class Core:
         self._elapsed = 0
         self._timeout = self._draw_timeout()
         disk_hangs = self._outbox.batch_elapsed >= self.settings.election_ticks
-        if self.node not in self.configuration.voters or disk_hangs:
+        if disk_hangs or not self._configurations.may_campaign(self.node, self.commit_index):
             return  # a node that cannot sync its own vote had better not ask for others'
         self.role = "pre-candidate"
         self.leader = None
@@ -363,15 +453,12 @@ class Core:
         self._elapsed = 0
         self._heartbeat_elapsed = 0
         self._reads = Reads()
-        settings = self.settings
-        self.progress = {
-            member.id: Progress(self.log.last_index + 1, settings.max_inflight, settings.max_inflight_bytes)
-            for member in self.configuration.members
-            if member.id != self.node
-        }
+        self.progress = {}
+        self._follow_members()
         self._term_start = self.log.last_index + 1
-        noop = self._seal(self._term_start, self.term, "noop", b"null")
+        noop = self._codec.seal(self._term_start, self.term, "noop", b"null")
         self.log.append([noop])
+        self._commit_at_check = 0
         uncommitted = self.log.slice(self.commit_index + 1, self.log.last_index)
         self._uncommitted_bytes = sum(len(entry.line) for entry in uncommitted)
 
@@ -400,7 +487,7 @@ class Core:
         self._elapsed = 0
         active = [self.node, *(peer for peer, progress in self.progress.items() if progress.active)]
         for progress in self.progress.values():
-            progress.active = False
+            progress.was_active, progress.active = progress.active, False
         disk_hangs = self._outbox.batch_elapsed >= settings.election_ticks
         if disk_hangs or not quorum.heard_from(self.configuration.voters, active):
             self._end_leadership("no_quorum")
@@ -413,14 +500,34 @@ class Core:
             case AppendEntries():
                 reply = AppendEntriesReply(self.term, False, 0, 0, message.prev_index)
                 self._answer(sender, reply)
+            case InstallSnapshot():
+                self._answer(sender, InstallSnapshotReply(self.term, message.last_included_index, message.offset))
             case PreVote():
                 self._answer(sender, PreVoteReply(self.term, False))
             case RequestVote() if self.hard_state.voted_for != sender:  # whom it voted for is not behind
                 self._answer(sender, RequestVoteReply(self.term, False))
 
     def _on_append_entries(self, sender: NodeId, message: AppendEntries) -> None:
+        if not self._follow(sender):
+            return
+        base = self.log.base_index
+        if message.prev_index >= base and self.log.term_at(message.prev_index) != message.prev_term:
+            hint_index, hint_term = self.log.agreement_bound(message.prev_index, message.prev_term)
+            refusal = AppendEntriesReply(self.term, False, 0, message.round, message.prev_index, hint_index, hint_term)
+            self._answer(sender, refusal)
+            return
+        # What is compacted away is committed, and so the leader has it too.
+        entries = message.entries if message.prev_index >= base else [e for e in message.entries if e.index > base]
+        if not self._take_entries(entries):
+            return
+        agreed = max(base, message.prev_index + len(message.entries))
+        self.commit_index = max(self.commit_index, min(message.commit_index, agreed))
+        self._acknowledge(sender, agreed, message.round)
+
+    def _follow(self, sender: NodeId) -> bool:
+        """Take the sender for the leader of this term; False where that cannot be."""
         if self.role == "leader" or (self.leader is not None and self.leader != sender):
-            return  # Election Safety: a term has one leader, so somebody is lying
+            return False  # Election Safety: a term has one leader, so somebody is lying
         if self.leader is None:
             self._answered_round = 0
         self.role = "follower"
@@ -428,16 +535,7 @@ class Core:
         self._leader_lost = False
         self._elapsed = 0
         self._timeout = self._draw_timeout() if self._timeout < self.settings.election_ticks else self._timeout
-        if self.log.term_at(message.prev_index) != message.prev_term:
-            hint_index, hint_term = self.log.agreement_bound(message.prev_index, message.prev_term)
-            refusal = AppendEntriesReply(self.term, False, 0, message.round, message.prev_index, hint_index, hint_term)
-            self._answer(sender, refusal)
-            return
-        if not self._take_entries(message.entries):
-            return
-        agreed = message.prev_index + len(message.entries)
-        self.commit_index = max(self.commit_index, min(message.commit_index, agreed))
-        self._acknowledge(sender, agreed, message.round)
+        return True
 
     def _take_entries(self, entries: list[Entry]) -> bool:
         """Append what is new, over what conflicts; False where that would undo what is committed."""
@@ -450,8 +548,29 @@ class Core:
         if first <= self.log.last_index:
             self.log.truncate_from(first)
             self._outbox.truncate_from(first)
-        self.log.append(new)
+            self._configurations.truncate_from(first)
+        self._append(new)
         return True
+
+    def _append(self, entries: Sequence[Entry]) -> None:
+        """Append to the log; a configuration is in force from then on, committed or not (thesis §4.1)."""
+        self.log.append(entries)
+        for entry in entries:
+            if entry.kind == "configuration" and entry.index > self._configurations.index:
+                self._configurations.append(entry.index, self._codec.read_configuration(entry))
+        if self.configuration is not self._configurations.current:
+            self.configuration = self._configurations.current
+            self._follow_members()
+
+    def _follow_members(self) -> None:
+        """As leader, keep track of every member; who is removed hears of it before it is forgotten."""
+        if self.role != "leader":
+            return
+        settings = self.settings
+        for member in self.configuration.members:
+            if member.id != self.node and member.id not in self.progress:
+                progress = Progress(self.log.last_index + 1, settings.max_inflight, settings.max_inflight_bytes)
+                self.progress[member.id] = progress
 
     def _acknowledge(self, leader: NodeId, agreed: int, round: int) -> None:
         """Answer for what is synced; what is not yet is answered for once it is.
@@ -476,11 +595,31 @@ class Core:
             progress.round_answered = message.round
             self._confirm_reads()
         if message.accepted:
+            behind = message.match_index < min(progress.snapshot.index, self.log.base_index)
+            if progress.state == "snapshot" and behind:
+                return  # it has answered a heartbeat, and still lacks what the log does not hold
             if progress.accepted(message.match_index):
                 self._advance_commit_index()
             return
         bound, _ = self.log.agreement_bound(message.hint_index, message.hint_term)
         progress.refused(message.rejected_index, min(bound, message.rejected_index) + 1)
+
+    # Snapshots (§7)
+
+    def _on_install_snapshot(self, sender: NodeId, message: InstallSnapshot) -> None:
+        if not self._follow(sender):
+            return
+        if message.last_included_index <= self.commit_index:
+            self._acknowledge(sender, message.last_included_index, 0)
+        else:
+            self._pieces.append((sender, message))
+
+    def _on_install_snapshot_reply(self, sender: NodeId, message: InstallSnapshotReply) -> None:
+        if (progress := self.progress.get(sender)) is not None and self.role == "leader":
+            progress.active = True
+            progress.snapshot_held(message.last_included_index, message.offset)
+
+    # Commitment
 
     def _advance_commit_index(self) -> None:
         """Commit what a majority has synced, if it is of this term; what precedes it comes along (§5.4.2)."""

@@ -1,5 +1,6 @@
 """The log as the core sees it: entries in memory, their terms, and where two logs could agree.
 
+It begins after `base_index`: what was before has been compacted away, and a snapshot holds what came of it (§7).
 What is synced is storage's business; the core only remembers how far (`Core.durable_index`).
 """
 
@@ -11,53 +12,61 @@ from trioraft.raft.messages import Entry
 
 
 class Log:
-    """The entries from index 1 to last_index (§5.3)."""
+    """The entries from first_index to last_index (§5.3)."""
 
-    def __init__(self, entries: Sequence[Entry] = ()) -> None:
+    def __init__(self, entries: Sequence[Entry] = (), base_index: int = 0, base_term: int = 0) -> None:
+        """`entries` follow the entry at `base_index`, of that term; 0 and 0 where nothing precedes them."""
         self._entries: list[Entry] = list(entries)
+        self.base_index = base_index
+        self.base_term = base_term
 
     @property
     def first_index(self) -> int:
         """The index of the oldest entry held; last_index + 1 when there is none."""
-        return 1
+        return self.base_index + 1
 
     @property
     def last_index(self) -> int:
-        """The index of the newest entry, 0 when there is none."""
-        return len(self._entries)
+        """The index of the newest entry, that of the base when none is held."""
+        return self.base_index + len(self._entries)
 
     @property
     def last_term(self) -> int:
-        """The term of the newest entry, 0 when there is none."""
-        return self._entries[-1].term if self._entries else 0
+        """The term of the newest entry."""
+        return self._entries[-1].term if self._entries else self.base_term
 
     def entry(self, index: int) -> Entry:
         """The entry at that index, which must be held."""
-        return self._entries[index - 1]
+        if index <= self.base_index:
+            raise IndexError(f"entry {index} is compacted away")
+        return self._entries[index - self.base_index - 1]
 
     def term_at(self, index: int) -> int | None:
-        """The term of the entry at that index: 0 at index 0, None beyond the log."""
-        if index == 0:
-            return 0
-        if 0 < index <= len(self._entries):
-            return self._entries[index - 1].term
-        return None
+        """The term of the entry at that index: 0 at index 0; None beyond the log, and before its base."""
+        position = index - self.base_index
+        if 0 < position <= len(self._entries):
+            return self._entries[position - 1].term
+        if position == 0:
+            return self.base_term
+        return 0 if index == 0 else None
 
     def slice(self, first: int, last: int) -> list[Entry]:
-        """The entries from first to last, both included."""
-        return self._entries[first - 1 : last]
+        """The entries from first to last, both included, as far as they are held."""
+        base = self.base_index
+        return self._entries[max(0, first - base - 1) : max(0, last - base)]
 
     def slice_bytes(self, first: int, max_bytes: int) -> tuple[list[Entry], int]:
         """The entries from first on, as many as fit in max_bytes and at least one; and their bytes."""
         size = 0
-        last = first - 1
-        for last in range(first, len(self._entries) + 1):
-            size += len(self._entries[last - 1].line)
-            if size > max_bytes and last > first:
-                size -= len(self._entries[last - 1].line)
-                last -= 1
+        start = end = max(0, first - self.base_index - 1)
+        for end in range(start, len(self._entries)):
+            size += len(self._entries[end].line)
+            if size > max_bytes and end > start:
+                size -= len(self._entries[end].line)
                 break
-        return self.slice(first, last), size
+        else:
+            end = len(self._entries)
+        return self._entries[start:end], size
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Add entries at the end; the first must follow the newest one."""
@@ -67,7 +76,16 @@ class Log:
 
     def truncate_from(self, index: int) -> None:
         """Drop the entry at that index and all after it (§5.3: it conflicts with the leader's)."""
-        del self._entries[index - 1 :]
+        if index <= self.base_index:
+            raise ValueError(f"entry {index} is compacted away")
+        del self._entries[index - self.base_index - 1 :]
+
+    def compact(self, index: int) -> None:
+        """Let go of the entries up to that index, which must be held (§7)."""
+        if index > self.base_index:
+            term = self.entry(index).term
+            del self._entries[: index - self.base_index]
+            self.base_index, self.base_term = index, term
 
     def first_conflict(self, entries: Sequence[Entry]) -> int:
         """The position in `entries` of the first one that this log lacks or holds with another term.
@@ -87,9 +105,10 @@ class Log:
         """The last (index, term) at or before `index` whose term is at most `term`.
 
         Terms never fall along a log, so a log that holds `term` at `index` can agree with this one no
-        later than here. Both sides step back by it, which skips whole terms at a time (§5.3).
+        later than here. Both sides step back by it, which skips whole terms at a time (§5.3). What is compacted
+        away is committed, and so the same in both.
         """
         index = min(index, self.last_index)
-        while index > 0 and self._entries[index - 1].term > term:
+        while index > self.base_index and self._entries[index - self.base_index - 1].term > term:
             index -= 1
         return index, self.term_at(index) or 0

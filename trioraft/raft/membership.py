@@ -11,13 +11,16 @@ from trioraft.raft.messages import NodeId
 Role = Literal["voter", "learner"]
 
 
-class Member(msgspec.Struct, frozen=True):
+class Member(msgspec.Struct, frozen=True, omit_defaults=True):
     """One member: `address` is where the others dial it, `folder` the data folder that holds its votes."""
 
     id: NodeId
     address: str
     role: Role
     folder: str
+    """Empty until the newcomer has shown itself, and its folder is bound to it."""
+    promote: bool = False
+    """Whether this learner is to become a voter once it has caught up."""
 
 
 class Configuration(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 NodeId = int
-Kind = Literal["noop", "command"]
+Kind = Literal["noop", "command", "configuration"]
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -90,4 +90,36 @@ class AppendEntriesReply(msgspec.Struct, frozen=True, tag_field="type", tag="app
     hint_term: int = 0
 
 
-Message = PreVote | PreVoteReply | RequestVote | RequestVoteReply | AppendEntries | AppendEntriesReply
+class InstallSnapshot(msgspec.Struct, frozen=True, tag_field="type", tag="install_snapshot"):
+    """A piece of the leader's snapshot, for a peer that lacks what the leader's log does not hold any more (§7).
+
+    `data` is what stands in the file from `offset` on; with `done` it is the last of it. The core leaves `data`
+    empty: whoever sends the message fills it from the file.
+    """
+
+    term: int
+    last_included_index: int
+    last_included_term: int
+    offset: int
+    done: bool = False
+    data: bytes = b""
+
+
+class InstallSnapshotReply(msgspec.Struct, frozen=True, tag_field="type", tag="install_snapshot_reply"):
+    """The sender holds that snapshot up to `offset`. Once it is installed, an AppendEntriesReply says so."""
+
+    term: int
+    last_included_index: int
+    offset: int
+
+
+Message = (
+    PreVote
+    | PreVoteReply
+    | RequestVote
+    | RequestVoteReply
+    | AppendEntries
+    | AppendEntriesReply
+    | InstallSnapshot
+    | InstallSnapshotReply
+)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from trioraft.raft.log import Log
 from trioraft.raft.messages import HardState, Message, NodeId
-from trioraft.raft.ready import Batch
+from trioraft.raft.ready import Batch, Point
 
 
 class Outbox:
@@ -26,6 +26,8 @@ class Outbox:
         self._batch_elapsed = 0
         self._batch_last_index = 0
         self._handed_index = last_index
+        self._base: Point | None = None
+        """Where the log begins anew on the disk."""
 
     @property
     def batch_elapsed(self) -> int:
@@ -59,14 +61,15 @@ class Outbox:
         if self._batch is not None:
             return None
         entries = log.slice(self._handed_index + 1, log.last_index)
-        if not entries and hard_state == self._durable_hard_state:
+        if not entries and hard_state == self._durable_hard_state and self._base is None:
             # All that these waited for went with the last batch.
             self._messages.extend(self._gated)
             self._gated = []
             return None
         messages, self._gated = self._gated, []
         self._batch_number += 1
-        self._batch = Batch(self._batch_number, hard_state, entries, messages)
+        self._batch = Batch(self._batch_number, hard_state, entries, messages, self._base)
+        self._base = None
         self._batch_elapsed = 0
         self._handed_index = self._batch_last_index = log.last_index
         return self._batch
@@ -87,3 +90,9 @@ class Outbox:
         self.durable_index = min(self.durable_index, index - 1)
         self._handed_index = min(self._handed_index, index - 1)
         self._batch_last_index = min(self._batch_last_index, index - 1)
+
+    def begin_anew(self, point: Point) -> None:
+        """A snapshot that ends there, and is durable, has taken the place of the whole log."""
+        self._base = point
+        self._handed_index = self.durable_index = point.index
+        self._batch_last_index = 0

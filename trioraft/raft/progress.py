@@ -1,8 +1,9 @@
 """What a leader knows of one peer: how far it follows, and what is on its way to it.
 
-Two states. In `probe` the leader does not know where the logs agree: one message at a time, stepping back
+Three states. In `probe` the leader does not know where the logs agree: one message at a time, stepping back
 on each refusal. In `replicate` it does: messages follow each other without waiting, up to a bound, and
-next_index runs ahead of match_index.
+next_index runs ahead of match_index. In `snapshot` the peer lacks what the leader's log does not hold any more:
+it gets the snapshot, a piece after the other, each when the one before has been answered.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Literal
 
-State = Literal["probe", "replicate"]
+from trioraft.raft.ready import Point
+
+State = Literal["probe", "replicate", "snapshot"]
 
 
 class Progress:
@@ -22,12 +25,19 @@ class Progress:
         self.next_index = next_index
         self.active = False
         """Whether it answered since the last check of the quorum."""
+        self.was_active = True
+        """Whether it had at that check."""
         self.heartbeat_due = True
         self.round_sent = 0
         self.round_answered = 0
         self.commit_sent = 0
         self.commit_wanted = 0
         """The index whose commitment the peer waits for, to answer a request passed on through it."""
+        self.snapshot = Point()
+        """Where the snapshot ends that is being sent."""
+        self.offset = 0
+        """How much of it the peer holds."""
+        self._piece_due = False
         self._max_inflight = max_inflight
         self._max_inflight_bytes = max_inflight_bytes
         self._probe_sent = False
@@ -39,7 +49,28 @@ class Progress:
         """Whether what is on its way leaves room for more entries."""
         if self.state == "probe":
             return not self._probe_sent
+        if self.state == "snapshot":
+            return False
         return len(self._inflight) < self._max_inflight and self._inflight_bytes < self._max_inflight_bytes
+
+    def begin_snapshot(self, snapshot: Point) -> None:
+        """The peer needs the snapshot that ends there."""
+        self.probe(snapshot.index + 1)
+        self.state = "snapshot"
+        self.snapshot = snapshot
+        self.offset = 0
+        self._piece_due = True
+
+    def take_piece(self) -> bool:
+        """Whether the next piece of the snapshot is to go now: then it is under way."""
+        due, self._piece_due = self._piece_due, False
+        return due
+
+    def snapshot_held(self, last_included_index: int, offset: int) -> None:
+        """The peer says how much it holds; without news the same piece goes again after a heartbeat interval."""
+        if self.state == "snapshot" and self.snapshot.index == last_included_index and self.offset != offset:
+            self.offset = offset
+            self._piece_due = True
 
     def sent(self, last_index: int, size: int) -> None:
         """A message went out whose entries, if it had any, end at last_index."""
@@ -55,7 +86,7 @@ class Progress:
 
         An answer that comes late, or twice, never takes match_index back.
         """
-        if self.state == "probe":
+        if self.state != "replicate":
             self.state = "replicate"
             self._probe_sent = False
             self.next_index = max(self.match_index, match_index) + 1
@@ -71,7 +102,7 @@ class Progress:
         """The peer has no entry at rejected_index that fits; try at next_index, unless the news is old."""
         if rejected_index <= self.match_index:
             return
-        if self.state == "probe" and rejected_index != self.next_index - 1:
+        if self.state == "snapshot" or (self.state == "probe" and rejected_index != self.next_index - 1):
             return
         self.probe(next_index)
 
@@ -84,6 +115,7 @@ class Progress:
         self._inflight_bytes = 0
 
     def heartbeat(self) -> None:
-        """A heartbeat interval has passed: speak again, and repeat a probe that had no answer."""
+        """A heartbeat interval has passed: speak again, and repeat a probe or a piece that had no answer."""
         self.heartbeat_due = True
         self._probe_sent = False
+        self._piece_due = self.state == "snapshot"

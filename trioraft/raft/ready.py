@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
-from trioraft.raft.messages import Entry, HardState, Kind, Message, NodeId
+from trioraft.raft.membership import Configuration
+from trioraft.raft.messages import Entry, HardState, InstallSnapshot, Kind, Message, NodeId
 
 Role = Literal["follower", "pre-candidate", "candidate", "leader"]
 LostReason = Literal["no_quorum", "leader_changed"]
-Seal = Callable[[int, int, Kind, bytes], Entry]
+
+
+class Point(msgspec.Struct, frozen=True):
+    """A place in the log: an entry's index and term. Where nothing precedes: 0 and 0."""
+
+    index: int = 0
+    term: int = 0
+
+
+NOWHERE: Final = Point()
+"""Before the first entry."""
+
+
+class Codec(Protocol):
+    """How entries are written: the core makes them, and reads those that concern it."""
+
+    def seal(self, index: int, term: int, kind: Kind, payload: bytes, /) -> Entry:
+        """Make an entry, and its line."""
+
+    def read_configuration(self, entry: Entry, /) -> Configuration:
+        """What an entry of that kind carries."""
+
+    def write_configuration(self, configuration: Configuration, /) -> bytes:
+        """The payload of an entry that carries it."""
 
 
 class Random(Protocol):
@@ -23,6 +46,10 @@ class Random(Protocol):
 
 class NotLeader(Exception):
     """This node does not lead; nothing was appended."""
+
+
+class ChangeRefused(Exception):
+    """The members cannot be changed so, or not now; nothing was appended. The text says why."""
 
 
 class Overloaded(Exception):
@@ -40,6 +67,8 @@ class Batch(msgspec.Struct, frozen=True):
     hard_state: HardState
     entries: list[Entry]
     messages: list[tuple[NodeId, Message]]
+    base: Point | None = None
+    """Where the log begins anew before these entries: a snapshot has taken the place of what was before."""
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -59,3 +88,5 @@ class Ready(msgspec.Struct, frozen=True):
     reads: list[int]
     """The contexts of reads that may be served from the state as applied now."""
     lost: Lost | None
+    pieces: list[tuple[NodeId, InstallSnapshot]]
+    """Of the leader's snapshot: to be stored, and then `Core.snapshot_stored`, or in the end `Core.installed`."""

@@ -33,7 +33,7 @@ from trioraft.server.transport import Connection, Hub
 from trioraft.server.writer import Writer
 from trioraft.storage.folder import DataFolder
 from trioraft.storage.log import SegmentedLog
-from trioraft.wire.entries import seal
+from trioraft.wire import entries as codec
 from trioraft.wire.peers import (
     FormationView,
     NotProposed,
@@ -185,7 +185,7 @@ class Driver:
             configuration,
             hard_state=hard_state,
             entries=entries,
-            seal=seal,
+            codec=codec,
             random=self._random,
             settings=self.settings,
         )

@@ -27,7 +27,7 @@ from trioraft.storage.folder import DataFolder
 from trioraft.testing.disk import MemoryDisk, PowerCut
 from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryListener, MemoryNetwork
 from trioraft.testing.virtual_time import Agenda, SimulatedWriter
-from trioraft.wire.entries import seal
+from trioraft.wire import entries as codec
 
 RECENT: Final = 80
 """How many of the last events a failure shows."""
@@ -121,7 +121,7 @@ class _ObservedDriver(Driver):
             configuration,
             hard_state=hard_state,
             entries=entries,
-            seal=seal,
+            codec=codec,
             random=self._machine.random,
             settings=self.settings,
         )

@@ -18,7 +18,7 @@ from trioraft.server.session import ReadSlot, Session
 from trioraft.storage.folder import DataFolder
 from trioraft.storage.log import SegmentedLog
 from trioraft.testing.disk import MemoryDisk, PowerCut
-from trioraft.wire.entries import seal
+from trioraft.wire import entries as codec
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
 
 Forwarded = Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply
@@ -130,7 +130,7 @@ class SimulatedNode:
             formation.configuration,
             hard_state=recovered.hard_state,
             entries=recovered.entries,
-            seal=seal,
+            codec=codec,
             random=self._random,
             settings=self._settings,
         )

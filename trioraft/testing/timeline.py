@@ -8,6 +8,8 @@ from collections import deque
 from trioraft.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
+    InstallSnapshot,
+    InstallSnapshotReply,
     Message,
     NodeId,
     PreVote,
@@ -61,3 +63,8 @@ def describe(message: Message) -> str:
             return f"vote? t{message.term} {message.last_index}:{message.last_term}"
         case RequestVoteReply():
             return f"vote {'yes' if message.granted else 'no'} t{message.term}"
+        case InstallSnapshot():
+            end = " done" if message.done else ""
+            return f"snapshot t{message.term} {message.last_included_index} @{message.offset}+{len(message.data)}{end}"
+        case InstallSnapshotReply():
+            return f"stored t{message.term} {message.last_included_index} @{message.offset}"

@@ -11,13 +11,15 @@ import re
 import zlib
 from typing import Final
 
+from trioraft.raft.membership import Configuration
 from trioraft.raft.messages import Entry, Kind
-from trioraft.wire.codec import BadLine, open_line
+from trioraft.wire.codec import BadLine, DecodeError, Decoder, encode, open_line
 
 _HEAD: Final = re.compile(rb'\{"crc":"([0-9a-f]{8})","index":([1-9][0-9]{0,18}),"term":([1-9][0-9]{0,18}),"([a-z_]+)":')
 _BODY_AT: Final = len(b'{"crc":"00000000",')
-_MARKER: Final[dict[Kind, bytes]] = {"noop": b',"noop":', "command": b',"command":'}
-_KIND: Final[dict[bytes, Kind]] = {b"noop": "noop", b"command": "command"}
+_KIND: Final[dict[bytes, Kind]] = {b"noop": "noop", b"command": "command", b"configuration": "configuration"}
+_MARKER: Final[dict[Kind, bytes]] = {kind: b',"%b":' % name for name, kind in _KIND.items()}
+_configurations: Final = Decoder(Configuration)
 
 
 class UnknownKind(BadLine):
@@ -42,10 +44,27 @@ def parse(line: bytes) -> Entry:
     kind = _KIND.get(name)
     if kind is None:
         raise UnknownKind(f"an entry of the kind {name.decode()!r} comes from a newer version: upgrade this node")
-    return Entry(int(index), int(term), kind, line)
+    entry = Entry(int(index), int(term), kind, line)
+    if kind == "configuration":
+        read_configuration(entry)
+    return entry
 
 
 def payload(entry: Entry) -> bytes:
     """What the entry carries: the command, or null."""
     marker = _MARKER[entry.kind]
     return entry.line[entry.line.index(marker) + len(marker) : -1]
+
+
+def read_configuration(entry: Entry) -> Configuration:
+    """The members that an entry carries. Raises BadLine."""
+    try:
+        configuration: Configuration = _configurations.decode(payload(entry))
+    except DecodeError as error:
+        raise BadLine(f"it holds no members: {error}") from None
+    return configuration
+
+
+def write_configuration(configuration: Configuration) -> bytes:
+    """The payload of an entry that carries these members."""
+    return encode(configuration)

@@ -14,6 +14,8 @@ from trioraft.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
     Entry,
+    InstallSnapshot,
+    InstallSnapshotReply,
     Message,
     PreVote,
     PreVoteReply,
@@ -106,6 +108,15 @@ class _AppendEntriesHeader(msgspec.Struct, frozen=True, tag_field="type", tag="a
     count: Count
 
 
+class _InstallSnapshotHeader(msgspec.Struct, frozen=True, tag_field="type", tag="install_snapshot"):
+    term: Number
+    last_included_index: Number
+    last_included_term: Number
+    offset: Number
+    done: bool
+    count: Count
+
+
 class _ProposeHeader(msgspec.Struct, frozen=True, tag_field="type", tag="propose"):
     number: Number
     count: Count
@@ -137,6 +148,8 @@ _headers: Final = Decoder(
     | ReadIndexReply
     | _AppendEntriesHeader
     | _ProposeHeader
+    | _InstallSnapshotHeader
+    | InstallSnapshotReply
 )
 _handshakes: Final = Decoder(PeerHello | PeerRefused)
 
@@ -161,7 +174,21 @@ def encode(message: PeerMessage) -> bytes:
     if isinstance(message, Propose):
         header = b'{"type":"propose","number":%d,"count":%d}\n' % (message.number, len(message.commands))
         return header + b"".join([b"%b\n" % command for command in message.commands])
+    if isinstance(message, InstallSnapshot):
+        return _encode_snapshot(message)
     return encode_json(message) + b"\n"
+
+
+def _encode_snapshot(message: InstallSnapshot) -> bytes:
+    header = _InstallSnapshotHeader(
+        message.term,
+        message.last_included_index,
+        message.last_included_term,
+        message.offset,
+        message.done,
+        message.data.count(b"\n"),
+    )
+    return encode_json(header) + b"\n" + message.data
 
 
 def decode_handshake(line: bytes) -> PeerHello | PeerRefused:
@@ -177,10 +204,10 @@ class PeerDecoder:
     """Lines to messages."""
 
     def __init__(self) -> None:
-        self._header: _AppendEntriesHeader | _ProposeHeader | None = None
+        self._header: _AppendEntriesHeader | _ProposeHeader | _InstallSnapshotHeader | None = None
         self._missing = 0
         self._entries: list[Entry] = []
-        self._commands: list[bytes] = []
+        self._lines: list[bytes] = []
         self._index = 0
         self._term = 0
 
@@ -191,7 +218,7 @@ class PeerDecoder:
         if isinstance(self._header, _AppendEntriesHeader):
             self._take_entry(line, self._header)
         else:
-            self._commands.append(line)
+            self._lines.append(line)
         self._missing -= 1
         return None if self._missing else self._complete()
 
@@ -200,7 +227,7 @@ class PeerDecoder:
             header = _headers.decode(line)
         except DecodeError as error:
             raise BadLine(str(error)) from None
-        if not isinstance(header, (_AppendEntriesHeader, _ProposeHeader)):
+        if not isinstance(header, (_AppendEntriesHeader, _ProposeHeader, _InstallSnapshotHeader)):
             _check_numbers(header)
             message: PeerMessage = header
             return message
@@ -230,8 +257,13 @@ class PeerDecoder:
                 header.term, header.prev_index, header.prev_term, header.commit_index, header.round, entries
             )
         assert header is not None
-        commands, self._commands = self._commands, []
-        return Propose(header.number, commands)
+        lines, self._lines = self._lines, []
+        if isinstance(header, _ProposeHeader):
+            return Propose(header.number, lines)
+        data = b"".join([b"%b\n" % line for line in lines])
+        return InstallSnapshot(
+            header.term, header.last_included_index, header.last_included_term, header.offset, header.done, data
+        )
 
 
 def _check_numbers(message: object) -> None:
@@ -240,6 +272,8 @@ def _check_numbers(message: object) -> None:
         "term",
         "last_index",
         "last_term",
+        "last_included_index",
+        "offset",
         "match_index",
         "round",
         "rejected_index",
