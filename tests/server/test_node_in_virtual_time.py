@@ -36,7 +36,7 @@ class Node:
         folder = DataFolder(self.disk, self.index)
         servers = [str(address) for address in ADDRESSES]
         random = Random(f"{self.cluster.seed} {self.index} {folder.starts}")
-        self.driver = Driver(self.index, servers, folder, self.hub, DirectWriter(), random, 1024 * 1024)
+        self.driver = Driver(self.index, servers, folder, self.hub, DirectWriter(), DirectWriter(), random, 1024 * 1024)
         self.listener = self.hub.listen(ADDRESSES[self.index])
         self.scope = trio.CancelScope()
         self.cluster.nursery.start_soon(self._live)

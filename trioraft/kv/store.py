@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 from sortedcontainers import SortedList
 
 from trioraft.kv.commands import Command, Delete, Incr, Put
+from trioraft.kv.frozen import Frozen
 from trioraft.kv.results import Conflict, Counted, Deleted, Result, Written
 
 MAX_INTEGER: Final = 2**63 - 1
@@ -36,6 +37,7 @@ class Store:
             Delete: self._delete,
             Incr: self._incr,
         }
+        self._frozen: Frozen | None = None
 
     def __len__(self) -> int:
         return len(self._items)
@@ -47,6 +49,21 @@ class Store:
     def get(self, key: str) -> Item | None:
         """The key as it is now."""
         return self._items.get(key)
+
+    def freeze(self) -> Frozen:
+        """A view of all keys as they are now, which stays so. Raises ValueError while there is another."""
+        if self._frozen is not None:
+            raise ValueError("the store is frozen already")
+        self._frozen = Frozen(self._items, self._keys, self._thaw)
+        return self._frozen
+
+    def _thaw(self) -> None:
+        self._frozen = None
+
+    def load(self, items: Sequence[tuple[str, Item]]) -> None:
+        """Add keys as a snapshot holds them: in order, and beyond all that are there."""
+        self._items.update(items)
+        self._keys.update([key for key, _ in items])
 
     def scan(self, prefix: str, after: str | None, limit: int, max_bytes: int) -> tuple[list[tuple[str, Item]], bool]:
         """The keys with that prefix that come after `after`, in order, and whether there are more.
@@ -80,6 +97,8 @@ class Store:
             return conflict
         if old is None:
             return Deleted(0, 0)
+        if self._frozen is not None:
+            self._frozen.keep(command.key, old)
         del self._items[command.key]
         self._keys.remove(command.key)
         return Deleted(1, index)
@@ -98,6 +117,8 @@ class Store:
         return Counted(value, index)
 
     def _write(self, index: int, key: str, old: Item | None, value: bytes) -> None:
+        if self._frozen is not None:
+            self._frozen.keep(key, old)
         if old is None:
             self._items[key] = Item(value, index, index, 1)
             self._keys.add(key)

@@ -15,7 +15,7 @@ from typing import Any
 from trioraft.raft import quorum
 from trioraft.raft.configurations import Configurations
 from trioraft.raft.log import Log
-from trioraft.raft.membership import Configuration
+from trioraft.raft.membership import ChangeRefused, Configuration, with_vote
 from trioraft.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -35,7 +35,6 @@ from trioraft.raft.progress import Progress
 from trioraft.raft.reads import Reads
 from trioraft.raft.ready import (
     NOWHERE,
-    ChangeRefused,
     Codec,
     Lost,
     LostReason,
@@ -190,6 +189,11 @@ class Core:
         self._uncommitted_bytes += sum([len(entry.line) for entry in entries])
         return first
 
+    @property
+    def may_change(self) -> bool:
+        """Whether the members may be changed: one change at a time, after an entry of this term was committed."""
+        return self.role == "leader" and self.commit_index >= max(self._configurations.index, self._term_start)
+
     def propose_configuration(self, configuration: Configuration) -> int:
         """Append a configuration, which differs by one member from that in force; its index (thesis §4.1).
 
@@ -197,10 +201,8 @@ class Core:
         """
         if self.role != "leader":
             raise NotLeader
-        if self._configurations.index > self.commit_index:
-            raise ChangeRefused("another change of the members is under way")
-        if self.commit_index < self._term_start:
-            raise ChangeRefused("the leader is new, and has not committed anything yet")
+        if not self.may_change:
+            raise ChangeRefused("another change of the members is under way, or the leader is new")
         index = self.log.last_index + 1
         payload = self._codec.write_configuration(configuration)
         entry = self._codec.seal(index, self.term, "configuration", payload)
@@ -253,10 +255,11 @@ class Core:
         """The state machine has applied every entry up to that index."""
         self.last_applied = index
 
-    def compacted(self, snapshot: Point, keep: int) -> None:
-        """A snapshot of this node is durable; what it covers may go, but for so many entries for slow followers."""
+    def compacted(self, snapshot: Point, index: int) -> None:
+        """A snapshot of this node is durable; the log lets go of the entries up to that index, which it covers."""
         self.snapshot = snapshot
-        self.log.compact(min(snapshot.index - keep, self.last_applied))
+        # What is not on the disk yet stays: the log there must not get a hole.
+        self.log.compact(min(snapshot.index, index, self.durable_index))
         self._configurations.compact(self.log.base_index)
 
     def snapshot_stored(self, last_included_index: int, offset: int) -> None:
@@ -272,7 +275,7 @@ class Core:
         if snapshot.index <= self.commit_index:
             raise ValueError(f"the snapshot ends at {snapshot.index}, and {self.commit_index} is committed")
         if self.log.term_at(snapshot.index) == snapshot.term:
-            self.log.compact(snapshot.index)
+            self.log.compact(min(snapshot.index, self.durable_index))
         else:
             self.log = Log((), snapshot.index, snapshot.term)
             self._configurations.truncate_from(configuration_index + 1)
@@ -481,6 +484,8 @@ class Core:
             self._heartbeat_elapsed = 0
             for progress in self.progress.values():
                 progress.heartbeat()
+            self._promote_learner()
+            self._forget_removed()
         self._elapsed += 1
         if self._elapsed < settings.election_ticks:
             return
@@ -562,16 +567,6 @@ class Core:
             self.configuration = self._configurations.current
             self._follow_members()
 
-    def _follow_members(self) -> None:
-        """As leader, keep track of every member; who is removed hears of it before it is forgotten."""
-        if self.role != "leader":
-            return
-        settings = self.settings
-        for member in self.configuration.members:
-            if member.id != self.node and member.id not in self.progress:
-                progress = Progress(self.log.last_index + 1, settings.max_inflight, settings.max_inflight_bytes)
-                self.progress[member.id] = progress
-
     def _acknowledge(self, leader: NodeId, agreed: int, round: int) -> None:
         """Answer for what is synced; what is not yet is answered for once it is.
 
@@ -635,6 +630,45 @@ class Core:
         newly = self.log.slice(self.commit_index + 1, index)
         self._uncommitted_bytes -= sum([len(entry.line) for entry in newly])
         self.commit_index = index
+        if self.node not in self.configuration.voters and self._configurations.index <= index:
+            self._end_leadership("leader_changed")  # its own removal is committed (thesis §4.2.2)
+
+    # Members (thesis §4)
+
+    def _follow_members(self) -> None:
+        """As leader, keep track of every member; who is removed hears of it before it is forgotten."""
+        if self.role != "leader":
+            return
+        settings = self.settings
+        for member in self.configuration.members:
+            if member.id != self.node and member.id not in self.progress:
+                progress = Progress(self.log.last_index + 1, settings.max_inflight, settings.max_inflight_bytes)
+                self.progress[member.id] = progress
+
+    def _forget_removed(self) -> None:
+        """Who is removed has been told so, and that it is committed: it is nobody's peer any more."""
+        changed = self._configurations.index
+        for peer in [peer for peer in self.progress if self.configuration.member(peer) is None]:
+            progress = self.progress[peer]
+            if changed <= self.commit_index and min(progress.match_index, progress.commit_sent) >= changed:
+                del self.progress[peer]
+
+    def _promote_learner(self) -> None:
+        """Give a learner its vote that is to have one, and has what was committed a heartbeat ago."""
+        committed, self._commit_at_check = self._commit_at_check, self.commit_index
+        for member in self.configuration.members:
+            if not member.promote or not member.folder:
+                continue
+            if self.progress[member.id].active and self.progress[member.id].match_index >= committed:
+                promoted = with_vote(self.configuration, member.id)
+                if self.is_live(promoted) and self.may_change:
+                    self.propose_configuration(promoted)
+                return
+
+    def is_live(self, configuration: Configuration) -> bool:
+        """Whether this leader has heard lately from a majority of those that vote in that configuration."""
+        heard = [peer for peer, progress in self.progress.items() if progress.active or progress.was_active]
+        return quorum.heard_from(configuration.voters, [self.node, *heard])
 
     # Reads (thesis §6.4)
 

@@ -39,6 +39,8 @@ class _Watched:
         self.seen = HardState()
         self.commit_index = 0
         self.log: list[Entry] = []
+        self.snapshot = 0
+        """Where its newest snapshot ends, as far as is known."""
         self.leads = 0
         """The term that it leads, 0 when it leads none."""
         self.match_index: dict[NodeId, int] = {}
@@ -62,6 +64,8 @@ class Invariants:
         """By term."""
         self.truncations = 0
         """How often a log was cut back: a run without any has not tried much."""
+        self.installations = 0
+        """How many snapshots of a leader were installed."""
         self._committed_in: list[int] = []
         """The terms in which they were: they rise."""
         self._voters = tuple(voters)
@@ -79,9 +83,13 @@ class Invariants:
     def started(self, core: Core) -> None:
         """A node begins, from what its disk held. All that it ever synced must be there."""
         node = self._nodes[core.node]
-        log = core.log.slice(1, core.last_index)
+        log = self._log_of(core)
+        snapshot = core.snapshot.index
+        _hold(node.snapshot <= snapshot, "Durability", f"node {core.node} has lost its snapshot up to {node.snapshot}")
+        _hold(core.log.base_index <= snapshot, "No gap", f"node {core.node}: log from {core.log.base_index}")
+        node.snapshot = snapshot
         _hold(
-            any(log == possible for possible in _recoverable(node)),
+            any(log == possible for possible in self._recoverable(node)),
             "Durability",
             f"node {core.node} comes back with a log that ends at {len(log)}, and had synced {len(node.disk)} entries",
         )
@@ -89,7 +97,20 @@ class Invariants:
         _hold(core.hard_state in states, "Durability", f"node {core.node} comes back with {core.hard_state}")
         node.hard_state = node.seen = core.hard_state
         node.disk, node.log, node.batch = log, list(log), None
-        node.commit_index = node.leads = 0
+        node.commit_index, node.leads = core.commit_index, 0
+        self.observe(core)
+
+    def installed(self, core: Core) -> None:
+        """A node goes on from a leader's snapshot, which is on its disk."""
+        node = self._nodes[core.node]
+        index = core.snapshot.index
+        known = index <= len(self.committed) and self.committed[index - 1].term == core.snapshot.term
+        _hold(known, "State Machine Safety", f"node {core.node} installs {core.snapshot}, which nobody has committed")
+        self.installations += 1
+        node.snapshot = index
+        node.disk = self._superseded(node.disk, index)
+        node.log = self._superseded(node.log, index)
+        node.commit_index = core.commit_index
         self.observe(core)
 
     def writing(self, node: NodeId, batch: Batch) -> None:
@@ -110,7 +131,7 @@ class Invariants:
             f"node {node} has synced {old} and now {new}",
         )
         watched.hard_state = new
-        watched.disk = _overwritten(watched.disk, batch.entries)
+        watched.disk = self._after(watched, batch, len(batch.entries))
 
     def said(self, sender: NodeId, receiver: NodeId, message: Message) -> None:
         """A message leaves its sender: what it promises must be on the sender's disk."""
@@ -138,7 +159,7 @@ class Invariants:
         if core.hard_state is not node.seen:
             self._observe_hard_state(core, node)
         end = core.last_index
-        if end != len(node.log) or (end and core.log.entry(end) is not node.log[-1]):
+        if end != len(node.log) or (end > core.log.base_index and core.log.entry(end) is not node.log[-1]):
             self._observe_log(core, node)
         if core.role == "leader":
             self._observe_leader(core, node)
@@ -150,7 +171,7 @@ class Invariants:
     def settled(self, cores: Sequence[Core]) -> None:
         """Nothing is under way any more: every log and every disk must be the same, and committed."""
         for core in cores:
-            log = core.log.slice(1, core.last_index)
+            log = self._log_of(core)
             _hold(log == self.committed, "Convergence", f"node {core.node} ends at {len(log)} of {len(self.committed)}")
             _hold(self._nodes[core.node].disk == log, "Convergence", f"node {core.node}'s disk differs from its log")
 
@@ -181,8 +202,11 @@ class Invariants:
 
     def _observe_log(self, core: Core, node: _Watched) -> None:
         old, log = node.log, core.log
+        base = log.base_index
+        _hold(base <= core.last_applied, "No gap", f"node {core.node} has compacted {base}: {core.last_applied}")
+        _hold(base <= core.snapshot.index, "No gap", f"node {core.node} has compacted {base}: {core.snapshot}")
         kept = min(len(old), core.last_index)
-        while kept and old[kept - 1] is not log.entry(kept):
+        while kept > base and (entry := log.entry(kept)) is not old[kept - 1] and entry != old[kept - 1]:
             kept -= 1
         if kept < len(old):
             self.truncations += 1
@@ -210,7 +234,8 @@ class Invariants:
             if match == seen:
                 continue
             _hold(match > seen, "match_index", f"node {core.node}: node {peer} goes back from {seen} to {match}")
-            holds = self._nodes[peer].holds(core.log.entry(match), core.term)
+            entry = core.log.entry(match) if match > core.log.base_index else self.committed[match - 1]
+            holds = self._nodes[peer].holds(entry, core.term)
             _hold(holds, "match_index", f"node {core.node} takes it that node {peer} has synced {match}")
             node.match_index[peer] = match
 
@@ -223,7 +248,7 @@ class Invariants:
         votes = sum(self._votes.get((core.term, voter)) == core.node for voter in self._voters)
         enough = votes >= quorum.majority(len(self._voters))
         _hold(enough, "Election Safety", f"node {core.node} leads in term {core.term} with {votes} votes")
-        start = core.log.slice(1, core.last_index)
+        start = self._log_of(core)
         # Those that a higher term has committed meanwhile are not its business.
         before = bisect_left(self._committed_in, core.term)
         complete = start[:before] == self.committed[:before]
@@ -258,17 +283,36 @@ class Invariants:
                 complete = term <= core.term or (len(start) >= index and start[index - 1] == entry)
                 _hold(complete, "Leader Completeness", f"term {term} was begun without entry {index}, committed now")
 
+    # Logs, whole: what a snapshot holds was committed
 
-def _recoverable(node: _Watched) -> list[list[Entry]]:
-    """The logs that a node may come back with: what it had synced, and any beginning of what it was writing."""
-    if node.batch is None:
-        return [node.disk]
-    entries = node.batch.entries
-    return [_overwritten(node.disk, entries[:count]) for count in range(len(entries), -1, -1)]
+    def _log_of(self, core: Core) -> list[Entry]:
+        base = core.log.base_index
+        _hold(base <= len(self.committed), "No gap", f"node {core.node} has compacted {base}, which nobody committed")
+        return self.committed[:base] + core.log.slice(base + 1, core.last_index)
 
+    def _superseded(self, log: list[Entry], index: int) -> list[Entry]:
+        """What is left of a log beside a snapshot up to that index."""
+        if not index:
+            return log
+        goes_on = log[index - 1 : index] == [self.committed[index - 1]]
+        return self.committed[:index] + (log[index:] if goes_on else [])
 
-def _overwritten(disk: list[Entry], entries: Sequence[Entry]) -> list[Entry]:
-    return disk[: entries[0].index - 1] + list(entries) if entries else list(disk)
+    def _after(self, node: _Watched, batch: Batch, count: int) -> list[Entry]:
+        """The log on the disk after so many entries of a batch were written."""
+        disk, entries = node.disk, batch.entries[:count]
+        if batch.base is not None:
+            disk = self.committed[: batch.base.index]
+        if entries:
+            disk = disk[: entries[0].index - 1] + list(entries)
+        return self._superseded(list(disk), node.snapshot)
+
+    def _recoverable(self, node: _Watched) -> list[list[Entry]]:
+        """The logs that a node may come back with: what it had synced, and any beginning of what it was writing."""
+        before = self._superseded(node.disk, node.snapshot)
+        if node.batch is None:
+            return [before]
+        counts = range(len(node.batch.entries), -1, -1)
+        return [*(self._after(node, node.batch, count) for count in counts), before]
 
 
 def _hold(holds: bool, name: str, found: str) -> None:

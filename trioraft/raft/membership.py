@@ -11,6 +11,10 @@ from trioraft.raft.messages import NodeId
 Role = Literal["voter", "learner"]
 
 
+class ChangeRefused(Exception):
+    """The members cannot be changed so, or not now; nothing was appended. The text says why."""
+
+
 class Member(msgspec.Struct, frozen=True, omit_defaults=True):
     """One member: `address` is where the others dial it, `folder` the data folder that holds its votes."""
 
@@ -45,3 +49,66 @@ class Formation(msgspec.Struct, frozen=True):
 
     cluster: str
     configuration: Configuration
+
+
+# Changes: one member at a time, so that any two configurations that follow each other share a quorum (thesis §4.1)
+
+
+def with_learner(configuration: Configuration, address: str, promote: bool) -> Configuration:
+    """With a newcomer, which gets the next id and has no vote yet. Raises ChangeRefused."""
+    for member in configuration.members:
+        if member.address == address:
+            raise ChangeRefused(f"node {member.id} is at {address} already")
+    newcomer = Member(configuration.next_id, address, "learner", "", promote)
+    return msgspec.structs.replace(
+        configuration, members=(*configuration.members, newcomer), next_id=configuration.next_id + 1
+    )
+
+
+def with_folder(configuration: Configuration, node: NodeId, folder: str) -> Configuration:
+    """With the newcomer's data folder bound to it, for good. Raises ChangeRefused."""
+    member = _member(configuration, node)
+    if member.folder:
+        raise ChangeRefused(f"node {node} has a folder already")
+    return _with(configuration, msgspec.structs.replace(member, folder=folder))
+
+
+def with_vote(configuration: Configuration, node: NodeId) -> Configuration:
+    """With that learner as a voter. Raises ChangeRefused."""
+    member = _member(configuration, node)
+    if member.role == "voter":
+        raise ChangeRefused(f"node {node} votes already")
+    if not member.folder:
+        raise ChangeRefused(f"node {node} has not been started yet")
+    return _with(configuration, msgspec.structs.replace(member, role="voter", promote=False))
+
+
+def with_wish(configuration: Configuration, node: NodeId) -> Configuration:
+    """With that learner to become a voter as soon as it has caught up. Raises ChangeRefused."""
+    member = _member(configuration, node)
+    if member.role == "voter":
+        raise ChangeRefused(f"node {node} votes already")
+    if member.promote:
+        raise ChangeRefused(f"node {node} will vote as soon as it has caught up")
+    return _with(configuration, msgspec.structs.replace(member, promote=True))
+
+
+def without(configuration: Configuration, node: NodeId) -> Configuration:
+    """Without that member; its id is not used again. Raises ChangeRefused."""
+    removed = _member(configuration, node)
+    if configuration.voters == (node,):
+        raise ChangeRefused(f"node {node} is the only one that votes")
+    members = tuple(member for member in configuration.members if member is not removed)
+    return msgspec.structs.replace(configuration, members=members)
+
+
+def _member(configuration: Configuration, node: NodeId) -> Member:
+    member = configuration.member(node)
+    if member is None:
+        raise ChangeRefused(f"there is no member {node}")
+    return member
+
+
+def _with(configuration: Configuration, changed: Member) -> Configuration:
+    members = tuple(changed if member.id == changed.id else member for member in configuration.members)
+    return msgspec.structs.replace(configuration, members=members)

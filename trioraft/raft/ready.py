@@ -48,10 +48,6 @@ class NotLeader(Exception):
     """This node does not lead; nothing was appended."""
 
 
-class ChangeRefused(Exception):
-    """The members cannot be changed so, or not now; nothing was appended. The text says why."""
-
-
 class Overloaded(Exception):
     """Too much is appended and not yet committed; nothing more was appended."""
 

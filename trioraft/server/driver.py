@@ -9,7 +9,7 @@ send to each peer, one to each client.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
@@ -17,22 +17,25 @@ import trio
 from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.raft.membership import Configuration, Formation, Member
-from trioraft.raft.messages import Entry, HardState, Message, NodeId
-from trioraft.raft.ready import Batch, Random, Role
+from trioraft.raft.messages import AppendEntries, Entry, HardState, InstallSnapshot, Message, NodeId
+from trioraft.raft.ready import NOWHERE, Batch, Point, Random, Role
 from trioraft.raft.settings import Settings
 from trioraft.server.clients import Client, Recognizer
 from trioraft.server.election_timer import ElectionTimer
 from trioraft.server.formation import Assembly, View
 from trioraft.server.handshake import PROTOCOL, Evidence, refusal
 from trioraft.server.links import Incoming, Link
+from trioraft.server.recovery import point_of, recover
 from trioraft.server.replicator import Replicator
 from trioraft.server.reports import local_reply
 from trioraft.server.requests import Requests
 from trioraft.server.session import ReadSlot
+from trioraft.server.snapshots import Snapshots, SnapshotSettings
 from trioraft.server.transport import Connection, Hub
 from trioraft.server.writer import Writer
 from trioraft.storage.folder import DataFolder
 from trioraft.storage.log import SegmentedLog
+from trioraft.storage.snapshots import Snapshot
 from trioraft.wire import entries as codec
 from trioraft.wire.peers import (
     FormationView,
@@ -62,6 +65,8 @@ log = logging.getLogger("trioraft.node")
 class Driver:
     """One node, from the inside."""
 
+    snapshot_settings = SnapshotSettings()
+
     def __init__(
         self,
         node: NodeId,
@@ -69,26 +74,35 @@ class Driver:
         folder: DataFolder,
         hub: Hub,
         writer: Writer,
+        background: Writer,
         random: Random,
         max_request_bytes: int,
     ) -> None:
-        """`servers` are the lines of servers.txt, '-' where a removed member was. Raises StorageError, OSError."""
+        """`servers` are the lines of servers.txt, '-' where a removed member was; `background` writes snapshots.
+
+        Raises StorageError, OSError.
+        """
         self.node = node
         self.servers = list(servers)
         self.folder = folder
         self.hub = hub
         self.settings = Settings()
         self.store = Store()
+        self.snapshots: Snapshots | None = None
+        """None before the cluster has formed."""
         self.max_request_bytes = max_request_bytes
         self.clients: set[Client] = set()
         self.dirty: list[Client] = []
         """Clients with replies to send at the end of the turn."""
         self.assembly: Assembly | None = None
         self._writer = writer
+        self._background = background
         self._random = random
         self._log: SegmentedLog | None = None
         self._batch: Batch | None = None
-        self._marking = False
+        self._chores: list[Callable[[], None]] = []
+        """What is to be done with the log beside batches; the first is under way while `_at_chore`."""
+        self._at_chore = False
         self._idle_ticks = 0
         self._ticks = 0
         self._links: dict[NodeId, Link] = {}
@@ -105,7 +119,7 @@ class Driver:
         self._view_said: str | None = None
         if folder.formation is None:
             self.assembly = Assembly(node, folder.id, self.servers)
-            self.core = self._new_core(Configuration((), 0), HardState(), [])
+            self.core = self._new_core(Configuration((), 0), HardState(), [], NOWHERE, NOWHERE, 0)
         else:
             self._start(folder.formation)
         self.requests = Requests(self, self.store, 4 * self.settings.election_ticks)
@@ -126,6 +140,8 @@ class Driver:
         """Carry out all that can be done now."""
         if self._ticks:
             self._pass_time()
+        if self.snapshots is not None:
+            self.snapshots.turn()
         if self.assembly is not None:
             self._try_to_form(self.assembly)
         more = True
@@ -134,6 +150,8 @@ class Driver:
             while self._step():
                 self.requests.route()
             more = self._flush_clients()
+        if self.snapshots is not None and self.snapshots.busy:
+            self.hub.wake()
         if self.core.leader is None and self.core.ticks_until_due < SOON_TICKS:
             self.timer.hurry()
         self._report_changes()
@@ -156,8 +174,10 @@ class Driver:
 
     def close(self) -> None:
         """Leave the log marked and closed, if the disk allows it."""
+        if self.snapshots is not None:
+            self.snapshots.close()
         if self._log is not None:
-            if self._batch is None and not self._marking:
+            if self._batch is None and not self._at_chore:
                 self._log.mark()
             self._log.close()
         self.folder.close()
@@ -179,7 +199,15 @@ class Driver:
                 self._nursery.start_soon(replicator.run)
             replicator.address = address
 
-    def _new_core(self, configuration: Configuration, hard_state: HardState, entries: list[Entry]) -> Core:
+    def _new_core(
+        self,
+        configuration: Configuration,
+        hard_state: HardState,
+        entries: list[Entry],
+        base: Point,
+        snapshot: Point,
+        configuration_index: int,
+    ) -> Core:
         return Core(
             self.node,
             configuration,
@@ -188,20 +216,42 @@ class Driver:
             codec=codec,
             random=self._random,
             settings=self.settings,
+            base=base,
+            snapshot=snapshot,
+            configuration_index=configuration_index,
         )
 
     def _start(self, formation: Formation) -> None:
         """Begin, or go on, as a member of a formed cluster."""
-        self._log, recovered = SegmentedLog.open(self.folder.disk, self.folder.id)
+        recovered = recover(self.folder, formation)
+        self._log, self.store = recovered.log, recovered.store
         for notice in recovered.notices:
             log.warning("%s", notice)
         log.info(
-            "cluster %s: recovered %d entries, term %d",
+            "cluster %s: recovered %d keys up to entry %d, %d entries, term %d",
             formation.cluster,
+            len(recovered.store),
+            recovered.point.index,
             len(recovered.entries),
             recovered.hard_state.term,
         )
-        self.core = self._new_core(formation.configuration, recovered.hard_state, recovered.entries)
+        self.core = self._new_core(
+            recovered.configuration,
+            recovered.hard_state,
+            recovered.entries,
+            recovered.base,
+            recovered.point,
+            recovered.configuration_index,
+        )
+        self.snapshots = Snapshots(
+            self,
+            self.folder.disk,
+            formation.cluster,
+            recovered.log,
+            self._background,
+            recovered.snapshot,
+            self.snapshot_settings,
+        )
 
     # Turns
 
@@ -214,6 +264,9 @@ class Driver:
             if ready.committed:
                 self.requests.apply(ready.committed)
                 self.requests.applied(ready.committed[-1].index)
+            if ready.pieces and self.snapshots is not None:
+                for _, piece in ready.pieces:
+                    self.snapshots.receive(piece)
             if ready.reads:
                 self.requests.servable(ready.reads)
             if ready.lost is not None:
@@ -227,29 +280,54 @@ class Driver:
         return self._check_write() or ready is not None
 
     def _persist(self, batch: Batch) -> None:
-        """Write a batch, after the mark that may be under way."""
+        """Write a batch, after the chore that may be under way."""
         self._batch = batch
         self._idle_ticks = 0
-        if not self._marking:
+        if not self._at_chore:
             self._start_write(batch)
 
     def _start_write(self, batch: Batch) -> None:
+        self._writer.start(lambda: self._write(batch))
+
+    def _write(self, batch: Batch) -> None:
+        """In the writer's thread."""
         segments = self._log
         assert segments is not None  # the core of a node without a cluster has nothing to persist
-        self._writer.start(lambda: segments.write(batch.hard_state, batch.entries))
+        if batch.base is not None:
+            segments.reset(batch.base.index, batch.base.term)
+        segments.write(batch.hard_state, batch.entries)
+
+    def chore(self, work: Callable[[], None]) -> None:
+        """Do something with the log, when nothing is being written to it."""
+        self._chores.append(work)
+        self._begin_chore()
+
+    def _begin_chore(self) -> None:
+        if self._chores and self._batch is None and not self._at_chore:
+            self._at_chore = True
+            self._writer.start(self._chores[0])
+
+    def install(self, store: Store, snapshot: Snapshot) -> None:
+        """Go on from a leader's snapshot, which is durable; the store holds what it held."""
+        header = snapshot.header
+        self.store = store
+        self.core.installed(point_of(snapshot), header.configuration_index, header.configuration)
+        self.requests.restore(store, header.last_included_index, header.last_included_term)
 
     def _check_write(self) -> bool:
         """Whether a batch has been written and synced; then what rested on it goes out."""
-        if self._marking:
+        if self._at_chore:
             if not self._writer.finished():
                 return False
-            self._marking = False
+            self._at_chore = False
+            del self._chores[0]
             if self._batch is not None:
                 self._start_write(self._batch)
         batch = self._batch
         if batch is None or not self._writer.finished():
             return False
         self._batch = None
+        self._begin_chore()
         self.core.persisted(batch.number)
         for receiver, message in batch.messages:
             if receiver != self.node:
@@ -264,10 +342,9 @@ class Driver:
         self.hub.expire(trio.current_time())
         self._report_waiting()
         self._idle_ticks += ticks
-        free = self._batch is None and not self._marking
-        if self._idle_ticks >= IDLE_TICKS and free and self._log is not None and not self._log.marked:
-            self._marking = True
-            self._writer.start(self._log.mark)
+        segments = self._log
+        if self._idle_ticks >= IDLE_TICKS and segments is not None and not segments.marked and not self._chores:
+            self.chore(segments.mark)
 
     # Peers: out
 
@@ -278,7 +355,15 @@ class Driver:
         for peer, link in self._links.items():
             if not link.connection.unsent:
                 while link.queued < MAX_SEND and (append := self.core.next_append(peer)) is not None:
-                    link.put(append)
+                    message = self._filled(append)
+                    if message is not None:
+                        link.put(message)
+
+    def _filled(self, message: AppendEntries | InstallSnapshot) -> Message | None:
+        """Put the piece into a message that is to carry one of a snapshot."""
+        if isinstance(message, InstallSnapshot):
+            return None if self.snapshots is None else self.snapshots.fill(message)
+        return message
 
     def _flush_links(self) -> None:
         for link in self._links.values():
@@ -436,6 +521,7 @@ class Driver:
         self.folder.adopt(formation)
         self.assembly = None
         self._start(formation)
+        self.requests.restore(self.store, 0, 0)
         log.info("the cluster has formed: %s", ", ".join(f"node {m.id} at {m.address}" for m in self.members))
         # The others are to hear who this node is now, and to say it of themselves.
         for incoming in self._incoming.values():

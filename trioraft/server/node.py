@@ -42,9 +42,10 @@ def run_node(options: NodeOptions) -> int:
 async def _run(options: NodeOptions, folder: DataFolder) -> int:
     hub = SocketHub()
     writer = ThreadWriter(hub.wake)
+    background = ThreadWriter(hub.wake, patience=0)
     try:
         servers = [str(address) if address else "-" for address in options.servers]
-        driver = _open(options, folder, hub, writer, servers)
+        driver = _open(options, folder, hub, writer, background, servers)
         listener = _listen(options, driver, hub)
         # What lives as long as the node need not be looked at again and again.
         gc.collect()
@@ -53,12 +54,21 @@ async def _run(options: NodeOptions, folder: DataFolder) -> int:
         return await serve(driver, listener)
     finally:
         writer.close()
+        background.close()
         hub.close()
 
 
-def _open(options: NodeOptions, folder: DataFolder, hub: SocketHub, writer: ThreadWriter, servers: list[str]) -> Driver:
+def _open(
+    options: NodeOptions,
+    folder: DataFolder,
+    hub: SocketHub,
+    writer: ThreadWriter,
+    background: ThreadWriter,
+    servers: list[str],
+) -> Driver:
     try:
-        return Driver(options.index, servers, folder, hub, writer, SystemRandom(), options.max_request_bytes)
+        random, most = SystemRandom(), options.max_request_bytes
+        return Driver(options.index, servers, folder, hub, writer, background, random, most)
     except StorageError as error:
         folder.close()
         raise StartError(f"{options.data_dir}: {error.message}", error.hint) from None

@@ -87,6 +87,8 @@ class Requests:
         self._waiting: list[tuple[int, int, list[ReadSlot]]] = []
         """Reads that may be served once an index is applied: (index, number, reads), a heap."""
         self._leaderless_since = 0
+        self._applied_term = 0
+        """The term of the newest entry that was applied."""
 
     @property
     def idle(self) -> bool:
@@ -249,10 +251,11 @@ class Requests:
         proposed = self._proposed
         core = self._node.core
         for entry in entries:
+            if entry.term > self._applied_term:
+                self._drop_older(entry.index, entry.term)
             slot = proposed.pop(entry.index, None)
             if slot is not None and slot.term != entry.term:
-                why = "another leader's entry took its place"
-                self._answer(slot, _failure(slot, "leader_changed", why, "try again", "no"))
+                self._drop(slot)
                 slot = None
             if slot is None:
                 if entry.kind == "command":
@@ -269,10 +272,31 @@ class Requests:
             core.applied(entry.index)
             self._answer(slot, replies.result_reply(slot.id, result))
 
+    def _drop_older(self, index: int, term: int) -> None:
+        """An entry of a new term is committed there: no later one can be of an older term any more."""
+        self._applied_term = term
+        older = [later for later, slot in self._proposed.items() if later > index and slot.term < term]
+        for later in older:
+            self._drop(self._proposed.pop(later))
+
+    def _drop(self, slot: WriteSlot) -> None:
+        """It is in no log that counts, and never will be."""
+        why = "another leader's entry took its place"
+        self._answer(slot, _failure(slot, "leader_changed", why, "try again", "no"))
+
     def applied(self, index: int) -> None:
         """All up to that index has been applied: serve the reads that waited for it."""
         while self._waiting and self._waiting[0][0] <= index:
             self._confirm(heapq.heappop(self._waiting)[2])
+
+    def restore(self, store: Store, index: int, term: int) -> None:
+        """The state is another, as of that entry: what became of the writes that it skips nobody here can tell."""
+        self._store = store
+        if term > self._applied_term:
+            self._drop_older(index, term)
+        skipped = [position for position in self._proposed if position <= index]
+        self._fail_unknown([self._proposed.pop(position) for position in skipped], "leader_changed")
+        self.applied(index)
 
     def servable(self, contexts: Sequence[int]) -> None:
         """These reads were confirmed: this node led when they had arrived, and has applied all that they must see."""
@@ -349,6 +373,9 @@ class Requests:
         applied = self._node.core.last_applied
         for index, slot in enumerate(slots, first):
             slot.term = term
+            if index > applied and term < self._applied_term:
+                self._drop(slot)
+                continue
             rival = proposed.get(index)
             if rival is not None:
                 self._fail_unknown([rival], "leader_changed")

@@ -33,8 +33,10 @@ class Writer(Protocol):
 class ThreadWriter:
     """The writer over a real disk."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], None], *, patience: float = PATIENCE_SECONDS) -> None:
+        """`patience`: for how many seconds `finished` waits at most; with 0 it never does."""
         self._wake = wake
+        self._patience = patience
         self._writes: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._ended = threading.Lock()  # held but for the moment between a write's end and its being seen
         self._ended.acquire()
@@ -51,8 +53,8 @@ class ThreadWriter:
 
     def finished(self) -> bool:
         """Whether the write has ended, after waiting for it a moment."""
-        patient = not self._given_up and self._seconds < PATIENCE_SECONDS
-        if not (self._ended.acquire(timeout=PATIENCE_SECONDS) if patient else self._ended.acquire(blocking=False)):
+        patient = not self._given_up and self._seconds < self._patience
+        if not (self._ended.acquire(timeout=self._patience) if patient else self._ended.acquire(blocking=False)):
             self._given_up = True
             return False
         if self._error is not None:
@@ -74,7 +76,7 @@ class ThreadWriter:
             self._seconds = time.monotonic() - began
             self._ended.release()
             # It may be waited for at this moment, or not; to wake for nothing costs one turn.
-            if self._given_up or self._seconds >= PATIENCE_SECONDS:
+            if self._given_up or self._seconds >= self._patience:
                 self._wake()
 
 

@@ -29,6 +29,19 @@ class File(Protocol):
         """Close it."""
 
 
+class Reader(Protocol):
+    """One file, held open for reading: it can be read on though it is removed, or replaced, meanwhile."""
+
+    size: int
+    """In bytes, when it was opened."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """So many bytes from there on, fewer at the end of the file. Raises OSError."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
 class Disk(Protocol):
     """One folder."""
 
@@ -40,6 +53,9 @@ class Disk(Protocol):
 
     def read(self, name: str) -> bytes:
         """A whole file."""
+
+    def reader(self, name: str) -> Reader:
+        """Open a file for reading. Raises OSError."""
 
     def open(self, name: str) -> File:
         """Open a file for writing; it is created where it is missing."""
@@ -86,6 +102,25 @@ class RealFile:
         os.close(self._descriptor)
 
 
+class RealReader:
+    """A file of the operating system, for reading."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.size = os.fstat(self._descriptor).st_size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """So many bytes from there on."""
+        data = os.pread(self._descriptor, size, offset)
+        while len(data) < size and (more := os.pread(self._descriptor, size - len(data), offset + len(data))):
+            data += more
+        return data
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self._descriptor)
+
+
 class RealDisk:
     """A folder of the operating system."""
 
@@ -100,6 +135,10 @@ class RealDisk:
     def read(self, name: str) -> bytes:
         """A whole file."""
         return (self.path / name).read_bytes()
+
+    def reader(self, name: str) -> RealReader:
+        """Open a file for reading."""
+        return RealReader(self.path / name)
 
     def open(self, name: str) -> RealFile:
         """Open a file for writing."""

@@ -17,6 +17,7 @@ from trioraft.storage import records
 from trioraft.storage.disk import Disk, RealDisk, sync_folder, write_aside
 from trioraft.storage.errors import Damaged, FolderLocked, UnknownFormat, WrongNode
 from trioraft.storage.log import SegmentedLog, segment_name, segment_numbers
+from trioraft.storage.snapshots import snapshot_names
 from trioraft.wire.codec import BadLine, DecodeError, Decoder, open_line
 
 NODE_FILE: Final = "node.json"
@@ -116,6 +117,8 @@ class DataFolder:
         if NODE_FILE not in names:
             if numbers := segment_numbers(self.disk):
                 raise Damaged(NODE_FILE, 0, f"it is missing, and {segment_name(numbers[0])} is there")
+            if snapshots := snapshot_names(self.disk):
+                raise Damaged(NODE_FILE, 0, f"it is missing, and {snapshots[0]} is there")
             return None
         line = self.disk.read(NODE_FILE).removesuffix(b"\n")
         try:
@@ -132,6 +135,8 @@ class DataFolder:
 
     def _check_unformed(self) -> None:
         """A log may have been made just before the node stopped; anything in it says that more is missing."""
+        if snapshots := snapshot_names(self.disk):
+            raise Damaged(NODE_FILE, 0, f"it knows of no cluster, and {snapshots[0]} is there")
         for number in segment_numbers(self.disk):
             data = self.disk.read(segment_name(number))
             if number > 1 or data.count(b"\n") > 2:

@@ -27,6 +27,9 @@ class Recovered(msgspec.Struct):
     entries: list[Entry]
     notices: list[str]
     """What a person should know of it: what was cut, and where."""
+    base_index: int = 0
+    """The entries follow this one, which is compacted away, or in no log because a snapshot brought it."""
+    base_term: int = 0
 
 
 class SegmentedLog:
@@ -41,8 +44,12 @@ class SegmentedLog:
         self._file: File = disk.open(segment_name(scan.number))
         self._size = scan.end
         self._hard_state = scan.hard_state
-        self._last_index = len(scan.entries)
-        self._last_term = scan.entries[-1].term if scan.entries else 0
+        self._last_index, self._last_term = scan.last
+        self._segments = scan.segments
+        """The number of each segment, and the index after which it was begun; oldest first."""
+        self._rotation_due = False
+        self.bytes_written = 0
+        """In batches, since it was opened."""
         self.marked = False
         """Whether a mark vouches for all that was written."""
         self._broken = False
@@ -53,34 +60,48 @@ class SegmentedLog:
         _create_segment(disk, Header(1, records.FORMAT, folder, 0, 0), HardState())
 
     @classmethod
-    def open(cls, disk: Disk, folder: str, segment_bytes: int = SEGMENT_BYTES) -> tuple[SegmentedLog, Recovered]:
+    def open(
+        cls,
+        disk: Disk,
+        folder: str,
+        segment_bytes: int = SEGMENT_BYTES,
+        snapshot: tuple[int, int] = (0, 0),
+    ) -> tuple[SegmentedLog, Recovered]:
         """Read the log, mend its unsynced end, and go on with it.
 
-        Raises Damaged or UnknownFormat, and then has changed nothing; OSError.
+        `snapshot` is the index and term of the last entry that the folder's snapshot includes: the log goes on from
+        there, or is superseded by it. Raises Damaged or UnknownFormat, and then has changed nothing; OSError.
         """
-        scan = _Scan(disk, folder)
+        scan = _Scan(disk, folder, snapshot)
         for name in disk.names():
             if name.endswith(TEMPORARY):
                 disk.remove(name)
         log = cls(disk, folder, segment_bytes, scan)
         try:
             log._settle(scan)
+            if scan.superseded:
+                log.reset(*snapshot)
         except OSError:
             log.close()
             raise
-        return log, Recovered(scan.hard_state, scan.entries, scan.notices)
+        base = snapshot if scan.superseded else scan.base
+        entries = [] if scan.superseded else scan.entries
+        return log, Recovered(scan.hard_state, entries, scan.notices, *base)
 
     def write(self, hard_state: HardState, entries: Sequence[Entry]) -> None:
         """Append a batch; when this returns it is on the disk itself. Raises OSError: then the log is broken."""
         self._guard()
+        if entries and entries[0].index > self._last_index + 1:
+            raise ValueError(f"entry {entries[0].index} does not follow {self._last_index}")
         self._broken = True  # until all of this has succeeded: a failed sync is never tried again
-        if self._size >= self._segment_bytes:
+        if self._size >= self._segment_bytes or self._rotation_due:
             self._rotate()
         mark = records.seal(self._mark_of(hard_state))
         data = b"\n".join([mark, *[entry.line for entry in entries], b""])
         self._file.append(data)
         self._file.sync()
         self._size += len(data)
+        self.bytes_written += len(data)
         self._hard_state = hard_state
         if entries:
             self._last_index, self._last_term = entries[-1].index, entries[-1].term
@@ -93,6 +114,26 @@ class SegmentedLog:
             self.write(self._hard_state, ())
             self.marked = True
 
+    def rotate_next(self) -> None:
+        """Let the next batch begin a new segment: a snapshot is taken of what precedes it."""
+        self._rotation_due = True
+
+    def compact(self, index: int) -> None:
+        """Remove the segments that hold nothing beyond that index, which a snapshot includes. Raises OSError."""
+        self._guard()
+        while len(self._segments) > 1 and self._segments[1][1] <= index:
+            self._remove_oldest()
+
+    def reset(self, index: int, term: int) -> None:
+        """Begin anew after that entry, with nothing: a snapshot that ends with it is on the disk. Raises OSError."""
+        self._guard()
+        self._broken = True
+        self._last_index, self._last_term = index, term
+        self._begin_segment(base=True)
+        while len(self._segments) > 1:
+            self._remove_oldest()
+        self._broken = False
+
     def close(self) -> None:
         """Close the file."""
         self._broken = True
@@ -103,16 +144,28 @@ class SegmentedLog:
             raise OSError(5, "the log is broken by an earlier error, or closed")
 
     def _rotate(self) -> None:
-        header = Header(self._number + 1, records.FORMAT, self._folder, self._last_index, self._last_term)
+        self._rotation_due = False
+        self._begin_segment(base=False)
+
+    def _begin_segment(self, base: bool) -> None:
+        header = Header(self._number + 1, records.FORMAT, self._folder, self._last_index, self._last_term, base)
         _create_segment(self._disk, header, self._hard_state)
-        # The old one says that it has a successor, so that the newest segment cannot be missed unnoticed.
-        self._file.append(records.seal(self._mark_of(self._hard_state, self._number + 1)) + b"\n")
-        self._file.sync()
+        if not base:
+            # The old one says that it has a successor, so that the newest segment cannot be missed unnoticed.
+            self._file.append(records.seal(self._mark_of(self._hard_state, self._number + 1)) + b"\n")
+            self._file.sync()
         self._file.close()
         self._number += 1
+        self._segments.append((self._number, self._last_index))
         name = segment_name(self._number)
         self._file = self._disk.open(name)
         self._size = len(self._disk.read(name))
+
+    def _remove_oldest(self) -> None:
+        """One by one, each for good before the next: what is left has no hole, whenever it ends."""
+        self._disk.remove(segment_name(self._segments[0][0]))
+        self._disk.sync_folder()
+        del self._segments[0]
 
     def _mark_of(self, hard_state: HardState, next: int | None = None) -> Mark:
         return Mark(self._last_index, hard_state.term, hard_state.voted_for, next)
@@ -129,8 +182,13 @@ class SegmentedLog:
 class _Scan:
     """One reading of all segments, oldest first."""
 
-    def __init__(self, disk: Disk, folder: str) -> None:
+    def __init__(self, disk: Disk, folder: str, snapshot: tuple[int, int]) -> None:
         self.entries: list[Entry] = []
+        self.base = (0, 0)
+        """The index and the term of what precedes the entries."""
+        self.superseded = False
+        """Whether the snapshot takes the place of all of it."""
+        self.segments: list[tuple[int, int]] = []
         self.notices: list[str] = []
         self.hard_state = HardState()
         self.number = 0
@@ -141,6 +199,7 @@ class _Scan:
         self.tail = b""
         """What stands from the one to the other."""
         self._folder = folder
+        self._snapshot_index = snapshot[0]
         self._next: int | None = None
         self._doubt: Damaged | None = None
         numbers = segment_numbers(disk)
@@ -151,6 +210,20 @@ class _Scan:
                 raise Damaged(segment_name(position), 0, f"it is missing, and {segment_name(number)} is there")
         for number in numbers:
             self._read_segment(segment_name(number), number, disk.read(segment_name(number)), number == numbers[-1])
+        if self.base[0] > snapshot[0]:
+            why = f"it goes on from entry {self.base[0]}, and there is no snapshot up to there"
+            raise Damaged(segment_name(numbers[0]), 0, why)
+        self.superseded = self._term_at(snapshot[0]) != snapshot[1]
+
+    @property
+    def last(self) -> tuple[int, int]:
+        """The index and the term of the newest entry."""
+        return (self.entries[-1].index, self.entries[-1].term) if self.entries else self.base
+
+    def _term_at(self, index: int) -> int | None:
+        if index == self.base[0]:
+            return self.base[1]
+        return self.entries[index - self.base[0] - 1].term if index <= self.last[0] else None
 
     def _read_segment(self, name: str, number: int, data: bytes, newest: bool) -> None:
         self._name = name
@@ -198,19 +271,23 @@ class _Scan:
             raise Damaged(name, 0, f"it says that it is segment {header.segment}")
         if header.folder != self._folder:
             raise Damaged(name, 0, f"it belongs to folder {header.folder}, not {self._folder}")
-        last = (len(self.entries), self.entries[-1].term if self.entries else 0)
-        if (header.last_index, header.last_term) != last:
+        place = (header.last_index, header.last_term)
+        if header.base or not self.segments:
+            # It is the oldest that is left, or a snapshot has taken the place of those before.
+            self.entries, self.base, self._doubt = [], place, None
+        elif place != self.last:
             if self._doubt is not None:
                 raise self._doubt
-            raise Damaged(name, 0, f"it goes on from {header.last_index}, and what is there ends at {last[0]}")
+            raise Damaged(name, 0, f"it goes on from {header.last_index}, and what is there ends at {self.last[0]}")
+        self.segments.append((number, header.last_index))
         if self._doubt is not None:
             self.notices.append(f"{self._doubt.message}: only the line that leads on to {name}, and nothing is lost")
             self._doubt = None
         return end + 1
 
     def _take_mark(self, mark: Mark, offset: int) -> None:
-        if mark.synced != len(self.entries):
-            raise BadLine(f"it says that {mark.synced} was synced, and the log ends at {len(self.entries)}")
+        if mark.synced != self.last[0]:
+            raise BadLine(f"it says that {mark.synced} was synced, and the log ends at {self.last[0]}")
         if mark.term < self.hard_state.term:
             raise BadLine(f"its term {mark.term} is below {self.hard_state.term}")
         self.hard_state = mark.hard_state
@@ -219,12 +296,20 @@ class _Scan:
 
     def _take_entry(self, line: bytes) -> None:
         entry = parse(line)
-        if entry.index > len(self.entries) + 1:
-            raise BadLine(f"entry {entry.index} follows {len(self.entries)}")
-        before = self.entries[entry.index - 2].term if entry.index > 1 else 0
+        base = self.base[0]
+        if entry.index > self.last[0] + 1:
+            raise BadLine(f"entry {entry.index} follows {self.last[0]}")
+        if entry.index <= min(base, self._snapshot_index) and entry.term <= self.hard_state.term:
+            # Long ago it took the place of entries in a segment that is gone; it was committed, and is compacted.
+            self.entries, self.base = [], (entry.index, entry.term)
+            return
+        position = entry.index - base - 1
+        if position < 0:
+            raise BadLine(f"entry {entry.index} comes before {base}, where the log begins")
+        before = self.entries[position - 1].term if position else self.base[1]
         if not before <= entry.term <= self.hard_state.term:
             raise BadLine(f"entry {entry.index} has term {entry.term}, between {before} and {self.hard_state.term}")
-        del self.entries[entry.index - 1 :]
+        del self.entries[position:]
         self.entries.append(entry)
 
     def _judge_damage(self, name: str, data: bytes, offset: int, reason: str, marked: bool, newest: bool) -> None:

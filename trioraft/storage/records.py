@@ -16,7 +16,7 @@ CRC_BYTES: Final = len(b'{"crc":"00000000",')
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class Header(msgspec.Struct, frozen=True):
+class Header(msgspec.Struct, frozen=True, omit_defaults=True):
     """The first line of a segment: its number, and where the log stood when it was begun."""
 
     segment: Number
@@ -24,6 +24,8 @@ class Header(msgspec.Struct, frozen=True):
     folder: str
     last_index: Number
     last_term: Number
+    base: bool = False
+    """Whether a snapshot up to there has taken the place of all that the segments before hold."""
 
 
 class Mark(msgspec.Struct, frozen=True, omit_defaults=True):

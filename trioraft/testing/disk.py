@@ -83,6 +83,21 @@ class MemoryFile:
         """Close it; this syncs nothing."""
 
 
+class MemoryReader:
+    """A file of a MemoryDisk, for reading."""
+
+    def __init__(self, inode: _Inode) -> None:
+        self._inode = inode
+        self.size = len(inode.data)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """So many bytes from there on."""
+        return bytes(self._inode.data[offset : offset + size])
+
+    def close(self) -> None:
+        """Close it."""
+
+
 class MemoryDisk:
     """One folder. Each write, sync, rename and removal counts as an operation, at which it can be made to fail."""
 
@@ -123,6 +138,10 @@ class MemoryDisk:
     def read(self, name: str) -> bytes:
         """A whole file."""
         return bytes(self._files[name].data)
+
+    def reader(self, name: str) -> MemoryReader:
+        """Open a file for reading."""
+        return MemoryReader(self._files[name])
 
     def open(self, name: str) -> MemoryFile:
         """Open a file for writing; it is created where it is missing."""

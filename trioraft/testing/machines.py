@@ -14,16 +14,19 @@ import msgspec
 import trio
 
 from trioraft.addresses import Address
+from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.raft.invariants import Invariants
 from trioraft.raft.membership import Configuration
 from trioraft.raft.messages import Entry, HardState, Message, NodeId
-from trioraft.raft.ready import Batch
+from trioraft.raft.ready import Batch, Point
 from trioraft.server.driver import RESTFUL_TICKS, Driver
 from trioraft.server.election_timer import MAX_LATE
 from trioraft.server.node import STOP_SECONDS, live
+from trioraft.server.snapshots import SnapshotSettings
 from trioraft.server.transport import Hub
 from trioraft.storage.folder import DataFolder
+from trioraft.storage.snapshots import Snapshot
 from trioraft.testing.disk import MemoryDisk, PowerCut
 from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryListener, MemoryNetwork
 from trioraft.testing.virtual_time import Agenda, SimulatedWriter
@@ -93,19 +96,29 @@ class World(msgspec.Struct):
     addresses: Sequence[Address]
     trace: Trace
     invariants: Invariants
+    snapshots: SnapshotSettings
 
 
 class _ObservedDriver(Driver):
     """A driver that is looked at after each turn, and whose clock can stand still."""
 
-    def __init__(self, machine: Machine, folder: DataFolder, hub: MemoryHub, writer: SimulatedWriter) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        folder: DataFolder,
+        hub: MemoryHub,
+        writer: SimulatedWriter,
+        background: SimulatedWriter,
+    ) -> None:
         self._machine = machine
         self._memory_hub = hub
         self._simulated_writer = writer
         self._late = 0
         world = machine.world
         servers = [str(address) for address in world.addresses]
-        super().__init__(machine.index, servers, folder, cast(Hub, hub), writer, machine.random, 1024 * 1024)
+        self.snapshot_settings = world.snapshots
+        random, most = machine.random, 1024 * 1024
+        super().__init__(machine.index, servers, folder, cast(Hub, hub), writer, background, random, most)
 
     def turn(self) -> None:
         """Take a turn, and let it be looked at."""
@@ -115,7 +128,15 @@ class _ObservedDriver(Driver):
         world.trace.counts["turns"] += 1
         world.invariants.observe(self.core)
 
-    def _new_core(self, configuration: Configuration, hard_state: HardState, entries: list[Entry]) -> Core:
+    def _new_core(
+        self,
+        configuration: Configuration,
+        hard_state: HardState,
+        entries: list[Entry],
+        base: Point,
+        snapshot: Point,
+        configuration_index: int,
+    ) -> Core:
         core = _ObservedCore(
             self.node,
             configuration,
@@ -124,6 +145,9 @@ class _ObservedDriver(Driver):
             codec=codec,
             random=self._machine.random,
             settings=self.settings,
+            base=base,
+            snapshot=snapshot,
+            configuration_index=configuration_index,
         )
         core.invariants = self._machine.world.invariants
         if configuration.members:
@@ -135,15 +159,17 @@ class _ObservedDriver(Driver):
         super()._put(receiver, message)
 
     def _start_write(self, batch: Batch) -> None:
-        segments, invariants = self._log, self._machine.world.invariants
-        assert segments is not None
-        invariants.writing(self.node, batch)
+        self._machine.world.invariants.writing(self.node, batch)
+        super()._start_write(batch)
 
-        def write() -> None:
-            segments.write(batch.hard_state, batch.entries)
-            invariants.written(self.node)
+    def _write(self, batch: Batch) -> None:
+        super()._write(batch)
+        self._machine.world.invariants.written(self.node)
 
-        self._simulated_writer.start(write)
+    def install(self, store: Store, snapshot: Snapshot) -> None:
+        """Go on from a leader's snapshot, and let it be looked at."""
+        super().install(store, snapshot)
+        self._machine.world.invariants.installed(self.core)
 
     def tick(self, ticks: int) -> None:
         """Time has passed; a process that stands still hears of it later."""
@@ -164,11 +190,17 @@ class Life:
     """A node from one start to its end."""
 
     def __init__(
-        self, driver: _ObservedDriver, hub: MemoryHub, writer: SimulatedWriter, listener: MemoryListener
+        self,
+        driver: _ObservedDriver,
+        hub: MemoryHub,
+        writer: SimulatedWriter,
+        background: SimulatedWriter,
+        listener: MemoryListener,
     ) -> None:
         self.driver = driver
         self.hub = hub
         self.writer = writer
+        self.background = background
         self.listener = listener
         self.scope = trio.CancelScope()
         self.accepting = trio.CancelScope()
@@ -214,10 +246,11 @@ class Machine:
             connection.disown()
         hub = MemoryHub(world.network, self.name)
         writer = SimulatedWriter(world.agenda, hub.wake, lambda: self.write_seconds(), self._cut_in_write)
+        background = SimulatedWriter(world.agenda, hub.wake, lambda: self.write_seconds(), self._cut_in_write)
         said = speaker.set(self.name)
         try:
             folder = DataFolder(self.disk, self.index, draw=lambda size: self.random.randbytes(size).hex())
-            driver = _ObservedDriver(self, folder, hub, writer)
+            driver = _ObservedDriver(self, folder, hub, writer, background)
         except (PowerCut, OSError) as error:
             self.note(f"cannot start: {error!r}")
             if isinstance(error, PowerCut):
@@ -227,25 +260,21 @@ class Machine:
         finally:
             speaker.reset(said)
         self.note(f"starts, for the {folder.starts}. time")
-        self.life = Life(driver, hub, writer, hub.listen(world.addresses[self.index]))
+        self.life = Life(driver, hub, writer, background, hub.listen(world.addresses[self.index]))
         world.nursery.start_soon(self._live, self.life)
 
     def kill(self) -> None:
         """Kill the process: its connections end, and what it wrote stays in the page cache."""
         if (life := self._end()) is not None:
             self.note("is killed")
-            if life.writer.busy and self.random.random() < 0.5:
-                self._write_in_part(life.writer)
-            life.writer.close()
+            self._cut_writes(life, 0.5)
             life.hub.close()
 
     def power_off(self) -> None:
         """Cut the power: nobody hears of it, and what was not synced may be lost."""
         life = self._end()
         if life is not None:
-            if life.writer.busy and self.random.random() < 0.7:
-                self._write_in_part(life.writer)
-            life.writer.close()
+            self._cut_writes(life, 0.7)
             self._orphans += life.hub.vanish()
         self.note("loses its power")
         if (weather := self.world.network.weather) is not None:
@@ -339,6 +368,7 @@ class Machine:
             self._orphans += life.hub.vanish()
             self.power_off()
         life.writer.close()
+        life.background.close()
         life.hub.close()
         self.note("has stopped")
 
@@ -359,6 +389,13 @@ class Machine:
         if self.life is not None:
             self.power_off()
             self._restart()
+
+    def _cut_writes(self, life: Life, chance: float) -> None:
+        """End the writes under way, some of them in their middle."""
+        for writer in (life.writer, life.background):
+            if writer.busy and self.random.random() < chance:
+                self._write_in_part(writer)
+            writer.close()
 
     def _write_in_part(self, writer: SimulatedWriter) -> None:
         self.fail_disk(self.random.randrange(4), PowerCut())

@@ -27,6 +27,7 @@ from trioraft.testing.network import MemoryNetwork, Weather
 from trioraft.testing.node_clients import Keys, SimulatedClient
 from trioraft.testing.node_faults import Faults
 from trioraft.testing.outcome import SimulationFailed, is_eventful
+from trioraft.testing.simulation import draw_snapshot_settings
 from trioraft.testing.virtual_time import Agenda, StepCounter, run_in_virtual_time
 from trioraft.wire.commands import decode_command
 from trioraft.wire.entries import payload
@@ -109,7 +110,8 @@ class _Simulation:
         async with trio.open_nursery() as nursery:
             self.counter.after(int(MAX_STEPS_A_SECOND * (self.seconds + 20)), lambda: self._give_up(nursery))
             nursery.start_soon(agenda.run)
-            world = World(random, nursery, agenda, network, self.addresses, self.trace, self.invariants)
+            snapshots = draw_snapshot_settings(random)
+            world = World(random, nursery, agenda, network, self.addresses, self.trace, self.invariants, snapshots)
             self.machines = [Machine(world, index) for index in range(len(self.addresses))]
             for machine in self.machines:
                 agenda.after(random.uniform(0, 0.3), machine.start)

@@ -10,13 +10,16 @@ from typing import Any, Protocol
 from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.raft.invariants import Invariants, Violation
-from trioraft.raft.messages import Message, NodeId
+from trioraft.raft.messages import InstallSnapshot, Message, NodeId
 from trioraft.raft.ready import Batch
 from trioraft.raft.settings import Settings
+from trioraft.server.recovery import point_of, recover
 from trioraft.server.requests import Requests
 from trioraft.server.session import ReadSlot, Session
+from trioraft.server.snapshots import Snapshots, SnapshotSettings
+from trioraft.server.writer import DirectWriter
 from trioraft.storage.folder import DataFolder
-from trioraft.storage.log import SegmentedLog
+from trioraft.storage.snapshots import Snapshot
 from trioraft.testing.disk import MemoryDisk, PowerCut
 from trioraft.wire import entries as codec
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
@@ -47,6 +50,9 @@ class World(Protocol):
 
     def applied(self, node: SimulatedNode) -> None:
         """The node has applied entries to its store."""
+
+    def installed(self, node: SimulatedNode) -> None:
+        """The node goes on from a leader's snapshot."""
 
     def replied(self, session: SimulatedSession, replies: bytes) -> None:
         """Replies leave for a client."""
@@ -95,7 +101,15 @@ class _WatchedCore(Core):
 class SimulatedNode:
     """A node, over all its lives; what it keeps from one to the next is its disk."""
 
-    def __init__(self, node: NodeId, world: World, settings: Settings, segment_bytes: int, random: Random) -> None:
+    def __init__(
+        self,
+        node: NodeId,
+        world: World,
+        settings: Settings,
+        snapshot_settings: SnapshotSettings,
+        segment_bytes: int,
+        random: Random,
+    ) -> None:
         self.node = node
         self.disk = MemoryDisk(f"node {node}")
         self.up = False
@@ -106,6 +120,7 @@ class SimulatedNode:
         """By context: how much was committed anywhere when the read came."""
         self._world = world
         self._settings = settings
+        self._snapshot_settings = snapshot_settings
         self._segment_bytes = segment_bytes
         self._random = random
 
@@ -121,34 +136,53 @@ class SimulatedNode:
         formation = folder.formation
         if formation is None:
             raise Violation(f"Durability: node {self.node} has forgotten its cluster")
-        self.log, recovered = SegmentedLog.open(self.disk, folder.id, self._segment_bytes)
+        recovered = recover(folder, formation, self._segment_bytes)
+        self.log, self.store = recovered.log, recovered.store
         self.life += 1
         self._reads_began.clear()
         self.core: Core = _WatchedCore(
             self._read_began,
             self.node,
-            formation.configuration,
+            recovered.configuration,
             hard_state=recovered.hard_state,
             entries=recovered.entries,
             codec=codec,
             random=self._random,
             settings=self._settings,
+            base=recovered.base,
+            snapshot=recovered.point,
+            configuration_index=recovered.configuration_index,
         )
-        self.store = Store()
         self.requests = Requests(self, self.store, 4 * self._settings.election_ticks)
         self.batch: Batch | None = None
+        self._chores: list[Callable[[], None]] = []
+        self.snapshots = Snapshots(
+            self,
+            self.disk,
+            formation.cluster,
+            self.log,
+            DirectWriter(),
+            recovered.snapshot,
+            self._snapshot_settings,
+        )
         self.up = True
         self._world.invariants.started(self.core)
+        self._world.applied(self)
 
     def end(self, power: bool, torn: int | None) -> None:
         """Die: of the process, or of the machine's power; `torn` is the operation at which a write under way stops."""
         self.up = False
         self.dirty = {}
-        if self.batch is not None and torn is not None:
+        if torn is not None and self._random.random() < 0.5:
+            self.disk.fail_at = self.disk.operations + torn
+            self.disk.failure = PowerCut()
+            with suppress(PowerCut, OSError):
+                self.snapshots.turn()
+        elif self.batch is not None and torn is not None:
             self.disk.fail_at = self.disk.operations + torn
             self.disk.failure = PowerCut()
             with suppress(PowerCut, OSError):  # where it stops is where the next life begins
-                self.log.write(self.batch.hard_state, self.batch.entries)
+                self._write(self.batch)
         if power:
             self.disk.crash(self._random)
         else:
@@ -192,14 +226,20 @@ class SimulatedNode:
         """The disk has taken the batch. Raises OSError: then the node is to die."""
         batch = self.batch
         assert batch is not None
-        self.log.write(batch.hard_state, batch.entries)
+        self._write(batch)
         self.batch = None
         self._world.invariants.written(self.node)
         self.core.persisted(batch.number)
         for receiver, message in batch.messages:
             if receiver != self.node:
                 self._say(receiver, message)
+        self._do_chores()
         self.turn()
+
+    def _write(self, batch: Batch) -> None:
+        if batch.base is not None:
+            self.log.reset(batch.base.index, batch.base.term)
+        self.log.write(batch.hard_state, batch.entries)
 
     def mark(self) -> None:
         """Vouch for the log, as a node does that has been idle. Raises OSError: then the node is to die."""
@@ -216,6 +256,7 @@ class SimulatedNode:
     def turn(self) -> None:
         """Carry out all that can be done now."""
         self._world.invariants.observe(self.core)
+        self.snapshots.turn()
         self.requests.route()
         while self._round():
             self.requests.route()
@@ -235,6 +276,8 @@ class SimulatedNode:
                 self.requests.apply(ready.committed)
                 self.requests.applied(ready.committed[-1].index)
                 self._world.applied(self)
+            for _, piece in ready.pieces:
+                self.snapshots.receive(piece)
             if ready.reads:
                 self._check_reads(ready.reads)
                 self.requests.servable(ready.reads)
@@ -268,11 +311,36 @@ class SimulatedNode:
             return
         for peer in core.progress:
             while world.has_room(self.node, peer) and (append := core.next_append(peer)) is not None:
-                self._say(peer, append)
+                if isinstance(append, InstallSnapshot):
+                    filled = self.snapshots.fill(append)
+                    if filled is not None:
+                        self._say(peer, filled)
+                else:
+                    self._say(peer, append)
 
     def _say(self, receiver: NodeId, message: Message) -> None:
         self._world.invariants.said(self.node, receiver, message)
         self._world.send(self.node, receiver, message)
+
+    # What the snapshots need of their node
+
+    def chore(self, work: Callable[[], None]) -> None:
+        """Do something with the log, when nothing is being written to it."""
+        self._chores.append(work)
+        if self.batch is None:
+            self._do_chores()
+
+    def _do_chores(self) -> None:
+        while self._chores:
+            self._chores.pop(0)()
+
+    def install(self, store: Store, snapshot: Snapshot) -> None:
+        """Go on from a leader's snapshot."""
+        header = snapshot.header
+        self.store = store
+        self.core.installed(point_of(snapshot), header.configuration_index, header.configuration)
+        self._world.installed(self)
+        self.requests.restore(store, header.last_included_index, header.last_included_term)
 
     # What the requests need of their node
 

@@ -25,7 +25,9 @@ from trioraft.raft.invariants import Invariants, Violation
 from trioraft.raft.membership import Configuration, Formation, Member
 from trioraft.raft.messages import Message, NodeId
 from trioraft.raft.settings import Settings
+from trioraft.server.snapshots import SnapshotSettings
 from trioraft.storage.errors import StorageError
+from trioraft.storage.snapshots import snapshot_names
 from trioraft.testing.disk import PowerCut
 from trioraft.testing.faults import KINDS, Faults
 from trioraft.testing.history import Outcome
@@ -52,6 +54,10 @@ class Report(msgspec.Struct, frozen=True):
     committed: int
     """Entries."""
     truncations: int
+    snapshots: int
+    """Taken by nodes that lived at the end, since their last start."""
+    installations: int
+    """How often a leader's snapshot took the place of a log."""
     reads: int
     """Linearizable reads that a leader confirmed, for its own clients and others'."""
     stale_reads: int
@@ -113,8 +119,10 @@ class Simulation:
         self.invariants = Invariants(range(size))
         self._quorum = QuorumWatch(size, (2 * self.election_ticks + 4) * (TICK + 600))
         segment_bytes = random.choice((2_000, 20_000, 1_000_000))
+        snapshots = draw_snapshot_settings(random)
         self.nodes = [
-            SimulatedNode(node, self, settings, segment_bytes, Random(seed * 16 + node)) for node in range(size)
+            SimulatedNode(node, self, settings, snapshots, segment_bytes, Random(seed * 16 + node))
+            for node in range(size)
         ]
         self._paused: dict[NodeId, deque[tuple[Callable[..., None], tuple[Any, ...]]]] = {}
         self._form()
@@ -232,6 +240,8 @@ class Simulation:
             len(self.invariants.leaders),
             sum(entry.kind == "command" for entry in self.invariants.committed),
             self.invariants.truncations,
+            sum(node.snapshots.taken for node in self.nodes),
+            self.invariants.installations,
             sum(node.reads_served for node in self.nodes),
             self.clients.stale_reads,
             {outcome: history.count(outcome) for outcome in outcomes},
@@ -446,11 +456,30 @@ class Simulation:
         if self._digests.setdefault(index, found) != found:
             raise Violation(f"State Machine Safety: node {node.node}'s store differs from another's at index {index}")
 
+    def installed(self, node: SimulatedNode) -> None:
+        """A node goes on from a leader's snapshot."""
+        self.record(node.node, f"installs the snapshot up to {node.core.snapshot.index}")
+        self.invariants.installed(node.core)
+        self.applied(node)
+
     def replied(self, session: SimulatedSession, replies: bytes) -> None:
         """Replies leave for a client."""
         if replies:
             self.record(session.node.node, f"answers client {session.number}")
             self.clients.replied(session, replies)
+
+
+def draw_snapshot_settings(random: Random) -> SnapshotSettings:
+    """Snapshots that are taken often, of few keys, in small pieces; or, now and then, never."""
+    never = 1_000_000_000
+    return SnapshotSettings(
+        least_log_bytes=random.choice((1_000, 10_000, never)),
+        least_log_entries=random.choice((10, 50, never)),
+        keep_entries=random.choice((0, 3, 30)),
+        slice_keys=random.choice((1, 3, 100)),
+        sync_bytes=random.choice((1, 300)),
+        piece_bytes=random.choice((100, 1000, 1_000_000)),
+    )
 
 
 class _Unsettled(AssertionError):
@@ -465,6 +494,7 @@ def _link_lost(node: SimulatedNode, peer: NodeId) -> None:
 def _vouched(node: SimulatedNode) -> list[tuple[str, int]]:
     """The files of a node, each with how much of it the log vouches for: damage there must be noticed."""
     places = [("node.json", len(node.disk.read("node.json")))]
+    places += [(name, len(node.disk.read(name))) for name in snapshot_names(node.disk)[-1:]]
     for name in node.disk.names():
         if name.startswith("log-") and name.endswith(".jsonl"):
             data = node.disk.read(name)

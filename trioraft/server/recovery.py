@@ -1,0 +1,68 @@
+"""What a node begins with: its newest snapshot, the log that goes on from there, and the store of the one."""
+
+from __future__ import annotations
+
+import msgspec
+
+from trioraft.kv.store import Store
+from trioraft.raft.membership import Configuration, Formation
+from trioraft.raft.messages import Entry, HardState
+from trioraft.raft.ready import NOWHERE, Point
+from trioraft.storage.folder import DataFolder
+from trioraft.storage.log import SEGMENT_BYTES, SegmentedLog
+from trioraft.storage.snapshots import Snapshot, newest, read_items, remove_older
+
+
+class Recovered(msgspec.Struct):
+    """All that a formed node knows after its start. It is on the disk itself."""
+
+    log: SegmentedLog
+    store: Store
+    hard_state: HardState
+    entries: list[Entry]
+    base: Point
+    """Where the entries begin."""
+    snapshot: Snapshot | None
+    configuration_index: int
+    configuration: Configuration
+    """As of the snapshot."""
+    notices: list[str]
+    """What a person should know of it."""
+
+    @property
+    def point(self) -> Point:
+        """Where the snapshot ends."""
+        return NOWHERE if self.snapshot is None else point_of(self.snapshot)
+
+
+def point_of(snapshot: Snapshot) -> Point:
+    """Where it ends."""
+    return Point(snapshot.header.last_included_index, snapshot.header.last_included_term)
+
+
+def recover(folder: DataFolder, formation: Formation, segment_bytes: int = SEGMENT_BYTES) -> Recovered:
+    """Read the folder of a formed node: the snapshot first, then the log. Raises StorageError, OSError."""
+    disk = folder.disk
+    snapshot = newest(disk)
+    store = Store()
+    configuration_index, configuration = 0, formation.configuration
+    point = NOWHERE
+    if snapshot is not None:
+        for items in read_items(disk, snapshot):
+            store.load(items)
+        configuration_index, configuration = snapshot.header.configuration_index, snapshot.header.configuration
+        point = point_of(snapshot)
+    log, recovered = SegmentedLog.open(disk, folder.id, segment_bytes, (point.index, point.term))
+    if snapshot is not None:
+        remove_older(disk, snapshot)
+    return Recovered(
+        log,
+        store,
+        recovered.hard_state,
+        recovered.entries,
+        Point(recovered.base_index, recovered.base_term),
+        snapshot,
+        configuration_index,
+        configuration,
+        recovered.notices,
+    )

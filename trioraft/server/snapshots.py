@@ -1,0 +1,338 @@
+"""The snapshots of one node: when it takes one, how the leader's travel, and how one is installed (§7).
+
+None of it stops the node. The work is cut into steps: each is a slice on the node's own turn, and a write in a
+thread beside. One job is under way at a time, a generator that gives what is to be written next, or None where it
+only makes way for the next turn. A snapshot from the leader goes before one of one's own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator
+from typing import Protocol
+
+import msgspec
+
+from trioraft.kv.store import Store
+from trioraft.raft.core import Core
+from trioraft.raft.messages import InstallSnapshot
+from trioraft.raft.ready import Point
+from trioraft.server.recovery import point_of
+from trioraft.server.writer import Writer
+from trioraft.storage.disk import Disk
+from trioraft.storage.errors import Damaged
+from trioraft.storage.log import SegmentedLog
+from trioraft.storage.snapshots import (
+    IncomingSnapshot,
+    Snapshot,
+    SnapshotReader,
+    SnapshotWriter,
+    read_items,
+    remove_older,
+)
+from trioraft.wire.snapshots import FORMAT, SnapshotHeader, encode_items
+
+Job = Generator[Callable[[], None] | None]
+
+log = logging.getLogger("trioraft.snapshots")
+
+
+class SnapshotSettings(msgspec.Struct, frozen=True):
+    """How often, and in which pieces. A snapshot is taken when the log has grown by both a least and a share."""
+
+    least_log_bytes: int = 8 * 1024 * 1024
+    least_log_entries: int = 100_000
+    growth: float = 2.0
+    """The log may grow to so many times the last snapshot: writing snapshots costs a constant share of the writes."""
+    keep_entries: int = 5_000
+    """At most so many entries before the snapshot's end stay in memory, for followers that are a little behind."""
+    keep_bytes: int = 4 * 1024 * 1024
+    """And at most so many bytes of them."""
+    slice_keys: int = 500
+    """How many keys are written, or read, on one turn."""
+    sync_bytes: int = 1024 * 1024
+    """After so many bytes a snapshot's file is synced: one long sync at its end would hold up those of the log."""
+    piece_bytes: int = 256 * 1024
+    """What goes to a follower in one message."""
+
+
+class Node(Protocol):
+    """What the snapshots need of their node."""
+
+    core: Core
+    store: Store
+
+    def chore(self, work: Callable[[], None]) -> None:
+        """Do something with the log, when nothing is being written to it."""
+
+    def install(self, store: Store, snapshot: Snapshot) -> None:
+        """Go on from a leader's snapshot, which is durable; the store holds what it held."""
+
+
+class Snapshots:
+    """All that a node does about snapshots."""
+
+    def __init__(
+        self,
+        node: Node,
+        disk: Disk,
+        cluster: str,
+        segments: SegmentedLog,
+        writer: Writer,
+        newest: Snapshot | None,
+        settings: SnapshotSettings,
+    ) -> None:
+        """`writer` is not the log's; `newest` is that of the folder."""
+        self.newest = newest
+        self.taken = 0
+        self.installed = 0
+        self._node = node
+        self._disk = disk
+        self._cluster = cluster
+        self._segments = segments
+        self._writer = writer
+        self._settings = settings
+        self._job: Job | None = None
+        self._installing = False
+        self._given_up = False
+        self._writing = False
+        self._incoming: IncomingSnapshot | None = None
+        self._incoming_point = Point()
+        self._readers: dict[Point, SnapshotReader] = {}
+        self._wanted: list[Callable[[Snapshot], None]] = []
+        index = 0 if newest is None else newest.header.last_included_index
+        log = node.core.log
+        self._log_bytes = segments.bytes_written - sum(len(e.line) for e in log.slice(index + 1, log.last_index))
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to do at the next turn that no event will bring."""
+        return self._job is not None and not self._writing
+
+    def turn(self) -> None:
+        """One step of the job under way, if its last one is done; or begin one that is due. Raises OSError."""
+        if self._job is None:
+            if not self._is_due():
+                return
+            self._job = self._take()
+        if self._writing:
+            if not self._writer.finished():
+                return
+            self._writing = False
+        if self._given_up:
+            self._given_up = False
+            self._give_up(self._job)
+            return
+        try:
+            write = next(self._job)
+        except StopIteration:
+            self._job = None
+            self._installing = False
+            return
+        if write is not None:
+            self._writing = True
+            self._writer.start(write)
+
+    def want(self, done: Callable[[Snapshot], None]) -> None:
+        """Somebody asks for a snapshot of what is applied now; `done` hears of it, or of the one that is there."""
+        self._wanted.append(done)
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        if self._job is not None and not self._writing:
+            self._give_up(self._job)
+        for reader in self._readers.values():
+            reader.close()
+        self._readers = {}
+
+    def _give_up(self, job: Job) -> None:
+        self._job = None
+        job.close()
+
+    # Taking one's own
+
+    def _is_due(self) -> bool:
+        core, settings, newest = self._node.core, self._settings, self.newest
+        entries = core.last_applied - (newest.header.last_included_index if newest else 0)
+        if self._wanted:
+            if not entries and newest is not None:
+                self._satisfy(newest)
+                return False
+            return core.last_applied > 0
+        if not entries:
+            return False
+        size, keys = (newest.size, newest.header.keys) if newest else (0, 0)
+        grown = self._segments.bytes_written - self._log_bytes
+        return grown > max(settings.least_log_bytes, settings.growth * size) or entries > max(
+            settings.least_log_entries, settings.growth * keys
+        )
+
+    def _take(self) -> Job:
+        core, settings = self._node.core, self._settings
+        index = core.last_applied
+        term = core.log.term_at(index)
+        assert term is not None  # what is applied last is in the log, or the end of its snapshot
+        wanted, self._wanted = self._wanted, []
+        frozen = self._node.store.freeze()
+        header = SnapshotHeader(FORMAT, self._cluster, index, term, *core.configuration_at(index), frozen.count)
+        self._log_bytes = self._segments.bytes_written
+        self._segments.rotate_next()
+        made: list[SnapshotWriter] = []
+        done: list[Snapshot] = []
+        try:
+            yield lambda: made.append(SnapshotWriter(self._disk, header))
+            writer = made[0]
+            unsynced = 0
+            while items := frozen.take(settings.slice_keys):
+                data = encode_items(items)
+                unsynced += len(data)
+                sync = unsynced >= settings.sync_bytes
+                yield _appending(writer, data, len(items), sync)
+                unsynced = 0 if sync else unsynced
+            yield lambda: done.append(writer.finish())
+        finally:
+            frozen.close()
+            if made and not done:
+                made[0].abandon()
+        snapshot = done[0]
+        self.taken += 1
+        self._adopt(snapshot)
+        self._compact(snapshot)
+        self._wanted[:0] = wanted
+        self._satisfy(snapshot, len(wanted))
+        yield lambda: remove_older(self._disk, snapshot)
+
+    def _satisfy(self, snapshot: Snapshot, count: int | None = None) -> None:
+        told, self._wanted = self._wanted[:count], self._wanted[len(self._wanted[:count]) :]
+        for done in told:
+            done(snapshot)
+
+    def _compact(self, snapshot: Snapshot) -> None:
+        """Let go of what it covers: on the disk whole, in memory but for the newest."""
+        core, settings = self._node.core, self._settings
+        index = snapshot.header.last_included_index
+        first, size = index + 1, 0
+        for entry in reversed(core.log.slice(index - settings.keep_entries + 1, index)):
+            size += len(entry.line)
+            if size > settings.keep_bytes:
+                break
+            first = entry.index
+        core.compacted(point_of(snapshot), first - 1)
+        self._node.chore(lambda: self._segments.compact(index))
+
+    def _adopt(self, snapshot: Snapshot) -> None:
+        self.newest = snapshot
+        log.info(
+            "snapshot of %d keys up to entry %d: %d bytes",
+            snapshot.header.keys,
+            snapshot.header.last_included_index,
+            snapshot.size,
+        )
+
+    # Sending it
+
+    def fill(self, message: InstallSnapshot) -> InstallSnapshot | None:
+        """Put the piece of the file into the message; None where that snapshot is not there any more."""
+        point = Point(message.last_included_index, message.last_included_term)
+        reader = self._readers.get(point)
+        if reader is None:
+            self._close_readers()
+            if self.newest is None or point_of(self.newest) != point:
+                return None
+            reader = self._readers[point] = SnapshotReader(self._disk, self.newest)
+        size = self._settings.piece_bytes
+        offset = min(message.offset, reader.size)
+        data = reader.read(offset, size)
+        while data and not data.endswith(b"\n"):
+            if (end := data.rfind(b"\n")) >= 0:
+                data = data[: end + 1]
+            else:
+                size *= 2
+                data = reader.read(offset, size)
+        done = offset + len(data) == reader.size
+        return msgspec.structs.replace(message, offset=offset, done=done, data=data)
+
+    def _close_readers(self) -> None:
+        """Let go of the files that nobody is sent any more."""
+        needed = {progress.snapshot for progress in self._node.core.progress.values() if progress.state == "snapshot"}
+        for point in [point for point in self._readers if point not in needed]:
+            self._readers.pop(point).close()
+
+    # Taking in the leader's
+
+    def receive(self, message: InstallSnapshot) -> None:
+        """A piece from the leader. It is stored, and answered then; while one is stored others are dropped."""
+        if self._installing:
+            if self._incoming is not None and message.last_included_index == self._incoming_point.index:
+                self._node.core.snapshot_stored(message.last_included_index, self._incoming.received)
+            return
+        if self._job is not None:
+            # One's own is given up, once what is being written of it is; this piece will come again.
+            self._given_up = True
+            return
+        self._installing = True
+        self._job = self._store(message)
+
+    def _store(self, message: InstallSnapshot) -> Job:
+        point = Point(message.last_included_index, message.last_included_term)
+        old = self._incoming
+        if old is None or self._incoming_point != point:
+            made: list[IncomingSnapshot] = []
+            if old is not None:
+                self._incoming = None
+                yield old.abandon
+            yield lambda: made.append(IncomingSnapshot(self._disk, point.index, point.term))
+            self._incoming, self._incoming_point = made[0], point
+        incoming = self._incoming
+        assert incoming is not None
+        yield _storing(incoming, message)
+        self._node.core.snapshot_stored(point.index, incoming.received)
+        if message.done and incoming.received == message.offset + len(message.data):
+            yield from self._install(incoming)
+
+    def _install(self, incoming: IncomingSnapshot) -> Job:
+        done: list[Snapshot] = []
+        try:
+            for _ in incoming.verify():
+                yield None
+            yield lambda: done.append(incoming.finish())
+        except Damaged as error:
+            log.warning("the leader's snapshot did not arrive well, and is asked for again: %s", error.message)
+            self._incoming = None
+            yield incoming.abandon
+            self._node.core.snapshot_stored(self._incoming_point.index, 0)
+            return
+        snapshot = done[0]
+        self._incoming = None
+        store = Store()
+        for items in read_items(self._disk, snapshot):
+            store.load(items)
+            yield None
+        if snapshot.header.last_included_index > self._node.core.commit_index:
+            self.installed += 1
+            self._adopt(snapshot)
+            self._log_bytes = self._segments.bytes_written
+            self._node.install(store, snapshot)
+        elif self.newest is None or self.newest.header.last_included_index < snapshot.header.last_included_index:
+            # The entries came after all, and faster; then it is as good as one of one's own.
+            self._adopt(snapshot)
+            self._compact(snapshot)
+        newest = self.newest or snapshot
+        yield lambda: remove_older(self._disk, newest)
+
+
+def _appending(writer: SnapshotWriter, data: bytes, lines: int, sync: bool) -> Callable[[], None]:
+    def append() -> None:
+        writer.append(data, lines)
+        if sync:
+            writer.sync()
+
+    return append
+
+
+def _storing(incoming: IncomingSnapshot, message: InstallSnapshot) -> Callable[[], None]:
+    def store() -> None:
+        incoming.append(message.offset, message.data)
+        incoming.sync()
+
+    return store

@@ -1,0 +1,310 @@
+"""Snapshots on disk (§7): files that have their name only once they are whole and synced.
+
+A file is written aside, synced, and renamed; a snapshot that has its name was complete, so damage to it is damage
+to what was promised, and stops the node. There is no older one to fall back on: the log begins where this one ends.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from trioraft.storage.disk import TEMPORARY, Disk, Reader
+from trioraft.storage.errors import Damaged, UnknownFormat
+from trioraft.wire.codec import BadLine
+from trioraft.wire.snapshots import (
+    KeyAndItem,
+    SnapshotEnd,
+    SnapshotHeader,
+    decode_end,
+    decode_header,
+    decode_item,
+    encode_end,
+    encode_header,
+    encode_items,
+)
+
+READ_BYTES: Final = 256 * 1024
+_NAME: Final = re.compile(r"snapshot-(\d{16})-(\d{8})\.jsonl")
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """One that is complete."""
+
+    name: str
+    header: SnapshotHeader
+    size: int
+    """In bytes."""
+
+
+def snapshot_name(index: int, term: int) -> str:
+    """The file name of the snapshot that ends there."""
+    return f"snapshot-{index:016d}-{term:08d}.jsonl"
+
+
+def snapshot_names(disk: Disk) -> list[str]:
+    """The names of those that are there, oldest first."""
+    return sorted(name for name in disk.names() if _NAME.fullmatch(name))
+
+
+class SnapshotWriter:
+    """Writes one, piece by piece. After an OSError it is good for `abandon` alone."""
+
+    def __init__(self, disk: Disk, header: SnapshotHeader) -> None:
+        """Begin the file. Raises OSError."""
+        self._disk = disk
+        self._header = header
+        self._name = snapshot_name(header.last_included_index, header.last_included_term)
+        self._lines = 0
+        self._size = 0
+        self._checksum = 0
+        self._file = disk.open(self._name + TEMPORARY)
+        self._file.truncate(0)
+        self.append(encode_header(header), 1)
+
+    def append(self, data: bytes, lines: int) -> None:
+        """Write so many whole lines. Raises OSError."""
+        self._file.append(data)
+        self._lines += lines
+        self._size += len(data)
+        self._checksum = zlib.crc32(data, self._checksum)
+
+    def add(self, items: Sequence[KeyAndItem]) -> None:
+        """Write these keys. Raises OSError."""
+        self.append(encode_items(items), len(items))
+
+    def sync(self) -> None:
+        """Let the disk have what is written so far: less is left to the sync at the end. Raises OSError."""
+        self._file.sync()
+
+    def finish(self) -> Snapshot:
+        """Close it, and give it its name; it is on the disk itself when this returns. Raises OSError."""
+        end = encode_end(SnapshotEnd(self._lines, self._size, f"{self._checksum:08x}"))
+        self._file.append(end)
+        self._file.sync()
+        self._file.close()
+        self._disk.rename(self._name + TEMPORARY, self._name)
+        self._disk.sync_folder()
+        return Snapshot(self._name, self._header, self._size + len(end))
+
+    def abandon(self) -> None:
+        """Leave nothing behind, as far as the disk allows it; what stays is removed at the next start."""
+        with suppress(OSError, KeyError):
+            self._file.close()
+            self._disk.remove(self._name + TEMPORARY)
+
+
+class SnapshotReader:
+    """The bytes of one, for sending: they can be read on when a newer one has taken its place."""
+
+    def __init__(self, disk: Disk, snapshot: Snapshot) -> None:
+        """Open it. Raises OSError."""
+        self._reader = disk.reader(snapshot.name)
+        self.size = snapshot.size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """So many bytes from there on. Raises OSError."""
+        return self._reader.read(offset, size)
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._reader.close()
+
+
+class IncomingSnapshot:
+    """One that comes from the leader in pieces."""
+
+    def __init__(self, disk: Disk, index: int, term: int) -> None:
+        """Begin the file of the snapshot that ends there. Raises OSError."""
+        self._disk = disk
+        self._index = index
+        self._term = term
+        self._name = snapshot_name(index, term)
+        self._temporary = f"incoming-{self._name}{TEMPORARY}"
+        self._header: SnapshotHeader | None = None
+        self._file = disk.open(self._temporary)
+        self._file.truncate(0)
+        self.received = 0
+        """How many bytes are there, from the beginning on."""
+
+    def append(self, offset: int, data: bytes) -> int:
+        """Take a piece, unless there is a gap before it; how many bytes are there now. Raises OSError."""
+        if offset <= self.received < offset + len(data):
+            self._file.append(data[self.received - offset :])
+            self.received = offset + len(data)
+        return self.received
+
+    def sync(self) -> None:
+        """Let the disk have what has come so far. Raises OSError."""
+        self._file.sync()
+
+    def verify(self) -> Iterator[None]:
+        """Read it all, and give way now and then. Raises Damaged where it is not what it should be, OSError."""
+        reader = self._disk.reader(self._temporary)
+        try:
+            scan = _Scan(self._name, reader)
+            header = scan.header()
+            place = header.last_included_index, header.last_included_term
+            if place != (self._index, self._term):
+                raise Damaged(self._name, 0, f"it says that it ends at {place}")
+            for _ in scan.lines(header, decode=False):
+                yield
+            self._header = header
+        finally:
+            reader.close()
+
+    def finish(self) -> Snapshot:
+        """Give it its name, once it is verified; it is on the disk itself when this returns. Raises OSError."""
+        assert self._header is not None, "it has not been verified"
+        self._file.sync()
+        self._file.close()
+        self._disk.rename(self._temporary, self._name)
+        self._disk.sync_folder()
+        return Snapshot(self._name, self._header, self.received)
+
+    def abandon(self) -> None:
+        """Leave nothing behind, as far as the disk allows it; what stays is removed at the next start."""
+        with suppress(OSError, KeyError):
+            self._file.close()
+            self._disk.remove(self._temporary)
+
+
+def newest(disk: Disk) -> Snapshot | None:
+    """The newest of the folder, if there is one. Raises Damaged, UnknownFormat, OSError."""
+    names = snapshot_names(disk)
+    if not names:
+        return None
+    name = names[-1]
+    reader = disk.reader(name)
+    try:
+        header = _Scan(name, reader).header()
+        _check_end(name, reader)
+    finally:
+        reader.close()
+    if snapshot_name(header.last_included_index, header.last_included_term) != name:
+        raise Damaged(name, 0, f"it says that it ends at {header.last_included_index}")
+    return Snapshot(name, header, reader.size)
+
+
+def read_items(disk: Disk, snapshot: Snapshot) -> Iterator[list[KeyAndItem]]:
+    """Its keys, some at a time; all was as it should be only if this comes to its end. Raises Damaged, OSError."""
+    reader = disk.reader(snapshot.name)
+    try:
+        scan = _Scan(snapshot.name, reader)
+        yield from scan.lines(scan.header(), decode=True)
+    finally:
+        reader.close()
+
+
+def remove_older(disk: Disk, than: Snapshot) -> None:
+    """Remove what that one has taken the place of. Raises OSError."""
+    for name in snapshot_names(disk):
+        if name < than.name:
+            disk.remove(name)
+
+
+class _Scan:
+    """One reading of a file, from its beginning to its end."""
+
+    def __init__(self, name: str, reader: Reader) -> None:
+        self._name = name
+        self._reader = reader
+        self._offset = 0
+        """Where the next line begins."""
+        self._read = 0
+        self._rest = b""
+
+    def header(self) -> SnapshotHeader:
+        """The first line."""
+        line = self._line()
+        try:
+            if line is None:
+                raise BadLine("it has no complete line")
+            header = decode_header(line)
+        except BadLine as error:
+            raise Damaged(self._name, 0, str(error)) from None
+        if isinstance(header, int):
+            raise UnknownFormat(self._name, header)
+        self._checksum = zlib.crc32(line + b"\n")
+        self._offset = len(line) + 1
+        return header
+
+    def lines(self, header: SnapshotHeader, decode: bool) -> Iterator[list[KeyAndItem]]:
+        """All lines but the first, and what they hold where `decode` is set; the last vouches for the others."""
+        count = keys = 0
+        last: bytes | None = None
+        while block := self._block():
+            lines = block.split(b"\n")
+            lines.pop()
+            if not self._rest and self._read >= self._reader.size:
+                last = lines.pop()
+                block = block[: len(block) - len(last) - 1]
+            self._checksum = zlib.crc32(block, self._checksum)
+            count += len(lines)
+            found = [self._item(line) for line in lines] if decode else []
+            keys += len(found)
+            self._offset += len(block)
+            yield found
+        if self._rest or last is None:
+            raise Damaged(self._name, self._offset, "it has no end")
+        self._check(last, header, count)
+
+    def _check(self, last: bytes, header: SnapshotHeader, count: int) -> None:
+        try:
+            end = decode_end(last)
+        except BadLine as error:
+            raise Damaged(self._name, self._offset, str(error)) from None
+        found = SnapshotEnd(count + 1, self._offset, f"{self._checksum:08x}")
+        if end != found:
+            raise Damaged(self._name, 0, f"it was {end} when it was written, and is {found}")
+        if header.keys != count:
+            raise Damaged(self._name, 0, f"it says that it has {header.keys} keys, and has {count}")
+
+    def _item(self, line: bytes) -> KeyAndItem:
+        try:
+            return decode_item(line)
+        except BadLine as error:
+            raise Damaged(self._name, self._offset, str(error)) from None
+
+    def _line(self) -> bytes | None:
+        """The next line, without its newline; None where there is none."""
+        while (end := self._rest.find(b"\n")) < 0:
+            if not self._more():
+                return None
+        line, self._rest = self._rest[:end], self._rest[end + 1 :]
+        return line
+
+    def _block(self) -> bytes:
+        """The next whole lines."""
+        while (end := self._rest.rfind(b"\n")) < 0:
+            if not self._more():
+                return b""
+        block, self._rest = self._rest[: end + 1], self._rest[end + 1 :]
+        return block
+
+    def _more(self) -> bool:
+        data = self._reader.read(self._read, READ_BYTES)
+        self._read += len(data)
+        self._rest += data
+        return bool(data)
+
+
+def _check_end(name: str, reader: Reader) -> None:
+    """The last line must be there, and say the size of what is before it: all else is checked when it is read."""
+    tail = reader.read(max(0, reader.size - 512), 512)
+    line = tail[tail.rfind(b"\n", 0, -1) + 1 :]
+    try:
+        if not line.endswith(b"\n"):
+            raise BadLine("its last line has no end")
+        end = decode_end(line[:-1])
+        if end.bytes + len(line) != reader.size:
+            raise BadLine(
+                f"{end.bytes} bytes were written before the last line, and {reader.size - len(line)} are there"
+            )
+    except BadLine as error:
+        raise Damaged(name, max(0, reader.size - len(line)), str(error)) from None
