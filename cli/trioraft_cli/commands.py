@@ -29,6 +29,12 @@ COMMANDS: Final = {
         PromptCommand("scan", "scan [PREFIX]", "the keys with a prefix, in order", takes_key=True),
         PromptCommand("incr", "incr KEY [BY]", "add to the integer at a key", takes_key=True),
         PromptCommand("show_log", "show_log [LIMIT]", "the newest entries of a node's log"),
+        PromptCommand("members", "members", "who belongs to the cluster, and how many may fail"),
+        PromptCommand("add_member", "add_member ADDRESS", "take in a node: it gets the next id"),
+        PromptCommand("remove_member", "remove_member ID", "let a member go, for good"),
+        PromptCommand("promote_member", "promote_member ID", "let a learner vote"),
+        PromptCommand("transfer", "transfer [ID]", "let another node lead"),
+        PromptCommand("snapshot", "snapshot", "let the node write a snapshot now"),
         PromptCommand("status", "status", "every node: who leads, how far each is, who does not answer"),
         PromptCommand("help", "help [COMMAND]", "this, or one command"),
         PromptCommand("exit", "exit", "leave; Ctrl-D does it too"),
@@ -76,8 +82,14 @@ def _fields(name: str, words: list[str]) -> dict[str, Any]:
             return {"prefix": prefix}
         case "show_log", [limit] if _is_integer(limit):
             return {"limit": int(limit)}
-        case (("show_log" | "status" | "help" | "exit"), []):
+        case (("show_log" | "status" | "help" | "exit" | "members" | "transfer" | "snapshot"), []):
             return {}
+        case "add_member", [address]:
+            return {"address": address}
+        case (("remove_member" | "promote_member"), [member]) if _is_integer(member):
+            return {"member": int(member)}
+        case "transfer", [target] if _is_integer(target):
+            return {"target": int(target)}
         case "help", [about] if about.replace("-", "_") in COMMANDS:
             return {"about": about.replace("-", "_")}
     raise _usage(name)

@@ -267,6 +267,109 @@ def show_log(first: int | None, limit: int | None, **place: Any) -> int:
     return 0
 
 
+@cli.group("members", invoke_without_command=True)
+@_place
+@click.pass_context
+def members_group(context: click.Context, servers: Path | None, connect: tuple[str, ...], output: str) -> int:
+    """Show the members of the cluster, or change them: add, remove, promote, apply."""
+    from trioraft_cli import members
+
+    if context.invoked_subcommand is not None:
+        context.obj = servers, connect
+        return 0
+    if output == "json":
+        _ask(servers, connect, output, "members")
+        return 0
+    with Client(where.addresses(servers, connect)) as client:
+        members.show(members.ask_members(client))
+    return 0
+
+
+@members_group.command("add")
+@click.argument("address")
+@click.option("--learner", is_flag=True, help="It never votes, unless it is promoted.")
+@_place
+def members_add(address: str, learner: bool, **place: Any) -> int:
+    """Take in a node at ADDRESS; it gets the next id, and a vote once it has caught up."""
+    from trioraft_cli import members
+
+    reply = _ask(**place, op="add_member", address=address, learner=learner)
+    if place["output"] == "text":
+        member = members.added(reply)
+        print(
+            f"node {member.id} at {member.address} is a member: start it with 'trioraft node {member.id} servers.txt',"
+        )
+        print(f"its line added to servers.txt at position {member.id}")
+    return 0
+
+
+@members_group.command("remove")
+@click.argument("member", type=int)
+@click.option("--force", is_flag=True, help="Though no majority of the others is live.")
+@_place
+def members_remove(member: int, force: bool, **place: Any) -> int:
+    """Let the node with the id MEMBER go, for good."""
+    _ask(**place, op="remove_member", member=member, force=force)
+    if place["output"] == "text":
+        print(f"node {member} is no member any more: stop it, and put '-' in its line of servers.txt")
+    return 0
+
+
+@members_group.command("promote")
+@click.argument("member", type=int)
+@_place
+def members_promote(member: int, **place: Any) -> int:
+    """Let the learner with the id MEMBER vote, once it has caught up."""
+    _ask(**place, op="promote_member", member=member)
+    if place["output"] == "text":
+        print(f"node {member} votes as soon as it has caught up")
+    return 0
+
+
+@members_group.command("apply")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@_place
+def members_apply(file: Path, dry_run: bool, servers: Path | None, connect: tuple[str, ...], output: str) -> int:  # noqa: ARG001
+    """Make the members those that FILE lists, a safe change after the other."""
+    from trioraft_cli import members
+
+    try:
+        listed = read_servers(file)
+        with Client(where.addresses(servers, connect)) as client:
+            steps = members.plan(listed, members.ask_members(client))
+            for step in steps:
+                print(f"{'would' if dry_run else 'will'} {step}")
+            if not steps:
+                print("nothing to do: the members are those of the file")
+            if not dry_run:
+                members.carry_out(client, steps, print)
+    except (ServersFileError, members.PlanError) as error:
+        raise click.UsageError(str(error)) from None
+    return 0
+
+
+@cli.command()
+@click.argument("target", type=int, required=False)
+@_place
+def transfer(target: int | None, **place: Any) -> int:
+    """Let the node with the id TARGET lead, or the one that has most."""
+    reply = _ask(**place, op="transfer_leadership", target=target)
+    if place["output"] == "text":
+        print(f"node {reply['leader']} leads in term {reply['term']}")
+    return 0
+
+
+@cli.command()
+@_place
+def snapshot(**place: Any) -> int:
+    """Let the node that answers write a snapshot, and shorten its log."""
+    reply = _ask(**place, op="snapshot")
+    if place["output"] == "text":
+        print(f"{reply['keys']} keys up to entry {reply['index']}, {reply['bytes']} bytes")
+    return 0
+
+
 @cli.command()
 @click.argument("address", required=False)
 @click.option("--servers", type=click.Path(path_type=Path), help="A servers.txt that lists the nodes.")

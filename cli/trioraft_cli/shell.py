@@ -17,7 +17,7 @@ from prompt_toolkit.history import FileHistory
 
 from trioraft.addresses import Address
 from trioraft.client import Client, ClientError, Reply
-from trioraft_cli import render
+from trioraft_cli import members, render
 from trioraft_cli.cluster import COLUMNS, ClusterStatus
 from trioraft_cli.commands import (
     PromptError,
@@ -51,6 +51,10 @@ class Connection:
     def call(self, op: str, **fields: Any) -> Reply:
         """Ask and wait; Ctrl-C gives up the wait, not what was asked."""
         return self._wait(lambda: self._client.call(op, **fields))
+
+    def members(self) -> members.Members:
+        """The members, as the leader sees them."""
+        return self._wait(lambda: members.ask_members(self._client))
 
     def close(self) -> None:
         """Close it; what is under way is not waited for."""
@@ -133,8 +137,22 @@ def _carry_out(connection: Connection, addresses: Sequence[Address], name: str, 
     if name == "status":
         render.show("", COLUMNS, ClusterStatus(addresses).rows())
         return 0
-    reply = connection.call(name, **fields)
+    if name == "members":
+        members.show(connection.members())
+        return 0
+    reply = connection.call("transfer_leadership" if name == "transfer" else name, **fields)
     match name:
+        case "add_member":
+            member = members.added(reply)
+            print(f"node {member.id} is a member: start it with 'trioraft node {member.id} servers.txt'")
+        case "remove_member":
+            print(f"node {fields['member']} is no member any more")
+        case "promote_member":
+            print(f"node {fields['member']} votes as soon as it has caught up")
+        case "transfer":
+            print(f"node {reply['leader']} leads in term {reply['term']}")
+        case "snapshot":
+            print(f"{reply['keys']} keys up to entry {reply['index']}, {reply['bytes']} bytes")
         case "get":
             if reply["version"] == 0:
                 print(f"trioraft: there is no key {fields['key']!r}", file=sys.stderr)

@@ -16,7 +16,9 @@ REPLY_SECONDS: Final = 15.0
 """Longer than a node takes to answer that it cannot."""
 RETRY_SECONDS: Final = 3.0
 """For how long what was refused for the moment is tried on the other nodes."""
-WRITES: Final = frozenset(("put", "delete", "incr"))
+WRITES: Final = frozenset(
+    ("put", "delete", "incr", "add_member", "remove_member", "promote_member", "transfer_leadership")
+)
 MOMENTARY: Final = frozenset(("shutting_down", "leader_changed", "not_leader", "no_quorum"))
 """Refusals that another node, or the same a moment later, may not repeat."""
 

@@ -29,6 +29,7 @@ from trioraft.raft.messages import (
     PreVoteReply,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
 )
 from trioraft.raft.outbox import Outbox
 from trioraft.raft.progress import Progress
@@ -44,8 +45,10 @@ from trioraft.raft.ready import (
     Random,
     Ready,
     Role,
+    Transferring,
 )
 from trioraft.raft.settings import Settings
+from trioraft.raft.transfer import Transfer
 
 MAX_TERM_STEP = 2**32
 """More elections than a node can have missed."""
@@ -102,6 +105,7 @@ class Core:
 
         self._outbox = Outbox(hard_state, self.log.last_index)
         self._lost: Lost | None = None
+        self._transfer: Transfer | None = None
         self._committed_handed = snapshot.index
         self._pieces: list[tuple[NodeId, InstallSnapshot]] = []
         self._commit_at_check = 0
@@ -111,6 +115,7 @@ class Core:
             AppendEntriesReply: self._on_append_entries_reply,
             InstallSnapshot: self._on_install_snapshot,
             InstallSnapshotReply: self._on_install_snapshot_reply,
+            TimeoutNow: self._on_timeout_now,
             PreVote: self._on_pre_vote,
             PreVoteReply: self._on_pre_vote_reply,
             RequestVote: self._on_request_vote,
@@ -162,7 +167,7 @@ class Core:
         if message.term > self.term + MAX_TERM_STEP:
             return  # terms rise by one an election: this would only use them up
         if message.term > self.term:
-            if isinstance(message, RequestVote) and self._follows_a_live_leader():
+            if isinstance(message, RequestVote) and not message.transfer and self._follows_a_live_leader():
                 return  # the leader is alive, whatever the candidate believes (thesis §4.2.3)
             asks_only = isinstance(message, PreVote) or (isinstance(message, PreVoteReply) and message.granted)
             if not asks_only:
@@ -175,10 +180,12 @@ class Core:
     def propose(self, payloads: Sequence[bytes]) -> int:
         """Append one entry for each command; the index of the first.
 
-        Raises NotLeader or Overloaded, and then has appended nothing.
+        Raises NotLeader, Transferring or Overloaded, and then has appended nothing.
         """
         if self.role != "leader":
             raise NotLeader
+        if self._transfer is not None:
+            raise Transferring
         if self._uncommitted_bytes > self.settings.max_uncommitted_bytes:
             raise Overloaded
         first = self.log.last_index + 1
@@ -192,7 +199,8 @@ class Core:
     @property
     def may_change(self) -> bool:
         """Whether the members may be changed: one change at a time, after an entry of this term was committed."""
-        return self.role == "leader" and self.commit_index >= max(self._configurations.index, self._term_start)
+        free = self.role == "leader" and self._transfer is None
+        return free and self.commit_index >= max(self._configurations.index, self._term_start)
 
     def propose_configuration(self, configuration: Configuration) -> int:
         """Append a configuration, which differs by one member from that in force; its index (thesis §4.1).
@@ -209,6 +217,29 @@ class Core:
         self._uncommitted_bytes += len(entry.line)
         self._append([entry])
         return index
+
+    @property
+    def transferring(self) -> bool:
+        """Whether this leader is handing over the lead, and takes nothing new."""
+        return self._transfer is not None
+
+    def transfer_leadership(self, target: NodeId | None) -> NodeId:
+        """Hand over the lead to that voter, or to the one that has most; to whom (thesis §3.10).
+
+        What comes of it shows in time: another leads, or after an election timeout this one goes on.
+        Raises NotLeader or ChangeRefused.
+        """
+        if self.role != "leader":
+            raise NotLeader
+        others = [voter for voter in self.configuration.voters if voter != self.node]
+        if not others:
+            raise ChangeRefused("there is no other node that votes")
+        if target is None:
+            target = max(others, key=lambda voter: (self.progress[voter].active, self.progress[voter].match_index))
+        elif target not in others:
+            raise ChangeRefused(f"node {target} is not another node that votes")
+        self._transfer = Transfer(target)
+        return target
 
     def read_index(self, context: int) -> None:
         """Ask to serve a linearizable read; `context` comes back in Ready.reads once it may be served.
@@ -297,6 +328,8 @@ class Core:
         """What is to be done now; None when there is nothing."""
         if self.role == "leader":
             self._begin_read_round()
+            if self._transfer is not None:
+                self._urge_successor(self._transfer)
         batch = self._outbox.next_batch(self.hard_state, self.log)
         messages = self._outbox.take_messages()
         committed: list[Entry] = []
@@ -372,7 +405,7 @@ class Core:
         if quorum.won(self.configuration.voters, self._votes):
             self._campaign()
 
-    def _campaign(self) -> None:
+    def _campaign(self, transfer: bool = False) -> None:
         """Raise the term and ask for votes; the own vote counts, like any other, once it is synced."""
         self.role = "candidate"
         self.leader = None
@@ -380,7 +413,8 @@ class Core:
         self._timeout = self._draw_timeout()
         self.hard_state = HardState(self.term + 1, self.node)
         self._votes = {}
-        self._ask_for_votes(RequestVote(self.term, self.log.last_index, self.log.last_term), self._outbox.gate)
+        request = RequestVote(self.term, self.log.last_index, self.log.last_term, transfer)
+        self._ask_for_votes(request, self._outbox.gate)
         self._outbox.gate(self.node, RequestVoteReply(self.term, True))
 
     def _ask_for_votes(self, request: Message, send: Callable[[NodeId, Message], None]) -> None:
@@ -424,6 +458,17 @@ class Core:
             self._become_leader()
         elif not message.granted:
             self._vote_refused()
+
+    def _on_timeout_now(self, sender: NodeId, message: TimeoutNow) -> None:  # noqa: ARG002
+        """Stand at once, as the leader wishes; nobody has to be asked first."""
+        disk_hangs = self._outbox.batch_elapsed >= self.settings.election_ticks
+        if sender == self.leader and self.node in self.configuration.voters and not disk_hangs:
+            self._campaign(transfer=True)
+
+    def _urge_successor(self, transfer: Transfer) -> None:
+        progress = self.progress[transfer.target]
+        if transfer.take_due(progress.match_index == self.last_index == self.commit_index):
+            self._outbox.send(transfer.target, TimeoutNow(self.term))
 
     def _count_vote(self, voter: NodeId, granted: bool) -> None:
         """Note an answer. What is granted stays so: a refusal that comes later answers an older question."""
@@ -471,6 +516,7 @@ class Core:
         self.role = "follower"
         self.leader = None
         self._lost = Lost(reason)
+        self._transfer = None
         self.progress = {}
         self._reads = Reads()
         self._elapsed = 0
@@ -484,8 +530,12 @@ class Core:
             self._heartbeat_elapsed = 0
             for progress in self.progress.values():
                 progress.heartbeat()
+            if self._transfer is not None:
+                self._transfer.heartbeat()
             self._promote_learner()
             self._forget_removed()
+        if self._transfer is not None and self._transfer.tick(settings.election_ticks):
+            self._transfer = None
         self._elapsed += 1
         if self._elapsed < settings.election_ticks:
             return

@@ -20,6 +20,7 @@ from trioraft.raft.messages import (
     PreVoteReply,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
 )
 from trioraft.raft.ready import Batch
 
@@ -73,6 +74,8 @@ class Invariants:
         self._votes: dict[tuple[int, NodeId], NodeId] = {}
         self._consents: set[tuple[int, NodeId, NodeId]] = set()
         """(term, candidate, voter): pre-votes granted."""
+        self._urged: set[tuple[int, NodeId]] = set()
+        """(term, candidate): whom the leader of the term before has asked to stand."""
         self._lines: dict[tuple[int, int], tuple[bytes, int]] = {}
         """By index and term: the entry's line, and the term of the entry before it."""
         self._starts: dict[int, list[Entry]] = {}
@@ -144,13 +147,15 @@ class Invariants:
                 _hold(enough, "Sync before answer", f"node {sender} has synced {len(node.disk)} entries: {message}")
         elif isinstance(message, RequestVoteReply):
             self._said_vote(sender, receiver, message)
+        elif isinstance(message, TimeoutNow):
+            self._urged.add((message.term + 1, receiver))
         elif isinstance(message, PreVoteReply) and message.granted:
             self._consents.add((message.term, receiver, sender))
         elif isinstance(message, RequestVote):
             synced = node.hard_state.term > message.term or node.hard_state == HardState(message.term, sender)
             _hold(synced, "Sync before answer", f"node {sender} has synced {node.hard_state}: {message}")
             consents = sum((message.term, sender, voter) in self._consents for voter in self._voters) + 1
-            asked = consents >= quorum.majority(len(self._voters))
+            asked = consents >= quorum.majority(len(self._voters)) or (message.term, sender) in self._urged
             _hold(asked, "Pre-vote", f"node {sender} raises its term to {message.term} with {consents} consents")
 
     def observe(self, core: Core) -> None:

@@ -44,12 +44,14 @@ class PreVoteReply(msgspec.Struct, frozen=True, tag_field="type", tag="pre_vote_
     granted: bool
 
 
-class RequestVote(msgspec.Struct, frozen=True, tag_field="type", tag="request_vote"):
+class RequestVote(msgspec.Struct, frozen=True, tag_field="type", tag="request_vote", omit_defaults=True):
     """Vote for me in `term` (§5.2); my log ends at `last_index`, `last_term` (§5.4.1)."""
 
     term: int
     last_index: int
     last_term: int
+    transfer: bool = False
+    """Whether the leader itself asked for this election: then its being alive is no reason to refuse."""
 
 
 class RequestVoteReply(msgspec.Struct, frozen=True, tag_field="type", tag="request_vote_reply"):
@@ -113,6 +115,12 @@ class InstallSnapshotReply(msgspec.Struct, frozen=True, tag_field="type", tag="i
     offset: int
 
 
+class TimeoutNow(msgspec.Struct, frozen=True, tag_field="type", tag="timeout_now"):
+    """The leader asks its successor to stand for leader at once (thesis §3.10)."""
+
+    term: int
+
+
 Message = (
     PreVote
     | PreVoteReply
@@ -122,4 +130,5 @@ Message = (
     | AppendEntriesReply
     | InstallSnapshot
     | InstallSnapshotReply
+    | TimeoutNow
 )

@@ -48,6 +48,10 @@ class NotLeader(Exception):
     """This node does not lead; nothing was appended."""
 
 
+class Transferring(Exception):
+    """This node is handing over the lead, and takes nothing new; nothing was appended."""
+
+
 class Overloaded(Exception):
     """Too much is appended and not yet committed; nothing more was appended."""
 

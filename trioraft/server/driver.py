@@ -16,10 +16,11 @@ import trio
 
 from trioraft.kv.store import Store
 from trioraft.raft.core import Core
-from trioraft.raft.membership import Configuration, Formation, Member
+from trioraft.raft.membership import Configuration, Formation, Member, with_folder
 from trioraft.raft.messages import AppendEntries, Entry, HardState, InstallSnapshot, Message, NodeId
 from trioraft.raft.ready import NOWHERE, Batch, Point, Random, Role
 from trioraft.raft.settings import Settings
+from trioraft.server.administration import Administration
 from trioraft.server.clients import Client, Recognizer
 from trioraft.server.election_timer import ElectionTimer
 from trioraft.server.formation import Assembly, View
@@ -27,9 +28,9 @@ from trioraft.server.handshake import PROTOCOL, Evidence, refusal
 from trioraft.server.links import Incoming, Link
 from trioraft.server.recovery import point_of, recover
 from trioraft.server.replicator import Replicator
-from trioraft.server.reports import local_reply
+from trioraft.server.reports import local_reply, snapshot_reply
 from trioraft.server.requests import Requests
-from trioraft.server.session import ReadSlot
+from trioraft.server.session import ReadSlot, Slot
 from trioraft.server.snapshots import Snapshots, SnapshotSettings
 from trioraft.server.transport import Connection, Hub
 from trioraft.server.writer import Writer
@@ -37,7 +38,9 @@ from trioraft.storage.folder import DataFolder
 from trioraft.storage.log import SegmentedLog
 from trioraft.storage.snapshots import Snapshot
 from trioraft.wire import entries as codec
+from trioraft.wire import replies
 from trioraft.wire.peers import (
+    Ask,
     FormationView,
     NotProposed,
     PeerHello,
@@ -47,7 +50,9 @@ from trioraft.wire.peers import (
     Proposed,
     ReadIndexReply,
     ReadIndexRequest,
+    Told,
 )
+from trioraft.wire.requests import Snapshot as SnapshotRequest
 
 MAX_SEND: Final = 1024 * 1024
 """Bytes put on one link before its socket has to be free again."""
@@ -123,6 +128,11 @@ class Driver:
         else:
             self._start(folder.formation)
         self.requests = Requests(self, self.store, 4 * self.settings.election_ticks)
+        self.administration = Administration(self, 4 * self.settings.election_ticks)
+        self._committed = Configuration((), 0)
+        """The members as they are committed, as far as they were looked at."""
+        self._to_bind: dict[NodeId, str] = {}
+        """Newcomers that have shown themselves, and their folders."""
 
     # Life
 
@@ -147,8 +157,10 @@ class Driver:
         more = True
         while more:
             self.requests.route()
+            self.administration.turn()
             while self._step():
                 self.requests.route()
+                self.administration.turn()
             more = self._flush_clients()
         if self.snapshots is not None and self.snapshots.busy:
             self.hub.wake()
@@ -167,10 +179,27 @@ class Driver:
 
     async def stop(self, seconds: float) -> None:
         """Take no more writes, finish what is under way for so long at most, and mark the log."""
-        self.requests.stopping = True
         with trio.move_on_after(seconds):
+            await self._hand_over()
+            self.requests.stopping = True
             while not self.requests.idle or any(client.busy for client in self.clients):
                 await trio.sleep(0.01)
+
+    async def _hand_over(self) -> None:
+        """Let another lead, if this node does: the clients of the others shall notice nothing."""
+        core = self.core
+        if core.role != "leader" or len(core.configuration.voters) < 2:
+            return
+        term, target = core.term, core.transfer_leadership(None)
+        log.info("node %d hands the lead to node %d", self.node, target)
+        self.hub.wake()
+        while core.term == term and core.transferring:
+            await trio.sleep(0.002)
+        with trio.move_on_after(0.1):
+            while core.leader is None:
+                await trio.sleep(0.002)
+        if core.leader == self.node:
+            log.info("node %d did not take over in time", target)
 
     def close(self) -> None:
         """Leave the log marked and closed, if the disk allows it."""
@@ -187,7 +216,7 @@ class Driver:
         """The other nodes, and where to dial them."""
         if self.assembly is not None:
             return {peer: self.servers[peer] for peer in self.assembly.others}
-        members = self.core.configuration.members
+        members = [*self._committed.members, *self.core.configuration.members]
         return {member.id: member.address for member in members if member.id != self.node}
 
     def _dial_peers(self) -> None:
@@ -198,6 +227,28 @@ class Driver:
                 replicator = self._replicators[peer] = Replicator(self.hub, self, peer, address)
                 self._nursery.start_soon(replicator.run)
             replicator.address = address
+        for peer in [peer for peer in self._replicators if peer not in self.peers and peer not in self.core.progress]:
+            self._replicators.pop(peer).stop()
+
+    def _follow_members(self) -> None:
+        """Keep connections to those who belong to the cluster now, and bind the folders of newcomers."""
+        if self.assembly is not None:
+            return
+        before, committed = self._committed, self.core.configuration_at(self.core.commit_index)[1]
+        if self._nursery is not None and (committed is not before or len(self._replicators) != len(self.peers)):
+            self._committed = committed
+            self._dial_peers()
+            for member in committed.members:
+                if before.member(member.id) != member and before.members and member.id in self._replicators:
+                    self._replicators[member.id].redial()  # it is to hear who it is now
+            if before.member(self.node) is not None and committed.member(self.node) is None:
+                log.warning("node %d has been removed from the cluster: it may be stopped", self.node)
+        for node, folder in list(self._to_bind.items()):
+            newcomer = self.core.configuration.member(node)
+            if newcomer is None or newcomer.folder:
+                del self._to_bind[node]
+            elif self.core.may_change:
+                self.core.propose_configuration(with_folder(self.core.configuration, node, folder))
 
     def _new_core(
         self,
@@ -339,6 +390,8 @@ class Driver:
         for _ in range(ticks):
             self.core.tick()
         self.requests.tick(ticks)
+        self.administration.tick(ticks)
+        self._follow_members()
         self.hub.expire(trio.current_time())
         self._report_waiting()
         self._idle_ticks += ticks
@@ -374,7 +427,11 @@ class Driver:
         if link is not None:
             link.put(message)
 
-    def send(self, peer: NodeId, message: Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply) -> None:
+    def send(
+        self,
+        peer: NodeId,
+        message: Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply | Ask | Told,
+    ) -> None:
         """Send to a peer, in order: at once, or, if it has a connection to this node, when there is one to it."""
         if (link := self._links.get(peer)) is not None:
             link.put(message)
@@ -388,6 +445,8 @@ class Driver:
     def introduction(self, peer: NodeId) -> PeerHello:
         """What this node says first to that peer."""
         formation = self.folder.formation
+        if formation is not None:
+            formation = Formation(formation.cluster, self.core.configuration_at(self.core.commit_index)[1])
         return PeerHello(
             PROTOCOL,
             formation.cluster if formation else None,
@@ -420,6 +479,7 @@ class Driver:
         """An outgoing connection is gone."""
         self._links.pop(peer, None)
         self.requests.link_lost(peer)
+        self.administration.link_lost(peer)
         self.hub.wake()
 
     def link_free(self) -> None:
@@ -466,7 +526,11 @@ class Driver:
     def _judge(self, hello: PeerHello, mine: PeerHello) -> PeerRefused | None:
         progress = self.core.progress.get(hello.sender)
         acknowledged = progress.match_index if progress is not None and hello.term <= self.core.term else 0
-        return refusal(hello, mine, self._evidence.contradicts(hello, acknowledged))
+        refused = refusal(hello, mine, self._evidence.contradicts(hello, acknowledged))
+        member = None if mine.formation is None else mine.formation.configuration.member(hello.sender)
+        if refused is None and member is not None and not member.folder:
+            self._to_bind[hello.sender] = hello.folder
+        return refused
 
     def hear(self, incoming: Incoming, message: PeerMessage) -> None:
         """A message of an accepted peer."""
@@ -490,6 +554,10 @@ class Driver:
                 self.requests.on_read_index(peer, message)
             case ReadIndexReply():
                 self.requests.on_read_index_reply(peer, message)
+            case Ask():
+                self.administration.on_ask(peer, message)
+            case Told():
+                self.administration.on_told(message)
             case FormationView() | PeerHello() | PeerRefused():
                 pass  # said before the cluster was formed, or twice
             case _:
@@ -505,6 +573,7 @@ class Driver:
         if self.assembly is not None:
             self.assembly.gone(peer)
         self.requests.link_lost(peer)
+        self.administration.link_lost(peer)
 
     # Formation
 
@@ -542,6 +611,20 @@ class Driver:
     def answer_locally(self, slot: ReadSlot) -> bytes:
         """The reply to a request about this node itself."""
         return local_reply(self, slot)
+
+    def administer(self, slot: Slot) -> None:
+        """Take a request that concerns the cluster, or this node's snapshots, and is answered later."""
+        if self.snapshots is None:
+            why, hint = self.whom_to_wait_for(), "see 'status'"
+            self.settle(slot, replies.error_reply(slot.id, "no_quorum", why, hint, "no"))
+        elif isinstance(slot.request, SnapshotRequest):
+            self.snapshots.want(lambda snapshot: self.settle(slot, snapshot_reply(slot.id, snapshot)))
+        else:
+            self.administration.take(slot)
+
+    def settle(self, slot: Slot, reply: bytes) -> None:
+        """Answer a client's request."""
+        self.requests.settle(slot, reply)
 
     def _flush_clients(self) -> bool:
         """Send the replies that are ready, each client's in one piece; True if that made room for more requests."""

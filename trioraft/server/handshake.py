@@ -52,14 +52,12 @@ def refusal(hello: PeerHello, mine: PeerHello, contradiction: str | None) -> Pee
             f"this is node {mine.sender}, and not the node {hello.receiver} that node {hello.sender} looks for",
             "compare servers.txt on both machines, and the INDEX that each node was started with",
         )
-    if not _knows(mine, hello.sender):
-        return PeerRefused(
-            "membership",
-            f"node {hello.sender} is no member of the cluster of node {mine.sender}",
-            "compare servers.txt on both machines, and the INDEX that each node was started with",
-        )
+    if (stranger := _stranger(hello, mine)) is not None:
+        return stranger
     if contradiction is not None:
-        return PeerRefused("membership", f"node {hello.sender} is refused: {contradiction}", _FOLDER_HINT)
+        return PeerRefused(
+            "membership", f"node {hello.sender} is refused: {contradiction}", _FOLDER_HINT.format(hello.sender)
+        )
     if mine.formation is None and hello.formation is None:
         return None  # both wait for the cluster to form
     if mine.formation is None or hello.formation is None:
@@ -75,31 +73,48 @@ def refusal(hello: PeerHello, mine: PeerHello, contradiction: str | None) -> Pee
     return _folder_refusal(mine.formation, hello.sender, hello.folder)
 
 
-def _knows(mine: PeerHello, node: NodeId) -> bool:
-    """Whether there is another node of that number: a stranger could lead this one wherever it likes."""
-    if node == mine.sender:
-        return False
-    if mine.formation is not None:
-        return mine.formation.configuration.member(node) is not None
-    return node < len(mine.servers) and mine.servers[node] != "-"
+def _stranger(hello: PeerHello, mine: PeerHello) -> PeerRefused | None:
+    """Refuse who is nobody's peer here: a stranger could lead this node wherever it likes."""
+    node = hello.sender
+    known = node != mine.sender
+    if mine.formation is None:
+        # One that waits for its cluster is told by its members that it belongs to it, whoever they are.
+        known = known and (hello.formation is not None or (node < len(mine.servers) and mine.servers[node] != "-"))
+    elif known and mine.formation.configuration.member(node) is None:
+        if hello.cluster == mine.cluster and node < mine.formation.configuration.next_id:
+            return PeerRefused(
+                "membership",
+                f"node {node} has been removed from the cluster",
+                "stop it; to take its machine in again, empty its folder, say 'trioraft members add ADDRESS', "
+                "and start it with the id that it gets",
+            )
+        known = hello.cluster == mine.cluster  # this node has not heard yet that it was taken in
+    if known:
+        return None
+    return PeerRefused(
+        "membership",
+        f"node {node} is no member of the cluster of node {mine.sender}",
+        "compare servers.txt on both machines, and the INDEX that each node was started with; "
+        "'trioraft members add ADDRESS' takes in a new one",
+    )
 
 
 def _folder_refusal(formation: Formation, node: NodeId, folder: str) -> PeerRefused | None:
     """Refuse a member with another folder than its own."""
     member = formation.configuration.member(node)
-    if member is None or member.folder == folder:
-        return None
+    if member is None or not member.folder or member.folder == folder:
+        return None  # a newcomer's folder is bound to it when it has shown itself
     return PeerRefused(
         "membership",
         f"node {node} comes with data folder {folder}, but belongs to the cluster with folder {member.folder}: "
         "its folder was emptied or replaced, and with it the votes that it gave",
-        _FOLDER_HINT,
+        _FOLDER_HINT.format(node),
     )
 
 
 _FOLDER_HINT: Final = (
-    "start it with its own folder, as it last was; an older copy could elect two leaders. "
-    "Readmitting a node with another folder is not possible in this version; the others go on without it"
+    "start it with its own folder, as it last was; if that is lost, say 'trioraft members remove {0}' and "
+    "'trioraft members add ADDRESS', and start it with the new id and an empty folder"
 )
 
 

@@ -123,7 +123,7 @@ async def serve(driver: Driver, listener: Listener) -> int:
                 nursery.start_soon(_stop, driver, nursery.cancel_scope)
                 await anext(signals)
                 nursery.cancel_scope.cancel()
-    except* (OSError, UnknownCommand) as errors:
+    except* (OSError, StorageError, UnknownCommand) as errors:
         log.critical("node %d stops: %s", driver.node, _flat(errors))
         code = 70
     finally:

@@ -53,6 +53,12 @@ class Replicator:
         self._again = trio.Event()
         self._hurried = trio.Event()
         self._reported = ""
+        self._stopped = False
+
+    def stop(self) -> None:
+        """The peer is no peer any more."""
+        self._stopped = True
+        self.redial()
 
     def redial(self) -> None:
         """Give up the present connection, for a new one with another introduction."""
@@ -66,7 +72,7 @@ class Replicator:
     async def run(self) -> None:
         """Dial, introduce, wait for the end, and again."""
         pause = SHORTEST_PAUSE
-        while True:
+        while not self._stopped:
             self._again = trio.Event()
             self._hurried = trio.Event()
             if await self._connect_once():

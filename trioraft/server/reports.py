@@ -9,9 +9,10 @@ from trioraft.raft.log import Log
 from trioraft.server.handshake import PROTOCOL
 from trioraft.server.requests import MAX_LOG_BYTES
 from trioraft.server.session import ReadSlot
+from trioraft.storage.snapshots import Snapshot
 from trioraft.wire import replies
 from trioraft.wire.operations import help_text, operations
-from trioraft.wire.requests import Hello, Help, Ping, ShowLog, Status
+from trioraft.wire.requests import Hello, Help, Members, Ping, ShowLog, Status
 
 if TYPE_CHECKING:
     from trioraft.server.driver import Driver
@@ -24,6 +25,8 @@ def local_reply(node: Driver, slot: ReadSlot) -> bytes:
             return replies.object_reply(slot.id, _status(node))
         case ShowLog() as request:
             return _show_log(node, slot.id, request)
+        case Members():
+            return replies.object_reply(slot.id, _members(node))
         case Ping():
             return replies.object_reply(slot.id, {})
         case Help(words=True):
@@ -35,6 +38,34 @@ def local_reply(node: Driver, slot: ReadSlot) -> bytes:
                 slot.id, {"version": trioraft.__version__, "node": node.node, "protocol": list(PROTOCOL)}
             )
     raise TypeError(f"{slot.request!r} is not answered locally")
+
+
+def snapshot_reply(id: bytes, snapshot: Snapshot) -> bytes:
+    """The reply to who asked for a snapshot."""
+    header = snapshot.header
+    fields: dict[str, object] = {"index": header.last_included_index, "keys": header.keys, "bytes": snapshot.size}
+    return replies.object_reply(id, fields)
+
+
+def _members(node: Driver) -> dict[str, object]:
+    """The members, and of each what this node knows: as leader it knows how far they are."""
+    core = node.core
+    configuration = core.configuration
+    rows: list[dict[str, object]] = []
+    for member in configuration.members:
+        row: dict[str, object] = {"id": member.id, "address": member.address, "role": member.role}
+        if member.promote:
+            row["promote"] = True
+        progress = core.progress.get(member.id)
+        if member.id == node.node:
+            row |= {"match_index": core.durable_index, "live": True}
+        elif progress is not None:
+            row |= {"match_index": progress.match_index, "live": progress.active or progress.was_active}
+        if core.leader == member.id:
+            row["leader"] = True
+        rows.append(row)
+    voters = len(configuration.voters)
+    return {"members": rows, "next_id": configuration.next_id, "can_lose": (voters - 1) // 2, "voters": voters}
 
 
 def _status(node: Driver) -> dict[str, object]:

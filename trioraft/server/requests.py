@@ -28,7 +28,7 @@ from trioraft.wire.commands import UnknownCommand, decode_command, encode_comman
 from trioraft.wire.entries import payload
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
 from trioraft.wire.replies import Reply
-from trioraft.wire.requests import Delete, Get, Incr, Put, Scan, ShowLog
+from trioraft.wire.requests import AdminRequest, Delete, Get, Incr, Put, Scan, ShowLog, Snapshot
 
 MAX_SCAN_BYTES: Final = 1024 * 1024
 MAX_LOG_BYTES: Final = 1024 * 1024
@@ -36,6 +36,8 @@ MAX_SCAN_ITEM_BYTES: Final = 6 * 1024
 """What is reckoned for an item of a scan: a key, a value that is copied, and what is around them."""
 SMALL_REPLY_BYTES: Final = 1024
 """What is reckoned for a reply about the node itself."""
+
+FAREWELL_TICKS: Final = 10
 
 _Remote = tuple[NodeId, int]
 
@@ -53,6 +55,9 @@ class Surroundings(Protocol):
 
     def answer_locally(self, slot: ReadSlot) -> bytes:
         """The reply to a request about this node itself."""
+
+    def administer(self, slot: Slot) -> None:
+        """Take a request that concerns the cluster, and is answered later."""
 
     def whom_to_wait_for(self) -> str:
         """Why there is no leader, for a person."""
@@ -87,6 +92,12 @@ class Requests:
         self._waiting: list[tuple[int, int, list[ReadSlot]]] = []
         """Reads that may be served once an index is applied: (index, number, reads), a heap."""
         self._leaderless_since = 0
+        self._farewell: int | None = None
+        """Until when what an old leader has to say of writes passed on to it is waited for."""
+        self._delayed: list[tuple[NodeId, Propose]] = []
+        """What peers passed on while this leader hands over the lead."""
+        self._deposed: tuple[NodeId, int] | None = None
+        """The leader, and its term, that has said itself that it leads no more."""
         self._applied_term = 0
         """The term of the newest entry that was applied."""
 
@@ -101,6 +112,7 @@ class Requests:
     def take(self, slot: Slot) -> None:
         """A client's request; those of one connection in order."""
         slot.since = self.now
+        slot.number = next(self._numbers)
         request = slot.request
         assert request is not None
         if isinstance(slot, WriteSlot):
@@ -113,6 +125,9 @@ class Requests:
         elif isinstance(request, (Get, Scan)) and request.read == "linearizable":
             slot.session.expect(slot, self._reply_size(request))
             self._held.append(slot)
+        elif isinstance(request, (AdminRequest, Snapshot)):
+            self._node.administer(slot)
+            return
         else:
             assert isinstance(slot, ReadSlot)
             slot.session.expect(slot, self._reply_size(request))
@@ -127,13 +142,21 @@ class Requests:
         """Send on its way what has come since the last time, and what was held for want of a leader."""
         core = self._node.core
         if core.leader != self._leader:
+            if self._unnamed and self._hears_from_old_leader():
+                return
             self._leader_changed(core.leader)
+        if core.transferring:
+            return  # what has come waits for the next leader, or for this one to go on
+        if self._delayed:
+            delayed, self._delayed = self._delayed, []
+            for sender, message in delayed:
+                self.on_propose(sender, message)
         if not self._held:
             return
         if core.role == "leader":
             slots, self._held = self._held, deque()
             self._lead(slots)
-        elif core.leader is not None and self._node.linked(core.leader):
+        elif core.leader is not None and self._node.linked(core.leader) and (core.leader, core.term) != self._deposed:
             slots, self._held = self._held, deque()
             self._pass_on(core.leader, self._refuse_to_forward(slots))
         else:
@@ -189,6 +212,9 @@ class Requests:
         """A peer passes on writes of its clients."""
         core = self._node.core
         total = len(message.commands)
+        if core.transferring:
+            self._delayed.append((sender, message))
+            return
         if core.role != "leader" or self.stopping:
             refusal = NotProposed(message.number, total, "leader_changed", "the leader changed", "try again")
         else:
@@ -213,7 +239,15 @@ class Requests:
 
     def on_not_proposed(self, sender: NodeId, message: NotProposed) -> None:
         """The leader has refused writes; they are in no log."""
-        for slot in self._take_unnamed(sender, message.number, message.count):
+        slots = self._take_unnamed(sender, message.number, message.count)
+        if message.code == "leader_changed" and slots:
+            # It leads no more, and the next one is asked as soon as it is known; the order stays.
+            core = self._node.core
+            if core.leader == sender:
+                self._deposed = sender, core.term
+            self._held = deque(sorted([*slots, *self._held], key=lambda slot: slot.number))
+            return
+        for slot in slots:
             self._answer(slot, _failure(slot, message.code, message.message, message.hint, "no"))
 
     def on_read_index(self, sender: NodeId, message: ReadIndexRequest) -> None:
@@ -239,6 +273,7 @@ class Requests:
 
     def link_lost(self, peer: NodeId) -> None:
         """A connection to or from that peer broke: what it was asked and has not answered is not answered any more."""
+        self._delayed = [(sender, message) for sender, message in self._delayed if sender != peer]
         if peer == self._leader:
             self._forget_leader()
             self._leader = None
@@ -390,9 +425,16 @@ class Requests:
         self._unnamed_number += total
         return [self._unnamed.popleft() for _ in range(total)]
 
+    def _hears_from_old_leader(self) -> bool:
+        """Whether it may still say what became of the writes passed on to it; what came later waits for that."""
+        if self._farewell is None:
+            self._farewell = self.now + FAREWELL_TICKS
+        return self._leader is not None and self._node.linked(self._leader) and self.now < self._farewell
+
     def _leader_changed(self, leader: NodeId | None) -> None:
         self._forget_leader()
         self._leader = leader
+        self._farewell = None
 
     def _forget_leader(self) -> None:
         """Nothing that was passed on is passed on twice: writes may have been appended, reads can be asked again."""
@@ -411,6 +453,10 @@ class Requests:
         for slot in slots:
             hint = "read the key before you write it again"
             self._answer(slot, _failure(slot, reason, why, hint, "unknown"))
+
+    def settle(self, slot: Slot, reply: Reply) -> None:
+        """Answer a request that was taken care of elsewhere."""
+        self._answer(slot, reply)
 
     def _answer(self, slot: Slot, reply: Reply) -> None:
         """Settle a request, and serve the reads that waited only for it."""

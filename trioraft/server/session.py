@@ -16,7 +16,7 @@ from trioraft.kv.commands import Command
 from trioraft.wire import replies
 from trioraft.wire.framing import LineBuffer, LineTooLong
 from trioraft.wire.replies import Reply
-from trioraft.wire.requests import WRITES, AnyRequest, RequestError, http_request, parse_request
+from trioraft.wire.requests import WRITES, AdminRequest, AnyRequest, RequestError, http_request, parse_request
 
 MAX_UNANSWERED: Final = 1024
 MAX_UNANSWERED_BYTES: Final = 4 * 1024 * 1024
@@ -30,7 +30,7 @@ HTTP_REFUSAL: Final = (
 class Slot:
     """One request and the place of its reply."""
 
-    __slots__ = ("following", "id", "reply", "request", "session", "since", "size", "turn")
+    __slots__ = ("following", "id", "number", "reply", "request", "session", "since", "size", "turn")
 
     def __init__(self, session: Session, request: AnyRequest | None, id: bytes, size: int) -> None:
         self.session = session
@@ -40,6 +40,8 @@ class Slot:
         self.reply: Reply | None = None
         self.since = 0
         """The tick at which it came."""
+        self.number = 0
+        """Its place among all that came to this node."""
         self.turn = True
         """Whether all before it on its connection are answered."""
         self.following: Slot | None = None
@@ -74,7 +76,7 @@ class WriteSlot(Slot):
         self.id = id
         self.size = size
         self.reply = None
-        self.since = 0
+        self.since = self.number = 0
         self.turn = True
         self.following = None
         self.command: Command | None = None
@@ -207,6 +209,8 @@ class Session:
             slot = write = WriteSlot(self, request, bytes(request.id), size)
             if self._reads:
                 write.reads_before, self._reads = self._reads, []
+        elif isinstance(request, AdminRequest):
+            slot = Slot(self, request, bytes(request.id), size)
         else:
             slot = read = ReadSlot(self, request, bytes(request.id), size)
             reads = self._reads

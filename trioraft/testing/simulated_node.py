@@ -13,18 +13,19 @@ from trioraft.raft.invariants import Invariants, Violation
 from trioraft.raft.messages import InstallSnapshot, Message, NodeId
 from trioraft.raft.ready import Batch
 from trioraft.raft.settings import Settings
+from trioraft.server.administration import Administration
 from trioraft.server.recovery import point_of, recover
 from trioraft.server.requests import Requests
-from trioraft.server.session import ReadSlot, Session
+from trioraft.server.session import ReadSlot, Session, Slot
 from trioraft.server.snapshots import Snapshots, SnapshotSettings
 from trioraft.server.writer import DirectWriter
 from trioraft.storage.folder import DataFolder
 from trioraft.storage.snapshots import Snapshot
 from trioraft.testing.disk import MemoryDisk, PowerCut
 from trioraft.wire import entries as codec
-from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
+from trioraft.wire.peers import Ask, NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest, Told
 
-Forwarded = Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply
+Forwarded = Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply | Ask | Told
 MAX_REQUEST_BYTES = 64 * 1024
 
 
@@ -154,6 +155,7 @@ class SimulatedNode:
             configuration_index=recovered.configuration_index,
         )
         self.requests = Requests(self, self.store, 4 * self._settings.election_ticks)
+        self.administration = Administration(self, 4 * self._settings.election_ticks)
         self.batch: Batch | None = None
         self._chores: list[Callable[[], None]] = []
         self.snapshots = Snapshots(
@@ -194,6 +196,7 @@ class SimulatedNode:
         """A tick has passed by this node's clock."""
         self.core.tick()
         self.requests.tick(1)
+        self.administration.tick(1)
         self.turn()
 
     def step(self, sender: NodeId, message: Message) -> None:
@@ -215,6 +218,10 @@ class SimulatedNode:
                 requests.on_read_index(sender, message)
             case ReadIndexReply():
                 requests.on_read_index_reply(sender, message)
+            case Ask():
+                self.administration.on_ask(sender, message)
+            case Told():
+                self.administration.on_told(message)
         self.turn()
 
     def serve(self, session: SimulatedSession, data: bytes) -> None:
@@ -258,8 +265,10 @@ class SimulatedNode:
         self._world.invariants.observe(self.core)
         self.snapshots.turn()
         self.requests.route()
+        self.administration.turn()
         while self._round():
             self.requests.route()
+            self.administration.turn()
         if self.dirty:
             dirty, self.dirty = self.dirty, {}
             for session in dirty.values():
@@ -355,6 +364,14 @@ class SimulatedNode:
     def answer_locally(self, slot: ReadSlot) -> bytes:
         """Clients of a simulation ask for keys alone."""
         raise NotImplementedError(f"{slot.request} is not simulated")
+
+    def administer(self, slot: Slot) -> None:
+        """Take a request that concerns the cluster."""
+        self.administration.take(slot)
+
+    def settle(self, slot: Slot, reply: bytes) -> None:
+        """Answer a client's request."""
+        self.requests.settle(slot, reply)
 
     def whom_to_wait_for(self) -> str:
         """Why there is no leader."""

@@ -291,7 +291,7 @@ class Simulation:
             act(*arguments)
         except OSError as error:
             self.record(node.node, f"stops: {error.strerror}")
-            self.kill(node, power=False, rest=self.election_ticks * TICK)
+            self.kill(node, power=False, rest=self.election_ticks * TICK, torn=False)
         if node.up and (node.core.role != role or node.core.term != term):
             self.record(node.node, f"{node.core.role} {node.core.term}")
 
@@ -488,6 +488,7 @@ class _Unsettled(AssertionError):
 
 def _link_lost(node: SimulatedNode, peer: NodeId) -> None:
     node.requests.link_lost(peer)
+    node.administration.link_lost(peer)
     node.turn()
 
 

@@ -16,6 +16,7 @@ from trioraft.raft.messages import (
     PreVoteReply,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
 )
 
 Happening = str | Message
@@ -60,7 +61,10 @@ def describe(message: Message) -> str:
         case PreVoteReply():
             return f"pre-vote {'yes' if message.granted else 'no'} t{message.term}"
         case RequestVote():
-            return f"vote? t{message.term} {message.last_index}:{message.last_term}"
+            asked = " by the leader" if message.transfer else ""
+            return f"vote? t{message.term} {message.last_index}:{message.last_term}{asked}"
+        case TimeoutNow():
+            return f"stand for leader! t{message.term}"
         case RequestVoteReply():
             return f"vote {'yes' if message.granted else 'no'} t{message.term}"
         case InstallSnapshot():

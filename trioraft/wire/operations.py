@@ -16,6 +16,12 @@ SUMMARIES: Final = {
     "show_log": "entries of this node's log; takes from, limit",
     "ping": "whether the node answers",
     "help": "this",
+    "members": "who belongs to the cluster, who follows how far, and how many may fail",
+    "add_member": "take in a node at that address: it gets the next id, and a vote once it has caught up",
+    "remove_member": 'let a member go for good; "force":true though no majority of the others is live',
+    "promote_member": "let a learner vote once it has caught up",
+    "transfer_leadership": "let that node lead, or the one that has most",
+    "snapshot": "let this node write a snapshot now, and shorten its log",
     "hello": "the program's version, the node, and the protocol versions that it speaks",
 }
 """What each operation does, in a line."""
@@ -30,5 +36,5 @@ def help_text() -> str:
     """The same for a person at netcat."""
     width = max(len(example) for example in EXAMPLES.values())
     rows = [f"  {EXAMPLES[op]:{width}}  {summary}" for op, summary in SUMMARIES.items()]
-    words = "Or, without JSON: help, ping, status, get KEY, show_log"
+    words = "Or, without JSON: help, ping, status, get KEY, show_log, members"
     return "\n".join(["One request a line, one reply a line:", *rows, words, ""])

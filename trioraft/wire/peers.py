@@ -21,6 +21,7 @@ from trioraft.raft.messages import (
     PreVoteReply,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
 )
 from trioraft.wire.codec import BadLine, DecodeError, Decoder
 from trioraft.wire.codec import encode as encode_json
@@ -99,6 +100,20 @@ class ReadIndexReply(msgspec.Struct, frozen=True, tag_field="type", tag="read_in
     index: Number | None
 
 
+class Ask(msgspec.Struct, frozen=True, tag_field="type", tag="ask"):
+    """A request of a client of the sender that only the leader can carry out."""
+
+    number: Number
+    request: msgspec.Raw
+
+
+class Told(msgspec.Struct, frozen=True, tag_field="type", tag="told"):
+    """What came of it: the reply, without an id; none where the sender does not lead, and did nothing."""
+
+    number: Number
+    reply: msgspec.Raw | None
+
+
 class _AppendEntriesHeader(msgspec.Struct, frozen=True, tag_field="type", tag="append_entries"):
     term: Number
     prev_index: Number
@@ -130,6 +145,8 @@ PeerMessage = (
     | NotProposed
     | ReadIndexRequest
     | ReadIndexReply
+    | Ask
+    | Told
     | PeerHello
     | PeerRefused
 )
@@ -146,10 +163,13 @@ _headers: Final = Decoder(
     | NotProposed
     | ReadIndexRequest
     | ReadIndexReply
+    | Ask
+    | Told
     | _AppendEntriesHeader
     | _ProposeHeader
     | _InstallSnapshotHeader
     | InstallSnapshotReply
+    | TimeoutNow
 )
 _handshakes: Final = Decoder(PeerHello | PeerRefused)
 

@@ -95,6 +95,11 @@ def log_reply(id: bytes, entries: Iterable[Entry], commit_index: int, last_appli
     return b'%b,"entries":[%b],"more":%b}\n' % (_ok(id), b",".join(rows), encode(more))
 
 
+def with_id(id: bytes, reply: bytes) -> bytes:
+    """A reply that was made without an id, with that one."""
+    return b'{"id":%b,%b' % (id, reply[1:]) if id else reply
+
+
 def object_reply(id: bytes, fields: dict[str, object]) -> bytes:
     """Any other reply: its fields as they are."""
     body = encode(fields)[1:-1]

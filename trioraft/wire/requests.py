@@ -101,7 +101,67 @@ class Hello(Request, tag="hello", kw_only=True, gc=False):
     """Which program, node and versions answer."""
 
 
-AnyRequest = Get | Put | Delete | Incr | Scan | Status | ShowLog | Ping | Help | Hello
+class Members(Request, tag="members", kw_only=True, gc=False):
+    """Who belongs to the cluster, and how many of them may fail."""
+
+
+class Snapshot(Request, tag="snapshot", kw_only=True, gc=False):
+    """Let this node write a snapshot, and shorten its log."""
+
+
+Node = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
+
+
+class AdminRequest(Request, kw_only=True, gc=False):
+    """What the leader carries out, and any node passes on."""
+
+
+class AddMember(AdminRequest, tag="add_member", kw_only=True, gc=False):
+    """Take in a newcomer at that address; it gets the next id, and a vote once it has caught up."""
+
+    address: Annotated[str, msgspec.Meta(max_length=300)]
+    learner: bool = False
+    """Whether it is never to vote, unless it is promoted."""
+
+
+class RemoveMember(AdminRequest, tag="remove_member", kw_only=True, gc=False):
+    """Let a member go, for good."""
+
+    member: Node
+    force: bool = False
+    """Whether to do it though no majority of the others is live."""
+
+
+class PromoteMember(AdminRequest, tag="promote_member", kw_only=True, gc=False):
+    """Let a learner vote, once it has caught up."""
+
+    member: Node
+
+
+class TransferLeadership(AdminRequest, tag="transfer_leadership", kw_only=True, gc=False):
+    """Let that node lead, or the one that has most."""
+
+    target: Node | None = None
+
+
+AnyRequest = (
+    Get
+    | Put
+    | Delete
+    | Incr
+    | Scan
+    | Status
+    | ShowLog
+    | Ping
+    | Help
+    | Hello
+    | Members
+    | Snapshot
+    | AddMember
+    | RemoveMember
+    | PromoteMember
+    | TransferLeadership
+)
 WRITES: Final = (Put, Delete, Incr)
 
 EXAMPLES: Final = {
@@ -115,10 +175,17 @@ EXAMPLES: Final = {
     "ping": '{"op":"ping"}',
     "help": '{"op":"help"}',
     "hello": '{"op":"hello"}',
+    "members": '{"op":"members"}',
+    "add_member": '{"op":"add_member","address":"10.0.0.4:8000"}',
+    "remove_member": '{"op":"remove_member","member":2}',
+    "promote_member": '{"op":"promote_member","member":3}',
+    "transfer_leadership": '{"op":"transfer_leadership","target":1}',
+    "snapshot": '{"op":"snapshot"}',
 }
 """Every operation, with a request that can be typed."""
 
-_WORDS: Final = ("help", "ping", "status", "get", "show_log")
+_CHANGES: Final = ("put", "delete", "incr", "add_member", "remove_member", "promote_member", "transfer_leadership")
+_WORDS: Final = ("help", "ping", "status", "get", "show_log", "members")
 
 
 class RequestError(ValueError):
@@ -175,6 +242,12 @@ def parse_request(line: bytes) -> AnyRequest:
     return request
 
 
+def without_id(request: AdminRequest) -> bytes:
+    """The request as a line, for another node."""
+    fields = {name: value for name, value in msgspec.structs.asdict(request).items() if name != "id"}
+    return encode({"op": type(request).__struct_config__.tag, **fields})
+
+
 def _check_surrogates(line: bytes, request: AnyRequest) -> None:
     if not _PAIRED.fullmatch(line):
         message = "half of a surrogate pair stands alone, which is no text"
@@ -209,6 +282,8 @@ def _parse_words(line: bytes) -> AnyRequest:
             return Status()
         case ["show_log" | "show-log"]:
             return ShowLog()
+        case ["members"]:
+            return Members()
         case ["get", key] if len(key.encode()) <= MAX_KEY_BYTES:
             return Get(key=key)
     word = words[0] if words else ""  # there are more blanks than those that make a line blank
@@ -246,7 +321,7 @@ def _parse_again(line: bytes, why: str) -> AnyRequest:
         return again
     except DecodeError as error:
         why = str(error)
-    applied = "no" if op in ("put", "delete", "incr") else None
+    applied = "no" if op in _CHANGES else None
     what = _quoted(why.replace(" - at `$.", " - in `"))
     raise RequestError("bad_request", what, f"for example {EXAMPLES[op]}", id, applied)
 

@@ -1,0 +1,138 @@
+"""The members of the cluster: how they are shown, and how a servers.txt is carried out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from trioraft.addresses import Address
+from trioraft.client import Client, Reply
+from trioraft.wire.codec import decode
+from trioraft_cli import render
+
+CAUGHT_UP_SECONDS: Final = 600.0
+"""How long a newcomer may take to be started, and to catch up."""
+
+
+class Member(msgspec.Struct):
+    """A row of `members`."""
+
+    id: int
+    address: str
+    role: str
+    promote: bool = False
+    match_index: int | None = None
+    live: bool | None = None
+    leader: bool = False
+
+
+class Members(msgspec.Struct):
+    """What a node answers to `members`."""
+
+    members: list[Member]
+    next_id: int
+    can_lose: int
+    voters: int
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One change of the members."""
+
+    op: str
+    member: int
+    address: str
+
+    def __str__(self) -> str:
+        return f"add node {self.member} at {self.address}" if self.op == "add_member" else f"remove node {self.member}"
+
+
+class PlanError(ValueError):
+    """The file asks for something that cannot be done so: what, and what to write instead."""
+
+
+def ask_members(client: Client) -> Members:
+    """The members as the leader sees them, or, where there is none, as the node does that answers."""
+    reply = client.call("status")
+    leader = reply["leader_address"]
+    if leader is not None:
+        from trioraft.addresses import parse_address
+
+        with Client([parse_address(leader)], timeout=2.0) as direct:
+            return decode(direct.call("members").line, Members)
+    return decode(client.call("members").line, Members)
+
+
+def show(members: Members) -> None:
+    """A table, and what the cluster can survive."""
+    rows = []
+    for member in members.members:
+        role = "leader" if member.leader else member.role
+        if member.promote:
+            role += ", to vote when it has caught up"
+        live = {True: "yes", False: "no", None: "?"}[member.live]
+        index = "?" if member.match_index is None else str(member.match_index)
+        rows.append([str(member.id), member.address, role, live, index])
+    render.show("", ["NODE#", "ADDRESS", "ROLE", "LIVE", "HAS#"], rows)
+    print(f"can lose {members.can_lose} of {members.voters}")
+
+
+def added(reply: Reply) -> Member:
+    """The newcomer, from the reply to add_member."""
+    return decode(reply.raw("member"), Member)
+
+
+def plan(listed: Sequence[Address | None], members: Members) -> list[Step]:
+    """The changes from the members to the file, in an order that is safe: newcomers first, the leader last.
+
+    Raises PlanError.
+    """
+    present = {member.id: member for member in members.members}
+    adds = []
+    for position, address in enumerate(listed):
+        member = present.get(position)
+        if address is None or (member is not None and member.address == str(address)):
+            continue
+        if member is not None:
+            raise PlanError(
+                f"line {position} says {address}, and node {position} is at {member.address}: an id keeps its address; "
+                f"to move it, put '-' in its place and the new address in a line at the end"
+            )
+        if position < members.next_id:
+            raise PlanError(
+                f"line {position} says {address}, and the id {position} was used before: put '-' in its place and "
+                "the address in a line at the end"
+            )
+        if position != members.next_id + len(adds):
+            raise PlanError(f"line {position} says {address}, and the next id is {members.next_id + len(adds)}")
+        adds.append(Step("add_member", position, str(address)))
+    kept = {position for position, address in enumerate(listed) if address is not None}
+    gone = sorted((member for member in members.members if member.id not in kept), key=lambda member: member.leader)
+    if not kept:
+        raise PlanError("the file lists no node at all")
+    return [*adds, *(Step("remove_member", member.id, member.address) for member in gone)]
+
+
+def carry_out(client: Client, steps: Sequence[Step], tell: Callable[[str], None]) -> None:
+    """Do them one by one; each newcomer is waited for until it votes. Raises ClientError, PlanError."""
+    for step in steps:
+        if step.op == "remove_member":
+            client.call("remove_member", member=step.member)
+            tell(f"removed node {step.member}")
+            continue
+        member = added(client.call("add_member", address=step.address))
+        tell(f"added node {member.id} at {step.address}: start it with 'trioraft node {member.id} servers.txt'")
+        wait_for_vote(client, member.id)
+        tell(f"node {member.id} has caught up, and votes")
+
+
+def wait_for_vote(client: Client, node: int) -> None:
+    """Wait until that newcomer votes. Raises ClientError, PlanError."""
+    deadline = time.monotonic() + CAUGHT_UP_SECONDS
+    while time.monotonic() < deadline:
+        if any(member.id == node and member.role == "voter" for member in ask_members(client).members):
+            return
+        time.sleep(0.2)
+    raise PlanError(f"node {node} has not caught up in {CAUGHT_UP_SECONDS:.0f} s: is it started?")

@@ -1,0 +1,281 @@
+"""What only the leader can do beside writes: change the members, and hand over the lead.
+
+Any node takes such a request and passes it on, once; the leader carries it out, which takes a while, and answers
+when it is done: a change when it is committed, a transfer when another leads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from trioraft.addresses import AddressError, parse_address
+from trioraft.raft import membership
+from trioraft.raft.core import Core
+from trioraft.raft.membership import ChangeRefused, Configuration, Member
+from trioraft.raft.messages import NodeId
+from trioraft.server.session import Slot
+from trioraft.wire import replies
+from trioraft.wire.peers import Ask, Told
+from trioraft.wire.requests import (
+    AddMember,
+    AdminRequest,
+    PromoteMember,
+    RemoveMember,
+    RequestError,
+    TransferLeadership,
+    parse_request,
+    without_id,
+)
+
+Answer = Callable[[bytes], None]
+"""Takes a reply without an id."""
+
+_START_HINT: Final = "see 'members'; a change waits for the one before it, and for a majority of the voters"
+
+
+class Surroundings(Protocol):
+    """What it needs of its node."""
+
+    node: NodeId
+    core: Core
+
+    def send(self, peer: NodeId, message: Ask | Told) -> None:
+        """Send to a peer, in order."""
+
+    def linked(self, peer: NodeId) -> bool:
+        """Whether a connection to that peer is up, and one from it."""
+
+    def settle(self, slot: Slot, reply: bytes) -> None:
+        """Answer a client's request."""
+
+
+class _Task:
+    """One request, wherever it came from."""
+
+    def __init__(
+        self, request: AdminRequest, answer: Answer, since: int, refuse: Callable[[], None] | None = None
+    ) -> None:
+        self.request = request
+        self.answer = answer
+        self.since = since
+        self.refuse = refuse
+        """Tells the peer that has passed it on that this node does not lead; it is not passed on again."""
+        self.term = 0
+        """The term in which it was begun; 0 before."""
+        self.index = 0
+        """The entry that carries the change; 0 for a transfer."""
+        self.asked: NodeId | None = None
+        """To whom it was passed on."""
+
+
+class Administration:
+    """Such requests at one node."""
+
+    def __init__(self, node: Surroundings, hold_ticks: int) -> None:
+        """`hold_ticks`: how long a request waits for a leader, or for its turn."""
+        self._node = node
+        self._hold_ticks = hold_ticks
+        self._tasks: list[_Task] = []
+        self._asked: dict[int, _Task] = {}
+        self._number = 0
+        self._now = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way."""
+        return not self._tasks
+
+    def take(self, slot: Slot) -> None:
+        """A client's request."""
+        request = slot.request
+        assert isinstance(request, AdminRequest)
+        id = slot.id
+
+        def answer(reply: bytes) -> None:
+            self._node.settle(slot, replies.with_id(id, reply))
+
+        self._tasks.append(_Task(request, answer, self._now))
+
+    def on_ask(self, sender: NodeId, message: Ask) -> None:
+        """A peer passes on a request."""
+
+        def answer(reply: bytes) -> None:
+            self._node.send(sender, Told(message.number, msgspec.Raw(reply.rstrip(b"\n"))))
+
+        def refuse() -> None:
+            self._node.send(sender, Told(message.number, None))
+
+        try:
+            request = parse_request(bytes(message.request))
+        except RequestError as error:
+            answer(replies.error_reply(b"", error.code, error.message, error.hint, "no"))
+            return
+        if isinstance(request, AdminRequest):
+            self._tasks.append(_Task(request, answer, self._now, refuse))
+
+    def on_told(self, message: Told) -> None:
+        """The leader answers."""
+        task = self._asked.pop(message.number, None)
+        if task is None or task not in self._tasks:
+            return
+        if message.reply is None:
+            task.asked = None  # it leads no more; the next leader is asked
+        else:
+            self._finish(task, bytes(message.reply) + b"\n")
+
+    def link_lost(self, peer: NodeId) -> None:
+        """What that peer was asked is not answered any more."""
+        for number, task in list(self._asked.items()):
+            if task.asked == peer:
+                del self._asked[number]
+                self._fail(task, "leader_changed", "the connection to the leader broke", "unknown")
+
+    def tick(self, ticks: int) -> None:
+        """Time has passed: give up what has waited too long."""
+        self._now += ticks
+        for task in list(self._tasks):
+            if task.since + self._hold_ticks > self._now:
+                continue
+            if task.term:
+                # It may be committed at any time, and is waited for twice as long.
+                if task.index and task.since + 2 * self._hold_ticks <= self._now:
+                    self._fail(task, "timeout", "the change is not committed yet", "unknown")
+            elif task.asked is None:
+                self._fail(task, *self._obstacle())
+
+    def turn(self) -> None:
+        """Begin what can be begun, and end what is done."""
+        for task in list(self._tasks):
+            if task.asked is not None:
+                continue
+            if task.term:
+                self._look_after(task)
+            elif self._node.core.role == "leader":
+                self._begin(task)
+            elif task.refuse is not None:
+                self._tasks.remove(task)
+                task.refuse()
+            elif not task.request.forward:
+                self._refuse_to_forward(task)
+            else:
+                self._pass_on(task)
+
+    def _refuse_to_forward(self, task: _Task) -> None:
+        core = self._node.core
+        member = None if core.leader is None else core.configuration.member(core.leader)
+        reply = replies.error_reply(
+            b"",
+            "not_leader",
+            "this node does not lead, and the request is not to be passed on",
+            "ask the leader",
+            "no",
+            leader=core.leader,
+            leader_address=member.address if member else None,
+        )
+        self._finish(task, reply)
+
+    def _pass_on(self, task: _Task) -> None:
+        leader = self._node.core.leader
+        if leader is not None and self._node.linked(leader):
+            self._number += 1
+            task.asked = leader
+            self._asked[self._number] = task
+            self._node.send(leader, Ask(self._number, msgspec.Raw(without_id(task.request))))
+
+    # As leader
+
+    def _begin(self, task: _Task) -> None:
+        core = self._node.core
+        request = task.request
+        try:
+            if isinstance(request, TransferLeadership):
+                if core.transferring:
+                    return
+                core.transfer_leadership(request.target)
+            elif isinstance(request, RemoveMember) and self._is_own_end(request):
+                if not core.transferring:  # who comes next carries it out
+                    core.transfer_leadership(None)
+                return
+            else:
+                configuration = self._changed(core.configuration, request)
+                if not core.may_change:
+                    return
+                task.index = core.propose_configuration(configuration)
+        except ChangeRefused as error:
+            self._fail(task, "membership", str(error), "no")
+            return
+        task.term = core.term
+
+    def _is_own_end(self, request: RemoveMember) -> bool:
+        return request.member == self._node.node and len(self._node.core.configuration.voters) > 1
+
+    def _changed(self, configuration: Configuration, request: AdminRequest) -> Configuration:
+        """The configuration that is asked for. Raises ChangeRefused."""
+        match request:
+            case AddMember():
+                try:
+                    address = str(parse_address(request.address))
+                except AddressError as error:
+                    raise ChangeRefused(str(error)) from None
+                return membership.with_learner(configuration, address, not request.learner)
+            case PromoteMember():
+                return membership.with_wish(configuration, request.member)
+            case RemoveMember():
+                changed = membership.without(configuration, request.member)
+                if not request.force and not self._node.core.is_live(changed):
+                    raise ChangeRefused(
+                        f"without node {request.member} a majority of those that vote would not be live: "
+                        'start the others first, or say "force":true'
+                    )
+                return changed
+        raise TypeError(f"{request!r} changes no members")
+
+    def _look_after(self, task: _Task) -> None:
+        core = self._node.core
+        if not task.index:
+            self._look_after_transfer(task)
+        elif core.term == task.term and core.role == "leader":
+            if core.commit_index >= task.index:
+                self._finish(task, replies.object_reply(b"", self._result(task)))
+        elif core.commit_index >= task.index and core.log.term_at(task.index) == task.term:
+            self._finish(task, replies.object_reply(b"", self._result(task)))
+        else:
+            self._fail(task, "leader_changed", "the leader changed while the change was under way", "unknown")
+
+    def _look_after_transfer(self, task: _Task) -> None:
+        core = self._node.core
+        if core.role == "leader" and core.term == task.term:
+            if not core.transferring:
+                self._fail(task, "timeout", "the other node did not take over in time; this one goes on", "no")
+        elif core.leader is not None:
+            self._finish(task, replies.object_reply(b"", {"leader": core.leader, "term": core.term}))
+
+    def _result(self, task: _Task) -> dict[str, object]:
+        configuration = self._node.core.configuration
+        member: Member | None
+        match task.request:
+            case AddMember():
+                member = next((m for m in reversed(configuration.members)), None)
+            case PromoteMember(member=node):
+                member = configuration.member(node)
+            case _:
+                member = None
+        return {"member": member} if member is not None else {}
+
+    # Ends
+
+    def _obstacle(self) -> tuple[str, str, str]:
+        core = self._node.core
+        if core.role == "leader":
+            return "membership", "another change is under way, or this leader is too new", "no"
+        return "no_quorum", "no leader is known: no majority of the nodes answers", "no"
+
+    def _fail(self, task: _Task, code: str, message: str, applied: str) -> None:
+        self._finish(task, replies.error_reply(b"", code, message, _START_HINT, applied))
+
+    def _finish(self, task: _Task, reply: bytes) -> None:
+        self._tasks.remove(task)
+        task.answer(reply)
