@@ -90,7 +90,7 @@ def plan(listed: Sequence[Address | None], members: Members) -> list[Step]:
     Raises PlanError.
     """
     present = {member.id: member for member in members.members}
-    adds = []
+    adds: list[Step] = []
     for position, address in enumerate(listed):
         member = present.get(position)
         if address is None or (member is not None and member.address == str(address)):

@@ -106,7 +106,7 @@ class Administration:
             self._node.send(sender, Told(message.number, msgspec.Raw(reply.rstrip(b"\n"))))
 
         def refuse() -> None:
-            self._node.send(sender, Told(message.number, None))
+            self._node.send(sender, Told(message.number, msgspec.Raw(b"null"), leads=False))
 
         try:
             request = parse_request(bytes(message.request))
@@ -121,7 +121,7 @@ class Administration:
         task = self._asked.pop(message.number, None)
         if task is None or task not in self._tasks:
             return
-        if message.reply is None:
+        if not message.leads:
             task.asked = None  # it leads no more; the next leader is asked
         else:
             self._finish(task, bytes(message.reply) + b"\n")

@@ -108,10 +108,11 @@ class Ask(msgspec.Struct, frozen=True, tag_field="type", tag="ask"):
 
 
 class Told(msgspec.Struct, frozen=True, tag_field="type", tag="told"):
-    """What came of it: the reply, without an id; none where the sender does not lead, and did nothing."""
+    """What came of it: the reply, without an id. Where the sender does not lead it did nothing: ask the next."""
 
     number: Number
-    reply: msgspec.Raw | None
+    reply: msgspec.Raw
+    leads: bool = True
 
 
 class _AppendEntriesHeader(msgspec.Struct, frozen=True, tag_field="type", tag="append_entries"):
