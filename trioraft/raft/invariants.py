@@ -7,10 +7,12 @@ with each other and with their own past; the first difference is raised as Viola
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Sequence
 
 from trioraft.raft import quorum
 from trioraft.raft.core import Core
+from trioraft.raft.membership import Configuration
 from trioraft.raft.messages import (
     AppendEntriesReply,
     Entry,
@@ -35,6 +37,7 @@ class _Watched:
     def __init__(self) -> None:
         self.hard_state = HardState()
         self.disk: list[Entry] = []
+        self.configuration = Configuration((), 0)
         self.batch: Batch | None = None
         """What is being written, of which a crash may leave any beginning."""
         self.seen = HardState()
@@ -58,7 +61,7 @@ class _Watched:
 class Invariants:
     """The observer of one cluster."""
 
-    def __init__(self, voters: Sequence[NodeId]) -> None:
+    def __init__(self) -> None:
         self.committed: list[Entry] = []
         """What leaders have committed, by anyone's word, in order of index."""
         self.leaders: dict[int, NodeId] = {}
@@ -69,8 +72,7 @@ class Invariants:
         """How many snapshots of a leader were installed."""
         self._committed_in: list[int] = []
         """The terms in which they were: they rise."""
-        self._voters = tuple(voters)
-        self._nodes = {voter: _Watched() for voter in voters}
+        self._nodes: defaultdict[NodeId, _Watched] = defaultdict(_Watched)
         self._votes: dict[tuple[int, NodeId], NodeId] = {}
         self._consents: set[tuple[int, NodeId, NodeId]] = set()
         """(term, candidate, voter): pre-votes granted."""
@@ -154,13 +156,16 @@ class Invariants:
         elif isinstance(message, RequestVote):
             synced = node.hard_state.term > message.term or node.hard_state == HardState(message.term, sender)
             _hold(synced, "Sync before answer", f"node {sender} has synced {node.hard_state}: {message}")
-            consents = sum((message.term, sender, voter) in self._consents for voter in self._voters) + 1
-            asked = consents >= quorum.majority(len(self._voters)) or (message.term, sender) in self._urged
+            voters = node.configuration.voters
+            consents = sum(voter == sender or (message.term, sender, voter) in self._consents for voter in voters)
+            asked = consents >= quorum.majority(len(voters)) or (message.term, sender) in self._urged
             _hold(asked, "Pre-vote", f"node {sender} raises its term to {message.term} with {consents} consents")
 
     def observe(self, core: Core) -> None:
         """Something happened at that node: compare it with its past and with the others."""
         node = self._nodes[core.node]
+        if core.configuration is not node.configuration:
+            self._observe_members(core, node)
         if core.hard_state is not node.seen:
             self._observe_hard_state(core, node)
         end = core.last_index
@@ -168,10 +173,10 @@ class Invariants:
             self._observe_log(core, node)
         if core.role == "leader":
             self._observe_leader(core, node)
-        else:
-            node.leads = 0
         if core.commit_index != node.commit_index:
             self._observe_commit(core, node)
+        if core.role != "leader":
+            node.leads = 0
 
     def settled(self, cores: Sequence[Core]) -> None:
         """Nothing is under way any more: every log and every disk must be the same, and committed."""
@@ -197,6 +202,14 @@ class Invariants:
     def _vote(self, term: int, voter: NodeId, candidate: NodeId) -> None:
         given = self._votes.setdefault((term, voter), candidate)
         _hold(given == candidate, "One vote a term", f"in term {term} node {voter} votes for {given} and {candidate}")
+
+    def _observe_members(self, core: Core, node: _Watched) -> None:
+        old, new = node.configuration, core.configuration
+        node.configuration = new
+        if core.role == "leader" and node.leads == core.term:
+            changed = set(old.voters) ^ set(new.voters)
+            _hold(len(changed) <= 1, "Configurations share a quorum", f"node {core.node}: {old}, then {new}")
+            _hold(new.next_id >= old.next_id, "Ids are not used again", f"node {core.node}: {old}, then {new}")
 
     def _observe_hard_state(self, core: Core, node: _Watched) -> None:
         old, new = node.seen, core.hard_state
@@ -250,8 +263,9 @@ class Invariants:
         synced = node.hard_state == HardState(core.term, core.node)
         _hold(synced, "Sync before answer", f"node {core.node} counts its own vote, and has synced {node.hard_state}")
         self._vote(core.term, core.node, core.node)
-        votes = sum(self._votes.get((core.term, voter)) == core.node for voter in self._voters)
-        enough = votes >= quorum.majority(len(self._voters))
+        voters = core.configuration.voters
+        votes = sum(self._votes.get((core.term, voter)) == core.node for voter in voters)
+        enough = votes >= quorum.majority(len(voters))
         _hold(enough, "Election Safety", f"node {core.node} leads in term {core.term} with {votes} votes")
         start = self._log_of(core)
         # Those that a higher term has committed meanwhile are not its business.
@@ -266,7 +280,7 @@ class Invariants:
         commit = core.commit_index
         _hold(commit > node.commit_index, "commit_index", f"node {core.node} goes back to {commit}")
         _hold(commit <= core.last_index, "commit_index", f"node {core.node} commits {commit} of {core.last_index}")
-        if core.role == "leader":
+        if node.leads == core.term:  # or did, until it committed its own removal
             old_term = core.log.term_at(commit) != core.term
             _hold(not old_term, "§5.4.2", f"node {core.node} counts copies of entry {commit}, of an older term")
             self._commit(core)
@@ -279,8 +293,9 @@ class Invariants:
     def _commit(self, core: Core) -> None:
         for index in range(len(self.committed) + 1, core.commit_index + 1):
             entry = core.log.entry(index)
-            copies = sum(node.holds(entry, core.term) for node in self._nodes.values())
-            enough = copies >= quorum.majority(len(self._voters))
+            voters = core.configuration.voters
+            copies = sum(self._nodes[voter].holds(entry, core.term) for voter in voters)
+            enough = copies >= quorum.majority(len(voters))
             _hold(enough, "Durability", f"node {core.node} commits entry {index}, which {copies} disks hold")
             self.committed.append(entry)
             self._committed_in.append(core.term)

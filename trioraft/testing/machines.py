@@ -93,7 +93,6 @@ class World(msgspec.Struct):
     nursery: trio.Nursery
     agenda: Agenda
     network: MemoryNetwork
-    addresses: Sequence[Address]
     trace: Trace
     invariants: Invariants
     snapshots: SnapshotSettings
@@ -115,7 +114,7 @@ class _ObservedDriver(Driver):
         self._simulated_writer = writer
         self._late = 0
         world = machine.world
-        servers = [str(address) for address in world.addresses]
+        servers = machine.servers
         self.snapshot_settings = world.snapshots
         random, most = machine.random, 1024 * 1024
         super().__init__(machine.index, servers, folder, cast(Hub, hub), writer, background, random, most)
@@ -209,10 +208,15 @@ class Life:
 class Machine:
     """One machine: its disk, and the node on it while it lives."""
 
-    def __init__(self, world: World, index: NodeId) -> None:
+    def __init__(self, world: World, index: NodeId, address: Address, servers: Sequence[str]) -> None:
+        """`servers` are the lines of its servers.txt."""
         self.world = world
         self.index = index
-        self.name = world.addresses[index].host
+        self.address = address
+        self.servers = servers
+        self.retired = False
+        """Whether it is switched off for good."""
+        self.name = address.host
         self.random = Random(f"{world.random.random()} {index}")
         self.disk = MemoryDisk(f"disk of {self.name}")
         self.life: Life | None = None
@@ -235,7 +239,7 @@ class Machine:
 
     def start(self) -> None:
         """Switch the machine on and start its node, unless it lives; where the disk fails at that, try again."""
-        if self.life is not None:
+        if self.life is not None or self.retired:
             return
         world = self.world
         if (weather := world.network.weather) is not None:
@@ -260,8 +264,15 @@ class Machine:
         finally:
             speaker.reset(said)
         self.note(f"starts, for the {folder.starts}. time")
-        self.life = Life(driver, hub, writer, background, hub.listen(world.addresses[self.index]))
+        self.life = Life(driver, hub, writer, background, hub.listen(self.address))
         world.nursery.start_soon(self._live, self.life)
+
+    def retire(self) -> None:
+        """Switch it off for good: its node is no member any more."""
+        if not self.retired:
+            self.retired = True
+            self.kill()
+            self.note("is retired")
 
     def kill(self) -> None:
         """Kill the process: its connections end, and what it wrote stays in the page cache."""

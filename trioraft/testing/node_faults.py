@@ -42,6 +42,7 @@ class Faults:
         "refused dials",
         "hanging dials",
         "forsaken leader",
+        "members",
     )
 
     def __init__(
@@ -57,7 +58,6 @@ class Faults:
         self.world = world
         self.weather = weather
         self.machines = machines
-        self.names = [machine.name for machine in machines]
         self._counter = counter
         self._ended = False
         some = list(self.KINDS if kinds is None else kinds)
@@ -85,9 +85,25 @@ class Faults:
             "forsaken leader": self._forsake,
         }
         usual = random.choice((FAST, USUAL, BUSY))
-        for machine in machines:
-            machine.write_seconds = lambda: random.uniform(*usual)
         self._usual = usual
+        for machine in machines:
+            self.take_in(machine)
+        self._doings["members"] = lambda: None  # an operator sees to these
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """Those that this run has."""
+        return self._kinds
+
+    @property
+    def names(self) -> list[str]:
+        """The machines that are not switched off for good."""
+        return [machine.name for machine in self.machines if not machine.retired]
+
+    def take_in(self, machine: Machine) -> None:
+        """There is another machine."""
+        random, usual = self.random, self._usual
+        machine.write_seconds = lambda: random.uniform(*usual)
 
     async def run(self) -> None:
         """Let things go wrong, for ever."""

@@ -26,6 +26,7 @@ from trioraft.testing.machines import Machine, Trace, World
 from trioraft.testing.network import MemoryNetwork, Weather
 from trioraft.testing.node_clients import Keys, SimulatedClient
 from trioraft.testing.node_faults import Faults
+from trioraft.testing.node_operator import Operator
 from trioraft.testing.outcome import SimulationFailed, is_eventful
 from trioraft.testing.simulation import draw_snapshot_settings
 from trioraft.testing.virtual_time import Agenda, StepCounter, run_in_virtual_time
@@ -93,7 +94,7 @@ class _Simulation:
         self.addresses = [Address(f"node{index}", 8000) for index in range(count)]
         self.kinds = faults
         self.trace = Trace()
-        self.invariants = Invariants(range(count))
+        self.invariants = Invariants()
         self.history = History()
         self.counter = StepCounter()
         self.stuck = False
@@ -111,8 +112,9 @@ class _Simulation:
             self.counter.after(int(MAX_STEPS_A_SECOND * (self.seconds + 20)), lambda: self._give_up(nursery))
             nursery.start_soon(agenda.run)
             snapshots = draw_snapshot_settings(random)
-            world = World(random, nursery, agenda, network, self.addresses, self.trace, self.invariants, snapshots)
-            self.machines = [Machine(world, index) for index in range(len(self.addresses))]
+            world = World(random, nursery, agenda, network, self.trace, self.invariants, snapshots)
+            listed = [str(address) for address in self.addresses]
+            self.machines = [Machine(world, index, address, listed) for index, address in enumerate(self.addresses)]
             for machine in self.machines:
                 agenda.after(random.uniform(0, 0.3), machine.start)
             await self._use(world, weather)
@@ -139,22 +141,43 @@ class _Simulation:
             for client in clients:
                 nursery.start_soon(client.run)
             faults = Faults(world, weather, self.machines, self.counter, self.kinds)
+            operator = Operator(world, self.machines, lambda machine: self._take_in(machine, faults))
             with trio.move_on_after(self.seconds):
-                await faults.run()
+                async with trio.open_nursery() as hostile:
+                    hostile.start_soon(faults.run)
+                    if "members" in faults.kinds:
+                        hostile.start_soon(operator.run)
             faults.end()
             self.trace.note("the faults stop")
             await trio.sleep(
                 1
             )  # what was sent before may be half a second on its way, and all after it on its connection
-            await self._until("not all nodes are up", lambda: all(machine.steady for machine in self.machines))
+            await self._until("there is no leader", lambda: any(self._leads(machine) for machine in self.machines))
+            with trio.fail_after(SETTLE_SECONDS):
+                while not await operator.settle():
+                    await trio.sleep(0.1)
+            await self._until("not all nodes are up", lambda: all(machine.steady for machine in self.members))
             await self._until("there is no leader", self._has_leader)
             for client in clients:
                 client.calm = True
         for client in clients:
-            await client.say_goodbye(self.random.choice(self.addresses))
+            await client.say_goodbye(self.random.choice(self.members).address)
         await self._until("the nodes do not agree", self._has_converged)
-        stores = [machine.life.driver.store.scan("", None, 10**9, 10**12) for machine in self.machines if machine.life]
+        stores = [machine.life.driver.store.scan("", None, 10**9, 10**12) for machine in self.members if machine.life]
         assert all(store == stores[0] for store in stores), "equal logs, and different stores"
+
+    @property
+    def members(self) -> list[Machine]:
+        """The machines that belong to the cluster still."""
+        return [machine for machine in self.machines if not machine.retired]
+
+    def _take_in(self, machine: Machine, faults: Faults) -> None:
+        self.machines.append(machine)
+        self.addresses.append(machine.address)
+        faults.take_in(machine)
+
+    def _leads(self, machine: Machine) -> bool:
+        return machine.core is not None and machine.core.role == "leader" and machine.core.may_change
 
     async def _until(self, otherwise: str, condition: Callable[[], bool]) -> None:
         with trio.move_on_after(SETTLE_SECONDS):
@@ -163,12 +186,12 @@ class _Simulation:
         assert condition(), f"{SETTLE_SECONDS} s later {otherwise}"
 
     def _has_leader(self) -> bool:
-        cores = [machine.core for machine in self.machines]
+        cores = [machine.core for machine in self.members]
         leaders = [core.node for core in cores if core is not None and core.role == "leader"]
         return len(leaders) == 1 and all(core is not None and core.leader == leaders[0] for core in cores)
 
     def _has_converged(self) -> bool:
-        cores = [machine.core for machine in self.machines]
+        cores = [machine.core for machine in self.members]
         return len({(core.last_index, core.last_applied) for core in cores if core}) == 1 and all(
             core is not None and core.last_applied == core.last_index for core in cores
         )

@@ -116,7 +116,7 @@ class Simulation:
         settings = self._draw_settings(random)
         self.enabled = enabled = frozenset(faults)
         self.network = Network(size, self, random, Traffic(random, enabled), self.count, self._deliver, self._hear)
-        self.invariants = Invariants(range(size))
+        self.invariants = Invariants()
         self._quorum = QuorumWatch(size, (2 * self.election_ticks + 4) * (TICK + 600))
         segment_bytes = random.choice((2_000, 20_000, 1_000_000))
         snapshots = draw_snapshot_settings(random)
