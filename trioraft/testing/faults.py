@@ -6,7 +6,10 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from trioraft.raft.core import Core
+from trioraft.raft.membership import Role
 from trioraft.raft.messages import NodeId
 from trioraft.testing.simulated_network import MILLISECOND, Network
 from trioraft.testing.simulated_node import SimulatedNode
@@ -29,6 +32,8 @@ EVENTS: Final = (
     "full_disk",
     "bit_flip",
     "rumour",
+    "transfer",
+    "members",
 )
 KINDS: Final = (*TRAFFIC, *EVENTS)
 PACE: Final = 20 * MILLISECOND
@@ -55,6 +60,9 @@ class World(Protocol):
 
     def kill(self, node: SimulatedNode, *, power: bool, rest: int) -> None:
         """End a node; it comes back after that many microseconds."""
+
+    def disturb(self, node: SimulatedNode, event: Callable[[Core], object]) -> None:
+        """Let something happen to a node's core."""
 
     def pause(self, node: SimulatedNode, duration: int) -> None:
         """Let a node stand still."""
@@ -84,6 +92,8 @@ class Faults:
             "power_cut": self._power_cut,
             "kill_many": self._kill_many,
             "coup": self._coup,
+            "transfer": self._transfer,
+            "members": self._members,
             "usurper": self._usurper,
             "pause": self._pause,
             "slow_disk": self._slow_disk,
@@ -204,10 +214,28 @@ class Faults:
         self._world.count("rumour")
         about = self._random.randrange(len(self._world.nodes))
         lost = self._random.random() < 0.7
-        event: Callable[[Core], Any] = (
+        event: Callable[[Core], object] = (
             (lambda core: core.peer_lost(about)) if lost else (lambda core: core.peer_connected(about))
         )
-        node.disturb(event)
+        self._world.disturb(node, event)
+
+    def _transfer(self) -> None:
+        """A leader is asked to hand over the lead; some that is no leader any more too."""
+        node = self._world.leader() if self._random.random() < 0.8 else self._drawn()
+        if node is None:
+            return
+        self._world.count("transfer")
+        target = self._random.choice((None, self._random.randrange(len(self._world.nodes))))
+        self._world.disturb(node, lambda core: core.transfer_leadership(target))
+
+    def _members(self) -> None:
+        """A voter loses its vote, or a learner gets one: as many members, and another quorum."""
+        node = self._world.leader()
+        if node is None:
+            return
+        self._world.count("members")
+        changed = self._random.randrange(len(self._world.nodes))
+        self._world.disturb(node, lambda core: _change_role(core, changed))
 
     # Nodes
 
@@ -312,3 +340,15 @@ class Faults:
         if (node := self._drawn()) is not None:
             self._world.count("bit_flip")
             self._world.rot(node, self._rest())
+
+
+def _change_role(core: Core, node: NodeId) -> None:
+    configuration = core.configuration
+    member = configuration.member(node)
+    assert member is not None  # nobody is removed here
+    if member.role == "voter" and len(configuration.voters) < 3:
+        return
+    role: Role = "learner" if member.role == "voter" else "voter"
+    changed = msgspec.structs.replace(member, role=role)
+    members = tuple(changed if other is member else other for other in configuration.members)
+    core.propose_configuration(msgspec.structs.replace(configuration, members=members))

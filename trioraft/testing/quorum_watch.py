@@ -5,23 +5,27 @@ from __future__ import annotations
 from trioraft.raft import quorum
 from trioraft.raft.core import Core
 from trioraft.raft.invariants import Violation
-from trioraft.raft.messages import AppendEntriesReply, Message, NodeId
+from trioraft.raft.messages import AppendEntriesReply, InstallSnapshotReply, Message, NodeId
 
 
 class QuorumWatch:
     """Of one cluster, in microseconds."""
 
-    def __init__(self, voters: int, patience: int) -> None:
+    def __init__(self, patience: int) -> None:
         """`patience`: two checks of the quorum, and a little for clocks that go wrong."""
-        self._majority = quorum.majority(voters)
         self._patience = patience
         self._heard: dict[NodeId, dict[NodeId, int]] = {}
         """By leader and by peer: when it heard from it last."""
-        self._terms: dict[NodeId, int] = {}
+        self._terms: dict[NodeId, tuple[int, tuple[NodeId, ...]]] = {}
+        """By leader: its term, and who voted; with either its time begins again."""
 
     def delivered(self, now: int, core: Core, sender: NodeId, message: Message) -> None:
         """A message is about to reach a node."""
-        if isinstance(message, AppendEntriesReply) and core.role == "leader" and message.term == core.term:
+        if (
+            isinstance(message, AppendEntriesReply | InstallSnapshotReply)
+            and core.role == "leader"
+            and message.term == core.term
+        ):
             self._heard.setdefault(core.node, {})[sender] = now
 
     def excuse(self, node: NodeId) -> None:
@@ -34,11 +38,12 @@ class QuorumWatch:
         if core.role != "leader":
             self._terms.pop(core.node, None)
             return
-        peers = [voter for voter in core.configuration.voters if voter != core.node]
-        if self._terms.get(core.node) != core.term:
-            self._terms[core.node] = core.term
-            self._heard[core.node] = dict.fromkeys(peers, now)
-        heard = sorted((self._heard[core.node].get(peer, now) for peer in peers), reverse=True)
-        latest = [now, *heard][self._majority - 1]
+        voters = core.configuration.voters
+        if self._terms.get(core.node) != (core.term, voters):
+            self._terms[core.node] = core.term, voters
+            self._heard[core.node] = {}
+        known = self._heard[core.node]
+        heard = sorted((now if voter == core.node else known.setdefault(voter, now) for voter in voters), reverse=True)
+        latest = heard[quorum.majority(len(voters)) - 1]
         if now - latest > self._patience:
             raise Violation(f"Check-quorum: node {core.node} leads on, and no majority answers for {now - latest} us")

@@ -193,14 +193,16 @@ class SimulatedNode:
     # Events
 
     def tick(self) -> None:
-        """A tick has passed by this node's clock."""
+        """A tick has passed by this node's clock. Raises OSError: then the node is to die."""
+        self.snapshots.turn()
         self.core.tick()
         self.requests.tick(1)
         self.administration.tick(1)
         self.turn()
 
     def step(self, sender: NodeId, message: Message) -> None:
-        """One of Raft's messages has come."""
+        """One of Raft's messages has come. Raises OSError: then the node is to die."""
+        self.snapshots.turn()
         self.core.step(sender, message)
         self.turn()
 
@@ -263,7 +265,6 @@ class SimulatedNode:
     def turn(self) -> None:
         """Carry out all that can be done now."""
         self._world.invariants.observe(self.core)
-        self.snapshots.turn()
         self.requests.route()
         self.administration.turn()
         while self._round():

@@ -14,6 +14,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from itertools import count
 from random import Random
 from typing import Any, Final
@@ -21,9 +22,11 @@ from typing import Any, Final
 import msgspec
 
 from trioraft.kv.invariants import BrokenStore, digest
+from trioraft.raft.core import Core
 from trioraft.raft.invariants import Invariants, Violation
-from trioraft.raft.membership import Configuration, Formation, Member
+from trioraft.raft.membership import ChangeRefused, Configuration, Formation, Member
 from trioraft.raft.messages import Message, NodeId
+from trioraft.raft.ready import NotLeader
 from trioraft.raft.settings import Settings
 from trioraft.server.snapshots import SnapshotSettings
 from trioraft.storage.errors import StorageError
@@ -117,7 +120,7 @@ class Simulation:
         self.enabled = enabled = frozenset(faults)
         self.network = Network(size, self, random, Traffic(random, enabled), self.count, self._deliver, self._hear)
         self.invariants = Invariants()
-        self._quorum = QuorumWatch(size, (2 * self.election_ticks + 4) * (TICK + 600))
+        self._quorum = QuorumWatch((2 * self.election_ticks + 4) * (TICK + 600))
         segment_bytes = random.choice((2_000, 20_000, 1_000_000))
         snapshots = draw_snapshot_settings(random)
         self.nodes = [
@@ -342,6 +345,15 @@ class Simulation:
     def _hear_of_death(self, node: SimulatedNode, life: int, dead: NodeId) -> None:
         if node.up and node.life == life:
             self._do(node, node.disturb, lambda core: core.peer_lost(dead))
+
+    def disturb(self, node: SimulatedNode, event: Callable[[Core], object]) -> None:
+        """Let something happen to a node's core; what it refuses to do is no failure."""
+
+        def happen(core: Core) -> None:
+            with suppress(NotLeader, ChangeRefused):
+                event(core)
+
+        self._do(node, node.disturb, happen)
 
     def pause(self, node: SimulatedNode, duration: int) -> None:
         """Let a node stand still: what comes meanwhile, it finds afterwards."""
