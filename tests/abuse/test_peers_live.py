@@ -74,7 +74,9 @@ def test_an_introduction_with_anything_wrong_in_it_is_refused(without_node_1: Cl
 
 
 @pytest.mark.parametrize(
-    "stranger", [{"sender": 7}, {"sender": 99, "cluster": None, "formation": None, "folder": "00" * 16}], ids=str
+    "stranger",
+    [{"sender": 7, "cluster": "00" * 16}, {"sender": 99, "cluster": None, "formation": None, "folder": "00" * 16}],
+    ids=str,
 )
 def test_a_stranger_cannot_lead_a_node_anywhere(steady: Cluster, stranger: dict[str, Any]) -> None:
     before = steady.leader().status()

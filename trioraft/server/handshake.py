@@ -63,14 +63,14 @@ def refusal(hello: PeerHello, mine: PeerHello, contradiction: str | None) -> Pee
     if mine.formation is None or hello.formation is None:
         formed, other = (mine, hello) if hello.formation is None else (hello, mine)
         assert formed.formation is not None
-        return _folder_refusal(formed.formation, other.sender, other.folder)
+        return _folder_refusal(formed.formation, other.sender, other.folder, other.servers)
     if hello.cluster != mine.cluster:
         return PeerRefused(
             "membership",
             f"node {hello.sender} belongs to cluster {hello.cluster}, node {mine.sender} to {mine.cluster}",
             "two clusters share an address: compare servers.txt on both machines",
         )
-    return _folder_refusal(mine.formation, hello.sender, hello.folder)
+    return _folder_refusal(mine.formation, hello.sender, hello.folder, hello.servers)
 
 
 def _stranger(hello: PeerHello, mine: PeerHello) -> PeerRefused | None:
@@ -99,9 +99,15 @@ def _stranger(hello: PeerHello, mine: PeerHello) -> PeerRefused | None:
     )
 
 
-def _folder_refusal(formation: Formation, node: NodeId, folder: str) -> PeerRefused | None:
+def _folder_refusal(formation: Formation, node: NodeId, folder: str, servers: list[str]) -> PeerRefused | None:
     """Refuse a member with another folder than its own."""
     member = formation.configuration.member(node)
+    if member is not None and not member.folder and servers[node : node + 1] != [member.address]:
+        return PeerRefused(
+            "membership",
+            f"node {node} was taken in at {member.address}, and its own servers.txt has it elsewhere",
+            f"put {member.address} in line {node} of its servers.txt, counted from 0",
+        )
     if member is None or not member.folder or member.folder == folder:
         return None  # a newcomer's folder is bound to it when it has shown itself
     return PeerRefused(
@@ -113,8 +119,8 @@ def _folder_refusal(formation: Formation, node: NodeId, folder: str) -> PeerRefu
 
 
 _FOLDER_HINT: Final = (
-    "start it with its own folder, as it last was; if that is lost, say 'trioraft members remove {0}' and "
-    "'trioraft members add ADDRESS', and start it with the new id and an empty folder"
+    "start it with its own folder, as it last was: an older copy could elect two leaders. If that is lost, say "
+    "'trioraft members remove {0}' and 'trioraft members add ADDRESS', and start it with the new id and an empty folder"
 )
 
 

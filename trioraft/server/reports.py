@@ -50,7 +50,7 @@ def snapshot_reply(id: bytes, snapshot: Snapshot) -> bytes:
 def _members(node: Driver) -> dict[str, object]:
     """The members, and of each what this node knows: as leader it knows how far they are."""
     core = node.core
-    configuration = core.configuration
+    configuration = core.configuration_at(core.commit_index)[1]  # what is not committed may yet be undone
     rows: list[dict[str, object]] = []
     for member in configuration.members:
         row: dict[str, object] = {"id": member.id, "address": member.address, "role": member.role}

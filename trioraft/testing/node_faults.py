@@ -172,7 +172,7 @@ class Faults:
 
     def _partition(self) -> None:
         """Cut some machines off the others, both ways; the ways open again one after another."""
-        inside = self.random.sample(self.names, self.random.randint(1, len(self.names) // 2))
+        inside = self.random.sample(self.names, self.random.randint(1, max(1, len(self.names) // 2)))
         for one in inside:
             for other in self.names:
                 if other not in inside:
