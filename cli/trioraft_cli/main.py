@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 import trioraft
-from trioraft.addresses import AddressError, ServersFileError, numbered, parse_address, read_servers
+from trioraft.addresses import Address, AddressError, ServersFileError, numbered, parse_address, read_servers
 from trioraft.client import Client, ClientError, NoNode, Refused, Reply, Unknown
 from trioraft_cli import render, where
 from trioraft_cli.cluster import COLUMNS, ClusterStatus
@@ -368,6 +368,52 @@ def snapshot(**place: Any) -> int:
     if place["output"] == "text":
         print(f"{reply['keys']} keys up to entry {reply['index']}, {reply['bytes']} bytes")
     return 0
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_place
+def backup(file: Path, servers: Path | None, connect: tuple[str, ...], output: str) -> int:  # noqa: ARG001
+    """Save all keys of the running cluster to FILE, as they are at one moment."""
+    from trioraft.storage.errors import StorageError
+    from trioraft_cli import rescue
+
+    with Client(where.addresses(servers, connect)) as client:
+        try:
+            print(rescue.backup(client, file))
+        except (StorageError, OSError) as error:
+            click.echo(f"trioraft: the backup failed: {error}", err=True)
+            return NO
+    return 0
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--data-dir", type=click.Path(path_type=Path), required=True, help="The folder that is made.")
+@click.option("--address", required=True, metavar="HOST:PORT", help="Where the node will listen.")
+@click.option("--node", type=click.IntRange(min=0), default=0, show_default=True, help="Its id.")
+def restore(file: Path, data_dir: Path, address: str, node: int) -> int:
+    """Make a new cluster of one node from the backup FILE."""
+    from trioraft_cli import rescue
+
+    return rescue.restore(file, data_dir, node, _address(address))
+
+
+@cli.command()
+@click.option("--data-dir", type=click.Path(path_type=Path), required=True, help="The survivor's folder.")
+@click.option("--force-members", "address", required=True, metavar="HOST:PORT", help="The survivor: the only member.")
+def recover(data_dir: Path, address: str) -> int:
+    """Make a survivor a new cluster of one, where the majority is lost for good. What only the lost knew is lost."""
+    from trioraft_cli import rescue
+
+    return rescue.recover(data_dir, _address(address))
+
+
+def _address(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except AddressError as error:
+        raise click.UsageError(str(error)) from None
 
 
 @cli.command()

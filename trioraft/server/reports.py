@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import trioraft
 from trioraft.raft.log import Log
+from trioraft.raft.messages import InstallSnapshot
 from trioraft.server.handshake import PROTOCOL
+from trioraft.server.recovery import point_of
 from trioraft.server.requests import MAX_LOG_BYTES
 from trioraft.server.session import ReadSlot
 from trioraft.storage.snapshots import Snapshot
 from trioraft.wire import replies
 from trioraft.wire.operations import help_text, operations
-from trioraft.wire.requests import Hello, Help, Members, Ping, ShowLog, Status
+from trioraft.wire.requests import Hello, Help, Members, Ping, ReadSnapshot, ShowLog, Status
 
 if TYPE_CHECKING:
     from trioraft.server.driver import Driver
@@ -25,6 +27,8 @@ def local_reply(node: Driver, slot: ReadSlot) -> bytes:
             return replies.object_reply(slot.id, _status(node))
         case ShowLog() as request:
             return _show_log(node, slot.id, request)
+        case ReadSnapshot() as request:
+            return _piece(node, slot.id, request)
         case Members():
             return replies.object_reply(slot.id, _members(node))
         case Ping():
@@ -44,6 +48,19 @@ def snapshot_reply(id: bytes, snapshot: Snapshot) -> bytes:
     """The reply to who asked for a snapshot."""
     header = snapshot.header
     fields: dict[str, object] = {"index": header.last_included_index, "keys": header.keys, "bytes": snapshot.size}
+    return replies.object_reply(id, fields)
+
+
+def _piece(node: Driver, id: bytes, request: ReadSnapshot) -> bytes:
+    newest = node.snapshots.newest if node.snapshots is not None else None
+    if newest is None or newest.header.last_included_index != request.index:
+        why = f"the snapshot up to entry {request.index} is not there, or not any more"
+        return replies.error_reply(id, "compacted", why, "ask for 'snapshot', and read that one", None)
+    point = point_of(newest)
+    assert node.snapshots is not None
+    piece = node.snapshots.fill(InstallSnapshot(0, point.index, point.term, request.offset))
+    assert piece is not None  # it is the newest
+    fields: dict[str, object] = {"data": piece.data.decode(), "done": piece.done, "size": newest.size}
     return replies.object_reply(id, fields)
 
 

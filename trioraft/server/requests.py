@@ -28,7 +28,7 @@ from trioraft.wire.commands import UnknownCommand, decode_command, encode_comman
 from trioraft.wire.entries import payload
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
 from trioraft.wire.replies import Reply
-from trioraft.wire.requests import AdminRequest, Delete, Get, Incr, Put, Scan, ShowLog, Snapshot
+from trioraft.wire.requests import AdminRequest, Delete, Get, Incr, Put, ReadSnapshot, Scan, ShowLog, Snapshot
 
 MAX_SCAN_BYTES: Final = 1024 * 1024
 MAX_LOG_BYTES: Final = 1024 * 1024
@@ -399,7 +399,7 @@ class Requests:
             return len(item.value) if item else 0
         if isinstance(request, Scan):
             return min(MAX_SCAN_BYTES, request.limit * MAX_SCAN_ITEM_BYTES)
-        if isinstance(request, ShowLog):
+        if isinstance(request, (ShowLog, ReadSnapshot)):
             return MAX_LOG_BYTES
         return SMALL_REPLY_BYTES
 

@@ -15,7 +15,7 @@ from trioraft.raft.membership import Formation
 from trioraft.raft.messages import NodeId
 from trioraft.storage import records
 from trioraft.storage.disk import Disk, RealDisk, sync_folder, write_aside
-from trioraft.storage.errors import Damaged, FolderLocked, UnknownFormat, WrongNode
+from trioraft.storage.errors import Damaged, FolderLocked, StorageError, UnknownFormat, WrongNode
 from trioraft.storage.log import SegmentedLog, segment_name, segment_numbers
 from trioraft.storage.snapshots import snapshot_names
 from trioraft.wire.codec import BadLine, DecodeError, Decoder, open_line
@@ -55,7 +55,7 @@ class DataFolder:
         """
         self.disk = disk
         self._lock = lock
-        before = self._read()
+        before = _read(disk)
         if before is None:
             before = Identity(records.FORMAT, node, draw(16), 0, None)
         elif before.node != node:
@@ -85,6 +85,19 @@ class DataFolder:
             os.close(lock)
             raise
 
+    @classmethod
+    def peek(cls, path: Path) -> Identity:
+        """Whose folder it is, without a start. Raises StorageError or OSError."""
+        identity = _read(RealDisk(path)) if path.is_dir() else None
+        if identity is None:
+            raise StorageError(f"{path} is no node's folder", "name the folder that holds node.json, with --data-dir")
+        return identity
+
+    @classmethod
+    def write_identity(cls, disk: Disk, identity: Identity) -> None:
+        """Make node.json, on the disk itself when this returns. Raises OSError."""
+        write_aside(disk, NODE_FILE, records.seal(identity) + b"\n")
+
     @property
     def id(self) -> str:
         """Drawn at random when the folder was made."""
@@ -112,38 +125,8 @@ class DataFolder:
             os.close(self._lock)
             self._lock = None
 
-    def _read(self) -> Identity | None:
-        names = self.disk.names()
-        if NODE_FILE not in names:
-            if numbers := segment_numbers(self.disk):
-                raise Damaged(NODE_FILE, 0, f"it is missing, and {segment_name(numbers[0])} is there")
-            if snapshots := snapshot_names(self.disk):
-                raise Damaged(NODE_FILE, 0, f"it is missing, and {snapshots[0]} is there")
-            return None
-        line = self.disk.read(NODE_FILE).removesuffix(b"\n")
-        try:
-            body = b"{" + open_line(line)
-            format = _formats.decode(body).format
-            if format != records.FORMAT:
-                raise UnknownFormat(NODE_FILE, format)
-            identity: Identity = _identities.decode(body)
-        except (BadLine, DecodeError) as error:
-            raise Damaged(NODE_FILE, 0, str(error)) from None
-        if identity.formation is None:
-            self._check_unformed()
-        return identity
-
-    def _check_unformed(self) -> None:
-        """A log may have been made just before the node stopped; anything in it says that more is missing."""
-        if snapshots := snapshot_names(self.disk):
-            raise Damaged(NODE_FILE, 0, f"it knows of no cluster, and {snapshots[0]} is there")
-        for number in segment_numbers(self.disk):
-            data = self.disk.read(segment_name(number))
-            if number > 1 or data.count(b"\n") > 2:
-                raise Damaged(NODE_FILE, 0, f"it knows of no cluster, and {segment_name(number)} has entries")
-
     def _write(self, identity: Identity) -> None:
-        write_aside(self.disk, NODE_FILE, records.seal(identity) + b"\n")
+        self.write_identity(self.disk, identity)
         self._identity = identity
 
 
@@ -157,3 +140,35 @@ def _make_folders(path: Path) -> None:
     for folder in reversed(missing):
         folder.mkdir(mode=0o700)
         sync_folder(folder.parent)
+
+
+def _read(disk: Disk) -> Identity | None:
+    names = disk.names()
+    if NODE_FILE not in names:
+        if numbers := segment_numbers(disk):
+            raise Damaged(NODE_FILE, 0, f"it is missing, and {segment_name(numbers[0])} is there")
+        if snapshots := snapshot_names(disk):
+            raise Damaged(NODE_FILE, 0, f"it is missing, and {snapshots[0]} is there")
+        return None
+    line = disk.read(NODE_FILE).removesuffix(b"\n")
+    try:
+        body = b"{" + open_line(line)
+        format = _formats.decode(body).format
+        if format != records.FORMAT:
+            raise UnknownFormat(NODE_FILE, format)
+        identity: Identity = _identities.decode(body)
+    except (BadLine, DecodeError) as error:
+        raise Damaged(NODE_FILE, 0, str(error)) from None
+    if identity.formation is None:
+        _check_unformed(disk)
+    return identity
+
+
+def _check_unformed(disk: Disk) -> None:
+    """A log may have been made just before the node stopped; anything in it says that more is missing."""
+    if snapshots := snapshot_names(disk):
+        raise Damaged(NODE_FILE, 0, f"it knows of no cluster, and {snapshots[0]} is there")
+    for number in segment_numbers(disk):
+        data = disk.read(segment_name(number))
+        if number > 1 or data.count(b"\n") > 2:
+            raise Damaged(NODE_FILE, 0, f"it knows of no cluster, and {segment_name(number)} has entries")

@@ -55,9 +55,9 @@ class SegmentedLog:
         self._broken = False
 
     @classmethod
-    def create(cls, disk: Disk, folder: str) -> None:
-        """Make an empty log, on the disk itself when this returns."""
-        _create_segment(disk, Header(1, records.FORMAT, folder, 0, 0), HardState())
+    def create(cls, disk: Disk, folder: str, index: int = 0, term: int = 0) -> None:
+        """Make an empty log, which goes on from that entry, on the disk itself when this returns."""
+        _create_segment(disk, Header(1, records.FORMAT, folder, index, term), HardState(term))
 
     @classmethod
     def open(

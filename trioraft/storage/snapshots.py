@@ -179,15 +179,21 @@ def newest(disk: Disk) -> Snapshot | None:
     names = snapshot_names(disk)
     if not names:
         return None
-    name = names[-1]
+    snapshot = open_snapshot(disk, names[-1])
+    header = snapshot.header
+    if snapshot_name(header.last_included_index, header.last_included_term) != snapshot.name:
+        raise Damaged(snapshot.name, 0, f"it says that it ends at {header.last_included_index}")
+    return snapshot
+
+
+def open_snapshot(disk: Disk, name: str) -> Snapshot:
+    """The snapshot in that file, whatever its name. Raises Damaged, UnknownFormat, OSError."""
     reader = disk.reader(name)
     try:
         header = _Scan(name, reader).header()
         _check_end(name, reader)
     finally:
         reader.close()
-    if snapshot_name(header.last_included_index, header.last_included_term) != name:
-        raise Damaged(name, 0, f"it says that it ends at {header.last_included_index}")
     return Snapshot(name, header, reader.size)
 
 

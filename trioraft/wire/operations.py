@@ -22,6 +22,7 @@ SUMMARIES: Final = {
     "promote_member": "let a learner vote once it has caught up",
     "transfer_leadership": "let that node lead, or the one that has most",
     "snapshot": "let this node write a snapshot now, and shorten its log",
+    "read_snapshot": "a piece of this node's newest snapshot, as text, from an offset on",
     "hello": "the program's version, the node, and the protocol versions that it speaks",
 }
 """What each operation does, in a line."""

@@ -109,6 +109,13 @@ class Snapshot(Request, tag="snapshot", kw_only=True, gc=False):
     """Let this node write a snapshot, and shorten its log."""
 
 
+class ReadSnapshot(Request, tag="read_snapshot", kw_only=True, gc=False):
+    """A piece of this node's newest snapshot, which must be the one that ends there."""
+
+    index: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
+    offset: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)] = 0
+
+
 Node = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
 
 
@@ -157,6 +164,7 @@ AnyRequest = (
     | Hello
     | Members
     | Snapshot
+    | ReadSnapshot
     | AddMember
     | RemoveMember
     | PromoteMember
@@ -181,6 +189,7 @@ EXAMPLES: Final = {
     "promote_member": '{"op":"promote_member","member":3}',
     "transfer_leadership": '{"op":"transfer_leadership","target":1}',
     "snapshot": '{"op":"snapshot"}',
+    "read_snapshot": '{"op":"read_snapshot","index":1234,"offset":0}',
 }
 """Every operation, with a request that can be typed."""
 

@@ -1,0 +1,74 @@
+"""Backups, and new clusters from them or from a survivor: what reaches further than the client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from trioraft.addresses import Address
+from trioraft.client import Client, Refused
+from trioraft.server.rebirth import Reborn, recover_survivor, restore_backup, save_backup
+from trioraft.storage.errors import StorageError
+
+
+def backup(client: Client, file: Path) -> str:
+    """Save what the cluster holds now; what was saved, in words. Raises ClientError, StorageError, OSError."""
+    while True:
+        client.call("scan", limit=1, keys_only=True)  # the node has seen all that is committed now
+        taken = client.call("snapshot")
+        try:
+            snapshot = save_backup(_pieces(client, taken["index"]), file)
+        except Refused as refused:
+            if refused.code != "compacted":
+                raise
+            continue  # a newer one has taken its place meanwhile
+        return f"{snapshot.header.keys} keys up to entry {snapshot.header.last_included_index}, {snapshot.size} bytes"
+
+
+def _pieces(client: Client, index: int) -> Iterator[bytes]:
+    offset = 0
+    while True:
+        reply = client.call("read_snapshot", index=index, offset=offset)
+        data: bytes = reply["data"].encode()
+        yield data
+        offset += len(data)
+        if reply["done"]:
+            return
+
+
+def recover(path: Path, address: Address) -> int:
+    """Make a survivor a cluster of its own; the exit code."""
+    try:
+        _tell(recover_survivor(path, address), path, address)
+    except (StorageError, OSError) as error:
+        return _complain(error)
+    return 0
+
+
+def restore(file: Path, path: Path, node: int, address: Address) -> int:
+    """Make a new cluster from a backup; the exit code."""
+    try:
+        _tell(restore_backup(file, path, node, address), path, address)
+    except (StorageError, OSError) as error:
+        return _complain(error)
+    return 0
+
+
+def _tell(reborn: Reborn, path: Path, address: Address) -> None:
+    print(
+        f"{path} is a new cluster of one node now, {reborn.cluster}: {reborn.keys} keys, from entry {reborn.index} on"
+    )
+    if reborn.kept is not None:
+        print(f"the old folder is kept as {reborn.kept}")
+    print("No node of the old cluster may run any more: its writes would be lost, and its clients misled.")
+    print(
+        f"Start this node, at {address}; empty the folders of the others, and take them in with 'trioraft members add'."
+    )
+
+
+def _complain(error: StorageError | OSError) -> int:
+    text = f"{error.message} ({error.hint})" if isinstance(error, StorageError) else str(error)
+    click.echo(f"trioraft: {text}", err=True)
+    return 1
