@@ -1,0 +1,239 @@
+"""Snapshots and the log that goes on from them: power cuts at each operation, damage at each byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import pytest
+
+from trioraft.kv.store import Item
+from trioraft.raft.membership import Configuration, Member
+from trioraft.raft.messages import Entry, HardState
+from trioraft.storage.errors import Damaged, StorageError
+from trioraft.storage.log import SegmentedLog
+from trioraft.storage.snapshots import (
+    IncomingSnapshot,
+    Snapshot,
+    SnapshotReader,
+    SnapshotWriter,
+    newest,
+    read_items,
+    remove_older,
+)
+from trioraft.testing.disk import MemoryDisk, PowerCut
+from trioraft.wire.entries import seal
+from trioraft.wire.snapshots import FORMAT, SnapshotHeader
+
+FOLDER = "f" * 32
+CONFIGURATION = Configuration((Member(0, "h:1", "voter", FOLDER),), 1)
+STATE = HardState(3, 0)
+TERM = 3
+
+
+def entries(first: int, last: int, term: int = TERM) -> list[Entry]:
+    return [seal(index, term, "command", b'{"op":"delete","key":"%d"}' % index) for index in range(first, last + 1)]
+
+
+def items(count: int) -> list[tuple[str, Item]]:
+    return [(f"key-{number:03}", Item(b'"value %d"' % number, number + 1, 1, number + 1)) for number in range(count)]
+
+
+def header(index: int, keys: int, term: int = TERM) -> SnapshotHeader:
+    return SnapshotHeader(FORMAT, "c" * 32, index, term, 0, CONFIGURATION, keys)
+
+
+def take(disk: MemoryDisk, index: int, keys: int) -> Snapshot:
+    writer = SnapshotWriter(disk, header(index, keys))
+    for item in items(keys):
+        writer.add([item])
+        writer.sync()
+    return writer.finish()
+
+
+def recovered(disk: MemoryDisk) -> tuple[int, int, list[Entry]]:
+    """Where the snapshot ends, where the log begins, and its entries; all is checked as a start checks it."""
+    snapshot = newest(disk)
+    end = (0, 0)
+    if snapshot is not None:
+        found = [item for part in read_items(disk, snapshot) for item in part]
+        assert found == items(snapshot.header.keys)
+        end = (snapshot.header.last_included_index, snapshot.header.last_included_term)
+    log, found_log = SegmentedLog.open(disk, FOLDER, 400, end)
+    log.close()
+    assert found_log.hard_state in (STATE, HardState())
+    return end[0], found_log.base_index, found_log.entries
+
+
+def test_a_snapshot_comes_back_as_it_was_written() -> None:
+    disk = MemoryDisk()
+    assert newest(disk) is None
+    written = take(disk, 7, 20)
+    assert newest(disk) == written
+    assert [item for part in read_items(disk, written) for item in part] == items(20)
+
+
+def test_an_empty_store_has_a_snapshot_too() -> None:
+    disk = MemoryDisk()
+    assert [part for part in read_items(disk, take(disk, 7, 0)) if part] == []
+
+
+def test_a_snapshot_is_read_on_when_a_newer_one_has_taken_its_place() -> None:
+    disk = MemoryDisk()
+    old = take(disk, 7, 20)
+    reader = SnapshotReader(disk, old)
+    remove_older(disk, take(disk, 9, 3))
+    assert [name for name in disk.names() if name.startswith("snapshot")] == [take(disk, 9, 3).name]
+    assert len(reader.read(0, 10**6)) == old.size
+
+
+def test_each_byte_of_a_snapshot_is_vouched_for() -> None:
+    disk = MemoryDisk()
+    written = take(disk, 7, 4)
+    for offset in range(written.size):
+        disk.flip(written.name, offset, offset % 8)
+        with pytest.raises(StorageError) as caught:
+            recovered_items = [part for part in read_items(disk, newest(disk) or written)]  # noqa: C416
+            raise AssertionError(f"byte {offset}: {recovered_items}")
+        assert written.name in caught.value.message
+        disk.flip(written.name, offset, offset % 8)
+
+
+@pytest.mark.parametrize("size", [1, 100, 200, 10**6])
+def test_a_snapshot_that_arrives_in_pieces(size: int) -> None:
+    source, disk = MemoryDisk(), MemoryDisk()
+    sent = take(source, 7, 20)
+    data = source.read(sent.name)
+    incoming = IncomingSnapshot(disk, 7, TERM)
+    while incoming.received < len(data):
+        assert incoming.append(incoming.received + 50, b"beyond a gap") == incoming.received
+        incoming.append(incoming.received, data[incoming.received : incoming.received + size])
+        incoming.append(max(0, incoming.received - 10), data[max(0, incoming.received - 10) : incoming.received])
+    list(incoming.verify())
+    assert incoming.finish() == sent == newest(disk)
+
+
+@pytest.mark.parametrize("offset", range(0, 900, 37))
+def test_a_snapshot_that_does_not_arrive_well_never_gets_its_name(offset: int) -> None:
+    source, disk = MemoryDisk(), MemoryDisk()
+    data = bytearray(source.read(take(source, 7, 20).name))
+    data[offset] ^= 4
+    incoming = IncomingSnapshot(disk, 7, TERM)
+    incoming.append(0, bytes(data))
+    with pytest.raises(StorageError):
+        list(incoming.verify())
+    incoming.abandon()
+    assert disk.names() == []
+
+
+def test_a_snapshot_of_another_place_is_not_taken_for_that_one() -> None:
+    source, disk = MemoryDisk(), MemoryDisk()
+    data = source.read(take(source, 7, 2).name)
+    incoming = IncomingSnapshot(disk, 8, TERM)
+    incoming.append(0, data)
+    with pytest.raises(Damaged, match="ends at"):
+        list(incoming.verify())
+
+
+def compact(disk: MemoryDisk, promised: list[int]) -> None:
+    """A node's life: write, take a snapshot, rotate, compact, and again; `promised` gets what is durable."""
+    SegmentedLog.create(disk, FOLDER)
+    log, _ = SegmentedLog.open(disk, FOLDER, 400)
+    for first in range(1, 40, 3):
+        log.write(STATE, entries(first, first + 2))
+        promised.append(first + 2)
+        if first % 12 == 1:
+            snapshot = take(disk, first + 1, first % 5)
+            log.rotate_next()
+            log.compact(first + 1)
+            remove_older(disk, snapshot)
+    log.close()
+
+
+def install(disk: MemoryDisk, promised: list[int]) -> None:
+    """A follower's life: a log of its own, then a leader's snapshot far ahead, and entries after it."""
+    source = MemoryDisk()
+    data = source.read(take(source, 50, 6).name)
+    SegmentedLog.create(disk, FOLDER)
+    log, _ = SegmentedLog.open(disk, FOLDER, 400)
+    for first in range(1, 20, 3):
+        log.write(STATE, entries(first, first + 2, 2))
+        promised.append(first + 2)
+    incoming = IncomingSnapshot(disk, 50, TERM)
+    for start in range(0, len(data), 150):
+        incoming.append(start, data[start : start + 150])
+        incoming.sync()
+    list(incoming.verify())
+    snapshot = incoming.finish()
+    promised.append(50)
+    log.reset(50, TERM)
+    log.write(STATE, entries(51, 53))
+    promised.append(53)
+    remove_older(disk, snapshot)
+    log.write(STATE, entries(54, 56))
+    promised.append(56)
+    log.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("life", [compact, install])
+def test_a_power_cut_at_any_operation_leaves_no_gap(life: Callable[[MemoryDisk, list[int]], None], seed: int) -> None:
+    whole = MemoryDisk()
+    life(whole, [])
+    for operation in range(1, whole.operations + 1):
+        disk, promised = MemoryDisk(), [0]
+        disk.fail_at = operation
+        with pytest.raises(PowerCut):
+            life(disk, promised)
+        disk.crash(Random(seed * 1000 + operation))
+        try:
+            end, base, log = recovered(disk)
+        except Damaged as error:
+            assert promised == [0], f"at operation {operation}: {error.message}"  # the log was not made yet
+            continue
+        assert base <= end
+        assert [entry.index for entry in log] == list(range(base + 1, base + len(log) + 1))
+        assert max(end, base + len(log)) >= promised[-1]
+        # What was recovered once is recovered again.
+        assert recovered(disk) == (end, base, log)
+
+
+def test_a_log_without_the_snapshot_that_it_goes_on_from_is_refused() -> None:
+    disk = MemoryDisk()
+    compact(disk, [])
+    snapshot = newest(disk)
+    assert snapshot is not None
+    disk.remove(snapshot.name)
+    with pytest.raises(Damaged, match="there is no snapshot"):
+        SegmentedLog.open(disk, FOLDER, 400, (0, 0))
+
+
+def test_a_log_that_conflicts_with_the_snapshot_is_discarded_whole() -> None:
+    disk = MemoryDisk()
+    SegmentedLog.create(disk, FOLDER)
+    log, _ = SegmentedLog.open(disk, FOLDER, 400)
+    log.write(STATE, entries(1, 9, 2))
+    log.close()
+    take(disk, 5, 1)
+    assert recovered(disk) == (5, 5, [])
+    log, again = SegmentedLog.open(disk, FOLDER, 400, (5, TERM))
+    log.write(STATE, entries(6, 8))
+    log.close()
+    assert again.base_index == 5
+    assert recovered(disk) == (5, 5, entries(6, 8))
+
+
+def test_an_entry_that_took_the_place_of_one_in_a_segment_that_is_gone() -> None:
+    disk = MemoryDisk()
+    SegmentedLog.create(disk, FOLDER)
+    log, _ = SegmentedLog.open(disk, FOLDER, 10**6)
+    log.write(HardState(2, 0), entries(1, 10, 2))
+    log.rotate_next()
+    log.write(STATE, entries(8, 12))  # the second segment begins after 10, and its first entry is 8
+    take(disk, 11, 1)
+    log.compact(11)
+    log.close()
+    assert len([name for name in disk.names() if name.startswith("log-")]) == 1
+    end, base, found = recovered(disk)
+    assert (end, base) == (11, 8)
+    assert found == entries(9, 12)
