@@ -22,6 +22,8 @@ WRITER = "trioraft/server/writer.py"
 DRIVER = "trioraft/server/driver.py"
 HANDSHAKE = "trioraft/server/handshake.py"
 PAPER = "tests/raft/test_raft_paper.py"
+CHANGES = "tests/raft/test_raft_changes.py"
+SNAPSHOTS = "trioraft/server/snapshots.py"
 
 
 @dataclass(frozen=True)
@@ -426,5 +428,116 @@ MUTANTS = (
         "batch_elapsed >= 2\n        if disk_hangs or not",
         f"{PAPER}::test_a_sync_of_200_ms_causes_no_election",
         simulated=False,  # it costs elections, and breaks nothing
+    ),
+    # Snapshots, members, and handing over
+    Mutant(
+        "what is not on the disk yet is compacted away",
+        CORE,
+        "self.log.compact(min(snapshot.index, index, self.durable_index))",
+        "self.log.compact(min(snapshot.index, index))",
+        f"{CHANGES}::test_what_is_not_synced_stays_in_the_log_though_a_snapshot_holds_it",
+    ),
+    Mutant(
+        "a conflicting log is kept beside the snapshot",
+        CORE,
+        "        if self.log.term_at(snapshot.index) == snapshot.term:\n",
+        "        if self.last_index >= snapshot.index:\n",
+        f"{CHANGES}::test_7_a_log_that_conflicts_with_the_snapshot_is_discarded_whole",
+    ),
+    Mutant(
+        "the log goes on though a snapshot has taken its place",
+        OUTBOX,
+        "        self._base = point\n",
+        "        self._base = None\n",
+        f"{CHANGES}::test_7_a_log_that_conflicts_with_the_snapshot_is_discarded_whole",
+    ),
+    Mutant(
+        "a snapshot of more than is applied",
+        SNAPSHOTS,
+        "        index = core.last_applied\n",
+        "        index = core.last_index\n",
+    ),
+    Mutant(
+        "a snapshot shows what was written after it was begun",
+        "trioraft/kv/frozen.py",
+        "        if not self._done and key > self._taken and key not in self._aside:\n",
+        "        if False:\n",
+        "tests/kv/test_frozen.py",
+    ),
+    Mutant(
+        "a snapshot gets its name before it is synced",
+        "trioraft/storage/snapshots.py",
+        "        self._file.append(end)\n        self._file.sync()\n",
+        "        self._file.append(end)\n",
+    ),
+    Mutant(
+        "the name of a snapshot is not synced",
+        "trioraft/storage/snapshots.py",
+        "        self._disk.rename(self._name + TEMPORARY, self._name)\n        self._disk.sync_folder()\n",
+        "        self._disk.rename(self._name + TEMPORARY, self._name)\n",
+    ),
+    Mutant(
+        "a configuration stays though its entry is truncated",
+        CORE,
+        "            self._configurations.truncate_from(first)\n",
+        "",
+        f"{CHANGES}::test_thesis_4_1_a_configuration_goes_with_its_entry_when_that_is_truncated",
+    ),
+    Mutant(
+        "the members change before the leader has committed anything",
+        CORE,
+        "self.commit_index >= max(self._configurations.index, self._term_start)",
+        "self.commit_index >= self._configurations.index",
+        f"{CHANGES}::test_no_change_before_an_entry_of_the_leaders_own_term_is_committed",
+        simulated=False,  # it takes two leaders and two rolled back changes; the paper's own example
+    ),
+    Mutant(
+        "two changes of the members at a time",
+        CORE,
+        "self.commit_index >= max(self._configurations.index, self._term_start)",
+        "self.commit_index >= self._term_start",
+        f"{CHANGES}::test_thesis_4_1_one_change_at_a_time",
+        simulated=False,  # each still differs by one; what it breaks is as rare as the one above
+    ),
+    Mutant(
+        "an id is used again",
+        "trioraft/raft/membership.py",
+        "next_id=configuration.next_id + 1",
+        "next_id=max(member.id for member in configuration.members) + 2",
+        f"{CHANGES}::test_an_id_is_not_used_again",
+        simulated=False,
+    ),
+    Mutant(
+        "writes are taken while the lead is handed over",
+        CORE,
+        "        if self._transfer is not None:\n            raise Transferring\n",
+        "",
+        f"{CHANGES}::test_thesis_3_10_nothing_new_is_taken_meanwhile",
+        simulated=False,  # it only keeps the transfer from ending
+    ),
+    Mutant(
+        "a transfer never times out",
+        CORE,
+        "        if self._transfer is not None and self._transfer.tick(settings.election_ticks):\n"
+        "            self._transfer = None\n",
+        "",
+        f"{CHANGES}::test_thesis_3_10_a_transfer_that_comes_to_nothing_is_given_up_after_an_election_timeout",
+        simulated=False,
+    ),
+    Mutant(
+        "anybody may tell a node to stand",
+        CORE,
+        "        if sender == self.leader and self.node in self.configuration.voters and not disk_hangs:\n",
+        "        if not disk_hangs:\n",
+        f"{CHANGES}::test_thesis_3_10_the_successor_stands_at_once_and_is_voted_for_though_the_leader_lives",
+        simulated=False,
+    ),
+    Mutant(
+        "a folder is taken for a newcomer's wherever it is",
+        HANDSHAKE,
+        "    if member is not None and not member.folder and servers[node : node + 1] != [member.address]:\n",
+        "    if False:\n",
+        "tests/server/test_handshake.py::test_a_newcomer_that_is_not_where_it_was_taken_in_is_refused",
+        simulated=False,
     ),
 )

@@ -95,6 +95,8 @@ class Snapshots:
         self._job: Job | None = None
         self._installing = False
         self._given_up = False
+        self._abandons = False
+        """Whether the job is being ended by this node: a job may also end with it, and must touch nothing then."""
         self._writing = False
         self._incoming: IncomingSnapshot | None = None
         self._incoming_point = Point()
@@ -147,7 +149,9 @@ class Snapshots:
 
     def _give_up(self, job: Job) -> None:
         self._job = None
+        self._abandons = True
         job.close()
+        self._abandons = False
 
     # Taking one's own
 
@@ -192,7 +196,7 @@ class Snapshots:
             yield lambda: done.append(writer.finish())
         finally:
             frozen.close()
-            if made and not done:
+            if made and self._abandons:
                 made[0].abandon()
         snapshot = done[0]
         self.taken += 1

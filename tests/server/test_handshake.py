@@ -1,0 +1,56 @@
+"""Who is heard, and who is not, and what it is told."""
+
+from __future__ import annotations
+
+import msgspec
+
+from trioraft.raft.membership import Configuration, Formation, Member, with_folder, with_learner, without
+from trioraft.server.handshake import PROTOCOL, refusal
+from trioraft.wire.peers import PeerHello
+
+SERVERS = ["a:1", "b:1", "c:1"]
+FIRST = Configuration(tuple(Member(node, SERVERS[node], "voter", f"f{node}") for node in range(3)), 3)
+NEW = with_learner(FIRST, "d:1", promote=True)
+
+
+def hello(sender: int, receiver: int, configuration: Configuration | None, **changes: object) -> PeerHello:
+    formation = None if configuration is None else Formation("cluster", configuration)
+    cluster = None if configuration is None else "cluster"
+    said = PeerHello(PROTOCOL, cluster, sender, receiver, f"f{sender}", 1, "i", 1, 0, SERVERS, formation)
+    return msgspec.structs.replace(said, **changes)
+
+
+def told(said: PeerHello, mine: PeerHello) -> str:
+    """Why it is refused; empty where it is heard."""
+    refused = refusal(said, mine, None)
+    return "" if refused is None else f"{refused.message} ({refused.hint})"
+
+
+def test_members_hear_each_other() -> None:
+    assert told(hello(1, 0, FIRST), hello(0, 1, FIRST)) == ""
+
+
+def test_a_member_with_another_folder_is_told_how_to_come_back() -> None:
+    why = told(hello(1, 0, None, folder="new"), hello(0, 1, FIRST))
+    assert "members remove 1" in why
+    assert "members add" in why
+
+
+def test_a_removed_node_is_told_that_it_was_removed() -> None:
+    assert "has been removed" in told(hello(2, 0, FIRST), hello(0, 2, without(FIRST, 2)))
+
+
+def test_who_is_not_known_yet_is_heard_if_its_cluster_is_the_same() -> None:
+    bound = with_folder(NEW, 3, "f3")
+    assert told(hello(3, 0, bound), hello(0, 3, FIRST)) == ""
+    assert "no member" in told(hello(3, 0, bound, cluster="another"), hello(0, 3, FIRST))
+    assert "no member" in told(hello(3, 0, None, servers=[*SERVERS, "d:1"]), hello(0, 3, FIRST))
+
+
+def test_a_newcomer_is_heard_before_its_folder_is_bound() -> None:
+    assert told(hello(3, 0, None, servers=[*SERVERS, "d:1"]), hello(0, 3, NEW)) == ""
+
+
+def test_a_newcomer_that_is_not_where_it_was_taken_in_is_refused() -> None:
+    assert "was taken in at d:1" in told(hello(3, 0, None, servers=[*SERVERS, "e:1"]), hello(0, 3, NEW))
+    assert "was taken in at d:1" in told(hello(3, 0, None), hello(0, 3, NEW))
