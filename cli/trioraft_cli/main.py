@@ -12,7 +12,7 @@ import click
 import trioraft
 from trioraft.addresses import Address, AddressError, ServersFileError, numbered, parse_address, read_servers
 from trioraft.client import Client, ClientError, NoNode, Refused, Reply, Unknown
-from trioraft_cli import render, where
+from trioraft_cli import members, render, where
 from trioraft_cli.cluster import COLUMNS, ClusterStatus
 from trioraft_cli.values import as_text, to_json
 
@@ -272,8 +272,6 @@ def show_log(first: int | None, limit: int | None, **place: Any) -> int:
 @click.pass_context
 def members_group(context: click.Context, servers: Path | None, connect: tuple[str, ...], output: str) -> int:
     """Show the members of the cluster, or change them: add, remove, promote, apply."""
-    from trioraft_cli import members
-
     if context.invoked_subcommand is not None:
         context.obj = servers, connect
         return 0
@@ -291,8 +289,6 @@ def members_group(context: click.Context, servers: Path | None, connect: tuple[s
 @_place
 def members_add(address: str, learner: bool, **place: Any) -> int:
     """Take in a node at ADDRESS; it gets the next id, and a vote once it has caught up."""
-    from trioraft_cli import members
-
     reply = _ask(**place, op="add_member", address=address, learner=learner)
     if place["output"] == "text":
         member = members.added(reply)
@@ -332,8 +328,6 @@ def members_promote(member: int, **place: Any) -> int:
 @_place
 def members_apply(file: Path, dry_run: bool, servers: Path | None, connect: tuple[str, ...], output: str) -> int:  # noqa: ARG001
     """Make the members those that FILE lists, a safe change after the other."""
-    from trioraft_cli import members
-
     try:
         listed = read_servers(file)
         with Client(where.addresses(servers, connect)) as client:
@@ -375,16 +369,10 @@ def snapshot(**place: Any) -> int:
 @_place
 def backup(file: Path, servers: Path | None, connect: tuple[str, ...], output: str) -> int:  # noqa: ARG001
     """Save all keys of the running cluster to FILE, as they are at one moment."""
-    from trioraft.storage.errors import StorageError
     from trioraft_cli import rescue
 
     with Client(where.addresses(servers, connect)) as client:
-        try:
-            print(rescue.backup(client, file))
-        except (StorageError, OSError) as error:
-            click.echo(f"trioraft: the backup failed: {error}", err=True)
-            return NO
-    return 0
+        return rescue.backup(client, file)
 
 
 @cli.command()

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from trioraft.addresses import Address
+from trioraft.addresses import Address, parse_address
 from trioraft.client import Client, Reply
 from trioraft.wire.codec import decode
 from trioraft_cli import render
@@ -58,8 +58,6 @@ def ask_members(client: Client) -> Members:
     reply = client.call("status")
     leader = reply["leader_address"]
     if leader is not None:
-        from trioraft.addresses import parse_address
-
         with Client([parse_address(leader)], timeout=2.0) as direct:
             return decode(direct.call("members").line, Members)
     return decode(client.call("members").line, Members)

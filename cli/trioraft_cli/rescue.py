@@ -11,20 +11,28 @@ from trioraft.addresses import Address
 from trioraft.client import Client, Refused
 from trioraft.server.rebirth import Reborn, recover_survivor, restore_backup, save_backup
 from trioraft.storage.errors import StorageError
+from trioraft.storage.snapshots import Snapshot
 
 
-def backup(client: Client, file: Path) -> str:
-    """Save what the cluster holds now; what was saved, in words. Raises ClientError, StorageError, OSError."""
+def backup(client: Client, file: Path) -> int:
+    """Save what the cluster holds now; the exit code. Raises ClientError."""
+    try:
+        snapshot = _save(client, file)
+    except (StorageError, OSError) as error:
+        return _complain(error)
+    print(f"{snapshot.header.keys} keys up to entry {snapshot.header.last_included_index}, {snapshot.size} bytes")
+    return 0
+
+
+def _save(client: Client, file: Path) -> Snapshot:
     while True:
         client.call("scan", limit=1, keys_only=True)  # the node has seen all that is committed now
         taken = client.call("snapshot")
         try:
-            snapshot = save_backup(_pieces(client, taken["index"]), file)
+            return save_backup(_pieces(client, taken["index"]), file)
         except Refused as refused:
             if refused.code != "compacted":
-                raise
-            continue  # a newer one has taken its place meanwhile
-        return f"{snapshot.header.keys} keys up to entry {snapshot.header.last_included_index}, {snapshot.size} bytes"
+                raise  # else a newer one has taken its place meanwhile
 
 
 def _pieces(client: Client, index: int) -> Iterator[bytes]:

@@ -168,9 +168,12 @@ def _sum_up(reports: list[AnyReport], seconds: float) -> None:
     """Many runs, together."""
     faults: Counter[str] = Counter()
     operations: Counter[str] = Counter()
+    changes: Counter[str] = Counter()
     for report in reports:
         faults.update(report.faults)
         operations.update(report.operations)
+        if isinstance(report, WholeReport):
+            changes.update(report.changes)
     events = sum(report.turns if isinstance(report, WholeReport) else report.events for report in reports)
     sizes = Counter(report.nodes for report in reports)
     rows = {
@@ -181,6 +184,7 @@ def _sum_up(reports: list[AnyReport], seconds: float) -> None:
         "committed": f"{sum(report.committed for report in reports)} writes",
         "operations": _counts(operations),
         "faults": _counts(faults) or "none",
+        "changes": _counts(changes) or "none",
         "verdict": "every property held, and every history is linearizable",
     }
     print(

@@ -46,6 +46,13 @@ ALLOWED = {
         "trioraft.testing",
     },
     "trioraft_cli": {"trioraft", "trioraft.addresses", "trioraft.client", "trioraft.wire", "trioraft_cli"},
+    "trioraft_cli.rescue": {
+        "trioraft.addresses",
+        "trioraft.client",
+        "trioraft.server.rebirth",
+        "trioraft.storage.errors",
+        "trioraft.storage.snapshots",
+    },
     "trioraft_cli.sim": {"trioraft.testing", "trioraft.wire", "trioraft_cli"},
     "trioraft_cli.node": {
         "trioraft",
@@ -86,6 +93,7 @@ HEAVY = {
     "trioraft.server",
     "trioraft_cli.node",
     "trioraft_cli.demo",
+    "trioraft_cli.rescue",
     "trioraft_cli.sim",
     "trioraft_cli.shell",
 }

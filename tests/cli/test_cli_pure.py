@@ -72,7 +72,7 @@ def test_a_wrong_line_says_what_to_type(line: str) -> None:
 
 def test_completion() -> None:
     assert complete_command("") == list(COMMANDS)
-    assert complete_command("s") == ["scan", "show_log", "status"]
+    assert complete_command("s") == ["scan", "show_log", "snapshot", "status"]
     assert complete_command("get na") == []
     assert key_to_complete("get na") == "na"
     assert key_to_complete("get ") == ""

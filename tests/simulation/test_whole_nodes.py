@@ -30,6 +30,11 @@ def check(reports: Sequence[Report]) -> None:
     for report in reports:
         faults.update(report.faults)
     assert set(faults) == {*Faults.KINDS, "stopped by the disk"}
+    changes: Counter[str] = Counter()
+    for report in reports:
+        changes.update(report.changes)
+    for op in ("add_member", "remove_member", "transfer_leadership"):
+        assert changes[op] > len(reports) / 2
     for outcome in ("done", "conflict", "refused", "unknown"):
         assert sum(report.operations[outcome] for report in reports) > 10 * len(reports)
 

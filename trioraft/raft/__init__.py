@@ -31,9 +31,18 @@ that its clients are told and not left waiting.
 **A dead leader** need not be waited for: when its process breaks its connection and refuses the next one
 (`Core.peer_lost`), its followers campaign after a few milliseconds, and grant each other their votes at once.
 
-**What goes to disk first.** `core.Core` does no I/O. It hands out a `core.Batch` of what must be durable and
+**What goes to disk first.** `core.Core` does no I/O. It hands out a `ready.Batch` of what must be durable and
 the messages that rest on it; these are sent when the batch is synced, everything else at once. The leader
-counts itself, like any other, only as far as it has synced.
+counts itself, like any other, only as far as it has synced. `outbox.Outbox` keeps the two kinds of message apart.
 
-What is not here yet: snapshots and compaction, changes of the members, handing over the leadership.
+**Snapshots.** What is applied can be kept as the state that it led to, and the entries let go: the log begins at
+a base then (`Log.compact`). Who lacks what is gone is sent the snapshot, piece by piece (`messages.InstallSnapshot`),
+and goes on from there (`Core.installed`).
+
+**Members.** Who votes stands in the log too (`membership.Configuration`), and is in force from the moment that it is
+appended (`configurations.Configurations`). One member at a time comes or goes, so that majorities of any two
+configurations that follow each other share somebody. A newcomer learns before it votes.
+
+**Handing over.** A leader that is to stop brings another up to date and tells it to stand (`transfer.Transfer`,
+`messages.TimeoutNow`): nobody waits for a timeout, and nobody's write is lost.
 """

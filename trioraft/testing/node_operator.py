@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
@@ -47,8 +48,8 @@ class Operator:
 
     def __init__(self, world: World, machines: list[Machine], add_machine: Callable[[Machine], None]) -> None:
         """`machines` grows with the members; `add_machine` is told of each newcomer."""
-        self.changes = 0
-        """How many were carried out."""
+        self.changes: Counter[str] = Counter()
+        """How many were carried out, by op."""
         self._world = world
         self._machines = machines
         self._add_machine = add_machine
@@ -111,8 +112,7 @@ class Operator:
         self._world.trace.note(f"operator is told {reply}")
         done = reply is not None and reply["ok"]
         if done:
-            self.changes += 1
-            self._world.trace.counts[f"{op} done"] += 1
+            self.changes[op] += 1
         return done
 
     async def _members(self, leader_only: bool) -> dict[str, Any] | None:

@@ -56,6 +56,8 @@ class Report(msgspec.Struct, kw_only=True):
     """Entries, no-ops included."""
     faults: dict[str, int]
     """By kind."""
+    changes: dict[str, int]
+    """Of the members and of who leads, those that the operator was told are done, by op."""
     operations: dict[str, int]
     """By outcome, and `writes`, those that were done."""
     verdict: str
@@ -141,7 +143,7 @@ class _Simulation:
             for client in clients:
                 nursery.start_soon(client.run)
             faults = Faults(world, weather, self.machines, self.counter, self.kinds)
-            operator = Operator(world, self.machines, lambda machine: self._take_in(machine, faults))
+            self.operator = operator = Operator(world, self.machines, lambda machine: self._take_in(machine, faults))
             with trio.move_on_after(self.seconds):
                 async with trio.open_nursery() as hostile:
                     hostile.start_soon(faults.run)
@@ -218,6 +220,7 @@ class _Simulation:
             elections=len(self.invariants.leaders),
             committed=len(self.invariants.committed),
             faults=dict(sorted(counts.items())),
+            changes=dict(sorted(self.operator.changes.items())),
             operations=operations,
             verdict=verdict.outcome,
             trace=self.trace.hash,
