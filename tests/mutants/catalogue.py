@@ -508,6 +508,14 @@ MUTANTS = (
         simulated=False,
     ),
     Mutant(
+        "the base of the log is taken for common ground",
+        "trioraft/raft/log.py",
+        "(held := self.term_at(index)) is not None and held > term",
+        "index > self.base_index and (held := self.term_at(index) or 0) > term",
+        f"{CHANGES}::test_7_whose_log_has_an_older_term_at_the_base_is_sent_the_snapshot_too",
+        simulated=False,  # liveness: the two ask and answer for ever
+    ),
+    Mutant(
         "writes are taken while the lead is handed over",
         CORE,
         "        if self._transfer is not None:\n            raise Transferring\n",

@@ -271,6 +271,24 @@ def test_7_who_lacks_what_the_log_does_not_hold_is_sent_the_snapshot_piece_by_pi
     assert following.prev_index == 10
 
 
+def test_7_whose_log_has_an_older_term_at_the_base_is_sent_the_snapshot_too() -> None:
+    core = compacted()
+    core.next_append(2)
+    core.step(2, AppendEntriesReply(2, False, 0, 0, rejected_index=10, hint_index=10, hint_term=0))
+    assert core.next_append(2) == InstallSnapshot(2, 10, 1, 0)
+
+
+def test_what_a_follower_that_answers_still_lacks_is_known() -> None:
+    core = leader(*[1] * 10, term=2)
+    acknowledge(core, 1)
+    core.step(2, AppendEntriesReply(2, True, 7, 0))
+    assert core.lacking_index == 8
+    for _ in range(3 * core.settings.election_ticks):
+        core.step(1, AppendEntriesReply(2, True, 11, 0))
+        core.tick()
+    assert core.lacking_index == 12  # the other has not been heard of
+
+
 def test_7_while_it_is_sent_the_leader_is_heard_all_the_same() -> None:
     core = compacted()
     core.next_append(2)

@@ -286,6 +286,14 @@ class Core:
         """The state machine has applied every entry up to that index."""
         self.last_applied = index
 
+    @property
+    def lacking_index(self) -> int:
+        """The first entry that a follower which answers may still need of this leader's log."""
+        has = [
+            max(one.match_index, one.snapshot.index) for one in self.progress.values() if one.active or one.was_active
+        ]
+        return min(has, default=self.last_index) + 1
+
     def compacted(self, snapshot: Point, index: int) -> None:
         """A snapshot of this node is durable; the log lets go of the entries up to that index, which it covers."""
         self.snapshot = snapshot

@@ -105,10 +105,10 @@ class Log:
         """The last (index, term) at or before `index` whose term is at most `term`.
 
         Terms never fall along a log, so a log that holds `term` at `index` can agree with this one no
-        later than here. Both sides step back by it, which skips whole terms at a time (§5.3). What is compacted
-        away is committed, and so the same in both.
+        later than here. Both sides step back by it, which skips whole terms at a time (§5.3). What is before the
+        base nobody knows: where the base is too new already, the bound is the index before it, with the term 0.
         """
         index = min(index, self.last_index)
-        while index > self.base_index and self._entries[index - self.base_index - 1].term > term:
+        while (held := self.term_at(index)) is not None and held > term:
             index -= 1
-        return index, self.term_at(index) or 0
+        return index, held or 0

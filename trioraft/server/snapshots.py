@@ -48,6 +48,9 @@ class SnapshotSettings(msgspec.Struct, frozen=True):
     """At most so many entries before the snapshot's end stay in memory, for followers that are a little behind."""
     keep_bytes: int = 4 * 1024 * 1024
     """And at most so many bytes of them."""
+    hold_bytes: int = 32 * 1024 * 1024
+    """What followers that answer still lack stays too, up to so many bytes: one that is being sent a snapshot is to
+    find the entries after it, or it would be sent snapshot after snapshot for ever."""
     slice_keys: int = 500
     """How many keys are written, or read, on one turn."""
     sync_bytes: int = 1024 * 1024
@@ -213,16 +216,22 @@ class Snapshots:
 
     def _compact(self, snapshot: Snapshot) -> None:
         """Let go of what it covers: on the disk whole, in memory but for the newest."""
-        core, settings = self._node.core, self._settings
         index = snapshot.header.last_included_index
+        self._node.core.compacted(point_of(snapshot), self._first_kept(index) - 1)
+        self._node.chore(lambda: self._segments.compact(index))
+
+    def _first_kept(self, index: int) -> int:
+        """The first entry that stays in memory where a snapshot ends at that index."""
+        core, settings = self._node.core, self._settings
+        recent, lacking = index - settings.keep_entries + 1, core.lacking_index
         first, size = index + 1, 0
-        for entry in reversed(core.log.slice(index - settings.keep_entries + 1, index)):
+        for entry in reversed(core.log.slice(min(recent, lacking), index)):
             size += len(entry.line)
-            if size > settings.keep_bytes:
+            held = entry.index >= lacking and size <= settings.hold_bytes
+            if not held and (entry.index < recent or size > settings.keep_bytes):
                 break
             first = entry.index
-        core.compacted(point_of(snapshot), first - 1)
-        self._node.chore(lambda: self._segments.compact(index))
+        return first
 
     def _adopt(self, snapshot: Snapshot) -> None:
         self.newest = snapshot
