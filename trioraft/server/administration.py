@@ -194,6 +194,9 @@ class Administration:
             if isinstance(request, TransferLeadership):
                 if core.transferring:
                     return
+                if request.target == core.node:
+                    self._finish(task, self._leads(core.node))
+                    return
                 core.transfer_leadership(request.target)
             elif isinstance(request, RemoveMember) and self._is_own_end(request):
                 if not core.transferring:  # who comes next carries it out
@@ -251,7 +254,10 @@ class Administration:
             if not core.transferring:
                 self._fail(task, "timeout", "the other node did not take over in time; this one goes on", "no")
         elif core.leader is not None:
-            self._finish(task, replies.object_reply(b"", {"leader": core.leader, "term": core.term}))
+            self._finish(task, self._leads(core.leader))
+
+    def _leads(self, leader: NodeId) -> bytes:
+        return replies.object_reply(b"", {"leader": leader, "term": self._node.core.term})
 
     def _result(self, task: _Task) -> dict[str, object]:
         configuration = self._node.core.configuration

@@ -642,6 +642,8 @@ class Driver:
         if self.assembly is not None:
             waiting = self.assembly.waiting_for
             return f"the cluster has not formed yet: waiting for {', '.join(waiting.values()) or 'the others to agree'}"
+        if self.core.configuration.member(self.node) is None:
+            return "this node has been removed from the cluster"
         return "no leader is known: no majority of the nodes answers"
 
     def _report_waiting(self) -> None:

@@ -75,10 +75,15 @@ def restore_backup(file: Path, path: Path, node: NodeId, address: Address) -> Re
     if path.exists() and any(path.iterdir()):
         raise StorageError(f"{path} is not empty", "name a folder that does not exist yet")
     disk = RealDisk(file.parent)
-    snapshot = open_snapshot(disk, file.name)
     store = Store()
-    for items in read_items(disk, snapshot):
-        store.load(items)
+    try:
+        snapshot = open_snapshot(disk, file.name)
+        for items in read_items(disk, snapshot):
+            store.load(items)
+    except Damaged as error:
+        raise StorageError(
+            f"{file} is not a whole backup: {error.reason}", "use another one; nothing was touched"
+        ) from None
     header = snapshot.header
     next_id = max(header.configuration.next_id, node + 1)
     return _make(path, node, address, store, header.last_included_index, header.last_included_term, next_id)
@@ -131,9 +136,9 @@ def save_backup(pieces: Iterator[bytes], file: Path) -> Snapshot:
         snapshot = open_snapshot(disk, temporary.name)
         for _ in read_items(disk, snapshot):
             pass
-    except Damaged:
+    except Damaged as error:
         temporary.unlink()
-        raise
+        raise StorageError(f"the backup did not arrive whole: {error.reason}", "try again") from None
     os.rename(temporary, file)
     sync_folder(file.parent.absolute())
     return snapshot

@@ -24,6 +24,7 @@ class Damaged(StorageError):
         )
         self.file = file
         self.offset = offset
+        self.reason = reason
 
 
 class UnknownFormat(StorageError):

@@ -242,12 +242,7 @@ class Machine:
         if self.life is not None or self.retired:
             return
         world = self.world
-        if (weather := world.network.weather) is not None:
-            weather.silent.pop(self.name, None)
-            weather.changed()
-        orphans, self._orphans = self._orphans, []
-        for connection in orphans:
-            connection.disown()
+        self._be_reachable()
         hub = MemoryHub(world.network, self.name)
         writer = SimulatedWriter(world.agenda, hub.wake, lambda: self.write_seconds(), self._cut_in_write)
         background = SimulatedWriter(world.agenda, hub.wake, lambda: self.write_seconds(), self._cut_in_write)
@@ -272,7 +267,17 @@ class Machine:
         if not self.retired:
             self.retired = True
             self.kill()
+            self._be_reachable()
             self.note("is retired")
+
+    def _be_reachable(self) -> None:
+        """There is power: who is connected to what was before hears that it is no more."""
+        if (weather := self.world.network.weather) is not None:
+            weather.silent.pop(self.name, None)
+            weather.changed()
+        orphans, self._orphans = self._orphans, []
+        for connection in orphans:
+            connection.disown()
 
     def kill(self) -> None:
         """Kill the process: its connections end, and what it wrote stays in the page cache."""
