@@ -143,8 +143,8 @@ MUTANTS = (
     Mutant(
         "the entry before is not compared",
         CORE,
-        "if self.log.term_at(message.prev_index) != message.prev_term:",
-        "if self.log.term_at(message.prev_index) is None:",
+        "and self.log.term_at(message.prev_index) != message.prev_term:",
+        "and self.log.term_at(message.prev_index) is None:",
         f"{PAPER}::test_5_3_entries_are_taken_only_after_the_one_before_them",
     ),
     Mutant(
@@ -294,8 +294,8 @@ MUTANTS = (
     Mutant(
         "a damaged header is taken for a fresh node",
         FOLDER,
-        "            raise Damaged(NODE_FILE, 0, str(error)) from None\n",
-        "            return None\n",
+        "        raise Damaged(NODE_FILE, 0, str(error)) from None\n",
+        "        return None\n",
         "tests/storage/test_folder.py::test_no_damage_makes_a_folder_pass_for_a_fresh_one",
     ),
     Mutant(
@@ -359,8 +359,8 @@ MUTANTS = (
     Mutant(
         "an entry that replaces another leaves what followed it",
         SEGMENTS,
-        "        del self.entries[entry.index - 1 :]\n        self.entries.append(entry)\n",
-        "        self.entries[entry.index - 1 : entry.index] = [entry]\n",
+        "        del self.entries[position:]\n        self.entries.append(entry)\n",
+        "        self.entries[position : position + 1] = [entry]\n",
     ),
     # The store
     Mutant(
@@ -383,7 +383,7 @@ MUTANTS = (
     Mutant(
         "a member is heard that comes back with an empty disk",
         HANDSHAKE,
-        "    if member is None or member.folder == folder:\n",
+        "    if member is None or not member.folder or member.folder == folder:\n",
         "    if True:\n",
         "tests/processes/test_bad_peers.py",
         simulated=False,
