@@ -156,10 +156,6 @@ class Invariants:
         elif isinstance(message, RequestVote):
             synced = node.hard_state.term > message.term or node.hard_state == HardState(message.term, sender)
             _hold(synced, "Sync before answer", f"node {sender} has synced {node.hard_state}: {message}")
-            voters = node.configuration.voters
-            consents = sum(voter == sender or (message.term, sender, voter) in self._consents for voter in voters)
-            asked = consents >= quorum.majority(len(voters)) or (message.term, sender) in self._urged
-            _hold(asked, "Pre-vote", f"node {sender} raises its term to {message.term} with {consents} consents")
 
     def observe(self, core: Core) -> None:
         """Something happened at that node: compare it with its past and with the others."""
@@ -216,7 +212,16 @@ class Invariants:
         _hold(new.term >= old.term, "Term", f"node {core.node} goes back from term {old.term} to {new.term}")
         same_vote = new.term > old.term or old.voted_for in (None, new.voted_for)
         _hold(same_vote, "One vote a term", f"node {core.node}: {old}, then {new}")
+        if core.role == "candidate" and new.term > old.term:
+            self._observe_candidate(core)
         node.seen = new
+
+    def _observe_candidate(self, core: Core) -> None:
+        """It has just raised its term: by the voters of now, which may be others by the time that it is on its disk."""
+        node, term, voters = core.node, core.term, core.configuration.voters
+        consents = sum(voter == node or (term, node, voter) in self._consents for voter in voters)
+        asked = consents >= quorum.majority(len(voters)) or (term, node) in self._urged
+        _hold(asked, "Pre-vote", f"node {node} raises its term to {term} with {consents} consents")
 
     def _observe_log(self, core: Core, node: _Watched) -> None:
         old, log = node.log, core.log
