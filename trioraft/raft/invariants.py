@@ -164,6 +164,7 @@ class Invariants:
             self._observe_members(core, node)
         if core.hard_state is not node.seen:
             self._observe_hard_state(core, node)
+        node.snapshot = max(node.snapshot, core.snapshot.index)  # the log is cut by it: it must never be lost again
         end = core.last_index
         if end != len(node.log) or (end > core.log.base_index and core.log.entry(end) is not node.log[-1]):
             self._observe_log(core, node)
@@ -225,6 +226,10 @@ class Invariants:
 
     def _observe_log(self, core: Core, node: _Watched) -> None:
         old, log = node.log, core.log
+        index, configuration = core.configuration_at(core.last_index)
+        stands = index <= log.base_index or log.entry(index).kind == "configuration"
+        in_force = core.configuration is configuration and stands
+        _hold(in_force, "The configuration is the log's", f"node {core.node}: {core.configuration}, of entry {index}")
         base = log.base_index
         _hold(base <= core.last_applied, "No gap", f"node {core.node} has compacted {base}: {core.last_applied}")
         _hold(base <= core.snapshot.index, "No gap", f"node {core.node} has compacted {base}: {core.snapshot}")
