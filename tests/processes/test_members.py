@@ -179,6 +179,27 @@ def test_members_apply_shows_what_it_would_do_and_does_it(cluster: Cluster) -> N
     assert "nothing to do" in told("members", "apply", wanted, at=at)
 
 
+def test_the_whole_cluster_moves_and_newcomers_found_none_of_their_own(cluster: Cluster) -> None:
+    old = list(cluster.nodes)
+    old[0].put("k", 1)
+    wanted = cluster.folder / "wanted.txt"
+    ports = free_ports(3)
+    wanted.write_text("\n".join([*["-"] * 3, *[f"{HOST}:{port}" for port in ports], ""]))
+    new = [Node(3 + position, port, wanted, cluster.folder) for position, port in enumerate(ports)]
+    cluster.nodes += new
+    for node in new:
+        node.start()
+    for node in new:
+        node.listens()
+    time.sleep(0.5)  # long enough to form a cluster, if they were to
+    assert [node.status()["term"] for node in new] == [0] * 3
+    told("members", "apply", wanted, at=old[0])
+    assert sorted(members(new[0])) == [3, 4, 5]
+    for node in old:
+        node.kill()
+    assert new[1].get("k")["value"] == 1
+
+
 def test_a_follower_that_was_away_for_long_comes_back_by_snapshot(cluster: Cluster) -> None:
     away, other = cluster.followers()
     away.kill()

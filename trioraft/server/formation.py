@@ -3,7 +3,8 @@
 Each node tells the others its folder and its list, and then which cluster it is ready to form: the id follows
 from the folders and the addresses, so those who see the same see the same id. It forms when every other is
 ready for that same cluster, and not before, so that a node wiped half-way leaves no two clusters behind.
-A node that finds a formed cluster which lists its folder adopts that cluster's record instead.
+A node that finds a formed cluster which lists its folder adopts that cluster's record instead. One whose list has a
+'-', the place of a removed member, does only that.
 """
 
 from __future__ import annotations
@@ -62,6 +63,9 @@ class Assembly:
     def waiting_for(self) -> dict[NodeId, str]:
         """Who keeps the cluster from forming, and why."""
         waiting = {}
+        if "-" in self.servers:
+            # It had members that are gone, so it has formed long ago: newcomers must not found another one.
+            waiting[self.node] = "a member to take this node in: the '-' in servers.txt says that there is a cluster"
         for peer in self.others:
             view = self.views.get(peer)
             if view is None:
