@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from trioraft.addresses import Address, parse_address
-from trioraft.client import Client, Reply
+from trioraft.client import Client, Refused, Reply, Unknown
 from trioraft.wire.codec import decode
 from trioraft_cli import render
 
 CAUGHT_UP_SECONDS: Final = 600.0
 """How long a newcomer may take to be started, and to catch up."""
+
+
+ATTEMPTS: Final = 5
+"""How often a change is tried whose outcome nobody can tell."""
 
 
 class Member(msgspec.Struct):
@@ -117,13 +121,30 @@ def carry_out(client: Client, steps: Sequence[Step], tell: Callable[[str], None]
     """Do them one by one; each newcomer is waited for until it votes. Raises ClientError, PlanError."""
     for step in steps:
         if step.op == "remove_member":
-            client.call("remove_member", member=step.member)
+            _do(client, step, member=step.member)
             tell(f"removed node {step.member}")
             continue
-        member = added(client.call("add_member", address=step.address))
-        tell(f"added node {member.id} at {step.address}: start it with 'trioraft node {member.id} servers.txt'")
-        wait_for_vote(client, member.id)
-        tell(f"node {member.id} has caught up, and votes")
+        _do(client, step, address=step.address)
+        tell(f"added node {step.member} at {step.address}: start it with 'trioraft node {step.member} servers.txt'")
+        wait_for_vote(client, step.member)
+        tell(f"node {step.member} has caught up, and votes")
+
+
+def _do(client: Client, step: Step, **fields: Any) -> None:
+    """Carry out one step. Raises ClientError.
+
+    Where nobody can say what became of it, because the leader changed, say, the members tell; and it is tried again.
+    """
+    for attempts_left in reversed(range(ATTEMPTS)):
+        try:
+            client.call(step.op, **fields)
+            return
+        except (Refused, Unknown) as error:
+            if not attempts_left or (isinstance(error, Refused) and error.applied != "unknown"):
+                raise
+        present = step.member in {member.id for member in ask_members(client).members}
+        if present == (step.op == "add_member"):
+            return
 
 
 def wait_for_vote(client: Client, node: int) -> None:

@@ -239,8 +239,10 @@ class Driver:
             self._committed = committed
             self._dial_peers()
             for member in committed.members:
-                if before.member(member.id) != member and before.members and member.id in self._replicators:
-                    self._replicators[member.id].redial()  # it is to hear who it is now
+                old = before.member(member.id)
+                bound = old is not None and old.folder != member.folder
+                if bound and member.id in self._replicators:
+                    self._replicators[member.id].redial()  # it is to hear that it belongs to the cluster now
             if before.member(self.node) is not None and committed.member(self.node) is None:
                 log.warning("node %d has been removed from the cluster: it may be stopped", self.node)
         for node, folder in list(self._to_bind.items()):

@@ -37,7 +37,8 @@ MAX_SCAN_ITEM_BYTES: Final = 6 * 1024
 SMALL_REPLY_BYTES: Final = 1024
 """What is reckoned for a reply about the node itself."""
 
-FAREWELL_TICKS: Final = 10
+FAREWELL_TICKS: Final = 30
+"""How long a leader that is none any more is waited for, to say what became of the writes passed on to it."""
 
 _Remote = tuple[NodeId, int]
 
