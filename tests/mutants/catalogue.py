@@ -460,7 +460,7 @@ MUTANTS = (
     Mutant(
         "a snapshot shows what was written after it was begun",
         "trioraft/kv/frozen.py",
-        "        if not self._done and key > self._taken and key not in self._aside:\n",
+        "        if old is not None and key > self._taken and key not in self._aside:\n",
         "        if False:\n",
         "tests/kv/test_frozen.py",
     ),

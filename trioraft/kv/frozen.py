@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import islice
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
-
-from sortedcontainers import SortedDict, SortedList
 
 if TYPE_CHECKING:
     from trioraft.kv.store import Item
@@ -15,45 +12,41 @@ if TYPE_CHECKING:
 class Frozen:
     """Copy-on-write: the store keeps aside what it changes, once a key, until the key has been taken."""
 
-    def __init__(self, items: dict[str, Item], keys: SortedList[str], on_close: Callable[[], None]) -> None:
-        """`items` and `keys` are the store's own, which go on changing."""
-        self.count = len(items)
-        """How many keys there were at that moment."""
+    def __init__(self, items: dict[str, Item], keys: Iterable[str], on_close: Callable[[], None]) -> None:
+        """`items` are the store's own, which go on changing; `keys` are in order."""
         self._items = items
-        self._keys = keys
+        self._keys = list(keys)
         self._on_close = on_close
+        self._position = 0
         self._taken = ""
         """The last key that was taken: keys are never empty."""
-        self._done = False
-        self._aside: SortedDict[str, Item | None] = SortedDict()
-        """What changed before it was taken, as it was; None where there was no such key."""
+        self._aside: dict[str, Item] = {}
+        """What changed before it was taken, as it was."""
+
+    @property
+    def count(self) -> int:
+        """How many keys there were at that moment."""
+        return len(self._keys)
 
     def keep(self, key: str, old: Item | None) -> None:
         """The store is about to change this key, which is `old` now."""
-        if not self._done and key > self._taken and key not in self._aside:
+        # A key that is not there now is no key of that moment, or was kept when it went.
+        if old is not None and key > self._taken and key not in self._aside:
             self._aside[key] = old
 
     def take(self, limit: int) -> list[tuple[str, Item]]:
         """The next keys, in order; none when all were given."""
-        taken: list[tuple[str, Item]] = []
-        while not taken and not self._done:
-            keys = list(islice(self._keys.irange(self._taken, None, (False, True)), limit))
-            if len(keys) < limit:
-                self._done = True
-                aside = list(self._aside.irange(self._taken, None, (False, True)))
-            else:
-                aside = list(self._aside.irange(self._taken, keys[-1], (False, True)))
-            changed = {key: self._aside.pop(key) for key in aside}
-            for key in sorted({*keys, *changed}) if changed else keys:
-                item = changed[key] if key in changed else self._items[key]
-                if item is not None:
-                    taken.append((key, item))
-            if keys:
-                self._taken = keys[-1]
-        return taken
+        keys = self._keys[self._position : self._position + limit]
+        if not keys:
+            return []
+        self._position += len(keys)
+        self._taken = keys[-1]
+        aside, items = self._aside, self._items
+        if not aside:
+            return [(key, items[key]) for key in keys]
+        return [(key, aside.pop(key) if key in aside else items[key]) for key in keys]
 
     def close(self) -> None:
         """Nothing is kept aside any more."""
-        self._done = True
-        self._aside.clear()
+        self._aside = {}
         self._on_close()

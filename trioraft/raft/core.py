@@ -50,6 +50,8 @@ from trioraft.raft.ready import (
 from trioraft.raft.settings import Settings
 from trioraft.raft.transfer import Transfer
 
+FEW_ENTRIES = 4
+"""So few uncommitted entries are synced by the leader at once."""
 MAX_TERM_STEP = 2**32
 """More elections than a node can have missed."""
 
@@ -104,6 +106,8 @@ class Core:
         self._answered_round = 0
 
         self._outbox = Outbox(hard_state, self.log.last_index)
+        self._disk_due = True
+        """Whether what is not synced waits for the disk no longer."""
         self._lost: Lost | None = None
         self._transfer: Transfer | None = None
         self._committed_handed = snapshot.index
@@ -142,6 +146,8 @@ class Core:
         """After how many ticks, if nothing else happens, this node will have something to do."""
         if self.role != "leader":
             return self._timeout - self._elapsed
+        if self.durable_index < self.last_index:
+            return 1
         settings = self.settings
         return min(settings.heartbeat_ticks - self._heartbeat_elapsed, settings.election_ticks - self._elapsed)
 
@@ -155,6 +161,7 @@ class Core:
     def tick(self) -> None:
         """One unit of time has passed."""
         self._outbox.tick()
+        self._disk_due = True
         if self.role == "leader":
             self._tick_leader()
             return
@@ -338,7 +345,10 @@ class Core:
             self._begin_read_round()
             if self._transfer is not None:
                 self._urge_successor(self._transfer)
-        batch = self._outbox.next_batch(self.hard_state, self.log)
+        batch = None
+        if not self._disk_may_wait():
+            batch = self._outbox.next_batch(self.hard_state, self.log)
+            self._disk_due = False
         messages = self._outbox.take_messages()
         committed: list[Entry] = []
         if self._committed_handed < self.commit_index:
@@ -350,6 +360,25 @@ class Core:
         if batch is None and not messages and not committed and not reads and lost is None and not pieces:
             return None
         return Ready(batch, messages, committed, reads, lost, pieces)
+
+    def _disk_may_wait(self) -> bool:
+        """Whether the entries that this leader has not synced may wait for the next tick (thesis §10.2.1).
+
+        The others commit them without it, and sooner, where all nodes share a disk or a processor; one sync then
+        covers many batches. A few entries do not wait: their commitment gains by every disk that is quick.
+        """
+        if self.role != "leader" or self._disk_due or self.last_index - self.commit_index <= FEW_ENTRIES:
+            return False
+        if not self._outbox.holds_entries_alone(self.hard_state):
+            return False
+        others = [
+            voter
+            for voter in self.configuration.voters
+            if voter != self.node
+            and (progress := self.progress[voter]).state == "replicate"
+            and (progress.active or progress.was_active)
+        ]
+        return quorum.heard_from(self.configuration.voters, others)
 
     def next_append(self, peer: NodeId) -> AppendEntries | InstallSnapshot | None:
         """What goes to that peer next, if this node leads and there is reason to send something.

@@ -56,6 +56,10 @@ class Outbox:
         messages, self._messages = self._messages, []
         return messages
 
+    def holds_entries_alone(self, hard_state: HardState) -> bool:
+        """Whether nothing waits for the disk but entries: no message, no term, no vote."""
+        return not self._gated and hard_state == self._durable_hard_state and self._base is None
+
     def next_batch(self, hard_state: HardState, log: Log) -> Batch | None:
         """What is to be persisted now, with the messages that wait for it; None while the disk is at work."""
         if self._batch is not None:
