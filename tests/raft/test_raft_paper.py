@@ -210,6 +210,40 @@ def test_5_4_2_figure_8_copies_of_an_older_term_commit_nothing() -> None:
     assert core.commit_index == 3
 
 
+def test_thesis_10_2_1_the_leaders_own_sync_waits_while_the_others_commit_without_it() -> None:
+    core = leader(term=1)
+    for peer in (1, 2):
+        core.step(peer, AppendEntriesReply(1, True, 1, 0))
+    drain(core)
+    core.propose([b"{}"] * 3)
+    few = core.ready()
+    assert few is not None
+    assert few.batch is not None, "a few do not wait"
+    core.persisted(few.batch.number)
+    core.propose([b"{}"] * 10)
+    waiting = core.ready()
+    assert waiting is None or waiting.batch is None
+    assert core.ticks_until_due == 1
+    for peer in (1, 2):
+        core.step(peer, AppendEntriesReply(1, True, 14, 0))
+    assert (core.commit_index, core.durable_index) == (14, 4)
+    core.tick()
+    late = core.ready()
+    assert late is not None
+    assert late.batch is not None
+    assert late.batch.entries[-1].index == 14
+
+
+def test_thesis_10_2_1_a_leader_syncs_at_once_where_the_others_do_not_suffice() -> None:
+    core = leader(term=1)
+    core.step(1, AppendEntriesReply(1, True, 1, 0))
+    drain(core)
+    core.propose([b"{}"] * 10)
+    ready = core.ready()
+    assert ready is not None
+    assert ready.batch is not None
+
+
 def test_5_3_the_leader_counts_itself_only_as_far_as_it_has_synced() -> None:
     core = leader(term=1)
     core.propose([b"1"])
