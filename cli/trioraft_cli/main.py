@@ -331,13 +331,14 @@ def members_apply(file: Path, dry_run: bool, servers: Path | None, connect: tupl
     try:
         listed = read_servers(file)
         with Client(where.addresses(servers, connect)) as client:
-            steps = members.plan(listed, members.ask_members(client))
-            for step in steps:
-                print(f"{'would' if dry_run else 'will'} {step}")
-            if not steps:
-                print("nothing to do: the members are those of the file")
-            if not dry_run:
-                members.carry_out(client, steps, print)
+            present = members.ask_members(client)
+        steps = members.plan(listed, present)
+        for step in steps:
+            print(f"{'would' if dry_run else 'will'} {step}")
+        if not steps:
+            print("nothing to do: the members are those of the file")
+        if not dry_run:
+            members.carry_out(present, steps, print)
     except (ServersFileError, members.PlanError) as error:
         raise click.UsageError(str(error)) from None
     return 0

@@ -117,16 +117,21 @@ def plan(listed: Sequence[Address | None], members: Members) -> list[Step]:
     return [*adds, *(Step("remove_member", member.id, member.address) for member in gone)]
 
 
-def carry_out(client: Client, steps: Sequence[Step], tell: Callable[[str], None]) -> None:
+def carry_out(members: Members, steps: Sequence[Step], tell: Callable[[str], None]) -> None:
     """Do them one by one; each newcomer is waited for until it votes. Raises ClientError, PlanError."""
+    addresses = {member.id: parse_address(member.address) for member in members.members}
     for step in steps:
         if step.op == "remove_member":
-            _do(client, step, member=step.member)
+            del addresses[step.member]  # who is gone, or about to go, is not asked any more
+            with Client(list(addresses.values())) as client:
+                _do(client, step, member=step.member)
             tell(f"removed node {step.member}")
             continue
-        _do(client, step, address=step.address)
-        tell(f"added node {step.member} at {step.address}: start it with 'trioraft node {step.member} servers.txt'")
-        wait_for_vote(client, step.member)
+        with Client(list(addresses.values())) as client:
+            _do(client, step, address=step.address)
+            tell(f"added node {step.member} at {step.address}: start it with 'trioraft node {step.member} servers.txt'")
+            wait_for_vote(client, step.member)
+        addresses[step.member] = parse_address(step.address)
         tell(f"node {step.member} has caught up, and votes")
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from trioraft.raft.messages import AppendEntries, AppendEntriesReply, PreVote, RequestVoteReply
 from trioraft.wire.codec import BadLine, seal_line
-from trioraft.wire.entries import UnknownKind, parse, payload, seal
+from trioraft.wire.commands import command_of, decode_command
+from trioraft.wire.entries import UnknownKind, parse, parse_command, payload, seal
 from trioraft.wire.framing import LineBuffer, LineTooLong
 from trioraft.wire.peers import (
     FormationView,
@@ -127,3 +128,17 @@ def test_no_bytes_can_do_more_than_be_refused(line: bytes) -> None:
     for read in (decode_handshake, PeerDecoder().feed_line, parse):
         with pytest.raises(BadLine):
             read(line)
+
+
+def test_the_quick_reading_takes_just_what_is_expected_and_reads_it_as_the_careful_one_does() -> None:
+    entry = ENTRIES[0]
+    assert parse_command(entry.line, 4, 2) == entry
+    assert command_of(entry) == decode_command(payload(entry))
+    assert parse_command(entry.line, 5, 2) is None
+    assert parse_command(entry.line, 4, 3) is None
+    assert parse_command(ENTRIES[1].line, 5, 3) is None  # no command
+    for position in range(len(entry.line)):
+        for byte in (b"0", b"}", b"\\", b"a", b""):
+            line = entry.line[:position] + byte + entry.line[position + 1 :]
+            if line != entry.line:
+                assert parse_command(line, 4, 2) is None

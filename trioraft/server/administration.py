@@ -277,6 +277,8 @@ class Administration:
         core = self._node.core
         if core.role == "leader":
             return "membership", "another change is under way, or this leader is too new", "no"
+        if core.configuration.member(core.node) is None:
+            return "no_quorum", "this node has been removed from the cluster, ask another", "no"
         return "no_quorum", "no leader is known: no majority of the nodes answers", "no"
 
     def _fail(self, task: _Task, code: str, message: str, applied: str) -> None:

@@ -25,8 +25,7 @@ from trioraft.storage.errors import Damaged, StorageError
 from trioraft.storage.folder import DataFolder, Identity
 from trioraft.storage.log import SegmentedLog
 from trioraft.storage.snapshots import Snapshot, SnapshotWriter, open_snapshot, read_items
-from trioraft.wire.commands import decode_command
-from trioraft.wire.entries import payload
+from trioraft.wire.commands import command_of
 from trioraft.wire.snapshots import FORMAT, SnapshotHeader
 
 INDEX_LEAP: Final = 1_000_000_000_000
@@ -61,7 +60,7 @@ def recover_survivor(path: Path, address: Address) -> Reborn:
         store, configuration = found.store, found.configuration
         for entry in found.entries:
             if entry.index > found.point.index and entry.kind == "command":
-                store.apply(entry.index, decode_command(payload(entry)))
+                store.apply(entry.index, command_of(entry))
         index = max(found.point.index, found.entries[-1].index if found.entries else 0)
         next_id = max(configuration.next_id, identity.node + 1)
         reborn = _make(path, identity.node, address, store, index, found.hard_state.term, next_id)

@@ -24,8 +24,7 @@ from trioraft.raft.messages import Entry, NodeId
 from trioraft.raft.ready import LostReason, Overloaded
 from trioraft.server.session import ReadSlot, Slot, WriteSlot
 from trioraft.wire import replies
-from trioraft.wire.commands import UnknownCommand, decode_command, encode_command
-from trioraft.wire.entries import payload
+from trioraft.wire.commands import UnknownCommand, command_of, decode_command, encode_command
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
 from trioraft.wire.replies import Reply
 from trioraft.wire.requests import AdminRequest, Delete, Get, Incr, Put, ReadSnapshot, Scan, ShowLog, Snapshot
@@ -295,7 +294,7 @@ class Requests:
                 slot = None
             if slot is None:
                 if entry.kind == "command":
-                    store.apply(entry.index, decode_command(payload(entry)))
+                    store.apply(entry.index, command_of(entry))
                 core.applied(entry.index)
                 continue
             for read in slot.reads_before:

@@ -30,8 +30,7 @@ from trioraft.testing.node_operator import Operator
 from trioraft.testing.outcome import SimulationFailed, is_eventful
 from trioraft.testing.simulation import draw_snapshot_settings
 from trioraft.testing.virtual_time import Agenda, StepCounter, run_in_virtual_time
-from trioraft.wire.commands import decode_command
-from trioraft.wire.entries import payload
+from trioraft.wire.commands import command_of
 
 SECONDS: Final = 10.0
 SETTLE_SECONDS: Final = 5.0
@@ -234,7 +233,7 @@ def _check_promises(history: History, committed: Sequence[Entry]) -> None:
     """
     revisions: dict[bytes, int] = {}
     for entry in committed:
-        command = decode_command(payload(entry)) if entry.kind == "command" else None
+        command = command_of(entry) if entry.kind == "command" else None
         if isinstance(command, Put):
             value = bytes(command.value)
             assert value not in revisions, f"{value!r} was put twice"

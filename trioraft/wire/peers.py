@@ -25,7 +25,7 @@ from trioraft.raft.messages import (
 )
 from trioraft.wire.codec import BadLine, DecodeError, Decoder
 from trioraft.wire.codec import encode as encode_json
-from trioraft.wire.entries import parse
+from trioraft.wire.entries import parse, parse_command
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
@@ -261,6 +261,12 @@ class PeerDecoder:
         return None if self._missing else self._complete()
 
     def _take_entry(self, line: bytes, header: _AppendEntriesHeader) -> None:
+        entry = parse_command(line, self._index + 1, header.term)
+        if entry is not None:
+            self._index += 1
+            self._term = header.term
+            self._entries.append(entry)
+            return
         entry = parse(line)
         if entry.index != self._index + 1:
             raise BadLine(f"entry {entry.index} follows {self._index}")

@@ -230,7 +230,8 @@ def parse_request(line: bytes) -> AnyRequest:
     """Read one line, without its end. Raises RequestError."""
     if line[0] != 0x7B and line.lstrip()[:1] != b"{":
         return _parse_words(line)
-    if line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth(line) > MAX_DEPTH + 1:
+    nests = line.find(b"{", 1) >= 0 or b"[" in line
+    if nests and line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth(line) > MAX_DEPTH + 1:
         raise RequestError(
             "too_deep",
             f"a value nests at most {MAX_DEPTH} deep",
@@ -244,9 +245,10 @@ def parse_request(line: bytes) -> AnyRequest:
         request = _parse_again(line, str(error))
     if request.id is not _NO_ID and bytes(request.id)[:1] in (b"{", b"["):
         raise RequestError("bad_request", "an id is a string, a number, true, false or null", _hint(request))
-    if b"\\u" in line:
+    escapes = b"\\" in line
+    if escapes and b"\\u" in line:
         _check_surrogates(line, request)
-    if not (line.isascii() and b"\\" not in line):
+    if escapes or not line.isascii():
         _check_lengths(request)
     return request
 
