@@ -200,6 +200,17 @@ def test_the_whole_cluster_moves_and_newcomers_found_none_of_their_own(cluster: 
     assert new[1].get("k")["value"] == 1
 
 
+def test_who_was_away_catches_up_though_a_newcomer_leads_that_it_does_not_know(cluster: Cluster) -> None:
+    away, other = cluster.followers()
+    away.kill()
+    new = newcomer(cluster, other)
+    told("transfer", new.index, at=other)
+    other.put("k", 1)
+    away.start()
+    away.listens()
+    eventually(lambda: away.ask({"op": "get", "key": "k", "read": "stale"})["value"] == 1, "it has caught up", 5.0)
+
+
 def test_a_follower_that_was_away_for_long_comes_back_by_snapshot(cluster: Cluster) -> None:
     away, other = cluster.followers()
     away.kill()

@@ -131,6 +131,8 @@ class Driver:
         self.administration = Administration(self, 4 * self.settings.election_ticks)
         self._committed = Configuration((), 0)
         """The members as they are committed, as far as they were looked at."""
+        self._unheard: dict[NodeId, Member] = {}
+        """Members that have introduced themselves, and that this node's own log does not know of yet."""
         self._to_bind: dict[NodeId, str] = {}
         """Newcomers that have shown themselves, and their folders."""
 
@@ -216,7 +218,7 @@ class Driver:
         """The other nodes, and where to dial them."""
         if self.assembly is not None:
             return {peer: self.servers[peer] for peer in self.assembly.others}
-        members = [*self._committed.members, *self.core.configuration.members]
+        members = [*self._unheard.values(), *self._committed.members, *self.core.configuration.members]
         return {member.id: member.address for member in members if member.id != self.node}
 
     def _dial_peers(self) -> None:
@@ -234,6 +236,8 @@ class Driver:
         """Keep connections to those who belong to the cluster now, and bind the folders of newcomers."""
         if self.assembly is not None:
             return
+        for node in [node for node in self._unheard if node < self.core.configuration.next_id]:
+            del self._unheard[node]  # by now this node knows it, or that it is gone again
         before, committed = self._committed, self.core.configuration_at(self.core.commit_index)[1]
         if self._nursery is not None and (committed is not before or len(self._replicators) != len(self.peers)):
             self._committed = committed
@@ -521,9 +525,22 @@ class Driver:
         self._evidence.remember(hello)
         if self.assembly is not None:
             self.assembly.heard(hello.sender, View(hello.folder, hello.servers, hello.formation))
+        self._get_to_know(hello)
         if hello.sender in self._replicators and hello.sender not in self._links:
             self._replicators[hello.sender].hurry()
         return mine
+
+    def _get_to_know(self, hello: PeerHello) -> None:
+        """Dial a member that was taken in while this node was away: it may lead, and this node's answers must reach it.
+
+        Else it could never bring this node up to date, for it is from its log that this node would learn of it.
+        """
+        if self._nursery is None or self.folder.formation is None or hello.formation is None:
+            return
+        member = hello.formation.configuration.member(hello.sender)
+        if member is not None and member.id >= self.core.configuration.next_id:
+            self._unheard[member.id] = member
+            self._dial_peers()
 
     def _judge(self, hello: PeerHello, mine: PeerHello) -> PeerRefused | None:
         progress = self.core.progress.get(hello.sender)
