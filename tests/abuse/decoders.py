@@ -16,11 +16,11 @@ def replies_to(data: bytes, piece: int) -> bytes:
     for start in range(0, len(data), piece):
         session.receive(data[start : start + piece])
         for slot in session.requests(0):
-            slot.answer(b'{"ok":true}\n')
+            slot.answer([b'{"ok":true}\n'] * slot.count)
         replies += session.take_replies()
     session.receive(b"")
     for slot in session.requests(0):
-        slot.answer(b'{"ok":true}\n')
+        slot.answer([b'{"ok":true}\n'] * slot.count)
     replies += session.take_replies()
     assert session.done
     return replies

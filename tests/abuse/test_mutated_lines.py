@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 import pytest
@@ -18,13 +19,15 @@ from trioraft.kv.store import Store
 from trioraft.raft.messages import AppendEntries, AppendEntriesReply, PreVote, RequestVote
 from trioraft.server.session import HTTP_REFUSAL
 from trioraft.wire.codec import BadLine
-from trioraft.wire.commands import UnknownCommand, decode_command, encode_command
-from trioraft.wire.entries import parse, payload, seal
+from trioraft.wire.commands import UnknownCommand, decode_command, encode_commands
+from trioraft.wire.entries import parse, payload, seal, seal_commands
 from trioraft.wire.peers import PeerDecoder, decode_handshake, encode
 from trioraft.wire.requests import EXAMPLES
 
 from .decoders import replies_to, strict_json
 from .lines import PEERS, REQUESTS, TRUE_INTRODUCTION
+
+Said = TypeVar("Said", bytes, list[bytes])
 
 NEW = random.SystemRandom().randrange(1000, 10**9)
 SEEDS = [0, 1, 2, NEW]
@@ -36,7 +39,7 @@ COMMANDS = [
     Delete("k"),
     Incr("k", -3),
 ]
-ENTRIES = [seal(index, 3, "command", encode_command(command)) for index, command in enumerate(COMMANDS, 1)]
+ENTRIES = seal_commands(1, 3, encode_commands(COMMANDS))
 MESSAGES = [
     encode(message).split(b"\n")[:-1]
     for message in (
@@ -90,11 +93,11 @@ def test_a_client_gets_one_line_for_each_line_whatever_it_holds(seed: int) -> No
         assert told["ok"] is True or (told["error"]["message"] and told["error"]["hint"]), (line, reply)
 
 
-def understood(decode: Callable[[bytes], object], line: bytes) -> bool:
+def understood(decode: Callable[[Said], object], said: Said) -> bool:
     try:
-        decode(line)
+        decode(said)
     except BadLine as error:
-        assert str(error), line
+        assert str(error), said
         return False
     return True
 
@@ -109,8 +112,7 @@ def test_what_a_member_says_is_understood_or_refused(seed: int) -> None:
         lines = list(chance.choice(SAID))
         spoilt = chance.randrange(len(lines))
         lines[spoilt] = mutate(lines[spoilt], others, chance)
-        decoder = PeerDecoder()
-        taken += all(understood(decoder.feed_line, line) for line in lines)
+        taken += understood(lambda lines: list(PeerDecoder().feed(lines)), lines)
         understood(decode_handshake, mutate(hello, [hello, *others], chance))
     assert taken, "some change spoils nothing"
 
@@ -127,7 +129,7 @@ def test_an_entry_is_refused_unless_its_checksum_holds(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_command_that_is_understood_can_be_applied(seed: int) -> None:
     chance = random.Random(seed)
-    commands = [encode_command(command) for command in COMMANDS]
+    commands = encode_commands(COMMANDS)
     store = Store()
     applied = 0
     for index in range(1, TRIES):

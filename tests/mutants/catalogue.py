@@ -258,8 +258,8 @@ MUTANTS = (
     Mutant(
         "another leader's entry is taken for one's own",
         REQUESTS,
-        "if slot is not None and slot.term != entry.term:",
-        "if slot is not None and slot.term > entry.term + 10**9:",
+        "if slot is not None and slot.term != first.term:",
+        "if slot is not None and slot.term > first.term + 10**9:",
     ),
     # Storage
     Mutant(

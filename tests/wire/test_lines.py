@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from trioraft.raft.messages import AppendEntries, AppendEntriesReply, PreVote, RequestVoteReply
 from trioraft.wire.codec import BadLine, seal_line
-from trioraft.wire.commands import command_of, decode_command
-from trioraft.wire.entries import UnknownKind, parse, parse_command, payload, seal
+from trioraft.wire.commands import commands_of, decode_command
+from trioraft.wire.entries import UnknownKind, parse, parse_commands, payload, seal, seal_commands
 from trioraft.wire.framing import LineBuffer, LineTooLong
 from trioraft.wire.peers import (
     FormationView,
@@ -91,10 +91,30 @@ def test_an_entry_of_a_newer_kind_asks_for_an_upgrade() -> None:
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
 def test_what_a_peer_says_arrives_as_it_was_said(message: PeerMessage) -> None:
+    lines = encode(message).splitlines()
+    assert list(PeerDecoder().feed(lines)) == [message]
+    assert list(PeerDecoder().feed(lines * 3)) == [message] * 3
     decoder = PeerDecoder()
-    *before, last = encode(message).splitlines()
-    assert [decoder.feed_line(line) for line in before] == [None] * len(before)
-    assert decoder.feed_line(last) == message
+    *before, last = lines
+    assert [list(decoder.feed([line])) for line in before] == [[]] * len(before)
+    assert list(decoder.feed([last])) == [message]
+
+
+def test_entries_of_several_terms_and_kinds_arrive_as_they_were_sent() -> None:
+    commands = [b'{"op":"delete","key":"%d"}' % number for number in range(4)]
+    entries = seal_commands(4, 2, commands)
+    entries += [seal(8, 3, "noop", b"null"), *seal_commands(9, 3, commands), seal(13, 5, "noop", b"null")]
+    entries += seal_commands(14, 6, commands)
+    assert entries[1] == seal(5, 2, "command", commands[1])
+    message = AppendEntries(6, 3, 1, 1, 9, entries)
+    assert list(PeerDecoder().feed(encode(message).splitlines())) == [message]
+
+
+def test_what_was_said_before_something_senseless_is_heard() -> None:
+    messages = PeerDecoder().feed([*encode(MESSAGES[0]).splitlines(), b"nonsense"])
+    assert next(messages) == MESSAGES[0]
+    with pytest.raises(BadLine):
+        next(messages)
 
 
 @pytest.mark.parametrize(
@@ -117,28 +137,28 @@ def test_what_a_peer_says_arrives_as_it_was_said(message: PeerMessage) -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused(lines: list[bytes]) -> None:
-    decoder = PeerDecoder()
     with pytest.raises(BadLine):
-        for line in lines:
-            decoder.feed_line(line)
+        list(PeerDecoder().feed(lines))
 
 
 @given(st.binary(max_size=100))
 def test_no_bytes_can_do_more_than_be_refused(line: bytes) -> None:
-    for read in (decode_handshake, PeerDecoder().feed_line, parse):
+    for read in (decode_handshake, lambda line: list(PeerDecoder().feed([line])), parse):
         with pytest.raises(BadLine):
             read(line)
 
 
 def test_the_quick_reading_takes_just_what_is_expected_and_reads_it_as_the_careful_one_does() -> None:
     entry = ENTRIES[0]
-    assert parse_command(entry.line, 4, 2) == entry
-    assert command_of(entry) == decode_command(payload(entry))
-    assert parse_command(entry.line, 5, 2) is None
-    assert parse_command(entry.line, 4, 3) is None
-    assert parse_command(ENTRIES[1].line, 5, 3) is None  # no command
+    next_entry = seal(5, 2, "command", b'{"op":"delete","key":"b"}')
+    lines = [b"", entry.line, next_entry.line, ENTRIES[1].line, next_entry.line]
+    assert parse_commands(lines, 1, 4, 2) == [entry, next_entry]
+    assert commands_of([entry, ENTRIES[1]]) == [(4, decode_command(payload(entry)))]
+    assert parse_commands([entry.line], 0, 5, 2) == []
+    assert parse_commands([entry.line], 0, 4, 3) == []
+    assert parse_commands([ENTRIES[1].line], 0, 5, 3) == []  # no command
     for position in range(len(entry.line)):
         for byte in (b"0", b"}", b"\\", b"a", b""):
             line = entry.line[:position] + byte + entry.line[position + 1 :]
             if line != entry.line:
-                assert parse_command(line, 4, 2) is None
+                assert parse_commands([line], 0, 4, 2) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -45,6 +45,11 @@ class Store:
     def apply(self, index: int, command: Command) -> Result:
         """Apply the command of the entry at that index, which is the revision of what it writes."""
         return self._apply[type(command)](index, command)
+
+    def apply_all(self, commands: Iterable[tuple[int, Command]]) -> list[Result]:
+        """Apply commands in order, each of the entry at its index; what came of each."""
+        apply = self._apply
+        return [apply[type(command)](index, command) for index, command in commands]
 
     def get(self, key: str) -> Item | None:
         """The key as it is now."""

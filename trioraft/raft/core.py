@@ -196,9 +196,7 @@ class Core:
         if self._uncommitted_bytes > self.settings.max_uncommitted_bytes:
             raise Overloaded
         first = self.log.last_index + 1
-        term = self.term
-        seal = self._codec.seal
-        entries = [seal(index, term, "command", payload) for index, payload in enumerate(payloads, first)]
+        entries = self._codec.seal_commands(first, self.term, payloads)
         self.log.append(entries)
         self._uncommitted_bytes += sum([len(entry.line) for entry in entries])
         return first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -29,6 +30,9 @@ class Codec(Protocol):
 
     def seal(self, index: int, term: int, kind: Kind, payload: bytes, /) -> Entry:
         """Make an entry, and its line."""
+
+    def seal_commands(self, first: int, term: int, payloads: Sequence[bytes], /) -> list[Entry]:
+        """Make an entry for each command, from that index on."""
 
     def read_configuration(self, entry: Entry, /) -> Configuration:
         """What an entry of that kind carries."""

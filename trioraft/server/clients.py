@@ -68,6 +68,7 @@ class Client:
         self._connection = connection
         self._host = host
         self._dirty = False
+        self._reading = True
         self._session = Session(host.max_request_bytes, self._settled)
         host.clients.add(self)
 
@@ -94,9 +95,11 @@ class Client:
         self._dirty = False
         connection = self._connection
         # What the client has not read yet fills the room; the rest follows when it has.
-        while replies := self._session.take_replies(MAX_UNANSWERED_BYTES - connection.unsent):
-            connection.send(replies)
-        return self._take()
+        session = self._session
+        while session.has_replies and (room := MAX_UNANSWERED_BYTES - connection.unsent) > 0:
+            connection.send(session.take_replies(room))
+        # While it is read from, there is nothing that waits for room, and more to come.
+        return not self._reading and self._take()
 
     def _take(self) -> bool:
         session = self._session
@@ -105,10 +108,13 @@ class Client:
         for slot in session.requests(self._connection.unsent):
             requests.take(slot)
             taken = True
-        if session.wants_input(self._connection.unsent):
-            self._connection.resume()
-        else:
-            self._connection.pause()
+        wants_input = session.wants_input(self._connection.unsent)
+        if wants_input != self._reading:
+            self._reading = wants_input
+            if wants_input:
+                self._connection.resume()
+            else:
+                self._connection.pause()
         if session.done:
             self._host.clients.discard(self)
             self._connection.finish()

@@ -78,12 +78,11 @@ class Incoming:
             self.broken()
             return
         try:
-            for line in self._buffer.feed(data):
-                if self.peer is None:
-                    if not self._introduce(line):
-                        return
-                elif (message := self._decoder.feed_line(line)) is not None:
-                    self._host.hear(self, message)
+            lines = self._buffer.feed(data)
+            if self.peer is None and lines and not self._introduce(lines.pop(0)):
+                return
+            for message in self._decoder.feed(lines):
+                self._host.hear(self, message)
         except (BadLine, LineTooLong) as error:
             who = self._connection.remote if self.peer is None else f"node {self.peer}"
             log.warning("what %s sends makes no sense (%s): its connection is closed", who, error)

@@ -25,7 +25,7 @@ from trioraft.storage.errors import Damaged, StorageError
 from trioraft.storage.folder import DataFolder, Identity
 from trioraft.storage.log import SegmentedLog
 from trioraft.storage.snapshots import Snapshot, SnapshotWriter, open_snapshot, read_items
-from trioraft.wire.commands import command_of
+from trioraft.wire.commands import commands_of
 from trioraft.wire.snapshots import FORMAT, SnapshotHeader
 
 INDEX_LEAP: Final = 1_000_000_000_000
@@ -58,9 +58,7 @@ def recover_survivor(path: Path, address: Address) -> Reborn:
         found = recover(folder, identity.formation)
         found.log.close()
         store, configuration = found.store, found.configuration
-        for entry in found.entries:
-            if entry.index > found.point.index and entry.kind == "command":
-                store.apply(entry.index, command_of(entry))
+        store.apply_all(commands_of([entry for entry in found.entries if entry.index > found.point.index]))
         index = max(found.point.index, found.entries[-1].index if found.entries else 0)
         next_id = max(configuration.next_id, identity.node + 1)
         reborn = _make(path, identity.node, address, store, index, found.hard_state.term, next_id)

@@ -24,10 +24,10 @@ from trioraft.raft.messages import Entry, NodeId
 from trioraft.raft.ready import LostReason, Overloaded
 from trioraft.server.session import ReadSlot, Slot, WriteSlot
 from trioraft.wire import replies
-from trioraft.wire.commands import UnknownCommand, command_of, decode_command, encode_command
+from trioraft.wire.commands import UnknownCommand, commands_of, decode_command, encode_commands
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
 from trioraft.wire.replies import Reply
-from trioraft.wire.requests import AdminRequest, Delete, Get, Incr, Put, ReadSnapshot, Scan, ShowLog, Snapshot
+from trioraft.wire.requests import AdminRequest, AnyWrite, Delete, Get, Incr, Put, ReadSnapshot, Scan, ShowLog, Snapshot
 
 MAX_SCAN_BYTES: Final = 1024 * 1024
 MAX_LOG_BYTES: Final = 1024 * 1024
@@ -119,8 +119,8 @@ class Requests:
             if self.stopping:
                 self._answer(slot, _failure(slot, "shutting_down", "this node is stopping", "ask another node", "no"))
                 return
-            slot.command = _command(request)
-            slot.payload = encode_command(slot.command)
+            slot.commands = [_command(write) for write in slot.requests]
+            slot.payloads = encode_commands(slot.commands)
             self._held.append(slot)
         elif isinstance(request, (Get, Scan)) and request.read == "linearizable":
             slot.session.expect(slot, self._reply_size(request))
@@ -168,7 +168,7 @@ class Requests:
         reads = [slot for slot in slots if type(slot) is ReadSlot and slot.reply is None]
         if writes:
             try:
-                first = core.propose([write.payload for write in writes])
+                first = core.propose([payload for write in writes for payload in write.payloads])
             except Overloaded:
                 for write in writes:
                     why = "too much is waiting to be committed"
@@ -198,9 +198,9 @@ class Requests:
         writes = [slot for slot in slots if isinstance(slot, WriteSlot)]
         reads = [slot for slot in slots if isinstance(slot, ReadSlot)]
         if writes:
-            number = self._unnamed_number + len(self._unnamed)
+            number = self._unnamed_number + sum(write.count for write in self._unnamed)
             self._unnamed.extend(writes)
-            self._node.send(leader, Propose(number, [write.payload for write in writes]))
+            self._node.send(leader, Propose(number, [payload for write in writes for payload in write.payloads]))
         if reads:
             number = next(self._numbers)
             self._asked[number] = reads
@@ -282,30 +282,46 @@ class Requests:
 
     def apply(self, entries: Sequence[Entry]) -> None:
         """Apply committed entries in order, and answer those who wait for them."""
-        store = self._store
         proposed = self._proposed
-        core = self._node.core
-        for entry in entries:
-            if entry.term > self._applied_term:
-                self._drop_older(entry.index, entry.term)
-            slot = proposed.pop(entry.index, None)
-            if slot is not None and slot.term != entry.term:
+        start = 0
+        while start < len(entries):
+            first = entries[start]
+            end = _end_of_term(entries, start)
+            if first.term > self._applied_term:
+                self._drop_older(first.index, first.term)
+            slot = proposed.pop(first.index, None)
+            if slot is not None and slot.term != first.term:
                 self._drop(slot)
                 slot = None
-            if slot is None:
-                if entry.kind == "command":
-                    store.apply(entry.index, command_of(entry))
-                core.applied(entry.index)
-                continue
-            for read in slot.reads_before:
-                if read.reply is None:
-                    # The commitment of a later write of its connection proves it, and it must not see that write.
-                    read.confirmed = read.turn = True
-                    self._advance(read)
-            assert slot.command is not None
-            result = store.apply(entry.index, slot.command)
-            core.applied(entry.index)
-            self._answer(slot, replies.result_reply(slot.id, result))
+            if slot is not None:
+                end = min(end, start + slot.count - len(slot.replies))
+                self._apply_own(slot, first.index, end - start)
+            else:
+                if proposed:
+                    end = next((i for i in range(start + 1, end) if entries[i].index in proposed), end)
+                self._store.apply_all(commands_of(entries[start:end]))
+                self._node.core.applied(entries[end - 1].index)
+            start = end
+
+    def _apply_own(self, slot: WriteSlot, first: int, count: int) -> None:
+        """Apply so many of the writes of this slot, which are the entries from that index on, and answer for them."""
+        for read in slot.reads_before:
+            if read.reply is None:
+                # The commitment of a later write of its connection proves it, and it must not see that write.
+                read.confirmed = read.turn = True
+                self._advance(read)
+        done = len(slot.replies)
+        results = self._store.apply_all(enumerate(slot.commands[done : done + count], first))
+        self._node.core.applied(first + count - 1)
+        for request, result in zip(slot.requests[done:], results, strict=False):
+            reply = replies.result_reply(bytes(request.id), result)
+            slot.replies += [reply] if isinstance(reply, bytes) else reply
+        if done + count == slot.count:
+            self._answer(slot, slot.replies)
+        elif first + count in self._proposed:
+            self._fail_unknown([slot], "leader_changed")
+        else:
+            self._proposed[first + count] = slot
 
     def _drop_older(self, index: int, term: int) -> None:
         """An entry of a new term is committed there: no later one can be of an older term any more."""
@@ -406,7 +422,9 @@ class Requests:
     def _name(self, slots: Sequence[WriteSlot], first: int, term: int) -> None:
         proposed = self._proposed
         applied = self._node.core.last_applied
-        for index, slot in enumerate(slots, first):
+        following = first
+        for slot in slots:
+            index, following = following, following + slot.count
             slot.term = term
             if index > applied and term < self._applied_term:
                 self._drop(slot)
@@ -420,10 +438,14 @@ class Requests:
                 proposed[index] = slot
 
     def _take_unnamed(self, sender: NodeId, number: int, total: int) -> list[WriteSlot]:
-        if sender != self._leader or number != self._unnamed_number or total > len(self._unnamed):
+        if sender != self._leader or number != self._unnamed_number:
             return []  # about writes that were passed on over an earlier connection
-        self._unnamed_number += total
-        return [self._unnamed.popleft() for _ in range(total)]
+        slots: list[WriteSlot] = []
+        while total > 0 and self._unnamed:
+            slots.append(self._unnamed.popleft())
+            self._unnamed_number += slots[-1].count
+            total -= slots[-1].count
+        return slots
 
     def _hears_from_old_leader(self) -> bool:
         """Whether it may still say what became of the writes passed on to it; what came later waits for that."""
@@ -438,7 +460,7 @@ class Requests:
 
     def _forget_leader(self) -> None:
         """Nothing that was passed on is passed on twice: writes may have been appended, reads can be asked again."""
-        self._unnamed_number += len(self._unnamed)
+        self._unnamed_number += sum(write.count for write in self._unnamed)
         unnamed, self._unnamed = self._unnamed, deque()
         self._fail_unknown(unnamed, "leader_changed")
         for reads in self._asked.values():
@@ -497,16 +519,26 @@ class Requests:
 _NO_QUORUM_HINT: Final = "see which nodes answer with 'status'; a majority must be up"
 
 
-def _failure(slot: Slot, code: str, message: str, hint: str, applied: str) -> bytes:
-    """A failed request's reply; only of a write is it said whether it was applied."""
-    what = applied if isinstance(slot, WriteSlot) else None
-    return replies.error_reply(slot.id, code, message, hint, what)
+def _failure(slot: Slot, code: str, message: str, hint: str, applied: str) -> Reply:
+    """The reply to what failed of a slot; only of a write is it said whether it was applied."""
+    if not isinstance(slot, WriteSlot):
+        return replies.error_reply(slot.id, code, message, hint, None)
+    failed = slot.requests[len(slot.replies) :]
+    return slot.replies + [replies.error_reply(bytes(one.id), code, message, hint, applied) for one in failed]
+
+
+def _end_of_term(entries: Sequence[Entry], start: int) -> int:
+    """Where, from `start` on, the entries are of another term."""
+    term = entries[start].term
+    if entries[-1].term == term:
+        return len(entries)
+    return next(i for i in range(start, len(entries)) if entries[i].term != term)
 
 
 def _not_leader(slot: Slot, core: Core) -> bytes:
     member = None if core.leader is None else core.configuration.member(core.leader)
     return replies.error_reply(
-        slot.id,
+        bytes(slot.request.id) if slot.request else b"",
         "not_leader",
         "this node does not lead, and the request is not to be passed on",
         'ask the leader, or leave out "forward":false' if member else "no leader is known: try again soon",
@@ -516,12 +548,9 @@ def _not_leader(slot: Slot, core: Core) -> bytes:
     )
 
 
-def _command(request: object) -> Command:
-    match request:
-        case Put():
-            return PutCommand(request.key, request.value, request.if_rev)
-        case Delete():
-            return DeleteCommand(request.key, request.if_rev)
-        case Incr():
-            return IncrCommand(request.key, request.by)
-    raise TypeError(f"{request!r} is no write")
+def _command(request: AnyWrite) -> Command:
+    if isinstance(request, Put):
+        return PutCommand(request.key, request.value, request.if_rev)
+    if isinstance(request, Delete):
+        return DeleteCommand(request.key, request.if_rev)
+    return IncrCommand(request.key, request.by)

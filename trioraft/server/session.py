@@ -1,6 +1,6 @@
 """One client's connection, without the connection: bytes in, requests out; replies in, bytes out.
 
-Requests are numbered by nothing but their order: each has a slot in a queue, and the replies leave in that
+Requests are numbered by nothing but their order: each has its slot in a queue, and the replies leave in that
 order, however they come to be known. A read takes its place between the requests of its own connection: it is
 served once all before it are settled, and at the latest just before the next write is applied, whose
 commitment also proves that the read is not stale.
@@ -16,7 +16,16 @@ from trioraft.kv.commands import Command
 from trioraft.wire import replies
 from trioraft.wire.framing import LineBuffer, LineTooLong
 from trioraft.wire.replies import Reply
-from trioraft.wire.requests import WRITES, AdminRequest, AnyRequest, RequestError, http_request, parse_request
+from trioraft.wire.requests import (
+    WRITES,
+    AdminRequest,
+    AnyRequest,
+    AnyWrite,
+    Put,
+    RequestError,
+    http_request,
+    parse_request,
+)
 
 MAX_UNANSWERED: Final = 1024
 MAX_UNANSWERED_BYTES: Final = 4 * 1024 * 1024
@@ -30,13 +39,15 @@ HTTP_REFUSAL: Final = (
 class Slot:
     """One request and the place of its reply."""
 
-    __slots__ = ("following", "id", "number", "reply", "request", "session", "since", "size", "turn")
+    __slots__ = ("count", "following", "id", "number", "reply", "request", "session", "since", "size", "turn")
 
     def __init__(self, session: Session, request: AnyRequest | None, id: bytes, size: int) -> None:
         self.session = session
         self.request = request
         self.id = id
         self.size = size
+        self.count = 1
+        """How many requests they are."""
         self.reply: Reply | None = None
         self.since = 0
         """The tick at which it came."""
@@ -65,26 +76,27 @@ class ReadSlot(Slot):
 
 
 class WriteSlot(Slot):
-    """A request that becomes an entry of the log."""
+    """Requests that become entries of the log, one after the other: a write, or some plain puts that came together."""
 
-    __slots__ = ("command", "payload", "reads_before", "term")
+    __slots__ = ("commands", "payloads", "reads_before", "replies", "requests", "term")
 
-    def __init__(self, session: Session, request: AnyRequest | None, id: bytes, size: int) -> None:
-        # Slot's own, written out: there is one of these for every write.
-        self.session = session
-        self.request = request
-        self.id = id
-        self.size = size
-        self.reply = None
-        self.since = self.number = 0
-        self.turn = True
-        self.following = None
-        self.command: Command | None = None
-        self.payload = b""
+    def __init__(self, session: Session, request: AnyWrite, size: int) -> None:
+        super().__init__(session, request, b"", size)  # the ids are those of the requests
+        self.requests: list[AnyWrite] = [request]
+        self.commands: list[Command] = []
+        self.payloads: list[bytes] = []
         self.term = 0
-        """The term of the entry that it became; 0 before."""
+        """The term of the entries that they became; 0 before."""
+        self.replies: list[bytes] = []
+        """To those that have been applied while not all are."""
         self.reads_before: list[ReadSlot] = []
         """Those before it that no earlier write waits for: it must not be applied before they are served."""
+
+    def add(self, request: AnyWrite, size: int) -> None:
+        """One more, before anything is done with them."""
+        self.requests.append(request)
+        self.size += size
+        self.count += 1
 
 
 class Session:
@@ -98,6 +110,8 @@ class Session:
         self._lines: deque[bytes] = deque()
         self._slots: deque[Slot] = deque()
         self._bytes = 0
+        self._count = 0
+        """Requests that are not answered yet."""
         self._ended = False
         self._too_long = False
         self._last: Slot | None = None
@@ -123,21 +137,27 @@ class Session:
     def requests(self, unsent: int) -> Iterator[Slot]:
         """The requests that may be worked on now; `unsent` is how many bytes of replies the client left unread.
 
-        A request that is wrong in itself is answered here, in its place.
+        A request that is wrong in itself is answered here, in its place. Plain puts in a row share a slot.
         """
-        while self._lines and not self.closing and self._has_room(unsent):
+        puts: WriteSlot | None = None
+        while self._lines and self._has_room(unsent):
             line = self._lines.popleft()
-            if line[0] != 0x7B and http_request(line):
-                self._refuse(HTTP_REFUSAL)
-                return
-            try:
-                request = parse_request(line)
-            except RequestError as error:
-                slot = Slot(self, None, error.id, len(line))
-                self._push(slot)
-                slot.answer(replies.error_reply(error.id, error.code, error.message, error.hint, error.applied))
+            request = self._parse(line)
+            if type(request) is Put and request.if_rev is None and request.timeout_ms is None and request.forward:
+                if puts is None:
+                    puts = self._write_slot(request, len(line))
+                else:
+                    puts.add(request, len(line))
+                    self._count += 1
+                    self._bytes += len(line)
                 continue
-            yield self._slot(request, len(line))
+            if puts is not None:
+                yield puts
+                puts = None
+            if request is not None:
+                yield self._slot(request, len(line))
+        if puts is not None:
+            yield puts
         if self._too_long and not self._lines and not self.closing:
             limit = self._buffer.limit
             self._refuse(
@@ -153,6 +173,11 @@ class Session:
     def wants_input(self, unsent: int) -> bool:
         """Whether the connection is to be read."""
         return not self._lines and not self._ended and not self.closing and self._has_room(unsent)
+
+    @property
+    def has_replies(self) -> bool:
+        """Whether there is a reply to take."""
+        return bool(self._slots) and self._slots[0].reply is not None
 
     @property
     def idle(self) -> bool:
@@ -197,19 +222,39 @@ class Session:
             else:
                 ready.append(reply)
                 room -= len(reply)
-            self._bytes -= slots.popleft().size
+            slot = slots.popleft()
+            self._bytes -= slot.size
+            self._count -= slot.count
         return b"".join(ready)
 
     def _has_room(self, unsent: int) -> bool:
-        return len(self._slots) < MAX_UNANSWERED and max(self._bytes, unsent) < MAX_UNANSWERED_BYTES
+        return self._count < MAX_UNANSWERED and self._bytes < MAX_UNANSWERED_BYTES and unsent < MAX_UNANSWERED_BYTES
+
+    def _parse(self, line: bytes) -> AnyRequest | None:
+        """Read a request; None where it is wrong in itself, which is answered here."""
+        if line[0] != 0x7B and http_request(line):
+            self._refuse(HTTP_REFUSAL)
+            return None
+        try:
+            return parse_request(line)
+        except RequestError as error:
+            slot = Slot(self, None, error.id, len(line))
+            self._push(slot)
+            slot.answer(replies.error_reply(error.id, error.code, error.message, error.hint, error.applied))
+            return None
+
+    def _write_slot(self, request: AnyWrite, size: int) -> WriteSlot:
+        slot = WriteSlot(self, request, size)
+        if self._reads:
+            slot.reads_before, self._reads = self._reads, []
+        self._push(slot)
+        return slot
 
     def _slot(self, request: AnyRequest, size: int) -> Slot:
         slot: Slot
         if isinstance(request, WRITES):
-            slot = write = WriteSlot(self, request, bytes(request.id), size)
-            if self._reads:
-                write.reads_before, self._reads = self._reads, []
-        elif isinstance(request, AdminRequest):
+            return self._write_slot(request, size)
+        if isinstance(request, AdminRequest):
             slot = Slot(self, request, bytes(request.id), size)
         else:
             slot = read = ReadSlot(self, request, bytes(request.id), size)
@@ -233,4 +278,5 @@ class Session:
             last.following = slot
         self._last = slot
         self._slots.append(slot)
+        self._count += 1
         self._bytes += slot.size

@@ -30,7 +30,7 @@ from trioraft.testing.node_operator import Operator
 from trioraft.testing.outcome import SimulationFailed, is_eventful
 from trioraft.testing.simulation import draw_snapshot_settings
 from trioraft.testing.virtual_time import Agenda, StepCounter, run_in_virtual_time
-from trioraft.wire.commands import command_of
+from trioraft.wire.commands import commands_of
 
 SECONDS: Final = 10.0
 SETTLE_SECONDS: Final = 5.0
@@ -232,12 +232,11 @@ def _check_promises(history: History, committed: Sequence[Entry]) -> None:
     A put that was done is there, at the revision that was told; one that was refused is not there; none is twice.
     """
     revisions: dict[bytes, int] = {}
-    for entry in committed:
-        command = command_of(entry) if entry.kind == "command" else None
+    for index, command in commands_of(committed):
         if isinstance(command, Put):
             value = bytes(command.value)
             assert value not in revisions, f"{value!r} was put twice"
-            revisions[value] = entry.index
+            revisions[value] = index
     for one in history.operations:
         if one.kind == "put" and one.outcome == "done":
             assert one.answer is not None

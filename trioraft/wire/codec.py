@@ -7,6 +7,7 @@ bytes from the quote of the second field to the closing brace.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from typing import Any, Final, TypeVar, overload
 
 import msgspec
@@ -31,6 +32,11 @@ _encoder: Final = msgspec.json.Encoder()
 def encode(value: object) -> bytes:
     """The value as compact JSON."""
     return _encoder.encode(value)
+
+
+def encode_all(values: Iterable[object]) -> list[bytes]:
+    """Each value as compact JSON."""
+    return [_encoder.encode(value) for value in values]
 
 
 @overload
@@ -60,6 +66,13 @@ class Decoder:
             if not data.isascii():
                 data.decode()  # what msgspec keeps raw, it does not check
             return self._decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
+            raise DecodeError(str(error)) from None
+
+    def decode_all(self, lines: Iterable[bytes]) -> list[Any]:
+        """Read many that have been checked to be UTF-8. Raises DecodeError, whatever is wrong with one of them."""
+        try:
+            return [self._decode(line) for line in lines]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
             raise DecodeError(str(error)) from None
 

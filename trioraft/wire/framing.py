@@ -36,7 +36,11 @@ class LineBuffer:
             pieces[0] = b"".join([*self._parts, pieces[0]])
             self._parts = []
             self._size = 0
-        lines: list[bytes] = []
+        if max(len(data), len(pieces[0])) <= self.limit and b"\r" not in data and b"\r" not in pieces[0]:
+            lines = [piece for piece in pieces if piece and not piece.isspace()]
+            self._keep(rest, lines)
+            return lines
+        lines = []
         for piece in pieces:
             line = piece[:-1] if piece[-1:] == b"\r" else piece
             if len(line) > self.limit:

@@ -5,6 +5,7 @@ Entries and commands travel as they are: the very lines of the log, and the comm
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -25,7 +26,7 @@ from trioraft.raft.messages import (
 )
 from trioraft.wire.codec import BadLine, DecodeError, Decoder
 from trioraft.wire.codec import encode as encode_json
-from trioraft.wire.entries import parse, parse_command
+from trioraft.wire.entries import parse, parse_commands
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
@@ -232,16 +233,19 @@ class PeerDecoder:
         self._index = 0
         self._term = 0
 
-    def feed_line(self, line: bytes) -> PeerMessage | None:
-        """Take a line; the message that it completes, if it does. Raises BadLine."""
-        if self._header is None:
-            return self._begin(line)
-        if isinstance(self._header, _AppendEntriesHeader):
-            self._take_entry(line, self._header)
-        else:
-            self._lines.append(line)
-        self._missing -= 1
-        return None if self._missing else self._complete()
+    def feed(self, lines: Sequence[bytes]) -> Iterator[PeerMessage]:
+        """Take lines; the messages that they complete, in order. Raises BadLine."""
+        position = 0
+        while position < len(lines):
+            if self._header is None:
+                message = self._begin(lines[position])
+                position += 1
+            else:
+                taken = lines[position : position + self._missing]
+                position += len(taken)
+                message = self._go_on(taken, self._header)
+            if message is not None:
+                yield message
 
     def _begin(self, line: bytes) -> PeerMessage | None:
         try:
@@ -260,13 +264,27 @@ class PeerDecoder:
             self._index, self._term = header.prev_index, header.prev_term
         return None if self._missing else self._complete()
 
+    def _go_on(
+        self, lines: Sequence[bytes], header: _AppendEntriesHeader | _ProposeHeader | _InstallSnapshotHeader
+    ) -> PeerMessage | None:
+        """Take lines that the header counts, and no others."""
+        if isinstance(header, _AppendEntriesHeader):
+            position = 0
+            while position < len(lines):
+                commands = parse_commands(lines, position, self._index + 1, self._term)
+                self._entries.extend(commands)
+                self._index += len(commands)
+                position += len(commands)
+                if position < len(lines):
+                    self._take_entry(lines[position], header)
+                    position += 1
+        else:
+            self._lines.extend(lines)
+        self._missing -= len(lines)
+        return None if self._missing else self._complete()
+
     def _take_entry(self, line: bytes, header: _AppendEntriesHeader) -> None:
-        entry = parse_command(line, self._index + 1, header.term)
-        if entry is not None:
-            self._index += 1
-            self._term = header.term
-            self._entries.append(entry)
-            return
+        """Take what is not just the next command of the same term: the first of a term, or another kind."""
         entry = parse(line)
         if entry.index != self._index + 1:
             raise BadLine(f"entry {entry.index} follows {self._index}")

@@ -29,7 +29,7 @@ def _ok(id: bytes) -> bytes:
 def result_reply(id: bytes, result: Result) -> Reply:
     """The reply to a write that was applied, or was refused by the state that it met."""
     if type(result) is Written:  # by far the most frequent, and a match would cost more than the rest
-        return b'%b,"rev":%d}\n' % (_ok(id), result.rev)
+        return b'{"id":%b,"ok":true,"rev":%d}\n' % (id, result.rev) if id else b'{"ok":true,"rev":%d}\n' % result.rev
     match result:
         case Deleted(deleted, rev):
             return b'%b,"deleted":%d,"rev":%d}\n' % (_ok(id), deleted, rev)

@@ -170,6 +170,7 @@ AnyRequest = (
     | PromoteMember
     | TransferLeadership
 )
+AnyWrite = Put | Delete | Incr
 WRITES: Final = (Put, Delete, Incr)
 
 EXAMPLES: Final = {
@@ -243,7 +244,7 @@ def parse_request(line: bytes) -> AnyRequest:
         request: AnyRequest = _decoder.decode(line)
     except DecodeError as error:
         request = _parse_again(line, str(error))
-    if request.id is not _NO_ID and bytes(request.id)[:1] in (b"{", b"["):
+    if nests and bytes(request.id)[:1] in (b"{", b"["):
         raise RequestError("bad_request", "an id is a string, a number, true, false or null", _hint(request))
     escapes = b"\\" in line
     if escapes and b"\\u" in line:
