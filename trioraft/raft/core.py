@@ -146,7 +146,7 @@ class Core:
         """After how many ticks, if nothing else happens, this node will have something to do."""
         if self.role != "leader":
             return self._timeout - self._elapsed
-        if self.durable_index < self.last_index:
+        if self.durable_index < self.last_index or self._reads.recent:
             return 1
         settings = self.settings
         return min(settings.heartbeat_ticks - self._heartbeat_elapsed, settings.election_ticks - self._elapsed)
@@ -397,7 +397,7 @@ class Core:
             entries, size = log.slice_bytes(progress.next_index, self.settings.max_append_bytes)
         elif not (
             progress.heartbeat_due
-            or progress.round_sent < self._reads.round
+            or progress.round_sent < progress.round_wanted
             or progress.commit_sent < progress.commit_wanted <= self.commit_index
         ):
             return None
@@ -560,6 +560,8 @@ class Core:
     def _tick_leader(self) -> None:
         """Send heartbeats, and step down where a majority is silent or the own disk hangs (check-quorum)."""
         settings = self.settings
+        if self._reads.tick():
+            self._ask_to_confirm(list(self.progress))
         self._heartbeat_elapsed += 1
         if self._heartbeat_elapsed >= settings.heartbeat_ticks:
             self._heartbeat_elapsed = 0
@@ -760,7 +762,17 @@ class Core:
     def _begin_read_round(self) -> None:
         """Number a round for the reads at hand, once an entry of this term is committed."""
         if self.commit_index >= self._term_start and self._reads.begin_round(self.commit_index):
+            voters = self.configuration.voters
+            others = [voter for voter in voters if voter != self.node]
+            others.sort(
+                key=lambda voter: (self.progress[voter].active, self.progress[voter].round_answered), reverse=True
+            )
+            self._ask_to_confirm(others[: quorum.majority(len(voters)) - (self.node in voters)])
             self._confirm_reads()
+
+    def _ask_to_confirm(self, peers: Sequence[NodeId]) -> None:
+        for peer in peers:
+            self.progress[peer].round_wanted = self._reads.round
 
     def _confirm_reads(self) -> None:
         answered = [

@@ -28,6 +28,8 @@ class Progress:
         self.was_active = True
         """Whether it had at that check."""
         self.heartbeat_due = True
+        self.round_wanted = 0
+        """The newest round that this peer is asked to confirm; others it may confirm in passing."""
         self.round_sent = 0
         self.round_answered = 0
         self.commit_sent = 0

@@ -2,7 +2,7 @@
 
 A read notes the commit_index on arrival and waits for a round of messages, begun after it came, that a
 majority answers: then no later leader had committed anything when the read arrived. Reads that come
-together share a round.
+together share a round. Only as many are asked as it takes; where these are silent for a tick, everybody is.
 """
 
 from __future__ import annotations
@@ -19,6 +19,18 @@ class Reads:
         self._arrived: list[int] = []
         self._confirming: deque[tuple[int, int, list[int]]] = deque()
         self._confirmed: deque[tuple[int, list[int]]] = deque()
+        self._round_at_tick = 0
+
+    @property
+    def recent(self) -> bool:
+        """Whether a round was begun since the last tick, or is not confirmed yet."""
+        return bool(self._confirming) or self.round > self._round_at_tick
+
+    def tick(self) -> bool:
+        """One unit of time has passed; whether a round has been under way for all of it."""
+        overdue = bool(self._confirming) and self._confirming[0][0] <= self._round_at_tick
+        self._round_at_tick = self.round
+        return overdue
 
     def add(self, context: int) -> None:
         """A read has arrived; the caller knows it by `context`."""
