@@ -192,8 +192,8 @@ MUTANTS = (
     Mutant(
         "reads from the leader without confirming it",
         CORE,
-        "            self._confirm_reads()\n\n    def _confirm_reads",
-        "            self._reads.round_answered(self._reads.round)\n\n    def _confirm_reads",
+        "            self._confirm_reads()\n\n    def _ask_to_confirm",
+        "            self._reads.round_answered(self._reads.round)\n\n    def _ask_to_confirm",
         f"{PAPER}::test_thesis_6_4_a_read_waits_for_an_own_entry_a_round_and_the_state",
     ),
     Mutant(
@@ -260,6 +260,18 @@ MUTANTS = (
         REQUESTS,
         "if slot is not None and slot.term != first.term:",
         "if slot is not None and slot.term > first.term + 10**9:",
+    ),
+    Mutant(
+        "puts that came together are taken to be committed together",
+        REQUESTS,
+        "count = min(slot.count - done, most)",
+        "count = slot.count - done",
+    ),
+    Mutant(
+        "puts that came together are answered before all are applied",
+        REQUESTS,
+        "        if done + count == slot.count:\n",
+        "        if done + count <= slot.count:\n",
     ),
     # Storage
     Mutant(

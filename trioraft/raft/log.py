@@ -7,8 +7,12 @@ What is synced is storage's business; the core only remembers how far (`Core.dur
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from trioraft.raft.messages import Entry
+
+SLICE_ENTRIES: Final = 4096
+"""As many are given out at once, however small they are."""
 
 
 class Log:
@@ -56,17 +60,13 @@ class Log:
         return self._entries[max(0, first - base - 1) : max(0, last - base)]
 
     def slice_bytes(self, first: int, max_bytes: int) -> tuple[list[Entry], int]:
-        """The entries from first on, as many as fit in max_bytes and at least one; and their bytes."""
-        size = 0
-        start = end = max(0, first - self.base_index - 1)
-        for end in range(start, len(self._entries)):
-            size += len(self._entries[end].line)
-            if size > max_bytes and end > start:
-                size -= len(self._entries[end].line)
-                break
-        else:
-            end = len(self._entries)
-        return self._entries[start:end], size
+        """The entries from first on, as many as fit in max_bytes, one at least; and their bytes."""
+        start = max(0, first - self.base_index - 1)
+        entries = self._entries[start : start + SLICE_ENTRIES]
+        size = sum([len(entry.line) for entry in entries])
+        while size > max_bytes and len(entries) > 1:
+            size -= len(entries.pop().line)
+        return entries, size
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Add entries at the end; the first must follow the newest one."""

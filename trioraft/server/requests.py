@@ -119,7 +119,7 @@ class Requests:
             if self.stopping:
                 self._answer(slot, _failure(slot, "shutting_down", "this node is stopping", "ask another node", "no"))
                 return
-            slot.commands = [_command(write) for write in slot.requests]
+            slot.commands = list(map(_command, slot.requests))
             slot.payloads = encode_commands(slot.commands)
             self._held.append(slot)
         elif isinstance(request, (Get, Scan)) and request.read == "linearizable":
@@ -283,45 +283,57 @@ class Requests:
     def apply(self, entries: Sequence[Entry]) -> None:
         """Apply committed entries in order, and answer those who wait for them."""
         proposed = self._proposed
-        start = 0
+        start = end_of_term = 0
         while start < len(entries):
             first = entries[start]
-            end = _end_of_term(entries, start)
-            if first.term > self._applied_term:
-                self._drop_older(first.index, first.term)
+            if start == end_of_term:
+                end_of_term = _end_of_term(entries, start)
+                if first.term > self._applied_term:
+                    self._drop_older(first.index, first.term)
             slot = proposed.pop(first.index, None)
             if slot is not None and slot.term != first.term:
                 self._drop(slot)
                 slot = None
             if slot is not None:
-                end = min(end, start + slot.count - len(slot.replies))
-                self._apply_own(slot, first.index, end - start)
-            else:
-                if proposed:
-                    end = next((i for i in range(start + 1, end) if entries[i].index in proposed), end)
-                self._store.apply_all(commands_of(entries[start:end]))
-                self._node.core.applied(entries[end - 1].index)
+                start += self._apply_own(slot, first.index, end_of_term - start)
+                continue
+            end = end_of_term
+            if proposed:
+                end = next((i for i in range(start + 1, end) if entries[i].index in proposed), end)
+            self._store.apply_all(commands_of(entries[start:end]))
+            self._node.core.applied(entries[end - 1].index)
             start = end
 
-    def _apply_own(self, slot: WriteSlot, first: int, count: int) -> None:
-        """Apply so many of the writes of this slot, which are the entries from that index on, and answer for them."""
+    def _apply_own(self, slot: WriteSlot, first: int, most: int) -> int:
+        """Apply the writes of this slot, which are the entries from that index on, and answer for them.
+
+        No more than `most` of them are committed; how many they were.
+        """
         for read in slot.reads_before:
             if read.reply is None:
                 # The commitment of a later write of its connection proves it, and it must not see that write.
                 read.confirmed = read.turn = True
                 self._advance(read)
+        apply = self._store.apply
+        if slot.count == 1:
+            result = apply(first, slot.commands[0])
+            self._node.core.applied(first)
+            self._answer(slot, replies.result_reply(bytes(slot.requests[0].id), result))
+            return 1
         done = len(slot.replies)
-        results = self._store.apply_all(enumerate(slot.commands[done : done + count], first))
+        count = min(slot.count - done, most)
+        for position in range(done, done + count):
+            apply(first + position - done, slot.commands[position])
+            # These are plain puts, of which nothing else can come.
+            slot.replies.append(replies.written_reply(bytes(slot.requests[position].id), first + position - done))
         self._node.core.applied(first + count - 1)
-        for request, result in zip(slot.requests[done:], results, strict=False):
-            reply = replies.result_reply(bytes(request.id), result)
-            slot.replies += [reply] if isinstance(reply, bytes) else reply
         if done + count == slot.count:
             self._answer(slot, slot.replies)
         elif first + count in self._proposed:
             self._fail_unknown([slot], "leader_changed")
         else:
             self._proposed[first + count] = slot
+        return count
 
     def _drop_older(self, index: int, term: int) -> None:
         """An entry of a new term is committed there: no later one can be of an older term any more."""

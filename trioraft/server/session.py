@@ -80,16 +80,25 @@ class WriteSlot(Slot):
 
     __slots__ = ("commands", "payloads", "reads_before", "replies", "requests", "term")
 
-    def __init__(self, session: Session, request: AnyWrite, size: int) -> None:
-        super().__init__(session, request, b"", size)  # the ids are those of the requests
+    def __init__(self, session: Session, request: AnyWrite, size: int, reads_before: list[ReadSlot]) -> None:
+        # Slot's own, written out: there is one of these for nearly every write.
+        self.session = session
+        self.request = request
+        self.id = b""  # the ids are those of the requests
+        self.size = size
+        self.count = 1
+        self.reply = None
+        self.since = self.number = 0
+        self.turn = True
+        self.following = None
         self.requests: list[AnyWrite] = [request]
-        self.commands: list[Command] = []
-        self.payloads: list[bytes] = []
+        self.commands: list[Command]
+        self.payloads: list[bytes]
         self.term = 0
         """The term of the entries that they became; 0 before."""
         self.replies: list[bytes] = []
         """To those that have been applied while not all are."""
-        self.reads_before: list[ReadSlot] = []
+        self.reads_before = reads_before
         """Those before it that no earlier write waits for: it must not be applied before they are served."""
 
     def add(self, request: AnyWrite, size: int) -> None:
@@ -244,9 +253,8 @@ class Session:
             return None
 
     def _write_slot(self, request: AnyWrite, size: int) -> WriteSlot:
-        slot = WriteSlot(self, request, size)
-        if self._reads:
-            slot.reads_before, self._reads = self._reads, []
+        reads, self._reads = self._reads, []
+        slot = WriteSlot(self, request, size, reads)
         self._push(slot)
         return slot
 

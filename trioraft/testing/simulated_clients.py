@@ -21,6 +21,10 @@ class SessionBroken(AssertionError):
     """A stale read shows less than the same connection has shown before."""
 
 
+_Request = tuple[Operation | None, str, dict[str, object]]
+"""What is noted of it, or None for a stale read; its key; its fields."""
+
+
 class Surroundings(Protocol):
     """What clients need of the simulation."""
 
@@ -123,15 +127,28 @@ class Clients:
         if conversation is None:
             self._world.after(20 * MILLISECOND, self._act, client)
             return
-        count = self._random.randint(2, 6) if self._random.random() < 0.1 else 1
-        self._say(client, conversation, [self._draw(client) for _ in range(count)])
+        self._say(client, conversation, self._draw_some(client))
         self._world.after(self._patience, self._lose_patience, client, client.asked)
 
     def _connect(self, client: _Client) -> _Conversation | None:
         node = self._random.choice(self._world.nodes)
         return _Conversation(node.node, SimulatedSession(node, client.number)) if node.up else None
 
-    def _draw(self, client: _Client) -> tuple[Operation | None, str, dict[str, object]]:
+    def _draw_some(self, client: _Client) -> list[_Request]:
+        """What is asked in one go: mostly one request."""
+        chance = self._random.random()
+        if chance < 0.05:
+            return [self._draw_put(client) for _ in range(self._random.randint(2, 12))]
+        return [self._draw(client) for _ in range(self._random.randint(2, 6) if chance < 0.15 else 1)]
+
+    def _draw_put(self, client: _Client) -> _Request:
+        """A put without a condition or a deadline: those that come together are taken together."""
+        operation = Operation(client.number, "put", self._random.choice(self._keys), self._world.now)
+        self._values += 1
+        operation.value = b"%d" % self._values
+        return operation, operation.key, operation.request()
+
+    def _draw(self, client: _Client) -> _Request:
         """One request."""
         random = self._random
         key = random.choice(self._keys)
@@ -156,7 +173,7 @@ class Clients:
         self,
         client: _Client,
         conversation: _Conversation,
-        requests: list[tuple[Operation | None, str, dict[str, object]]],
+        requests: list[_Request],
     ) -> None:
         client.asked += 1
         for operation, key, _ in requests:

@@ -36,7 +36,7 @@ def encode(value: object) -> bytes:
 
 def encode_all(values: Iterable[object]) -> list[bytes]:
     """Each value as compact JSON."""
-    return [_encoder.encode(value) for value in values]
+    return list(map(_encoder.encode, values))
 
 
 @overload
@@ -72,7 +72,7 @@ class Decoder:
     def decode_all(self, lines: Iterable[bytes]) -> list[Any]:
         """Read many that have been checked to be UTF-8. Raises DecodeError, whatever is wrong with one of them."""
         try:
-            return [self._decode(line) for line in lines]
+            return list(map(self._decode, lines))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
             raise DecodeError(str(error)) from None
 

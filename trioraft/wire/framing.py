@@ -38,7 +38,8 @@ class LineBuffer:
             self._size = 0
         if max(len(data), len(pieces[0])) <= self.limit and b"\r" not in data and b"\r" not in pieces[0]:
             lines = [piece for piece in pieces if piece and not piece.isspace()]
-            self._keep(rest, lines)
+            if rest:
+                self._keep(rest, lines)
             return lines
         lines = []
         for piece in pieces:

@@ -26,10 +26,15 @@ def _ok(id: bytes) -> bytes:
     return b'{"id":%b,"ok":true' % id if id else b'{"ok":true'
 
 
+def written_reply(id: bytes, rev: int) -> bytes:
+    """The reply to a write that has this revision."""
+    return b'{"id":%b,"ok":true,"rev":%d}\n' % (id, rev) if id else b'{"ok":true,"rev":%d}\n' % rev
+
+
 def result_reply(id: bytes, result: Result) -> Reply:
     """The reply to a write that was applied, or was refused by the state that it met."""
     if type(result) is Written:  # by far the most frequent, and a match would cost more than the rest
-        return b'{"id":%b,"ok":true,"rev":%d}\n' % (id, result.rev) if id else b'{"ok":true,"rev":%d}\n' % result.rev
+        return written_reply(id, result.rev)
     match result:
         case Deleted(deleted, rev):
             return b'%b,"deleted":%d,"rev":%d}\n' % (_ok(id), deleted, rev)

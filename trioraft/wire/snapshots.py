@@ -9,7 +9,7 @@ import msgspec
 
 from trioraft.kv.store import Item
 from trioraft.raft.membership import Configuration
-from trioraft.wire.codec import BadLine, DecodeError, Decoder, encode, open_line, seal_line
+from trioraft.wire.codec import BadLine, DecodeError, Decoder, encode, encode_all, open_line, seal_line
 
 FORMAT: Final = 1
 KEY_START: Final = b'{"key":'
@@ -78,11 +78,12 @@ def decode_header(line: bytes) -> SnapshotHeader | int:
 
 def encode_items(items: Sequence[KeyAndItem]) -> bytes:
     """A line for each key; the values as they were given."""
+    keys = encode_all([key for key, _ in items])
     return b"".join(
         [
             b'{"key":%b,"value":%b,"rev":%d,"created":%d,"version":%d}\n'
-            % (encode(key), item.value, item.rev, item.created, item.version)
-            for key, item in items
+            % (key, item.value, item.rev, item.created, item.version)
+            for key, (_, item) in zip(keys, items, strict=True)
         ]
     )
 
