@@ -144,7 +144,8 @@ class Driver:
             self._nursery.start_soon(self.timer.run)
             self._dial_peers()
             while True:
-                await self.hub.wait()
+                # Without writes a leader waits only for answers that come at once, and each read waits for it twice.
+                await self.hub.wait(eager=self.core.role == "leader" and self._idle_ticks > 0)
                 self.hub.serve()
                 self.turn()
 

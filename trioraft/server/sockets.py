@@ -9,6 +9,7 @@ import os
 import resource
 import select
 import socket
+import time
 from typing import Final
 
 import trio
@@ -24,6 +25,11 @@ TURNS_WITHOUT_TRIO: Final = 8
 """How often in a row `wait` may find something ready without giving the other tasks a chance."""
 LINGER_SECONDS: Final = 0.001
 """So long `wait` waits by itself before it lets Trio wait: while there is something to do, more comes soon."""
+SPIN_SECONDS: Final = 0.0003
+"""So long it asks again and again before it sleeps, where waits are mostly shorter: to be woken costs as much as a
+turn."""
+SPINS_FOR: Final = 2
+"""Only where no more connections than so many were ready: under load the processor is worth more to the others."""
 
 _buffer: Final = bytearray(RECEIVE_BYTES)
 """Where all sockets are read to, one at a time: a buffer made anew for each costs more than what it holds."""
@@ -241,6 +247,8 @@ class SocketHub:
         self._connections: dict[int, SocketConnection] = {}
         self._ready: list[tuple[int, int]] = []
         self._turns = 0
+        self._usual_wait = LINGER_SECONDS
+        self._may_spin = len(os.sched_getaffinity(0)) > 1
         self._most = _most_connections()
         self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.epoll.register(self._waker, select.EPOLLIN)
@@ -275,11 +283,11 @@ class SocketHub:
             sock.close()
         raise error
 
-    async def wait(self) -> None:
+    async def wait(self, eager: bool = False) -> None:
         """Return when a connection is ready or `wake` was called."""
         while True:
             lingers = self._turns < TURNS_WITHOUT_TRIO
-            self._ready = self.epoll.poll(LINGER_SECONDS if lingers else 0)
+            self._ready = self._linger(eager) if lingers else self.epoll.poll(0)
             if self._ready and lingers:
                 self._turns += 1
                 return
@@ -288,6 +296,21 @@ class SocketHub:
                 await trio.lowlevel.checkpoint()
                 return
             await trio.lowlevel.wait_readable(self.epoll.fileno())
+
+    def _linger(self, eager: bool) -> list[tuple[int, int]]:
+        """What is ready within LINGER_SECONDS."""
+        poll = self.epoll.poll
+        if not eager or not self._may_spin:
+            return poll(LINGER_SECONDS)
+        ready: list[tuple[int, int]] = []
+        began = time.perf_counter()
+        if self._usual_wait < SPIN_SECONDS:
+            while not ready and time.perf_counter() - began < SPIN_SECONDS:
+                ready = poll(0)
+        ready = ready or poll(LINGER_SECONDS)
+        waited = time.perf_counter() - began if len(ready) <= SPINS_FOR else LINGER_SECONDS
+        self._usual_wait += (waited - self._usual_wait) / 8
+        return ready
 
     def serve(self) -> None:
         """Call the handlers of the connections that are ready."""

@@ -76,8 +76,8 @@ class Hub(Protocol):
     async def dial(self, address: Address) -> Connection:
         """Connect to there; the handler is to be set and `resume` called. Raises OSError."""
 
-    async def wait(self) -> None:
-        """Return when a connection is ready or `wake` was called."""
+    async def wait(self, eager: bool = False) -> None:
+        """Return when a connection is ready or `wake` was called; `eager`: at once, though it cost the processor."""
 
     def serve(self) -> None:
         """Call the handlers of the connections that are ready."""

@@ -398,7 +398,7 @@ class MemoryHub:
         self._ready[connection] = None
         self._event.set()
 
-    async def wait(self) -> None:
+    async def wait(self, eager: bool = False) -> None:  # noqa: ARG002
         """Return when a connection is ready or `wake` was called, and the process may run."""
         await self._event.wait()
         await self._allowed_to_run()
