@@ -19,7 +19,7 @@ def entry(index: int, term: int) -> Entry:
     return seal(index, term, "command", b'{"op":"put","key":"k%d","value":"%d"}' % (index, term))
 
 
-def write_log(*, clean_end: bool) -> tuple[dict[str, bytes], list[tuple[int, list[Entry]]]]:
+def write_log(*, clean_end: bool, killed: bool = False) -> tuple[dict[str, bytes], list[tuple[int, list[Entry]]]]:
     """Two segments, several batches, one of which replaces entries; and the state after each batch of the last."""
     disk = MemoryDisk()
     SegmentedLog.create(disk, FOLDER)
@@ -31,7 +31,8 @@ def write_log(*, clean_end: bool) -> tuple[dict[str, bytes], list[tuple[int, lis
     log.write(HardState(3, 1), [entry(5, 3), entry(6, 3)])
     if clean_end:
         log.mark()
-    log.close()
+    if not killed:
+        log.close()
     files = {name: disk.read(name) for name in disk.names()}
     assert sorted(files) == [segment_name(1), segment_name(2)]
     return files, [(3, [entry(1, 1), entry(2, 1), entry(3, 1), entry(4, 2), entry(5, 3), entry(6, 3)])]
@@ -102,6 +103,44 @@ def test_one_wrong_byte_anywhere_stops_the_node_or_is_cut_where_nothing_vouches_
             assert len(recovered.entries) >= 4, "what an intact mark vouches for is there"
             assert len(recovered.notices) == 1
             assert name in recovered.notices[0]
+
+
+def test_the_room_at_the_end_is_nothing_and_damage_to_it_takes_nothing() -> None:
+    whole, _ = write_log(clean_end=True)
+    files, [(_, entries)] = write_log(clean_end=True, killed=True)
+    name = segment_name(2)
+    data = files[name]
+    assert data.rstrip(b"\n") + b"\n" == whole[name], "a log that was closed has none"
+    assert len(data) > len(whole[name]) + 10
+    log, recovered = SegmentedLog.open(on_disk(files), FOLDER)
+    log.close()
+    assert (recovered.entries, recovered.notices) == (entries, [])
+    for offset in range(len(whole[name]), len(data)):
+        disk = on_disk({**files, name: data[:offset] + b"\0" + data[offset + 1 :]})
+        log, recovered = SegmentedLog.open(disk, FOLDER)
+        log.close()
+        assert recovered.entries == entries
+        assert len(recovered.notices) == 1
+
+
+def test_blank_lines_in_the_place_of_others_are_damage() -> None:
+    """A power cut may leave the room where lines were being written."""
+    files, [(_, entries)] = write_log(clean_end=False, killed=True)
+    name = segment_name(2)
+    data = files[name]
+    start = 0
+    for line in data.rstrip(b"\n").splitlines(keepends=True):
+        end = start + len(line)
+        disk = on_disk({**files, name: data[:start] + b"\n" * len(line) + data[end:]})
+        if start < marks(data)[-1]:
+            with pytest.raises(Damaged):
+                SegmentedLog.open(disk, FOLDER)
+        else:
+            log, recovered = SegmentedLog.open(disk, FOLDER)
+            log.close()
+            assert recovered.entries == entries[: len(recovered.entries)]
+            assert len(recovered.entries) >= 4
+        start = end
 
 
 def test_a_torn_end_is_cut_at_the_last_whole_line_whatever_its_length() -> None:

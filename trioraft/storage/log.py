@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -17,6 +18,9 @@ from trioraft.wire.codec import BadLine
 from trioraft.wire.entries import UnknownKind, parse
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
+ROOM_BYTES: Final = 128 * 1024
+"""So many blank lines are written ahead. Within them a sync concerns the data alone: where a file grows it takes half
+as long again, and waits for the other files of the disk."""
 _NAME: Final = re.compile(r"log-(\d{8})\.jsonl")
 
 
@@ -42,7 +46,8 @@ class SegmentedLog:
         self._segment_bytes = segment_bytes
         self._number = scan.number
         self._file: File = disk.open(segment_name(scan.number))
-        self._size = scan.end
+        self._size = self._room_end = scan.end
+        """Where what was written ends, and the room for more."""
         self._hard_state = scan.hard_state
         self._last_index, self._last_term = scan.last
         self._segments = scan.segments
@@ -98,9 +103,8 @@ class SegmentedLog:
             self._rotate()
         mark = records.seal(self._mark_of(hard_state))
         data = b"\n".join([mark, *[entry.line for entry in entries], b""])
-        self._file.append(data)
+        self._append(data, min(ROOM_BYTES, self._segment_bytes // 4))
         self._file.sync()
-        self._size += len(data)
         self.bytes_written += len(data)
         self._hard_state = hard_state
         if entries:
@@ -135,13 +139,26 @@ class SegmentedLog:
         self._broken = False
 
     def close(self) -> None:
-        """Close the file."""
-        self._broken = True
+        """Close the file, without the room at its end where all is well."""
+        if not self._broken:
+            self._broken = True
+            with contextlib.suppress(OSError):  # blank lines do no harm
+                self._file.truncate(self._size)
         self._file.close()
 
     def _guard(self) -> None:
         if self._broken:
             raise OSError(5, "the log is broken by an earlier error, or closed")
+
+    def _append(self, data: bytes, room: int) -> None:
+        """Write after what there is; where the file has to grow for it, let it grow by some room."""
+        end = self._size + len(data)
+        if end > self._room_end:
+            blanks = b"\n" * room if len(data) < room else b""  # for much data it is not worth it
+            data += blanks
+            self._room_end = end + len(blanks)
+        self._file.write_at(self._size, data)
+        self._size = end
 
     def _rotate(self) -> None:
         self._rotation_due = False
@@ -152,14 +169,15 @@ class SegmentedLog:
         _create_segment(self._disk, header, self._hard_state)
         if not base:
             # The old one says that it has a successor, so that the newest segment cannot be missed unnoticed.
-            self._file.append(records.seal(self._mark_of(self._hard_state, self._number + 1)) + b"\n")
+            self._append(records.seal(self._mark_of(self._hard_state, self._number + 1)) + b"\n", 0)
+            self._file.truncate(self._size)
             self._file.sync()
         self._file.close()
         self._number += 1
         self._segments.append((self._number, self._last_index))
         name = segment_name(self._number)
         self._file = self._disk.open(name)
-        self._size = len(self._disk.read(name))
+        self._size = self._room_end = len(self._disk.read(name))
 
     def _remove_oldest(self) -> None:
         """One by one, each for good before the next: what is left has no hole, whenever it ends."""
@@ -228,6 +246,7 @@ class _Scan:
     def _read_segment(self, name: str, number: int, data: bytes, newest: bool) -> None:
         self._name = name
         self.number = number
+        data = data.rstrip(b"\n") + b"\n" if data.endswith(b"\n\n") else data  # what is left of it is room
         offset = self._read_header(name, number, data)
         marked = False
         reason = ""
