@@ -277,13 +277,8 @@ MUTANTS = (
     Mutant(
         "no sync of the log",
         SEGMENTS,
-        """        self._file.append(data)
-        self._file.sync()
-        self._size += len(data)
-""",
-        """        self._file.append(data)
-        self._size += len(data)
-""",
+        "        self._file.sync()\n        self.bytes_written += len(data)\n",
+        "        self.bytes_written += len(data)\n",
     ),
     Mutant(
         "no sync of the folder after a rename",
@@ -325,18 +320,22 @@ MUTANTS = (
         "tests/storage/test_log_crashes.py",
     ),
     Mutant(
+        "blank lines are nowhere damage",
+        SEGMENTS,
+        'data.rstrip(b"\\n") + b"\\n" if data.endswith(b"\\n\\n") else data',
+        're.sub(rb"\\n+", b"\\n", data)',
+        "tests/storage/test_log_damage.py",
+        simulated=False,
+    ),
+    Mutant(
         "a failed sync is tried again",
         SEGMENTS,
-        """        self._file.append(data)
-        self._file.sync()
-        self._size += len(data)
-""",
-        """        self._file.append(data)
-        try:
+        "        self._file.sync()\n        self.bytes_written += len(data)\n",
+        """        try:
             self._file.sync()
         except OSError:
             self._file.sync()
-        self._size += len(data)
+        self.bytes_written += len(data)
 """,
     ),
     Mutant(
