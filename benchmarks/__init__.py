@@ -1,0 +1,1 @@
+"""How quick trioraft is, part by part and as a whole: `python -m benchmarks --help`."""

@@ -1,0 +1,203 @@
+"""Real nodes on this machine, and clients that keep a number of requests outstanding: a closed loop."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+
+Address = tuple[str, int]
+Make = Callable[[int], bytes]
+"""Makes the request of that number: a line without its end."""
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What a load came to; latencies in seconds."""
+
+    rate: float
+    p50: float
+    p99: float
+
+
+class Cluster:
+    """Nodes as processes of their own, with their data in that folder."""
+
+    def __init__(self, folder: Path, size: int = 3) -> None:
+        self.folder = folder
+        held = [socket.create_server(("127.0.0.1", 0)) for _ in range(size)]
+        self.addresses: list[Address] = [one.getsockname()[:2] for one in held]
+        for one in held:
+            one.close()
+        self._servers = folder / "servers.txt"
+        self._servers.write_text("".join(f"{host}:{port}\n" for host, port in self.addresses))
+        self.processes = [self._start(node) for node in range(size)]
+        self.leader = self.wait_for_leader()
+
+    def _start(self, node: int) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "trioraft_cli", "node", str(node), str(self._servers)]
+        with (self.folder / f"node-{node}.log").open("ab") as log:
+            return subprocess.Popen([*command, "--data-dir", str(self.folder / f"node-{node}")], stderr=log)
+
+    def wait_for_leader(self) -> int:
+        """Which node leads."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            for node, address in enumerate(self.addresses):
+                with contextlib.suppress(OSError, ValueError):
+                    if ask(address, {"op": "status"}).get("role") == "leader":
+                        return node
+            time.sleep(0.05)
+        raise TimeoutError("no leader within 60 s: " + (self.folder / "node-0.log").read_text()[-1000:])
+
+    def restart(self, node: int) -> float:
+        """Stop a node and start it again; the seconds until it has applied all that it had before."""
+        before = ask(self.addresses[node], {"op": "status"})["last_applied"]
+        self.processes[node].send_signal(signal.SIGTERM)
+        self.processes[node].wait(60)
+        began = time.monotonic()
+        self.processes[node] = self._start(node)
+        while time.monotonic() < began + 120:
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                if ask(self.addresses[node], {"op": "status"})["last_applied"] >= before:
+                    return time.monotonic() - began
+            time.sleep(0.02)
+        raise TimeoutError("the node did not come back within two minutes")
+
+    def memory(self, node: int) -> int:
+        """Bytes of memory that the node's process holds."""
+        pages = int(Path(f"/proc/{self.processes[node].pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def close(self) -> None:
+        """End every process."""
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def ask(address: Address, request: dict[str, object]) -> dict[str, Any]:
+    """One request on a connection of its own."""
+    with socket.create_connection(address, timeout=30) as line:
+        line.sendall(json.dumps(request).encode() + b"\n")
+        with line.makefile("rb") as replies:
+            reply: dict[str, Any] = json.loads(replies.readline())
+            return reply
+
+
+def put(keys: int, size: int, seed: int = 1) -> Make:
+    """Puts of random keys out of so many, with values of that many bytes."""
+    random = Random(seed)
+    value = "x" * (size - 2)
+    return lambda number: (
+        b'{"id":%d,"op":"put","key":"key-%012d","value":"%b"}'
+        % (
+            number,
+            random.randrange(keys),
+            value.encode(),
+        )
+    )
+
+
+def put_in_order(size: int) -> Make:
+    """Puts of new keys, one after the other."""
+    value = b"x" * (size - 2)
+    return lambda number: b'{"id":%d,"op":"put","key":"key-%012d","value":"%b"}' % (number, number, value)
+
+
+def get(keys: int, read: str = "linearizable", seed: int = 1) -> Make:
+    """Gets of random keys out of so many."""
+    random = Random(seed)
+    return lambda number: (
+        b'{"id":%d,"op":"get","key":"key-%012d","read":"%b"}'
+        % (
+            number,
+            random.randrange(keys),
+            read.encode(),
+        )
+    )
+
+
+class _Talk:
+    def __init__(self, address: Address) -> None:
+        self.socket = socket.create_connection(address)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.rest = b""
+        self.asked: deque[float] = deque()
+
+    def ask(self, lines: Sequence[bytes]) -> None:
+        now = time.perf_counter()
+        self.asked.extend([now] * len(lines))
+        self.socket.sendall(b"".join([line + b"\n" for line in lines]))
+
+    def hear(self, latencies: list[float]) -> int:
+        """Take replies, each of which has to be a good one; how many they are."""
+        data = self.rest + self.socket.recv(256 * 1024)
+        *lines, self.rest = data.split(b"\n")
+        now = time.perf_counter()
+        for line in lines:
+            if b'"ok":true' not in line:
+                raise RuntimeError(f"a request failed: {line[:300]!r}")
+            latencies.append(now - self.asked.popleft())
+        return len(lines)
+
+
+def run(
+    addresses: Sequence[Address], make: Make, connections: int, depth: int, *, seconds: float = 0.0, total: int = 0
+) -> Load:
+    """Keep `depth` requests outstanding on each connection, for so long, or until so many are answered."""
+    talks = [_Talk(addresses[number % len(addresses)]) for number in range(connections)]
+    latencies: list[float] = []
+    asked = 0
+    with select.epoll() as ready:
+        by_descriptor = {talk.socket.fileno(): talk for talk in talks}
+        began = time.perf_counter()
+        for descriptor, talk in by_descriptor.items():
+            ready.register(descriptor, select.EPOLLIN)
+            talk.ask([make(asked + number) for number in range(depth)])
+            asked += depth
+        while len(latencies) < total if total else time.perf_counter() - began < seconds:
+            for descriptor, _ in ready.poll(30):
+                talk = by_descriptor[descriptor]
+                answered = talk.hear(latencies)
+                more = min(answered, max(0, total - asked)) if total else answered
+                if more:
+                    talk.ask([make(asked + number) for number in range(more)])
+                    asked += more
+        passed = time.perf_counter() - began
+    for talk in talks:
+        talk.socket.close()
+    latencies.sort()
+    return Load(len(latencies) / passed, latencies[len(latencies) // 2], latencies[len(latencies) * 99 // 100])
+
+
+@contextlib.contextmanager
+def limit_of_open_files(wanted: int) -> Iterator[None]:
+    """Let this process, and those that it starts, open so many files, as far as that is allowed."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(wanted, hard)), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
