@@ -165,10 +165,13 @@ def run(
     addresses: Sequence[Address], make: Make, connections: int, depth: int, *, seconds: float = 0.0, total: int = 0
 ) -> Load:
     """Keep `depth` requests outstanding on each connection, for so long, or until so many are answered."""
-    talks = [_Talk(addresses[number % len(addresses)]) for number in range(connections)]
     latencies: list[float] = []
     asked = 0
-    with select.epoll() as ready:
+    with contextlib.ExitStack() as stack:
+        talks = [_Talk(addresses[number % len(addresses)]) for number in range(connections)]
+        for talk in talks:
+            stack.enter_context(talk.socket)
+        ready = stack.enter_context(select.epoll())
         by_descriptor = {talk.socket.fileno(): talk for talk in talks}
         began = time.perf_counter()
         for descriptor, talk in by_descriptor.items():
@@ -184,8 +187,6 @@ def run(
                     talk.ask([make(asked + number) for number in range(more)])
                     asked += more
         passed = time.perf_counter() - began
-    for talk in talks:
-        talk.socket.close()
     latencies.sort()
     return Load(len(latencies) / passed, latencies[len(latencies) // 2], latencies[len(latencies) * 99 // 100])
 
