@@ -51,9 +51,9 @@ class SnapshotSettings(msgspec.Struct, frozen=True):
     hold_bytes: int = 32 * 1024 * 1024
     """What followers that answer still lack stays too, up to so many bytes: one that is being sent a snapshot is to
     find the entries after it, or it would be sent snapshot after snapshot for ever."""
-    slice_keys: int = 500
+    slice_keys: int = 200
     """How many keys are written, or read, on one turn."""
-    sync_bytes: int = 1024 * 1024
+    sync_bytes: int = 256 * 1024
     """After so many bytes a snapshot's file is synced: one long sync at its end would hold up those of the log."""
     piece_bytes: int = 256 * 1024
     """What goes to a follower in one message."""
