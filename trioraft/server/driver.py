@@ -18,7 +18,7 @@ from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.raft.membership import Configuration, Formation, Member, with_folder
 from trioraft.raft.messages import AppendEntries, Entry, HardState, InstallSnapshot, Message, NodeId
-from trioraft.raft.ready import NOWHERE, Batch, Point, Random, Role
+from trioraft.raft.ready import NOWHERE, Batch, Point, Random, Ready, Role
 from trioraft.raft.settings import Settings
 from trioraft.server.administration import Administration
 from trioraft.server.clients import Client, Recognizer
@@ -319,23 +319,29 @@ class Driver:
         if ready is not None:
             for receiver, message in ready.messages:
                 self._put(receiver, message)
-            if ready.committed:
-                self.requests.apply(ready.committed)
-                self.requests.applied(ready.committed[-1].index)
-            if ready.pieces and self.snapshots is not None:
-                for _, piece in ready.pieces:
-                    self.snapshots.receive(piece)
-            if ready.reads:
-                self.requests.servable(ready.reads)
-            if ready.lost is not None:
-                self.requests.leadership_lost(ready.lost.reason)
+        # The peers, and the disk, do their part while this node applies and answers.
         self._send_appends()
         self._flush_links()
-        if ready is not None and ready.batch is not None:
-            # The peers work on what was just sent, and the clients on their answers, while the disk does its part.
+        if ready is not None:
+            if ready.batch is not None:
+                self._persist(ready.batch)
+            self._carry_out(ready)
+            self._flush_links()
             self._flush_clients()
-            self._persist(ready.batch)
         return self._check_write() or ready is not None
+
+    def _carry_out(self, ready: Ready) -> None:
+        """Apply what is committed, and serve what waited for it."""
+        if ready.committed:
+            self.requests.apply(ready.committed)
+            self.requests.applied(ready.committed[-1].index)
+        if ready.pieces and self.snapshots is not None:
+            for _, piece in ready.pieces:
+                self.snapshots.receive(piece)
+        if ready.reads:
+            self.requests.servable(ready.reads)
+        if ready.lost is not None:
+            self.requests.leadership_lost(ready.lost.reason)
 
     def _persist(self, batch: Batch) -> None:
         """Write a batch, after the chore that may be under way."""
