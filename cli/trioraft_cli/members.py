@@ -15,8 +15,6 @@ from trioraft_cli import render
 
 CAUGHT_UP_SECONDS: Final = 600.0
 """How long a newcomer may take to be started, and to catch up."""
-
-
 ATTEMPTS: Final = 5
 """How often a change is tried whose outcome nobody can tell."""
 

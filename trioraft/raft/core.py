@@ -152,6 +152,10 @@ class Core:
         return min(settings.heartbeat_ticks - self._heartbeat_elapsed, settings.election_ticks - self._elapsed)
 
     @property
+    def _other_voters(self) -> list[NodeId]:
+        return [voter for voter in self.configuration.voters if voter != self.node]
+
+    @property
     def votes(self) -> list[NodeId]:
         """Who granted this node its vote in the last election that it stood in."""
         return sorted(voter for voter, granted in self._votes.items() if granted)
@@ -236,7 +240,7 @@ class Core:
         """
         if self.role != "leader":
             raise NotLeader
-        others = [voter for voter in self.configuration.voters if voter != self.node]
+        others = self._other_voters
         if not others:
             raise ChangeRefused("there is no other node that votes")
         if target is None:
@@ -371,10 +375,8 @@ class Core:
             return False
         others = [
             voter
-            for voter in self.configuration.voters
-            if voter != self.node
-            and (progress := self.progress[voter]).state == "replicate"
-            and (progress.active or progress.was_active)
+            for voter in self._other_voters
+            if (progress := self.progress[voter]).state == "replicate" and (progress.active or progress.was_active)
         ]
         return quorum.heard_from(self.configuration.voters, others)
 
@@ -453,9 +455,8 @@ class Core:
         self._outbox.gate(self.node, RequestVoteReply(self.term, True))
 
     def _ask_for_votes(self, request: Message, send: Callable[[NodeId, Message], None]) -> None:
-        for voter in self.configuration.voters:
-            if voter != self.node:
-                send(voter, request)
+        for voter in self._other_voters:
+            send(voter, request)
 
     def _on_pre_vote(self, sender: NodeId, message: PreVote) -> None:
         granted = (
@@ -763,7 +764,7 @@ class Core:
         """Number a round for the reads at hand, once an entry of this term is committed."""
         if self.commit_index >= self._term_start and self._reads.begin_round(self.commit_index):
             voters = self.configuration.voters
-            others = [voter for voter in voters if voter != self.node]
+            others = self._other_voters
             others.sort(
                 key=lambda voter: (self.progress[voter].active, self.progress[voter].round_answered), reverse=True
             )

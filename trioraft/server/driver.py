@@ -1,8 +1,8 @@
 """The node's turns: the only place that touches the core.
 
 A turn takes what has come in (the hub calls the handlers, these call the core and `Requests`), then carries out
-what the core wants done: send, apply and answer, persist. What waits for the disk goes out when the write ends,
-in the same turn where the disk is quick. Everything is paid a turn, not an entry: one write to the log, one
+what the core wants done: send, start the write, apply and answer. What waits for the disk goes out when the write
+ends, in the same turn where the disk is quick. Everything is paid a turn, not an entry: one write to the log, one
 send to each peer, one to each client.
 """
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Sequence
-from itertools import count
+from itertools import accumulate, count, takewhile
 from typing import Final, Protocol
 
 from trioraft.kv.commands import Command
@@ -452,12 +452,11 @@ class Requests:
     def _take_unnamed(self, sender: NodeId, number: int, total: int) -> list[WriteSlot]:
         if sender != self._leader or number != self._unnamed_number:
             return []  # about writes that were passed on over an earlier connection
-        slots: list[WriteSlot] = []
-        while total > 0 and self._unnamed:
-            slots.append(self._unnamed.popleft())
-            self._unnamed_number += slots[-1].count
-            total -= slots[-1].count
-        return slots
+        reached = list(takewhile(lambda count: count <= total, accumulate(slot.count for slot in self._unnamed)))
+        if not reached or reached[-1] != total:
+            return []  # a peer that errs must not settle what it was not asked
+        self._unnamed_number += total
+        return [self._unnamed.popleft() for _ in reached]
 
     def _hears_from_old_leader(self) -> bool:
         """Whether it may still say what became of the writes passed on to it; what came later waits for that."""

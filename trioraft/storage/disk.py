@@ -17,7 +17,7 @@ class File(Protocol):
         """Write at the end. Raises OSError, and then may have written a part."""
 
     def write_at(self, offset: int, data: bytes) -> None:
-        """Write over what is there."""
+        """Write from there on, over what is there, and beyond its end. Raises OSError like `append`."""
 
     def truncate(self, size: int) -> None:
         """Cut to that size."""
@@ -80,13 +80,13 @@ class RealFile:
     def append(self, data: bytes) -> None:
         """Write at the end."""
         self.write_at(self._size, data)
-        self._size += len(data)
 
     def write_at(self, offset: int, data: bytes) -> None:
-        """Write over what is there; the system may take it in parts."""
+        """Write from there on; the system may take it in parts."""
         written = os.pwrite(self._descriptor, data, offset)
         while written < len(data):
             written += os.pwrite(self._descriptor, memoryview(data)[written:], offset + written)
+        self._size = max(self._size, offset + written)
 
     def truncate(self, size: int) -> None:
         """Cut to that size."""

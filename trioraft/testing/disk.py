@@ -51,7 +51,7 @@ class MemoryFile:
         self.write_at(len(self._inode.data), data)
 
     def write_at(self, offset: int, data: bytes) -> None:
-        """Write over what is there; a failing disk, or a full one, takes the first half."""
+        """Write from there on; a failing disk, or a full one, takes the first half."""
         try:
             self._disk.count()
             self._disk.check_room()
