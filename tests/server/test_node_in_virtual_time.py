@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
 import pytest
@@ -9,7 +10,7 @@ import trio
 import trio.testing
 
 from trioraft.addresses import Address
-from trioraft.server.driver import Driver
+from trioraft.server.driver import GATHER_SECONDS, PLENTY, Driver
 from trioraft.server.node import live
 from trioraft.server.writer import DirectWriter
 from trioraft.storage.folder import DataFolder
@@ -280,3 +281,54 @@ async def test_a_write_passed_on_while_the_nodes_connect_anew_is_answered_soon(
         began = trio.current_time()
         await cluster.ask(follower, {"op": "put", "key": "k", "value": value})
         assert trio.current_time() - began < 1
+
+
+async def test_writes_that_come_while_others_are_under_way_share_a_batch_soon(
+    cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001
+) -> None:
+    index = await cluster.leader()
+    leader = cluster.nodes[index].driver
+    assert leader is not None
+    followers = [node for node in cluster.nodes if node.index != index]
+    proposed: list[tuple[float, int]] = []
+    propose = leader.core.propose
+
+    def watched(payloads: Sequence[bytes]) -> int:
+        proposed.append((trio.current_time(), len(payloads)))
+        return propose(payloads)
+
+    monkeypatch.setattr(leader.core, "propose", watched)
+    for node in followers:
+        node.hub.freeze()
+    async with trio.open_nursery() as clients:
+        for key in ("a", "b", "c"):
+            clients.start_soon(cluster.ask, index, {"op": "put", "key": key, "value": 1})
+            await trio.sleep(GATHER_SECONDS / 4)
+        await trio.sleep(0.1)
+        for node in followers:
+            node.hub.thaw()
+    (first, one), (second, two) = proposed
+    assert (one, two) == (1, 2)
+    assert second - first < 2 * GATHER_SECONDS
+
+
+async def test_plenty_of_writes_wait_for_no_more(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = await cluster.leader()
+    leader = cluster.nodes[index].driver
+    assert leader is not None
+    proposed: list[int] = []
+    propose = leader.core.propose
+
+    def watched(payloads: Sequence[bytes]) -> int:
+        assert leader.core.commit_index == leader.core.last_index or len(payloads) >= PLENTY
+        proposed.append(len(payloads))
+        return propose(payloads)
+
+    monkeypatch.setattr(leader.core, "propose", watched)
+    puts: list[dict[str, object]] = [{"op": "put", "key": str(key), "value": 1} for key in range(2 * PLENTY)]
+    async with trio.open_nursery() as clients:
+        for few in (puts[:PLENTY], puts[PLENTY:]):
+            clients.start_soon(cluster.ask, index, *few)
+    assert sum(proposed) == 2 * PLENTY

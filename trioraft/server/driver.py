@@ -9,6 +9,7 @@ send to each peer, one to each client.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -60,6 +61,12 @@ RESTFUL_TICKS: Final = 10
 """How long a node rests at most: what an idle one costs is its turns."""
 SOON_TICKS: Final = 6
 """What is due so soon was not foreseen when the timer went to rest: another try after a split vote."""
+GATHER_SECONDS: Final = 0.001
+"""How long writes wait at most for more to come, while others are under way."""
+PLENTY: Final = 64
+"""So many requests do not wait for more: what a batch costs beside its entries is little for each of them."""
+GATHER_ROUNDS: Final = 8
+"""How often more is taken in before a turn, at most."""
 IDLE_TICKS: Final = 100
 """Without a write for so long, the log is marked."""
 WAITING_REPORT_TICKS: Final = 50
@@ -109,6 +116,8 @@ class Driver:
         """What is to be done with the log beside batches; the first is under way while `_at_chore`."""
         self._at_chore = False
         self._idle_ticks = 0
+        self._gather_until = math.inf
+        """When the writes that wait for more to come have waited long enough."""
         self._ticks = 0
         self._links: dict[NodeId, Link] = {}
         self._incoming: dict[NodeId, Incoming] = {}
@@ -145,8 +154,12 @@ class Driver:
             self._dial_peers()
             while True:
                 # Without writes a leader waits only for answers that come at once, and each read waits for it twice.
-                await self.hub.wait(eager=self.core.role == "leader" and self._idle_ticks > 0)
+                await self.hub.wait(self.core.role == "leader" and self._idle_ticks > 0, self._pause)
                 self.hub.serve()
+                for _ in range(GATHER_ROUNDS):
+                    if self.requests.gathered >= PLENTY or not self.hub.more():
+                        break
+                    self.hub.serve()
                 self.turn()
 
     def turn(self) -> None:
@@ -157,12 +170,13 @@ class Driver:
             self.snapshots.turn()
         if self.assembly is not None:
             self._try_to_form(self.assembly)
+        gather = self._gathers()
         more = True
         while more:
-            self.requests.route()
+            self.requests.route(gather)
             self.administration.turn()
             while self._step():
-                self.requests.route()
+                self.requests.route(gather=True)
                 self.administration.turn()
             more = self._flush_clients()
         if self.snapshots is not None and self.snapshots.busy:
@@ -170,6 +184,27 @@ class Driver:
         if self.core.leader is None and self.core.ticks_until_due < SOON_TICKS:
             self.timer.hurry()
         self._report_changes()
+
+    def _gathers(self) -> bool:
+        """Whether the writes that have come wait for more to come.
+
+        While others are under way, their clients are about to write again: all of them then share a batch, and come
+        back together. What is not gathered so costs each node a batch of its own.
+        """
+        core, gathered = self.core, self.requests.gathered
+        if core.role != "leader" or core.commit_index == core.last_index or not 0 < gathered < PLENTY:
+            self._gather_until = math.inf
+            return False
+        now = trio.current_time()
+        self._gather_until = min(self._gather_until, now + GATHER_SECONDS)
+        return now < self._gather_until
+
+    @property
+    def _pause(self) -> float | None:
+        """For how many seconds the next turn waits for something to come in, where not as long as it takes."""
+        if not self.requests.gathering:
+            return None
+        return GATHER_SECONDS if self.core.commit_index < self.core.last_index else 0
 
     def tick(self, ticks: int) -> None:
         """Time has passed; taken up in the next turn, which comes at once."""
@@ -325,6 +360,8 @@ class Driver:
         if ready is not None:
             if ready.batch is not None:
                 self._persist(ready.batch)
+                if self.core.role != "leader" and self._check_write():
+                    self._flush_links()  # its leader waits for that, and nobody for what it applies
             self._carry_out(ready)
             self._flush_links()
             self._flush_clients()

@@ -75,6 +75,10 @@ class Requests:
         self._store = store
         self._hold_ticks = hold_ticks
         self._held: deque[Slot] = deque()
+        self.gathered = 0
+        """How many requests wait to be sent on their way, or have come since."""
+        self.gathering = False
+        """Whether writes wait for nothing but that more come."""
         self._deadlines: list[tuple[int, int, Slot]] = []
         self._numbers = count()
 
@@ -134,13 +138,18 @@ class Requests:
             slot.confirmed = True
             self._advance(slot)
             return
+        self.gathered += slot.count
         if request.timeout_ms is not None:
             # A tick is 10 ms; a part of one counts as one.
             heapq.heappush(self._deadlines, (self.now + -(-request.timeout_ms // 10), next(self._numbers), slot))
 
-    def route(self) -> None:
-        """Send on its way what has come since the last time, and what was held for want of a leader."""
+    def route(self, gather: bool = False) -> None:
+        """Send on its way what has come since the last time, and what was held for want of a leader.
+
+        `gather`: where this node leads, the writes wait for more to come.
+        """
         core = self._node.core
+        self.gathering = False
         if core.leader != self._leader:
             if self._unnamed and self._hears_from_old_leader():
                 return
@@ -151,34 +160,39 @@ class Requests:
             delayed, self._delayed = self._delayed, []
             for sender, message in delayed:
                 self.on_propose(sender, message)
+        self.gathered = 0
         if not self._held:
             return
         if core.role == "leader":
             slots, self._held = self._held, deque()
-            self._lead(slots)
+            writes = [slot for slot in slots if type(slot) is WriteSlot and slot.reply is None]
+            if gather:
+                self._held.extend(writes)
+                self.gathered = sum([write.count for write in writes])
+                self.gathering = bool(writes)
+            elif writes:
+                self._propose(writes)
+            reads = [slot for slot in slots if type(slot) is ReadSlot and slot.reply is None]
+            if reads:
+                context = next(self._numbers)
+                self._reads[context] = reads
+                core.read_index(context)
         elif core.leader is not None and self._node.linked(core.leader) and (core.leader, core.term) != self._deposed:
             slots, self._held = self._held, deque()
             self._pass_on(core.leader, self._refuse_to_forward(slots))
         else:
             self._held = deque(self._refuse_to_forward(self._held))
 
-    def _lead(self, slots: deque[Slot]) -> None:
+    def _propose(self, writes: list[WriteSlot]) -> None:
         core = self._node.core
-        writes = [slot for slot in slots if type(slot) is WriteSlot and slot.reply is None]
-        reads = [slot for slot in slots if type(slot) is ReadSlot and slot.reply is None]
-        if writes:
-            try:
-                first = core.propose([payload for write in writes for payload in write.payloads])
-            except Overloaded:
-                for write in writes:
-                    why = "too much is waiting to be committed"
-                    self._answer(write, _failure(write, "overloaded", why, "try again soon", "no"))
-            else:
-                self._name(writes, first, core.term)
-        if reads:
-            context = next(self._numbers)
-            self._reads[context] = reads
-            core.read_index(context)
+        try:
+            first = core.propose([payload for write in writes for payload in write.payloads])
+        except Overloaded:
+            for write in writes:
+                why = "too much is waiting to be committed"
+                self._answer(write, _failure(write, "overloaded", why, "try again soon", "no"))
+        else:
+            self._name(writes, first, core.term)
 
     def _refuse_to_forward(self, slots: deque[Slot]) -> list[Slot]:
         """Answer those that want the leader itself; give back the others."""

@@ -18,6 +18,8 @@ from trioraft.addresses import Address
 from trioraft.server.transport import DISCARD_SECONDS, Connection, Handler
 
 RECEIVE_BYTES: Final = 256 * 1024
+SERVED_AT_ONCE: Final = 32
+"""So many connections are served before the node may take a turn: its peers then work while it serves the others."""
 ACCEPT_AT_ONCE: Final = 256
 SPARE_DESCRIPTORS: Final = 48
 """Never given to those who dial in: the log needs some for its files, and the node to dial its peers."""
@@ -283,31 +285,36 @@ class SocketHub:
             sock.close()
         raise error
 
-    async def wait(self, eager: bool = False) -> None:
-        """Return when a connection is ready or `wake` was called."""
+    async def wait(self, eager: bool = False, seconds: float | None = None) -> None:
+        """Return when a connection is ready, `wake` was called, or so many seconds are over."""
         while True:
             lingers = self._turns < TURNS_WITHOUT_TRIO
-            self._ready = self._linger(eager) if lingers else self.epoll.poll(0)
-            if self._ready and lingers:
+            self._ready = self._linger(eager, seconds) if lingers else self._poll(0)
+            returns = bool(self._ready) or seconds is not None
+            if returns and lingers:
                 self._turns += 1
                 return
             self._turns = 0
-            if self._ready:
+            if returns:
                 await trio.lowlevel.checkpoint()
                 return
             await trio.lowlevel.wait_readable(self.epoll.fileno())
 
-    def _linger(self, eager: bool) -> list[tuple[int, int]]:
-        """What is ready within LINGER_SECONDS."""
-        poll = self.epoll.poll
+    def _poll(self, seconds: float) -> list[tuple[int, int]]:
+        return self.epoll.poll(seconds, SERVED_AT_ONCE)
+
+    def _linger(self, eager: bool, seconds: float | None) -> list[tuple[int, int]]:
+        """What is ready within LINGER_SECONDS, or so many seconds if these are fewer."""
+        if seconds is not None:
+            return self._poll(min(seconds, LINGER_SECONDS))
         if not eager or not self._may_spin:
-            return poll(LINGER_SECONDS)
+            return self._poll(LINGER_SECONDS)
         ready: list[tuple[int, int]] = []
         began = time.perf_counter()
         if self._usual_wait < SPIN_SECONDS:
             while not ready and time.perf_counter() - began < SPIN_SECONDS:
-                ready = poll(0)
-        ready = ready or poll(LINGER_SECONDS)
+                ready = self._poll(0)
+        ready = ready or self._poll(LINGER_SECONDS)
         waited = time.perf_counter() - began if len(ready) <= SPINS_FOR else LINGER_SECONDS
         self._usual_wait += (waited - self._usual_wait) / 8
         return ready
@@ -322,6 +329,11 @@ class SocketHub:
             elif (connection := connections.get(descriptor)) is not None:
                 connection.serve(events)
         self._ready = []
+
+    def more(self) -> bool:
+        """Whether a connection is ready now."""
+        self._ready = self._poll(0)
+        return bool(self._ready)
 
     def wake(self) -> None:
         """Make `wait` return; may be called from any thread."""

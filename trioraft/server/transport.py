@@ -76,11 +76,17 @@ class Hub(Protocol):
     async def dial(self, address: Address) -> Connection:
         """Connect to there; the handler is to be set and `resume` called. Raises OSError."""
 
-    async def wait(self, eager: bool = False) -> None:
-        """Return when a connection is ready or `wake` was called; `eager`: at once, though it cost the processor."""
+    async def wait(self, eager: bool = False, seconds: float | None = None) -> None:
+        """Return when a connection is ready, `wake` was called, or so many seconds are over.
+
+        `eager`: at once, though it cost the processor.
+        """
 
     def serve(self) -> None:
-        """Call the handlers of the connections that are ready."""
+        """Call the handlers of the connections that are ready, or of some of them if there are many."""
+
+    def more(self) -> bool:
+        """Whether a connection is ready now, for `serve` to be called again."""
 
     def wake(self) -> None:
         """Make `wait` return; may be called from any thread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import zlib
 from collections import deque
@@ -398,9 +399,10 @@ class MemoryHub:
         self._ready[connection] = None
         self._event.set()
 
-    async def wait(self, eager: bool = False) -> None:  # noqa: ARG002
-        """Return when a connection is ready or `wake` was called, and the process may run."""
-        await self._event.wait()
+    async def wait(self, eager: bool = False, seconds: float | None = None) -> None:  # noqa: ARG002
+        """Return when a connection is ready, `wake` was called, or the time is over, and the process may run."""
+        with trio.move_on_after(math.inf if seconds is None else seconds):
+            await self._event.wait()
         await self._allowed_to_run()
         self._event = trio.Event()
 
@@ -409,6 +411,10 @@ class MemoryHub:
         ready, self._ready = self._ready, {}
         for connection in ready:
             connection.serve()
+
+    def more(self) -> bool:
+        """Whether a connection is ready now."""
+        return bool(self._ready)
 
     def wake(self) -> None:
         """Make `wait` return."""
