@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec import Raw
 
 from trioraft.kv.results import Conflict
 from trioraft.kv.store import Item
@@ -20,7 +21,7 @@ ITEM = Item(VALUE, 7, 6, 5)
     [
         get_reply(b"1", ITEM),
         scan_reply(b"1", [("a", ITEM), ("b", ITEM)], False, False),
-        result_reply(b"1", Conflict("no", "no", 7, VALUE)),
+        result_reply(Raw(b"1"), Conflict("no", "no", 7, VALUE)),
     ],
     ids=["get", "scan", "conflict"],
 )

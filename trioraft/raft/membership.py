@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -27,14 +28,14 @@ class Member(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether this learner is to become a voter once it has caught up."""
 
 
-class Configuration(msgspec.Struct, frozen=True):
+class Configuration(msgspec.Struct, frozen=True, dict=True):
     """The members in force, the id that the next newcomer gets, and the level of the commands in use."""
 
     members: tuple[Member, ...]
     next_id: NodeId
     level: int = 1
 
-    @property
+    @cached_property
     def voters(self) -> tuple[NodeId, ...]:
         """The ids of the members that vote."""
         return tuple(member.id for member in self.members if member.role == "voter")

@@ -95,26 +95,31 @@ class Client:
         self._dirty = False
         connection = self._connection
         # What the client has not read yet fills the room; the rest follows when it has.
-        session = self._session
-        while session.has_replies and (room := MAX_UNANSWERED_BYTES - connection.unsent) > 0:
-            connection.send(session.take_replies(room))
+        room = MAX_UNANSWERED_BYTES - connection.unsent
+        while room > 0 and (data := self._session.take_replies(room)):
+            connection.send(data)
+            if len(data) < room:
+                break  # these were all
+            room = MAX_UNANSWERED_BYTES - connection.unsent
         # While it is read from, there is nothing that waits for room, and more to come.
         return not self._reading and self._take()
 
     def _take(self) -> bool:
         session = self._session
         requests = self._host.requests
+        unsent = self._connection.unsent
         taken = False
-        for slot in session.requests(self._connection.unsent):
+        for slot in session.requests(unsent):
             requests.take(slot)
             taken = True
-        wants_input = session.wants_input(self._connection.unsent)
-        if wants_input != self._reading:
-            self._reading = wants_input
-            if wants_input:
+        if session.wants_input(unsent):
+            if not self._reading:
+                self._reading = True
                 self._connection.resume()
-            else:
-                self._connection.pause()
+            return taken
+        if self._reading:
+            self._reading = False
+            self._connection.pause()
         if session.done:
             self._host.clients.discard(self)
             self._connection.finish()

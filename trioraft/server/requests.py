@@ -124,7 +124,6 @@ class Requests:
                 self._answer(slot, _failure(slot, "shutting_down", "this node is stopping", "ask another node", "no"))
                 return
             slot.commands = list(map(_command, slot.requests))
-            slot.payloads = encode_commands(slot.commands)
             self._held.append(slot)
         elif isinstance(request, (Get, Scan)) and request.read == "linearizable":
             slot.session.expect(slot, self._reply_size(request))
@@ -186,7 +185,7 @@ class Requests:
     def _propose(self, writes: list[WriteSlot]) -> None:
         core = self._node.core
         try:
-            first = core.propose([payload for write in writes for payload in write.payloads])
+            first = core.propose(_payloads(writes))
         except Overloaded:
             for write in writes:
                 why = "too much is waiting to be committed"
@@ -214,7 +213,7 @@ class Requests:
         if writes:
             number = self._unnamed_number + sum(write.count for write in self._unnamed)
             self._unnamed.extend(writes)
-            self._node.send(leader, Propose(number, [payload for write in writes for payload in write.payloads]))
+            self._node.send(leader, Propose(number, _payloads(writes)))
         if reads:
             number = next(self._numbers)
             self._asked[number] = reads
@@ -332,14 +331,14 @@ class Requests:
         if slot.count == 1:
             result = apply(first, slot.commands[0])
             self._node.core.applied(first)
-            self._answer(slot, replies.result_reply(bytes(slot.requests[0].id), result))
+            self._answer(slot, replies.result_reply(slot.requests[0].id, result))
             return 1
         done = len(slot.replies)
         count = min(slot.count - done, most)
         for position in range(done, done + count):
             apply(first + position - done, slot.commands[position])
             # These are plain puts, of which nothing else can come.
-            slot.replies.append(replies.written_reply(bytes(slot.requests[position].id), first + position - done))
+            slot.replies.append(replies.written_reply(slot.requests[position].id, first + position - done))
         self._node.core.applied(first + count - 1)
         if done + count == slot.count:
             self._answer(slot, slot.replies)
@@ -510,7 +509,8 @@ class Requests:
         slot.answer(reply)
         if isinstance(slot, WriteSlot) and slot.reads_before:
             slot.session.hand_on(slot)
-        self._advance(slot)
+        if slot.following is not None:
+            self._advance(slot)
 
     def _confirm(self, reads: Sequence[ReadSlot]) -> None:
         for read in reads:
@@ -571,6 +571,10 @@ def _not_leader(slot: Slot, core: Core) -> bytes:
         leader=core.leader,
         leader_address=member.address if member else None,
     )
+
+
+def _payloads(writes: Sequence[WriteSlot]) -> list[bytes]:
+    return encode_commands([command for write in writes for command in write.commands])
 
 
 def _command(request: AnyWrite) -> Command:

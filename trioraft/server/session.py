@@ -61,7 +61,7 @@ class Slot:
         """Settle the request; what comes to be known of it later is ignored."""
         if self.reply is None:
             self.reply = reply
-            self.session.settled()
+            self.session.on_settled()
 
 
 class ReadSlot(Slot):
@@ -78,7 +78,7 @@ class ReadSlot(Slot):
 class WriteSlot(Slot):
     """Requests that become entries of the log, one after the other: a write, or some plain puts that came together."""
 
-    __slots__ = ("commands", "payloads", "reads_before", "replies", "requests", "term")
+    __slots__ = ("commands", "reads_before", "replies", "requests", "term")
 
     def __init__(self, session: Session, request: AnyWrite, size: int, reads_before: list[ReadSlot]) -> None:
         # Slot's own, written out: there is one of these for nearly every write.
@@ -93,7 +93,6 @@ class WriteSlot(Slot):
         self.following = None
         self.requests: list[AnyWrite] = [request]
         self.commands: list[Command]
-        self.payloads: list[bytes]
         self.term = 0
         """The term of the entries that they became; 0 before."""
         self.replies: list[bytes] = []
@@ -113,6 +112,7 @@ class Session:
 
     def __init__(self, max_request_bytes: int, on_settled: Callable[[], None]) -> None:
         """`on_settled` is called whenever a request has got its reply: `take_replies` may have something."""
+        self.on_settled: Final = on_settled
         self.closing = False
         """Whether nothing more is to be read: an error closed it."""
         self._buffer = LineBuffer(max_request_bytes)
@@ -126,7 +126,6 @@ class Session:
         self._last: Slot | None = None
         self._reads: list[ReadSlot] = []
         """Those that came after the last write."""
-        self._on_settled = on_settled
 
     def receive(self, data: bytes) -> None:
         """Take bytes as they came; none at all is the end of input."""
@@ -184,11 +183,6 @@ class Session:
         return not self._lines and not self._ended and not self.closing and self._has_room(unsent)
 
     @property
-    def has_replies(self) -> bool:
-        """Whether there is a reply to take."""
-        return bool(self._slots) and self._slots[0].reply is not None
-
-    @property
     def idle(self) -> bool:
         """Whether every request that was taken has been answered."""
         return not self._slots
@@ -197,10 +191,6 @@ class Session:
     def done(self) -> bool:
         """Whether the last reply has been taken and no request can follow."""
         return not self._slots and (self.closing or (self._ended and not self._lines))
-
-    def settled(self) -> None:
-        """A slot of this session has its reply."""
-        self._on_settled()
 
     def expect(self, slot: Slot, size: int) -> None:
         """A reply of about that many bytes is to be expected; until it is sent it counts like what was read."""

@@ -222,7 +222,7 @@ class Simulation:
     def _agrees(self) -> bool:
         total = len(self.invariants.committed)
         return self._has_one_leader() and all(
-            node.core.last_applied == node.core.last_index == total and node.batch is None for node in self.nodes
+            node.core.last_applied == node.core.last_index == node.core.durable_index == total for node in self.nodes
         )
 
     def _judge(self) -> str:

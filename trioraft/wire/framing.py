@@ -32,16 +32,18 @@ class LineBuffer:
         if not pieces:
             self._keep(rest, [])
             return []
+        plain = len(data) <= self.limit and b"\r" not in data
         if self._parts:
             pieces[0] = b"".join([*self._parts, pieces[0]])
+            plain = plain and len(pieces[0]) <= self.limit and b"\r" not in pieces[0]
             self._parts = []
             self._size = 0
-        if max(len(data), len(pieces[0])) <= self.limit and b"\r" not in data and b"\r" not in pieces[0]:
-            lines = [piece for piece in pieces if piece and not piece.isspace()]
+        lines: list[bytes] = []
+        if plain:
+            lines = list(filter(bytes.strip, pieces))
             if rest:
                 self._keep(rest, lines)
             return lines
-        lines = []
         for piece in pieces:
             line = piece[:-1] if piece[-1:] == b"\r" else piece
             if len(line) > self.limit:

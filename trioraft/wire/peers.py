@@ -311,19 +311,8 @@ class PeerDecoder:
         )
 
 
-def _check_numbers(message: object) -> None:
+def _check_numbers(message: msgspec.Struct) -> None:
     """Refuse absurd numbers: the core's own structs carry no bounds."""
-    for name in (
-        "term",
-        "last_index",
-        "last_term",
-        "last_included_index",
-        "offset",
-        "match_index",
-        "round",
-        "rejected_index",
-        "hint_index",
-        "hint_term",
-    ):
-        if not 0 <= getattr(message, name, 0) <= 2**63 - 1:
+    for name, value in zip(message.__struct_fields__, msgspec.structs.astuple(message), strict=True):
+        if type(value) is int and not 0 <= value <= 2**63 - 1:
             raise BadLine(f"{name} is out of bounds")

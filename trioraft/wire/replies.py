@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from msgspec import Raw
+
 from trioraft.kv.results import Conflict, Counted, Deleted, Result, Written
 from trioraft.kv.store import Item
 from trioraft.raft.messages import Entry
@@ -26,15 +28,16 @@ def _ok(id: bytes) -> bytes:
     return b'{"id":%b,"ok":true' % id if id else b'{"ok":true'
 
 
-def written_reply(id: bytes, rev: int) -> bytes:
+def written_reply(id: bytes | Raw, rev: int) -> bytes:
     """The reply to a write that has this revision."""
     return b'{"id":%b,"ok":true,"rev":%d}\n' % (id, rev) if id else b'{"ok":true,"rev":%d}\n' % rev
 
 
-def result_reply(id: bytes, result: Result) -> Reply:
+def result_reply(raw: Raw, result: Result) -> Reply:
     """The reply to a write that was applied, or was refused by the state that it met."""
     if type(result) is Written:  # by far the most frequent, and a match would cost more than the rest
-        return written_reply(id, result.rev)
+        return written_reply(raw, result.rev)
+    id = bytes(raw)
     match result:
         case Deleted(deleted, rev):
             return b'%b,"deleted":%d,"rev":%d}\n' % (_ok(id), deleted, rev)
