@@ -63,7 +63,7 @@ SOON_TICKS: Final = 6
 """What is due so soon was not foreseen when the timer went to rest: another try after a split vote."""
 GATHER_SECONDS: Final = 0.001
 """How long writes wait at most for more to come, while others are under way."""
-PLENTY: Final = 64
+PLENTY: Final = 128
 """So many requests do not wait for more: what a batch costs beside its entries is little for each of them."""
 GATHER_ROUNDS: Final = 8
 """How often more is taken in before a turn, at most."""

@@ -7,7 +7,8 @@ up, the node goes on with its turns, and hears of the end by `wake`. While syncs
 
 from __future__ import annotations
 
-import queue
+import os
+import select
 import threading
 import time
 from collections.abc import Callable
@@ -31,16 +32,22 @@ class Writer(Protocol):
 
 
 class ThreadWriter:
-    """The writer over a real disk."""
+    """The writer over a real disk.
+
+    The two threads wait for each other in the kernel, on an eventfd each. To wait on a lock or a queue costs twice
+    as much: who is woken has to wait once more, for the interpreter, which the other has not let go of yet.
+    """
 
     def __init__(self, wake: Callable[[], None], *, patience: float = PATIENCE_SECONDS) -> None:
         """`patience`: for how many seconds `finished` waits at most; with 0 it never does."""
         self._wake = wake
         self._patience = patience
-        self._writes: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._ended = threading.Lock()  # held but for the moment between a write's end and its being seen
-        self._ended.acquire()
-        self._given_up = False
+        self._write: Callable[[], None] | None = None
+        self._begin = os.eventfd(0, os.EFD_CLOEXEC)
+        self._end = os.eventfd(0, os.EFD_CLOEXEC)
+        self._ended = select.epoll()
+        self._ended.register(self._end, select.EPOLLIN | select.EPOLLET)  # each end is seen once, and need not be read
+        self._given_up = self._closing = False
         self._error: BaseException | None = None
         self._seconds = 0.0
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -49,12 +56,13 @@ class ThreadWriter:
     def start(self, write: Callable[[], None]) -> None:
         """Begin a write."""
         self._given_up = False
-        self._writes.put(write)
+        self._write = write
+        os.eventfd_write(self._begin, 1)
 
     def finished(self) -> bool:
         """Whether the write has ended, after waiting for it a moment."""
         patient = not self._given_up and self._seconds < self._patience
-        if not (self._ended.acquire(timeout=self._patience) if patient else self._ended.acquire(blocking=False)):
+        if not self._ended.poll(self._patience if patient else 0):
             self._given_up = True
             return False
         if self._error is not None:
@@ -63,21 +71,34 @@ class ThreadWriter:
 
     def close(self) -> None:
         """Stop, once the write under way has ended; a disk that hangs is not waited for long."""
-        self._writes.put(None)
+        self._closing = True
+        os.eventfd_write(self._begin, 1)
         self._thread.join(timeout=1.0)
+        if not self._thread.is_alive():
+            self._ended.close()
+            os.close(self._begin)
+            os.close(self._end)
 
     def _run(self) -> None:
-        while (write := self._writes.get()) is not None:
-            began = time.monotonic()
-            try:
-                write()
-            except BaseException as error:  # handed to the node's task, which stops the node
-                self._error = error
-            self._seconds = time.monotonic() - began
-            self._ended.release()
-            # It may be waited for at this moment, or not; to wake for nothing costs one turn.
-            if self._given_up or self._seconds >= self._patience:
-                self._wake()
+        while True:
+            os.eventfd_read(self._begin)
+            write, self._write = self._write, None
+            if write is not None:
+                self._carry_out(write)
+            if self._closing:
+                return
+
+    def _carry_out(self, write: Callable[[], None]) -> None:
+        began = time.monotonic()
+        try:
+            write()
+        except BaseException as error:  # handed to the node's task, which stops the node
+            self._error = error
+        self._seconds = time.monotonic() - began
+        os.eventfd_write(self._end, 1)
+        # It may be waited for at this moment, or not; to wake for nothing costs one turn.
+        if self._given_up or self._seconds >= self._patience:
+            self._wake()
 
 
 class DirectWriter:
