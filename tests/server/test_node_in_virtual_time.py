@@ -10,6 +10,8 @@ import trio
 import trio.testing
 
 from trioraft.addresses import Address
+from trioraft.kv.commands import Delete
+from trioraft.raft.messages import RequestVote
 from trioraft.server.driver import GATHER_SECONDS, PLENTY, Driver
 from trioraft.server.node import live
 from trioraft.server.writer import DirectWriter
@@ -18,6 +20,8 @@ from trioraft.testing.disk import MemoryDisk
 from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryNetwork, Weather
 from trioraft.testing.virtual_time import Agenda
 from trioraft.wire.codec import decode, encode
+from trioraft.wire.commands import encode_commands
+from trioraft.wire.peers import NotProposed, Propose
 
 ADDRESSES = [Address("node", port) for port in (1, 2, 3)]
 
@@ -281,6 +285,31 @@ async def test_a_write_passed_on_while_the_nodes_connect_anew_is_answered_soon(
         began = trio.current_time()
         await cluster.ask(follower, {"op": "put", "key": "k", "value": value})
         assert trio.current_time() - began < 1
+
+
+async def test_writes_passed_on_during_a_transfer_are_refused_in_the_order_in_which_they_came(
+    cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001
+) -> None:
+    index = await cluster.leader()
+    leader = cluster.nodes[index].driver
+    assert leader is not None
+    sender, successor = (node.index for node in cluster.nodes if node.index != index)
+    core, requests = leader.core, leader.requests
+    answers: list[object] = []
+    monkeypatch.setattr(leader, "send", lambda _, message: answers.append(message))
+    command = encode_commands([Delete("k")])
+    core.transfer_leadership(successor)
+    requests.on_propose(sender, Propose(0, command))
+    core.step(successor, RequestVote(core.term + 1, core.last_index, core.log.last_term, transfer=True))
+    assert core.role == "follower"
+    requests.on_propose(sender, Propose(1, command))
+    requests.route()
+    assert [(answer.number, answer.code) for answer in answers if isinstance(answer, NotProposed)] == [
+        (0, "leader_changed"),
+        (1, "leader_changed"),
+    ]
 
 
 async def test_writes_that_come_while_others_are_under_way_share_a_batch_soon(

@@ -149,16 +149,16 @@ class Requests:
         """
         core = self._node.core
         self.gathering = False
+        if self._delayed and not core.transferring:
+            delayed, self._delayed = self._delayed, []
+            for sender, message in delayed:
+                self.on_propose(sender, message)
         if core.leader != self._leader:
             if self._unnamed and self._hears_from_old_leader():
                 return
             self._leader_changed(core.leader)
         if core.transferring:
             return  # what has come waits for the next leader, or for this one to go on
-        if self._delayed:
-            delayed, self._delayed = self._delayed, []
-            for sender, message in delayed:
-                self.on_propose(sender, message)
         self.gathered = 0
         if not self._held:
             return
@@ -225,7 +225,8 @@ class Requests:
         """A peer passes on writes of its clients."""
         core = self._node.core
         total = len(message.commands)
-        if core.transferring:
+        if core.transferring or self._delayed:
+            # Also when the transfer is just over: who passed it on takes the answers in the order of its asking.
             self._delayed.append((sender, message))
             return
         if core.role != "leader" or self.stopping:
