@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+_RETURN: Final = ord("\r")
+
 
 class LineTooLong(ValueError):
     """A line exceeds the limit; `lines` are those that were complete before it."""
@@ -32,10 +36,10 @@ class LineBuffer:
         if not pieces:
             self._keep(rest, [])
             return []
-        plain = len(data) <= self.limit and b"\r" not in data
+        plain = len(data) <= self.limit and _RETURN not in data
         if self._parts:
             pieces[0] = b"".join([*self._parts, pieces[0]])
-            plain = plain and len(pieces[0]) <= self.limit and b"\r" not in pieces[0]
+            plain = plain and len(pieces[0]) <= self.limit and _RETURN not in pieces[0]
             self._parts = []
             self._size = 0
         lines: list[bytes] = []
