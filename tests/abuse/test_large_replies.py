@@ -9,8 +9,8 @@ from msgspec import Raw
 
 from trioraft.kv.results import Conflict
 from trioraft.kv.store import Item
-from trioraft.server.session import MAX_UNANSWERED, Session
-from trioraft.wire.replies import Reply, get_reply, result_reply, scan_reply
+from trioraft.server.session import MAX_UNANSWERED, MAX_UNANSWERED_BYTES, Session
+from trioraft.wire.replies import Reply, get_reply, joined, result_reply, scan_reply
 
 VALUE = b'"%b"' % (b"x" * 1_000_000)
 ITEM = Item(VALUE, 7, 6, 5)
@@ -32,13 +32,27 @@ def test_a_large_value_is_not_copied_into_the_replies_that_hold_it(reply: Reply)
     assert VALUE.decode().strip('"') in json.dumps(json.loads(b"".join(reply)))
 
 
+def test_small_reads_of_large_values_wait_for_room_though_they_come_together() -> None:
+    session = Session(1 << 20, lambda: None, lambda _: len(VALUE))
+    session.receive(b'{"op":"get","key":"k"}\n' * 100)
+    answered = 0
+    while slots := list(session.requests(0)):
+        assert sum(slot.count for slot in slots) * len(VALUE) < MAX_UNANSWERED_BYTES + 2 * len(VALUE)
+        for slot in slots:
+            slot.answer(joined([get_reply(b"", ITEM)] * slot.count))
+        while replies := session.take_replies(1):
+            answered += replies.count(b"\n")
+    assert answered == 100
+
+
 def test_a_client_that_does_not_read_is_given_no_more_than_fits() -> None:
-    session = Session(1 << 20, lambda: None)
-    session.receive(b'{"op":"get","key":"k"}\n' * MAX_UNANSWERED)
+    session = Session(1 << 20, lambda: None, lambda _: 0)
+    one, other = b'{"op":"get","key":"k"}\n', b'{"op":"get","key":"k","read":"stale"}\n'
+    session.receive(one * (MAX_UNANSWERED // 2) + other * (MAX_UNANSWERED // 2))
     slots = list(session.requests(0))
-    assert len(slots) == MAX_UNANSWERED
+    assert sum(slot.count for slot in slots) == MAX_UNANSWERED
     for slot in slots:
-        slot.answer(get_reply(slot.id, ITEM))
+        slot.answer(joined([get_reply(b"", ITEM)] * slot.count))
     assert session.take_replies(0) == b""
     sent = 0
     while replies := session.take_replies(3_000_000):

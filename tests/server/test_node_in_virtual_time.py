@@ -185,6 +185,30 @@ async def test_no_read_shows_less_than_one_before_it_nor_a_write_behind_it(clust
         assert revisions[2] < revisions[3]  # type: ignore[operator]
 
 
+async def test_reads_that_come_together_are_each_answered_and_each_refused(
+    cluster: Cluster,
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001
+) -> None:
+    leader = await cluster.leader()
+    await cluster.ask(leader, *[{"op": "put", "key": str(key), "value": key} for key in range(3)])
+    gets: list[dict[str, object]] = [{"id": f"read {key}", "op": "get", "key": str(key)} for key in range(4)]
+    for node in range(3):
+        replies = await cluster.ask(node, *gets)
+        assert [(reply["id"], reply["value"]) for reply in replies] == [
+            ("read 0", 0),
+            ("read 1", 1),
+            ("read 2", 2),
+            ("read 3", None),
+        ]
+    for away in (1, 2):
+        cluster.nodes[(leader + away) % 3].crash()
+    replies = await cluster.ask(leader, *gets)
+    assert [(reply["id"], reply["error"]["code"]) for reply in replies] == [  # type: ignore[index]
+        (get["id"], "no_quorum") for get in gets
+    ]
+    assert all("applied" not in reply["error"] for reply in replies)  # type: ignore[operator]
+
+
 async def test_a_crashed_leader_is_replaced_without_an_election_timeout(cluster: Cluster) -> None:
     leader = await cluster.leader()
     await cluster.ask(leader, {"op": "put", "key": "k", "value": 1})

@@ -46,10 +46,14 @@ class Store:
         """Apply the command of the entry at that index, which is the revision of what it writes."""
         return self._apply[type(command)](index, command)
 
-    def apply_all(self, commands: Iterable[tuple[int, Command]]) -> list[Result]:
-        """Apply commands in order, each of the entry at its index; what came of each."""
-        apply = self._apply
-        return [apply[type(command)](index, command) for index, command in commands]
+    def apply_all(self, commands: Iterable[tuple[int, Command]]) -> None:
+        """Apply commands in order, each of the entry at its index, where nobody waits for what comes of them."""
+        find, write = self._items.get, self._write
+        for index, command in commands:
+            if type(command) is Put and command.if_rev is None:  # most are, and nothing else can come of them
+                write(index, command.key, find(command.key), bytes(command.value))
+            else:
+                self.apply(index, command)
 
     def get(self, key: str) -> Item | None:
         """The key as it is now."""

@@ -69,7 +69,7 @@ class Client:
         self._host = host
         self._dirty = False
         self._reading = True
-        self._session = Session(host.max_request_bytes, self._settled)
+        self._session = Session(host.max_request_bytes, self._settled, host.requests.reply_size)
         host.clients.add(self)
 
     @property

@@ -27,7 +27,18 @@ from trioraft.wire import replies
 from trioraft.wire.commands import UnknownCommand, commands_of, decode_command, encode_commands
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
 from trioraft.wire.replies import Reply
-from trioraft.wire.requests import AdminRequest, AnyWrite, Delete, Get, Incr, Put, ReadSnapshot, Scan, ShowLog, Snapshot
+from trioraft.wire.requests import (
+    AdminRequest,
+    AnyRequest,
+    Delete,
+    Get,
+    Incr,
+    Put,
+    ReadSnapshot,
+    Scan,
+    ShowLog,
+    Snapshot,
+)
 
 MAX_SCAN_BYTES: Final = 1024 * 1024
 MAX_LOG_BYTES: Final = 1024 * 1024
@@ -126,14 +137,12 @@ class Requests:
             slot.commands = list(map(_command, slot.requests))
             self._held.append(slot)
         elif isinstance(request, (Get, Scan)) and request.read == "linearizable":
-            slot.session.expect(slot, self._reply_size(request))
             self._held.append(slot)
         elif isinstance(request, (AdminRequest, Snapshot)):
             self._node.administer(slot)
             return
         else:
             assert isinstance(slot, ReadSlot)
-            slot.session.expect(slot, self._reply_size(request))
             slot.confirmed = True
             self._advance(slot)
             return
@@ -328,18 +337,17 @@ class Requests:
                 # The commitment of a later write of its connection proves it, and it must not see that write.
                 read.confirmed = read.turn = True
                 self._advance(read)
-        apply = self._store.apply
         if slot.count == 1:
-            result = apply(first, slot.commands[0])
+            result = self._store.apply(first, slot.commands[0])
             self._node.core.applied(first)
             self._answer(slot, replies.result_reply(slot.requests[0].id, result))
             return 1
         done = len(slot.replies)
         count = min(slot.count - done, most)
-        for position in range(done, done + count):
-            apply(first + position - done, slot.commands[position])
-            # These are plain puts, of which nothing else can come.
-            slot.replies.append(replies.written_reply(slot.requests[position].id, first + position - done))
+        # These are plain puts, of which nothing can come but their revisions.
+        self._store.apply_all(enumerate(slot.commands[done : done + count], first))
+        reply, requests = replies.written_reply, slot.requests[done : done + count]
+        slot.replies += [reply(request.id, index) for index, request in enumerate(requests, first)]
         self._node.core.applied(first + count - 1)
         if done + count == slot.count:
             self._answer(slot, slot.replies)
@@ -434,8 +442,8 @@ class Requests:
 
     # Within
 
-    def _reply_size(self, request: object) -> int:
-        """About how many bytes the reply will have: many small requests must not make many large replies at once."""
+    def reply_size(self, request: AnyRequest) -> int:
+        """About how many bytes the reply to a request that changes nothing will have, as things are now."""
         if isinstance(request, Get):
             item = self._store.get(request.key)
             return len(item.value) if item else 0
@@ -535,7 +543,10 @@ class Requests:
         """The reply, from the state as applied here."""
         request = slot.request
         if isinstance(request, Get):
-            return replies.get_reply(slot.id, self._store.get(request.key))
+            find = self._store.get
+            return replies.joined(
+                [replies.get_reply(get.id, find(get.key)) for get in slot.requests if type(get) is Get]
+            )
         if isinstance(request, Scan):
             items, more = self._store.scan(request.prefix, request.after, request.limit, MAX_SCAN_BYTES)
             return replies.scan_reply(slot.id, items, more, request.keys_only)
@@ -547,10 +558,10 @@ _NO_QUORUM_HINT: Final = "see which nodes answer with 'status'; a majority must 
 
 def _failure(slot: Slot, code: str, message: str, hint: str, applied: str) -> Reply:
     """The reply to what failed of a slot; only of a write is it said whether it was applied."""
-    if not isinstance(slot, WriteSlot):
-        return replies.error_reply(slot.id, code, message, hint, None)
-    failed = slot.requests[len(slot.replies) :]
-    return slot.replies + [replies.error_reply(bytes(one.id), code, message, hint, applied) for one in failed]
+    done = slot.replies if isinstance(slot, WriteSlot) else []
+    said = applied if isinstance(slot, WriteSlot) else None
+    failed = slot.requests[len(done) :]
+    return done + [replies.error_reply(bytes(one.id), code, message, hint, said) for one in failed]
 
 
 def _end_of_term(entries: Sequence[Entry], start: int) -> int:
@@ -564,7 +575,7 @@ def _end_of_term(entries: Sequence[Entry], start: int) -> int:
 def _not_leader(slot: Slot, core: Core) -> bytes:
     member = None if core.leader is None else core.configuration.member(core.leader)
     return replies.error_reply(
-        bytes(slot.request.id) if slot.request else b"",
+        slot.id,
         "not_leader",
         "this node does not lead, and the request is not to be passed on",
         'ask the leader, or leave out "forward":false' if member else "no leader is known: try again soon",
@@ -578,9 +589,10 @@ def _payloads(writes: Sequence[WriteSlot]) -> list[bytes]:
     return encode_commands([command for write in writes for command in write.commands])
 
 
-def _command(request: AnyWrite) -> Command:
+def _command(request: AnyRequest) -> Command:
     if isinstance(request, Put):
         return PutCommand(request.key, request.value, request.if_rev)
     if isinstance(request, Delete):
         return DeleteCommand(request.key, request.if_rev)
+    assert isinstance(request, Incr)
     return IncrCommand(request.key, request.by)

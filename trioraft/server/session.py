@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import Final
 
 from trioraft.kv.commands import Command
@@ -21,6 +22,7 @@ from trioraft.wire.requests import (
     AdminRequest,
     AnyRequest,
     AnyWrite,
+    Get,
     Put,
     RequestError,
     http_request,
@@ -37,14 +39,14 @@ HTTP_REFUSAL: Final = (
 
 
 class Slot:
-    """One request and the place of its reply."""
+    """A request, or some of a kind that came together, and the place of the reply."""
 
-    __slots__ = ("count", "following", "id", "number", "reply", "request", "session", "since", "size", "turn")
+    __slots__ = ("count", "following", "number", "reply", "request", "requests", "session", "since", "size", "turn")
 
-    def __init__(self, session: Session, request: AnyRequest | None, id: bytes, size: int) -> None:
+    def __init__(self, session: Session, request: AnyRequest | None, size: int) -> None:
         self.session = session
         self.request = request
-        self.id = id
+        self.requests = [] if request is None else [request]
         self.size = size
         self.count = 1
         """How many requests they are."""
@@ -57,6 +59,17 @@ class Slot:
         """Whether all before it on its connection are answered."""
         self.following: Slot | None = None
 
+    @property
+    def id(self) -> bytes:
+        """That of the request, as it was given."""
+        return b"" if self.request is None else bytes(self.request.id)
+
+    def add(self, request: AnyRequest, size: int) -> None:
+        """One more, before anything is done with them."""
+        self.requests.append(request)
+        self.size += size
+        self.count += 1
+
     def answer(self, reply: Reply) -> None:
         """Settle the request; what comes to be known of it later is ignored."""
         if self.reply is None:
@@ -65,12 +78,12 @@ class Slot:
 
 
 class ReadSlot(Slot):
-    """A request that changes nothing: served in its turn, so that it sees what those before it did or saw."""
+    """Requests that change nothing: served in their turn, so that they see what those before them did or saw."""
 
     __slots__ = ("confirmed",)
 
-    def __init__(self, session: Session, request: AnyRequest, id: bytes, size: int) -> None:
-        super().__init__(session, request, id, size)
+    def __init__(self, session: Session, request: AnyRequest, size: int) -> None:
+        super().__init__(session, request, size)
         self.confirmed = False
         """Whether the state as applied here is new enough for it."""
 
@@ -78,20 +91,19 @@ class ReadSlot(Slot):
 class WriteSlot(Slot):
     """Requests that become entries of the log, one after the other: a write, or some plain puts that came together."""
 
-    __slots__ = ("commands", "reads_before", "replies", "requests", "term")
+    __slots__ = ("commands", "reads_before", "replies", "term")
 
     def __init__(self, session: Session, request: AnyWrite, size: int, reads_before: list[ReadSlot]) -> None:
         # Slot's own, written out: there is one of these for nearly every write.
         self.session = session
         self.request = request
-        self.id = b""  # the ids are those of the requests
+        self.requests = [request]
         self.size = size
         self.count = 1
         self.reply = None
         self.since = self.number = 0
         self.turn = True
         self.following = None
-        self.requests: list[AnyWrite] = [request]
         self.commands: list[Command]
         self.term = 0
         """The term of the entries that they became; 0 before."""
@@ -100,19 +112,19 @@ class WriteSlot(Slot):
         self.reads_before = reads_before
         """Those before it that no earlier write waits for: it must not be applied before they are served."""
 
-    def add(self, request: AnyWrite, size: int) -> None:
-        """One more, before anything is done with them."""
-        self.requests.append(request)
-        self.size += size
-        self.count += 1
-
 
 class Session:
     """The state of one client's connection."""
 
-    def __init__(self, max_request_bytes: int, on_settled: Callable[[], None]) -> None:
-        """`on_settled` is called whenever a request has got its reply: `take_replies` may have something."""
+    def __init__(
+        self, max_request_bytes: int, on_settled: Callable[[], None], reply_size: Callable[[AnyRequest], int]
+    ) -> None:
+        """`on_settled` is called whenever a request has got its reply: `take_replies` may have something.
+
+        `reply_size` tells about how many bytes the reply to what changes nothing will have.
+        """
         self.on_settled: Final = on_settled
+        self._reply_size = reply_size
         self.closing = False
         """Whether nothing more is to be read: an error closed it."""
         self._buffer = LineBuffer(max_request_bytes)
@@ -145,27 +157,34 @@ class Session:
     def requests(self, unsent: int) -> Iterator[Slot]:
         """The requests that may be worked on now; `unsent` is how many bytes of replies the client left unread.
 
-        A request that is wrong in itself is answered here, in its place. Plain puts in a row share a slot.
+        A request that is wrong in itself is answered here, in its place. Plain puts in a row share a slot, and so do
+        plain gets.
         """
-        puts: WriteSlot | None = None
+        run: Slot | None = None
         while self._lines and self._has_room(unsent):
             line = self._lines.popleft()
             request = self._parse(line)
-            if type(request) is Put and request.if_rev is None and request.timeout_ms is None and request.forward:
-                if puts is None:
-                    puts = self._write_slot(request, len(line))
-                else:
-                    puts.add(request, len(line))
-                    self._count += 1
-                    self._bytes += len(line)
-                continue
-            if puts is not None:
-                yield puts
-                puts = None
             if request is not None:
-                yield self._slot(request, len(line))
-        if puts is not None:
-            yield puts
+                kind = type(request)
+                # Until it is sent, a reply counts like what was read: small requests may have large ones.
+                size = len(line) if kind in WRITES else len(line) + self._reply_size(request)
+                plain = _is_plain(request)
+                if plain and run is not None and kind is type(run.request):
+                    run.add(request, size)
+                    self._count += 1
+                    self._bytes += size
+                    continue
+            if run is not None:
+                yield run
+                run = None
+            if request is not None:
+                slot = self._slot(request, size)
+                if plain:
+                    run = slot
+                else:
+                    yield slot
+        if run is not None:
+            yield run
         if self._too_long and not self._lines and not self.closing:
             limit = self._buffer.limit
             self._refuse(
@@ -192,11 +211,6 @@ class Session:
         """Whether the last reply has been taken and no request can follow."""
         return not self._slots and (self.closing or (self._ended and not self._lines))
 
-    def expect(self, slot: Slot, size: int) -> None:
-        """A reply of about that many bytes is to be expected; until it is sent it counts like what was read."""
-        slot.size += size
-        self._bytes += size
-
     def hand_on(self, write: WriteSlot) -> None:
         """A write is settled that was not applied: the reads before it must not see the writes after it either."""
         waiting = [read for read in write.reads_before if read.reply is None]
@@ -216,6 +230,11 @@ class Session:
         ready: list[bytes] = []
         while slots and room > 0 and (reply := slots[0].reply) is not None:
             if isinstance(reply, list):
+                fitting = _fitting(reply, room)
+                if len(fitting) < len(reply):
+                    slots[0].reply = reply[len(fitting) :]
+                    ready.extend(fitting)
+                    break
                 ready.extend(reply)
                 room -= sum(map(len, reply))
             else:
@@ -237,7 +256,7 @@ class Session:
         try:
             return parse_request(line)
         except RequestError as error:
-            slot = Slot(self, None, error.id, len(line))
+            slot = Slot(self, None, len(line))
             self._push(slot)
             slot.answer(replies.error_reply(error.id, error.code, error.message, error.hint, error.applied))
             return None
@@ -253,9 +272,9 @@ class Session:
         if isinstance(request, WRITES):
             return self._write_slot(request, size)
         if isinstance(request, AdminRequest):
-            slot = Slot(self, request, bytes(request.id), size)
+            slot = Slot(self, request, size)
         else:
-            slot = read = ReadSlot(self, request, bytes(request.id), size)
+            slot = read = ReadSlot(self, request, size)
             reads = self._reads
             if len(reads) > 32 + 2 * len(self._slots):
                 reads[:] = [earlier for earlier in reads if earlier.reply is None]
@@ -266,7 +285,7 @@ class Session:
     def _refuse(self, reply: bytes) -> None:
         self.closing = True
         self._lines.clear()
-        slot = Slot(self, None, b"", 0)
+        slot = Slot(self, None, 0)
         self._push(slot)
         slot.answer(reply)
 
@@ -278,3 +297,20 @@ class Session:
         self._slots.append(slot)
         self._count += 1
         self._bytes += slot.size
+
+
+def _is_plain(request: AnyRequest) -> bool:
+    """Whether it goes the way of its neighbours of the same kind, with nothing of its own that decides."""
+    if type(request) is Put:
+        usual = request.if_rev is None
+    elif type(request) is Get:
+        usual = request.read == "linearizable"
+    else:
+        return False
+    return usual and request.timeout_ms is None and request.forward
+
+
+def _fitting(pieces: list[bytes], room: int) -> list[bytes]:
+    """The first of the pieces, one at least, until they fill the room."""
+    before = accumulate(map(len, pieces), initial=0)
+    return [piece for piece, filled in zip(pieces, before, strict=False) if filled < room]

@@ -66,7 +66,7 @@ class SimulatedSession:
         self.node = node
         self.number = number
         self.life = node.life
-        self._session = Session(MAX_REQUEST_BYTES, self._settled)
+        self._session = Session(MAX_REQUEST_BYTES, self._settled, node.requests.reply_size)
 
     def receive(self, data: bytes) -> None:
         """Bytes from the client."""

@@ -24,7 +24,20 @@ LARGE_VALUE: Final = 4096
 """From how many bytes on a value stays a piece of its own."""
 
 
-def _ok(id: bytes) -> bytes:
+def joined(replies: Sequence[Reply]) -> Reply:
+    """Replies that follow each other, as one."""
+    if len(replies) == 1:
+        return replies[0]
+    pieces: list[bytes] = []
+    for reply in replies:
+        if isinstance(reply, list):
+            pieces.extend(reply)
+        else:
+            pieces.append(reply)
+    return pieces
+
+
+def _ok(id: bytes | Raw) -> bytes:
     return b'{"id":%b,"ok":true' % id if id else b'{"ok":true'
 
 
@@ -64,7 +77,7 @@ def _error(id: bytes, code: str, message: str, hint: str, applied: str | None, t
     return b'%b,"error":%b%b}}\n' % (start, encode(fields)[:-1], tail)
 
 
-def get_reply(id: bytes, item: Item | None) -> Reply:
+def get_reply(id: bytes | Raw, item: Item | None) -> Reply:
     """A key as it is; null and zeros where it is missing."""
     if item is None:
         return b'%b,"value":null,"rev":0,"created":0,"version":0}\n' % _ok(id)
