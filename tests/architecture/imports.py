@@ -79,7 +79,6 @@ PURE_MAY_IMPORT = {
     "msgspec",
     "operator",
     "re",
-    "sortedcontainers",
     "typing",
     "zlib",
 }

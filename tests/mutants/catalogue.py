@@ -264,14 +264,14 @@ MUTANTS = (
     Mutant(
         "puts that came together are taken to be committed together",
         REQUESTS,
-        "count = min(slot.count - done, most)",
-        "count = slot.count - done",
+        "count = min(count, most)",
+        "pass",
     ),
     Mutant(
         "puts that came together are answered before all are applied",
         REQUESTS,
-        "        if done + count == slot.count:\n",
-        "        if done + count <= slot.count:\n",
+        "            if len(slot.replies) == slot.count:\n",
+        "            if len(slot.replies) <= slot.count:\n",
     ),
     # Storage
     Mutant(

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trioraft.wire.requests import MAX_DEPTH, Get, Put, RequestError, parse_request
+from trioraft.wire.requests import MAX_DEPTH, Get, Put, RequestError, is_plain, parse_alike, parse_request
 
 
 def refusal(line: bytes) -> RequestError:
@@ -121,3 +121,60 @@ def test_no_bytes_can_do_more_than_be_refused(line: bytes) -> None:
             parse_request(attempt)
         except RequestError as error:
             assert error.code in ("bad_json", "bad_request", "unknown_op", "too_deep")
+
+
+PIECES = [
+    b'{"op":"get","key":"a"}',
+    b'{"id":1,"op":"get","key":"b"}',
+    b'{"op":"put","key":"k","value":"v"}',
+    b'{"id":"x","op":"put","key":"k","value":1.50}',
+    b'{"op":"put","key":"k","value":"v","if_rev":3}',
+    b'{"op":"get","key":"a","read":"stale"}',
+    b'{"op":"get","key":"a","key":"b"}',
+    b'{"op":"put","key":"k","value":[1]}',
+    b'{"op":"put","key":"k","value":"{"}',
+    b'{"op":"put","key":"\xc3\xa9","value":1}',
+    b'{"op":"ping"}',
+    b'{"op":"put","key":"k","value":"x',
+    b'{y"}',
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b'"',
+    b" ",
+    b"\r",
+    b"\\",
+    b"\\u0041",
+    b'"value":',
+    b"get a",
+]
+
+
+@given(st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map(b"".join)))
+@settings(max_examples=2000)
+def test_lines_read_at_once_are_what_they_are_one_by_one(lines: list[bytes]) -> None:
+    lines = [line for line in lines if line.strip()]
+    together = parse_alike(lines) if lines else None
+    if together is not None:
+        assert together == [parse_request(line) for line in lines]
+        assert all(map(is_plain, together))
+
+
+@pytest.mark.parametrize("line", PIECES[:4])
+def test_plain_lines_are_read_at_once(line: bytes) -> None:
+    assert parse_alike([line] * 3) == [parse_request(line)] * 3
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b'{"op":"put","key":"k","value":"x', b'{y"}'],
+        [b'{"op":"get","key":"a"},{"op":"get","key":"b', b'c"}'],
+        [b'{"op":"get","key":"a"}{"op":"get","key":', b'"b"}'],
+        [b'{"op":"get","key":"a"}', b'{"op":"get","key":"b"}]'],
+    ],
+)
+def test_what_is_no_request_by_itself_is_none_with_its_neighbour(lines: list[bytes]) -> None:
+    assert parse_alike(lines) is None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,21 +13,17 @@ if TYPE_CHECKING:
 class Frozen:
     """Copy-on-write: the store keeps aside what it changes, once a key, until the key has been taken."""
 
-    def __init__(self, items: dict[str, Item], keys: Iterable[str], on_close: Callable[[], None]) -> None:
-        """`items` are the store's own, which go on changing; `keys` are in order."""
+    def __init__(self, items: dict[str, Item], keys: Iterator[str], count: int, on_close: Callable[[], None]) -> None:
+        """`items` are the store's own, which go on changing; `keys` are in order, so many, and do not change."""
+        self.count = count
+        """How many keys there were at that moment."""
         self._items = items
-        self._keys = list(keys)
+        self._keys = keys
         self._on_close = on_close
-        self._position = 0
         self._taken = ""
         """The last key that was taken: keys are never empty."""
         self._aside: dict[str, Item] = {}
         """What changed before it was taken, as it was."""
-
-    @property
-    def count(self) -> int:
-        """How many keys there were at that moment."""
-        return len(self._keys)
 
     def keep(self, key: str, old: Item | None) -> None:
         """The store is about to change this key, which is `old` now."""
@@ -36,10 +33,9 @@ class Frozen:
 
     def take(self, limit: int) -> list[tuple[str, Item]]:
         """The next keys, in order; none when all were given."""
-        keys = self._keys[self._position : self._position + limit]
+        keys = list(islice(self._keys, limit))
         if not keys:
             return []
-        self._position += len(keys)
         self._taken = keys[-1]
         aside, items = self._aside, self._items
         if not aside:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sortedcontainers import SortedList
 
 from trioraft.kv.commands import Command, Delete, Incr, Put
 from trioraft.kv.frozen import Frozen
+from trioraft.kv.keys import Keys
 from trioraft.kv.results import Conflict, Counted, Deleted, Result, Written
 
 MAX_INTEGER: Final = 2**63 - 1
@@ -31,7 +31,7 @@ class Store:
 
     def __init__(self) -> None:
         self._items: dict[str, Item] = {}
-        self._keys: SortedList[str] = SortedList()  # apart from the items: most writes are to keys that exist
+        self._keys = Keys()  # apart from the items: most writes are to keys that exist
         self._apply: dict[type, Callable[[int, Any], Result]] = {
             Put: self._put,
             Delete: self._delete,
@@ -63,16 +63,18 @@ class Store:
         """A view of all keys as they are now, which stays so. Raises ValueError while there is another."""
         if self._frozen is not None:
             raise ValueError("the store is frozen already")
-        self._frozen = Frozen(self._items, self._keys, self._thaw)
+        self._frozen = Frozen(self._items, self._keys.freeze(), len(self._items), self._thaw)
         return self._frozen
 
     def _thaw(self) -> None:
         self._frozen = None
+        self._keys.thaw()
 
     def load(self, items: Sequence[tuple[str, Item]]) -> None:
         """Add keys as a snapshot holds them: in order, and beyond all that are there."""
         self._items.update(items)
-        self._keys.update([key for key, _ in items])
+        for key, _ in items:
+            self._keys.add(key)
 
     def scan(self, prefix: str, after: str | None, limit: int, max_bytes: int) -> tuple[list[tuple[str, Item]], bool]:
         """The keys with that prefix that come after `after`, in order, and whether there are more.
@@ -80,10 +82,11 @@ class Store:
         At most `limit` of them, and at most max_bytes of keys and values, but one in any case.
         """
         start = prefix if after is None or after < prefix else after
-        inclusive = (start != after, True)
         found: list[tuple[str, Item]] = []
         size = 0
-        for key in self._keys.irange(start, None, inclusive):
+        for key in self._keys.since(start):
+            if key == after:
+                continue
             if not key.startswith(prefix):
                 break
             item = self._items[key]

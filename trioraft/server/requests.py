@@ -129,12 +129,11 @@ class Requests:
         slot.since = self.now
         slot.number = next(self._numbers)
         request = slot.request
-        assert request is not None
         if isinstance(slot, WriteSlot):
             if self.stopping:
                 self._answer(slot, _failure(slot, "shutting_down", "this node is stopping", "ask another node", "no"))
                 return
-            slot.commands = list(map(_command, slot.requests))
+            slot.commands = _commands(slot.requests)
             self._held.append(slot)
         elif isinstance(request, (Get, Scan)) and request.read == "linearizable":
             self._held.append(slot)
@@ -328,7 +327,7 @@ class Requests:
             start = end
 
     def _apply_own(self, slot: WriteSlot, first: int, most: int) -> int:
-        """Apply the writes of this slot, which are the entries from that index on, and answer for them.
+        """Apply the writes of this slot, and of those that follow it, which are the entries from that index on.
 
         No more than `most` of them are committed; how many they were.
         """
@@ -337,25 +336,45 @@ class Requests:
                 # The commitment of a later write of its connection proves it, and it must not see that write.
                 read.confirmed = read.turn = True
                 self._advance(read)
-        if slot.count == 1:
+        if not _is_plain_put(slot.commands[0]):
             result = self._store.apply(first, slot.commands[0])
             self._node.core.applied(first)
             self._answer(slot, replies.result_reply(slot.requests[0].id, result))
             return 1
-        done = len(slot.replies)
-        count = min(slot.count - done, most)
-        # These are plain puts, of which nothing can come but their revisions.
-        self._store.apply_all(enumerate(slot.commands[done : done + count], first))
-        reply, requests = replies.written_reply, slot.requests[done : done + count]
-        slot.replies += [reply(request.id, index) for index, request in enumerate(requests, first)]
-        self._node.core.applied(first + count - 1)
-        if done + count == slot.count:
-            self._answer(slot, slot.replies)
-        elif first + count in self._proposed:
-            self._fail_unknown([slot], "leader_changed")
-        else:
-            self._proposed[first + count] = slot
+        slots = [slot]
+        count = slot.count - len(slot.replies)
+        while count < most and (later := self._proposed.get(first + count)) is not None:
+            if later.term != slot.term or later.reads_before or not _is_plain_put(later.commands[0]):
+                break
+            del self._proposed[first + count]
+            slots.append(later)
+            count += later.count
+        count = min(count, most)
+        self._put_all(slots, first, count)
         return count
+
+    def _put_all(self, slots: Sequence[WriteSlot], first: int, count: int) -> None:
+        """Apply the first so many puts that these slots have left, and answer those slots that have none then."""
+        commands = [command for slot in slots for command in slot.commands[len(slot.replies) :]]
+        self._store.apply_all(enumerate(commands[:count], first))
+        self._node.core.applied(first + count - 1)
+        requests = [request for slot in slots for request in slot.requests[len(slot.replies) :]]
+        written = replies.written_replies(requests[:count], first)
+        position = 0
+        for slot in slots:
+            if slot.count == 1:
+                self._answer(slot, written[position])
+                position += 1
+                continue
+            end = position + slot.count - len(slot.replies)
+            slot.replies += written[position:end]
+            position = min(end, count)
+            if len(slot.replies) == slot.count:
+                self._answer(slot, b"".join(slot.replies))
+            elif first + count in self._proposed:
+                self._fail_unknown([slot], "leader_changed")
+            else:
+                self._proposed[first + count] = slot
 
     def _drop_older(self, index: int, term: int) -> None:
         """An entry of a new term is committed there: no later one can be of an older term any more."""
@@ -589,9 +608,19 @@ def _payloads(writes: Sequence[WriteSlot]) -> list[bytes]:
     return encode_commands([command for write in writes for command in write.commands])
 
 
-def _command(request: AnyRequest) -> Command:
-    if isinstance(request, Put):
-        return PutCommand(request.key, request.value, request.if_rev)
+def _is_plain_put(command: Command) -> bool:
+    """Whether nothing can come of it but that it is written."""
+    return type(command) is PutCommand and command.if_rev is None
+
+
+def _commands(requests: Sequence[AnyRequest]) -> list[Command]:
+    return [
+        PutCommand(request.key, request.value, request.if_rev) if type(request) is Put else _other_command(request)
+        for request in requests
+    ]
+
+
+def _other_command(request: AnyRequest) -> Command:
     if isinstance(request, Delete):
         return DeleteCommand(request.key, request.if_rev)
     assert isinstance(request, Incr)

@@ -13,19 +13,21 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Final
 
+import msgspec
+
 from trioraft.kv.commands import Command
 from trioraft.wire import replies
 from trioraft.wire.framing import LineBuffer, LineTooLong
 from trioraft.wire.replies import Reply
 from trioraft.wire.requests import (
+    BRACE,
     WRITES,
     AdminRequest,
     AnyRequest,
-    AnyWrite,
-    Get,
-    Put,
     RequestError,
     http_request,
+    is_plain,
+    parse_alike,
     parse_request,
 )
 
@@ -38,31 +40,34 @@ HTTP_REFUSAL: Final = (
 ) % (len(_NO_HTTP), _NO_HTTP)
 
 
-class Slot:
+class Slot(msgspec.Struct, eq=False):
     """A request, or some of a kind that came together, and the place of the reply."""
 
-    __slots__ = ("count", "following", "number", "reply", "request", "requests", "session", "since", "size", "turn")
+    session: Session
+    requests: list[AnyRequest]
+    """None where a line was wrong in itself."""
+    size: int
+    """Bytes that count until it is answered."""
+    count: int = 1
+    """How many requests they are."""
+    reply: Reply | None = None
+    since: int = 0
+    """The tick at which it came."""
+    number: int = 0
+    """Its place among all that came to this node."""
+    turn: bool = True
+    """Whether all before it on its connection are answered."""
+    following: Slot | None = None
 
-    def __init__(self, session: Session, request: AnyRequest | None, size: int) -> None:
-        self.session = session
-        self.request = request
-        self.requests = [] if request is None else [request]
-        self.size = size
-        self.count = 1
-        """How many requests they are."""
-        self.reply: Reply | None = None
-        self.since = 0
-        """The tick at which it came."""
-        self.number = 0
-        """Its place among all that came to this node."""
-        self.turn = True
-        """Whether all before it on its connection are answered."""
-        self.following: Slot | None = None
+    @property
+    def request(self) -> AnyRequest:
+        """The first of them."""
+        return self.requests[0]
 
     @property
     def id(self) -> bytes:
         """That of the request, as it was given."""
-        return b"" if self.request is None else bytes(self.request.id)
+        return bytes(self.requests[0].id)
 
     def add(self, request: AnyRequest, size: int) -> None:
         """One more, before anything is done with them."""
@@ -80,37 +85,21 @@ class Slot:
 class ReadSlot(Slot):
     """Requests that change nothing: served in their turn, so that they see what those before them did or saw."""
 
-    __slots__ = ("confirmed",)
-
-    def __init__(self, session: Session, request: AnyRequest, size: int) -> None:
-        super().__init__(session, request, size)
-        self.confirmed = False
-        """Whether the state as applied here is new enough for it."""
+    confirmed: bool = False
+    """Whether the state as applied here is new enough for it."""
 
 
 class WriteSlot(Slot):
     """Requests that become entries of the log, one after the other: a write, or some plain puts that came together."""
 
-    __slots__ = ("commands", "reads_before", "replies", "term")
-
-    def __init__(self, session: Session, request: AnyWrite, size: int, reads_before: list[ReadSlot]) -> None:
-        # Slot's own, written out: there is one of these for nearly every write.
-        self.session = session
-        self.request = request
-        self.requests = [request]
-        self.size = size
-        self.count = 1
-        self.reply = None
-        self.since = self.number = 0
-        self.turn = True
-        self.following = None
-        self.commands: list[Command]
-        self.term = 0
-        """The term of the entries that they became; 0 before."""
-        self.replies: list[bytes] = []
-        """To those that have been applied while not all are."""
-        self.reads_before = reads_before
-        """Those before it that no earlier write waits for: it must not be applied before they are served."""
+    reads_before: list[ReadSlot] = []
+    """Those before it that no earlier write waits for: it must not be applied before they are served."""
+    commands: list[Command] = []
+    """What the requests are for the log."""
+    term: int = 0
+    """The term of the entries that they became; 0 before."""
+    replies: list[bytes] = []
+    """To those that have been applied while not all are."""
 
 
 class Session:
@@ -136,6 +125,7 @@ class Session:
         self._ended = False
         self._too_long = False
         self._last: Slot | None = None
+        """The newest, while it or one before it is not answered or taken."""
         self._reads: list[ReadSlot] = []
         """Those that came after the last write."""
 
@@ -160,29 +150,33 @@ class Session:
         A request that is wrong in itself is answered here, in its place. Plain puts in a row share a slot, and so do
         plain gets.
         """
+        lines = self._lines
+        if len(lines) > 1 and self._has_room(unsent) and (alike := self._take_alike()) is not None:
+            yield alike
         run: Slot | None = None
-        while self._lines and self._has_room(unsent):
-            line = self._lines.popleft()
+        while lines and self._has_room(unsent):
+            line = lines.popleft()
             request = self._parse(line)
-            if request is not None:
-                kind = type(request)
-                # Until it is sent, a reply counts like what was read: small requests may have large ones.
-                size = len(line) if kind in WRITES else len(line) + self._reply_size(request)
-                plain = _is_plain(request)
-                if plain and run is not None and kind is type(run.request):
-                    run.add(request, size)
-                    self._count += 1
-                    self._bytes += size
-                    continue
+            if request is None:
+                if run is not None:
+                    yield run
+                    run = None
+                continue
+            size = len(line) + self._reply_size_of(request)
+            plain = (run is not None or len(lines) > 0) and is_plain(request)
+            if run is not None and plain and type(request) is type(run.request):
+                run.add(request, size)
+                self._count += 1
+                self._bytes += size
+                continue
             if run is not None:
                 yield run
                 run = None
-            if request is not None:
-                slot = self._slot(request, size)
-                if plain:
-                    run = slot
-                else:
-                    yield slot
+            slot = self._slot([request], size)
+            if plain:
+                run = slot
+            else:
+                yield slot
         if run is not None:
             yield run
         if self._too_long and not self._lines and not self.closing:
@@ -243,6 +237,8 @@ class Session:
             slot = slots.popleft()
             self._bytes -= slot.size
             self._count -= slot.count
+        if not slots:
+            self._last = None  # what is done with is let go of while it is at hand, not when the next request comes
         return b"".join(ready)
 
     def _has_room(self, unsent: int) -> bool:
@@ -250,31 +246,47 @@ class Session:
 
     def _parse(self, line: bytes) -> AnyRequest | None:
         """Read a request; None where it is wrong in itself, which is answered here."""
-        if line[0] != 0x7B and http_request(line):
+        if line[0] != BRACE and http_request(line):
             self._refuse(HTTP_REFUSAL)
             return None
         try:
             return parse_request(line)
         except RequestError as error:
-            slot = Slot(self, None, len(line))
+            slot = Slot(self, [], len(line))
             self._push(slot)
             slot.answer(replies.error_reply(error.id, error.code, error.message, error.hint, error.applied))
             return None
 
-    def _write_slot(self, request: AnyWrite, size: int) -> WriteSlot:
-        reads, self._reads = self._reads, []
-        slot = WriteSlot(self, request, size, reads)
-        self._push(slot)
-        return slot
+    def _take_alike(self) -> Slot | None:
+        """Read all lines at once where they are plain puts, or plain gets, and there is room for all; else none."""
+        lines = self._lines
+        size = sum(map(len, lines))
+        if self._count + len(lines) > MAX_UNANSWERED or self._bytes + size > MAX_UNANSWERED_BYTES:
+            return None
+        requests = parse_alike(lines)
+        if requests is None:
+            return None
+        size += sum(map(self._reply_size_of, requests))
+        if self._bytes + size > MAX_UNANSWERED_BYTES:
+            return None
+        lines.clear()
+        return self._slot(requests, size)
 
-    def _slot(self, request: AnyRequest, size: int) -> Slot:
+    def _reply_size_of(self, request: AnyRequest) -> int:
+        """Until it is sent, a reply counts like what was read: small requests may have large ones, if not writes."""
+        return 0 if type(request) in WRITES else self._reply_size(request)
+
+    def _slot(self, requests: list[AnyRequest], size: int) -> Slot:
+        """Give them their place."""
         slot: Slot
-        if isinstance(request, WRITES):
-            return self._write_slot(request, size)
-        if isinstance(request, AdminRequest):
-            slot = Slot(self, request, size)
+        request = requests[0]
+        if type(request) in WRITES:
+            reads, self._reads = self._reads, []
+            slot = WriteSlot(self, requests, size, len(requests), reads_before=reads)
+        elif isinstance(request, AdminRequest):
+            slot = Slot(self, requests, size)
         else:
-            slot = read = ReadSlot(self, request, size)
+            slot = read = ReadSlot(self, requests, size, len(requests))
             reads = self._reads
             if len(reads) > 32 + 2 * len(self._slots):
                 reads[:] = [earlier for earlier in reads if earlier.reply is None]
@@ -285,7 +297,7 @@ class Session:
     def _refuse(self, reply: bytes) -> None:
         self.closing = True
         self._lines.clear()
-        slot = Slot(self, None, 0)
+        slot = Slot(self, [], 0)
         self._push(slot)
         slot.answer(reply)
 
@@ -295,19 +307,8 @@ class Session:
             last.following = slot
         self._last = slot
         self._slots.append(slot)
-        self._count += 1
+        self._count += slot.count
         self._bytes += slot.size
-
-
-def _is_plain(request: AnyRequest) -> bool:
-    """Whether it goes the way of its neighbours of the same kind, with nothing of its own that decides."""
-    if type(request) is Put:
-        usual = request.if_rev is None
-    elif type(request) is Get:
-        usual = request.read == "linearizable"
-    else:
-        return False
-    return usual and request.timeout_ms is None and request.forward
 
 
 def _fitting(pieces: list[bytes], room: int) -> list[bytes]:

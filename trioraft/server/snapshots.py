@@ -40,7 +40,7 @@ log = logging.getLogger("trioraft.snapshots")
 class SnapshotSettings(msgspec.Struct, frozen=True):
     """How often, and in which pieces. A snapshot is taken when the log has grown by both a least and a share."""
 
-    least_log_bytes: int = 16 * 1024 * 1024
+    least_log_bytes: int = 32 * 1024 * 1024
     least_log_entries: int = 200_000
     growth: float = 2.0
     """The log may grow to so many times the last snapshot: writing snapshots costs a constant share of the writes."""

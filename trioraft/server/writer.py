@@ -24,8 +24,11 @@ class Writer(Protocol):
     def start(self, write: Callable[[], None]) -> None:
         """Begin a write; the one before must have ended."""
 
-    def finished(self) -> bool:
-        """Whether the write has ended, after waiting for it a moment. Raises what the write raised."""
+    def finished(self, wait: bool = True) -> bool:
+        """Whether the write has ended, after waiting for it a moment. Raises what the write raised.
+
+        Where it is not waited for, `wake` is called when it ends.
+        """
 
     def close(self) -> None:
         """Stop, once the write under way has ended or is given up."""
@@ -59,10 +62,11 @@ class ThreadWriter:
         self._write = write
         os.eventfd_write(self._begin, 1)
 
-    def finished(self) -> bool:
+    def finished(self, wait: bool = True) -> bool:
         """Whether the write has ended, after waiting for it a moment."""
-        patient = not self._given_up and self._seconds < self._patience
-        if not self._ended.poll(self._patience if patient else 0):
+        if not wait or self._seconds >= self._patience:
+            self._given_up = True  # before the look: a write that ends after it then wakes
+        if not self._ended.poll(0 if self._given_up else self._patience):
             self._given_up = True
             return False
         if self._error is not None:
@@ -108,7 +112,7 @@ class DirectWriter:
         """Write."""
         write()
 
-    def finished(self) -> bool:
+    def finished(self, wait: bool = True) -> bool:  # noqa: ARG002
         """It has."""
         return True
 

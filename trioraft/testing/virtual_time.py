@@ -131,7 +131,7 @@ class SimulatedWriter:
         else:
             self.end()
 
-    def finished(self) -> bool:
+    def finished(self, wait: bool = True) -> bool:  # noqa: ARG002
         """Whether the write has ended. Raises what it raised."""
         if self.error is not None:
             raise self.error

@@ -16,6 +16,7 @@ from trioraft.kv.store import Item
 from trioraft.raft.messages import Entry
 from trioraft.wire.codec import encode
 from trioraft.wire.entries import payload
+from trioraft.wire.requests import Request
 
 Reply = bytes | list[bytes]
 """One reply, in one piece or in several that follow each other."""
@@ -41,15 +42,18 @@ def _ok(id: bytes | Raw) -> bytes:
     return b'{"id":%b,"ok":true' % id if id else b'{"ok":true'
 
 
-def written_reply(id: bytes | Raw, rev: int) -> bytes:
-    """The reply to a write that has this revision."""
-    return b'{"id":%b,"ok":true,"rev":%d}\n' % (id, rev) if id else b'{"ok":true,"rev":%d}\n' % rev
+def written_replies(requests: Iterable[Request], first: int) -> list[bytes]:
+    """The replies to writes that have these revisions, from the first on."""
+    return [
+        b'{"id":%b,"ok":true,"rev":%d}\n' % (request.id, rev) if request.id else b'{"ok":true,"rev":%d}\n' % rev
+        for rev, request in enumerate(requests, first)
+    ]
 
 
 def result_reply(raw: Raw, result: Result) -> Reply:
     """The reply to a write that was applied, or was refused by the state that it met."""
     if type(result) is Written:  # by far the most frequent, and a match would cost more than the rest
-        return written_reply(raw, result.rev)
+        return b'%b,"rev":%d}\n' % (_ok(raw), result.rev)
     id = bytes(raw)
     match result:
         case Deleted(deleted, rev):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import accumulate
+from operator import itemgetter
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -211,9 +212,11 @@ class RequestError(ValueError):
 
 
 _decoder: Final = Decoder(AnyRequest)
+_array_decoder: Final = Decoder(list[AnyRequest])
 _object_decoder: Final = Decoder(dict[str, msgspec.Raw])
 _HTTP: Final = re.compile(rb"(?:[A-Z]+ \S+ HTTP/[0-9.]+|[A-Za-z-]+:(?: .*|))\s*")
 # To look for one byte is four times as quick by its number.
+BRACE: Final = ord("{")
 _BRACKET: Final = ord("[")
 _BACKSLASH: Final = ord("\\")
 # No way back into what has matched, and a string without an end ends with the line: a hostile line must not be
@@ -232,7 +235,7 @@ _LONGEST_QUOTED: Final = 100
 
 def parse_request(line: bytes) -> AnyRequest:
     """Read one line, without its end. Raises RequestError."""
-    if line[0] != 0x7B and line.lstrip()[:1] != b"{":
+    if line[0] != BRACE and line.lstrip()[:1] != b"{":
         return _parse_words(line)
     nests = _BRACKET in line or line.rfind(b"{") > 0
     if nests and line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth(line) > MAX_DEPTH + 1:
@@ -255,6 +258,36 @@ def parse_request(line: bytes) -> AnyRequest:
     if escapes or not line.isascii():
         _check_lengths(request)
     return request
+
+
+def parse_alike(lines: Collection[bytes]) -> list[AnyRequest] | None:
+    """Read lines at once that are all puts, or all gets, of the plainest kind; None where they may be anything else.
+
+    Joined to an array they are read in one call. Each begins with a brace, there is no other, and there are as many
+    objects: so each object begins and ends with its line.
+    """
+    data = b"[%b]" % b",".join(lines)
+    if set(map(itemgetter(0), lines)) != {BRACE} or data.count(b"{") != len(lines) or data.count(b"[") != 1:
+        return None
+    if not data.isascii() or _BACKSLASH in data:
+        return None
+    try:
+        requests: list[AnyRequest] = _array_decoder.decode(data)
+    except DecodeError:
+        return None  # which of them, and why, is for `parse_request` to say
+    alike = len(requests) == len(lines) and len(set(map(type, requests))) == 1 and all(map(is_plain, requests))
+    return requests if alike else None
+
+
+def is_plain(request: AnyRequest) -> bool:
+    """Whether it goes the way of its neighbours of the same kind, with nothing of its own that decides."""
+    if type(request) is Put:
+        usual = request.if_rev is None
+    elif type(request) is Get:
+        usual = request.read == "linearizable"
+    else:
+        return False
+    return usual and request.timeout_ms is None and request.forward
 
 
 def without_id(request: AdminRequest) -> bytes:
