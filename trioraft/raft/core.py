@@ -369,8 +369,9 @@ class Core:
         The others commit them without it, and sooner, where all nodes share a disk or a processor; one sync then
         covers many batches. A few entries do not wait: their commitment gains by every disk that is quick.
         """
-        few = 0 < self.last_index - self.commit_index <= FEW_ENTRIES
-        if self.role != "leader" or self._disk_due or few:
+        if self.role != "leader" or self._disk_due or self._outbox.handed_index == self.last_index:
+            return False
+        if 0 < self.last_index - self.commit_index <= FEW_ENTRIES:
             return False
         if not self._outbox.holds_entries_alone(self.hard_state):
             return False

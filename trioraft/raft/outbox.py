@@ -25,7 +25,8 @@ class Outbox:
         self._batch_number = 0
         self._batch_elapsed = 0
         self._batch_last_index = 0
-        self._handed_index = last_index
+        self.handed_index = last_index
+        """Up to where the log has been given to the disk."""
         self._base: Point | None = None
         """Where the log begins anew on the disk."""
 
@@ -64,7 +65,7 @@ class Outbox:
         """What is to be persisted now, with the messages that wait for it; None while the disk is at work."""
         if self._batch is not None:
             return None
-        entries = log.slice(self._handed_index + 1, log.last_index)
+        entries = log.slice(self.handed_index + 1, log.last_index)
         if not entries and hard_state == self._durable_hard_state and self._base is None:
             # All that these waited for went with the last batch.
             self._messages.extend(self._gated)
@@ -75,7 +76,7 @@ class Outbox:
         self._batch = Batch(self._batch_number, hard_state, entries, messages, self._base)
         self._base = None
         self._batch_elapsed = 0
-        self._handed_index = self._batch_last_index = log.last_index
+        self.handed_index = self._batch_last_index = log.last_index
         return self._batch
 
     def persisted(self, number: int) -> Batch:
@@ -92,11 +93,11 @@ class Outbox:
     def truncate_from(self, index: int) -> None:
         """The log was cut there: what it held is not durable, and what comes instead is to be written."""
         self.durable_index = min(self.durable_index, index - 1)
-        self._handed_index = min(self._handed_index, index - 1)
+        self.handed_index = min(self.handed_index, index - 1)
         self._batch_last_index = min(self._batch_last_index, index - 1)
 
     def begin_anew(self, point: Point) -> None:
         """A snapshot that ends there, and is durable, has taken the place of the whole log."""
         self._base = point
-        self._handed_index = self.durable_index = point.index
+        self.handed_index = self.durable_index = point.index
         self._batch_last_index = 0

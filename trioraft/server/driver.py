@@ -159,16 +159,18 @@ class Driver:
                 await self.hub.wait(self.core.role == "leader" and self._idle_ticks > 0, self._pause)
                 self.hub.serve()
                 for _ in range(GATHER_ROUNDS):
-                    if self.requests.gathered >= PLENTY or not self.hub.more():
+                    # Where no client has asked for anything, the peers wait, and more would keep them waiting.
+                    if not 0 < self.requests.gathered < PLENTY or not self.hub.more():
                         break
                     self.hub.serve()
                 self.turn()
 
     def turn(self) -> None:
         """Carry out all that can be done now."""
-        if self._ticks:
+        ticked = self._ticks > 0
+        if ticked:
             self._pass_time()
-        if self.snapshots is not None:
+        if self.snapshots is not None and (ticked or self.snapshots.active):
             self.snapshots.turn()
         if self.assembly is not None:
             self._try_to_form(self.assembly)

@@ -110,6 +110,11 @@ class Snapshots:
         self._log_bytes = segments.bytes_written - sum(len(e.line) for e in log.slice(index + 1, log.last_index))
 
     @property
+    def active(self) -> bool:
+        """Whether there is something to do at each turn; else it is enough to ask now and then what is due."""
+        return self._job is not None or bool(self._wanted)
+
+    @property
     def busy(self) -> bool:
         """Whether there is something to do at the next turn that no event will bring."""
         return self._job is not None and not self._writing
