@@ -36,7 +36,7 @@ def test_small_reads_of_large_values_wait_for_room_though_they_come_together() -
     session = Session(1 << 20, lambda: None, lambda _: len(VALUE))
     session.receive(b'{"op":"get","key":"k"}\n' * 100)
     answered = 0
-    while slots := list(session.requests(0)):
+    while slots := session.requests(0):
         assert sum(slot.count for slot in slots) * len(VALUE) < MAX_UNANSWERED_BYTES + 2 * len(VALUE)
         for slot in slots:
             slot.answer(joined([get_reply(b"", ITEM)] * slot.count))
@@ -49,7 +49,7 @@ def test_a_client_that_does_not_read_is_given_no_more_than_fits() -> None:
     session = Session(1 << 20, lambda: None, lambda _: 0)
     one, other = b'{"op":"get","key":"k"}\n', b'{"op":"get","key":"k","read":"stale"}\n'
     session.receive(one * (MAX_UNANSWERED // 2) + other * (MAX_UNANSWERED // 2))
-    slots = list(session.requests(0))
+    slots = session.requests(0)
     assert sum(slot.count for slot in slots) == MAX_UNANSWERED
     for slot in slots:
         slot.answer(joined([get_reply(b"", ITEM)] * slot.count))

@@ -270,8 +270,8 @@ MUTANTS = (
     Mutant(
         "puts that came together are answered before all are applied",
         REQUESTS,
-        "            if len(slot.replies) == slot.count:\n",
-        "            if len(slot.replies) <= slot.count:\n",
+        "                if len(slot.replies) < slot.count:\n",
+        "                if len(slot.replies) < 1:\n",
     ),
     # Storage
     Mutant(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Sequence
-from itertools import accumulate, count, takewhile
+from itertools import accumulate, chain, count, takewhile
 from typing import Final, Protocol
 
 from trioraft.kv.commands import Command
@@ -128,8 +128,8 @@ class Requests:
         """A client's request; those of one connection in order."""
         slot.since = self.now
         slot.number = next(self._numbers)
-        request = slot.request
-        if isinstance(slot, WriteSlot):
+        request = slot.requests[0]
+        if type(slot) is WriteSlot:
             if self.stopping:
                 self._answer(slot, _failure(slot, "shutting_down", "this node is stopping", "ask another node", "no"))
                 return
@@ -355,26 +355,35 @@ class Requests:
 
     def _put_all(self, slots: Sequence[WriteSlot], first: int, count: int) -> None:
         """Apply the first so many puts that these slots have left, and answer those slots that have none then."""
-        commands = [command for slot in slots for command in slot.commands[len(slot.replies) :]]
-        self._store.apply_all(enumerate(commands[:count], first))
+        done = len(slots[0].replies)  # of the others nothing has been applied
+        taken = slice(done, done + count)
+        commands = list(chain.from_iterable([slot.commands for slot in slots]))[taken]
+        requests = list(chain.from_iterable([slot.requests for slot in slots]))[taken]
+        self._store.apply_all(enumerate(commands, first))
         self._node.core.applied(first + count - 1)
-        requests = [request for slot in slots for request in slot.requests[len(slot.replies) :]]
-        written = replies.written_replies(requests[:count], first)
+        written = replies.written_replies(requests, first)
         position = 0
         for slot in slots:
             if slot.count == 1:
-                self._answer(slot, written[position])
+                slot.answer(written[position])
                 position += 1
-                continue
-            end = position + slot.count - len(slot.replies)
-            slot.replies += written[position:end]
-            position = min(end, count)
-            if len(slot.replies) == slot.count:
-                self._answer(slot, b"".join(slot.replies))
-            elif first + count in self._proposed:
-                self._fail_unknown([slot], "leader_changed")
             else:
-                self._proposed[first + count] = slot
+                end = position + slot.count - len(slot.replies)
+                slot.replies += written[position:end]
+                position = end
+                if len(slot.replies) < slot.count:
+                    self._wait_for_the_rest(slot, first + count)
+                    return
+                slot.answer(b"".join(slot.replies))
+            if slot.following is not None:
+                self._advance(slot)
+
+    def _wait_for_the_rest(self, slot: WriteSlot, index: int) -> None:
+        """The writes of this slot from that index on are not committed yet."""
+        if index in self._proposed:
+            self._fail_unknown([slot], "leader_changed")
+        else:
+            self._proposed[index] = slot
 
     def _drop_older(self, index: int, term: int) -> None:
         """An entry of a new term is committed there: no later one can be of an older term any more."""

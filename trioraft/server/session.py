@@ -9,7 +9,7 @@ commitment also proves that the read is not stale.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Final
 
@@ -144,23 +144,22 @@ class Session:
             self._lines.extend(error.lines)
             self._too_long = True
 
-    def requests(self, unsent: int) -> Iterator[Slot]:
+    def requests(self, unsent: int) -> list[Slot]:
         """The requests that may be worked on now; `unsent` is how many bytes of replies the client left unread.
 
         A request that is wrong in itself is answered here, in its place. Plain puts in a row share a slot, and so do
         plain gets.
         """
         lines = self._lines
+        slots: list[Slot] = []
         if len(lines) > 1 and self._has_room(unsent) and (alike := self._take_alike()) is not None:
-            yield alike
+            slots.append(alike)
         run: Slot | None = None
         while lines and self._has_room(unsent):
             line = lines.popleft()
             request = self._parse(line)
             if request is None:
-                if run is not None:
-                    yield run
-                    run = None
+                run = None
                 continue
             size = len(line) + self._reply_size_of(request)
             plain = (run is not None or len(lines) > 0) and is_plain(request)
@@ -168,17 +167,10 @@ class Session:
                 run.add(request, size)
                 self._count += 1
                 self._bytes += size
-                continue
-            if run is not None:
-                yield run
-                run = None
-            slot = self._slot([request], size)
-            if plain:
-                run = slot
             else:
-                yield slot
-        if run is not None:
-            yield run
+                slot = self._slot([request], size)
+                slots.append(slot)
+                run = slot if plain else None
         if self._too_long and not self._lines and not self.closing:
             limit = self._buffer.limit
             self._refuse(
@@ -190,6 +182,7 @@ class Session:
                     None,
                 )
             )
+        return slots
 
     def wants_input(self, unsent: int) -> bool:
         """Whether the connection is to be read."""
