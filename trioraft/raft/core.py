@@ -303,12 +303,16 @@ class Core:
         ]
         return min(has, default=self.last_index) + 1
 
-    def compacted(self, snapshot: Point, index: int) -> None:
-        """A snapshot of this node is durable; the log lets go of the entries up to that index, which it covers."""
+    def compacted(self, snapshot: Point, index: int) -> list[Entry]:
+        """A snapshot of this node is durable; the log lets go of the entries up to that index, which it covers.
+
+        They are given back, for whoever has the time to free so many.
+        """
         self.snapshot = snapshot
         # What is not on the disk yet stays: the log there must not get a hole.
-        self.log.compact(min(snapshot.index, index, self.durable_index))
+        before = self.log.compact(min(snapshot.index, index, self.durable_index))
         self._configurations.compact(self.log.base_index)
+        return before
 
     def snapshot_stored(self, last_included_index: int, offset: int) -> None:
         """What has come of that snapshot is stored up to there."""

@@ -80,12 +80,17 @@ class Log:
             raise ValueError(f"entry {index} is compacted away")
         del self._entries[index - self.base_index - 1 :]
 
-    def compact(self, index: int) -> None:
-        """Let go of the entries up to that index, which must be held (§7)."""
-        if index > self.base_index:
-            term = self.entry(index).term
-            del self._entries[: index - self.base_index]
-            self.base_index, self.base_term = index, term
+    def compact(self, index: int) -> list[Entry]:
+        """Let go of the entries up to that index, which must be held (§7).
+
+        They are given back, and may be followed by others: to free many at once takes its time.
+        """
+        if index <= self.base_index:
+            return []
+        term = self.entry(index).term
+        before, self._entries = self._entries, self._entries[index - self.base_index :]
+        self.base_index, self.base_term = index, term
+        return before
 
     def first_conflict(self, entries: Sequence[Entry]) -> int:
         """The position in `entries` of the first one that this log lacks or holds with another term.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import trio
@@ -63,6 +63,8 @@ SOON_TICKS: Final = 6
 """What is due so soon was not foreseen when the timer went to rest: another try after a split vote."""
 GATHER_SECONDS: Final = 0.001
 """How long writes wait at most for more to come, while others are under way."""
+SLICE_PAUSE_SECONDS: Final = 0.001
+"""From one slice of a snapshot to the next so long at least, while there are requests: these come first."""
 PLENTY: Final = 128
 """So many requests do not wait for more: what a batch costs beside its entries is little for each of them."""
 MANY_UNCOMMITTED: Final = 32
@@ -114,12 +116,13 @@ class Driver:
         self._random = random
         self._log: SegmentedLog | None = None
         self._batch: Batch | None = None
-        self._chores: list[Callable[[], None]] = []
-        """What is to be done with the log beside batches; the first is under way while `_at_chore`."""
-        self._at_chore = False
+        self._marking = False
+        """Whether the log is being marked; a batch waits for that."""
         self._idle_ticks = 0
         self._gather_until = math.inf
         """When the writes that wait for more to come have waited long enough."""
+        self._next_slice = -math.inf
+        """When a snapshot may go on, while there is other work."""
         self._ticks = 0
         self._links: dict[NodeId, Link] = {}
         self._incoming: dict[NodeId, Incoming] = {}
@@ -171,7 +174,7 @@ class Driver:
         if ticked:
             self._pass_time()
         if self.snapshots is not None and (ticked or self.snapshots.active):
-            self.snapshots.turn()
+            self._go_on_with(self.snapshots)
         if self.assembly is not None:
             self._try_to_form(self.assembly)
         gather = self._gathers()
@@ -183,11 +186,21 @@ class Driver:
                 self.requests.route(gather=True)
                 self.administration.turn()
             more = self._flush_clients()
-        if self.snapshots is not None and self.snapshots.busy:
-            self.hub.wake()
         if self.core.leader is None and self.core.ticks_until_due < SOON_TICKS:
             self.timer.hurry()
         self._report_changes()
+
+    def _go_on_with(self, snapshots: Snapshots) -> None:
+        """Take the next step of a snapshot; while there is other work, not one right after the other."""
+        now = trio.current_time()
+        if self._quiet or now >= self._next_slice:
+            snapshots.turn()
+            self._next_slice = now + SLICE_PAUSE_SECONDS
+
+    @property
+    def _quiet(self) -> bool:
+        """Whether nobody waits for this node: neither a client of its own nor, through its leader, one of another's."""
+        return self._idle_ticks > 0 and self.requests.idle
 
     def _gathers(self) -> bool:
         """Whether the writes that have come wait for more to come.
@@ -206,6 +219,8 @@ class Driver:
     @property
     def _pause(self) -> float | None:
         """For how many seconds the next turn waits for something to come in, where not as long as it takes."""
+        if self.snapshots is not None and self.snapshots.busy:
+            return 0 if self._quiet else SLICE_PAUSE_SECONDS
         if not self.requests.gathering:
             return None
         return GATHER_SECONDS if self.core.commit_index < self.core.last_index else 0
@@ -248,7 +263,7 @@ class Driver:
         if self.snapshots is not None:
             self.snapshots.close()
         if self._log is not None:
-            if self._batch is None and not self._at_chore:
+            if self._batch is None and not self._marking:
                 self._log.mark()
             self._log.close()
         self.folder.close()
@@ -385,10 +400,10 @@ class Driver:
             self.requests.leadership_lost(ready.lost.reason)
 
     def _persist(self, batch: Batch) -> None:
-        """Write a batch, after the chore that may be under way."""
+        """Write a batch, after the mark that may be under way."""
         self._batch = batch
         self._idle_ticks = 0
-        if not self._at_chore:
+        if not self._marking:
             self._start_write(batch)
 
     def _start_write(self, batch: Batch) -> None:
@@ -402,16 +417,6 @@ class Driver:
             segments.reset(batch.base.index, batch.base.term)
         segments.write(batch.hard_state, batch.entries)
 
-    def chore(self, work: Callable[[], None]) -> None:
-        """Do something with the log, when nothing is being written to it."""
-        self._chores.append(work)
-        self._begin_chore()
-
-    def _begin_chore(self) -> None:
-        if self._chores and self._batch is None and not self._at_chore:
-            self._at_chore = True
-            self._writer.start(self._chores[0])
-
     def install(self, store: Store, snapshot: Snapshot) -> None:
         """Go on from a leader's snapshot, which is durable; the store holds what it held."""
         header = snapshot.header
@@ -421,18 +426,16 @@ class Driver:
 
     def _check_write(self) -> bool:
         """Whether a batch has been written and synced; then what rested on it goes out."""
-        if self._at_chore:
+        if self._marking:
             if not self._writer.finished():
                 return False
-            self._at_chore = False
-            del self._chores[0]
+            self._marking = False
             if self._batch is not None:
                 self._start_write(self._batch)
         batch = self._batch
         if batch is None or not self._writer.finished(self._waits_for_disk):
             return False
         self._batch = None
-        self._begin_chore()
         self.core.persisted(batch.number)
         for receiver, message in batch.messages:
             if receiver != self.node:
@@ -456,8 +459,10 @@ class Driver:
         self._report_waiting()
         self._idle_ticks += ticks
         segments = self._log
-        if self._idle_ticks >= IDLE_TICKS and segments is not None and not segments.marked and not self._chores:
-            self.chore(segments.mark)
+        at_rest = self._idle_ticks >= IDLE_TICKS and self._batch is None and not self._marking
+        if at_rest and segments is not None and not segments.marked:
+            self._marking = True
+            self._writer.start(segments.mark)
 
     # Peers: out
 

@@ -51,10 +51,12 @@ class SnapshotSettings(msgspec.Struct, frozen=True):
     hold_bytes: int = 32 * 1024 * 1024
     """What followers that answer still lack stays too, up to so many bytes: one that is being sent a snapshot is to
     find the entries after it, or it would be sent snapshot after snapshot for ever."""
-    slice_keys: int = 200
-    """How many keys are written, or read, on one turn."""
-    sync_bytes: int = 256 * 1024
-    """After so many bytes a snapshot's file is synced: one long sync at its end would hold up those of the log."""
+    slice_keys: int = 50
+    """How many keys are taken on one turn: those who write meanwhile wait for that."""
+    free_entries: int = 500
+    """How many entries that it covers are let go of on one turn."""
+    write_bytes: int = 128 * 1024
+    """So many bytes are written, and synced, at once: one long sync at the end would hold up those of the log."""
     piece_bytes: int = 256 * 1024
     """What goes to a follower in one message."""
 
@@ -64,9 +66,6 @@ class Node(Protocol):
 
     core: Core
     store: Store
-
-    def chore(self, work: Callable[[], None]) -> None:
-        """Do something with the log, when nothing is being written to it."""
 
     def install(self, store: Store, snapshot: Snapshot) -> None:
         """Go on from a leader's snapshot, which is durable; the store holds what it held."""
@@ -194,13 +193,17 @@ class Snapshots:
         try:
             yield lambda: made.append(SnapshotWriter(self._disk, header))
             writer = made[0]
-            unsynced = 0
+            data = bytearray()
+            lines = 0
             while items := frozen.take(settings.slice_keys):
-                data = encode_items(items)
-                unsynced += len(data)
-                sync = unsynced >= settings.sync_bytes
-                yield _appending(writer, data, len(items), sync)
-                unsynced = 0 if sync else unsynced
+                data += encode_items(items)
+                lines += len(items)
+                if len(data) < settings.write_bytes:
+                    yield None
+                else:
+                    yield _writing(writer, bytes(data), lines)
+                    data, lines = bytearray(), 0
+            yield lambda: writer.append(bytes(data), lines)
             yield lambda: done.append(writer.finish())
         finally:
             frozen.close()
@@ -209,9 +212,9 @@ class Snapshots:
         snapshot = done[0]
         self.taken += 1
         self._adopt(snapshot)
-        self._compact(snapshot)
         self._wanted[:0] = wanted
         self._satisfy(snapshot, len(wanted))
+        yield from self._compact(snapshot)
         yield lambda: remove_older(self._disk, snapshot)
 
     def _satisfy(self, snapshot: Snapshot, count: int | None = None) -> None:
@@ -219,11 +222,14 @@ class Snapshots:
         for done in told:
             done(snapshot)
 
-    def _compact(self, snapshot: Snapshot) -> None:
-        """Let go of what it covers: on the disk whole, in memory but for the newest."""
+    def _compact(self, snapshot: Snapshot) -> Job:
+        """Let go of what it covers: on the disk whole, in memory but for the newest; a part at a time."""
         index = snapshot.header.last_included_index
-        self._node.core.compacted(point_of(snapshot), self._first_kept(index) - 1)
-        self._node.chore(lambda: self._segments.compact(index))
+        entries = self._node.core.compacted(point_of(snapshot), self._first_kept(index) - 1)
+        yield lambda: self._segments.compact(index)
+        while entries:
+            del entries[-self._settings.free_entries :]
+            yield None
 
     def _first_kept(self, index: int) -> int:
         """The first entry that stays in memory where a snapshot ends at that index."""
@@ -334,18 +340,17 @@ class Snapshots:
         elif self.newest is None or self.newest.header.last_included_index < snapshot.header.last_included_index:
             # The entries came after all, and faster; then it is as good as one of one's own.
             self._adopt(snapshot)
-            self._compact(snapshot)
+            yield from self._compact(snapshot)
         newest = self.newest or snapshot
         yield lambda: remove_older(self._disk, newest)
 
 
-def _appending(writer: SnapshotWriter, data: bytes, lines: int, sync: bool) -> Callable[[], None]:
-    def append() -> None:
+def _writing(writer: SnapshotWriter, data: bytes, lines: int) -> Callable[[], None]:
+    def write() -> None:
         writer.append(data, lines)
-        if sync:
-            writer.sync()
+        writer.sync()
 
-    return append
+    return write
 
 
 def _storing(incoming: IncomingSnapshot, message: InstallSnapshot) -> Callable[[], None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 from collections.abc import Sequence
 from typing import Final
 
@@ -37,7 +38,7 @@ class Recovered(msgspec.Struct):
 
 
 class SegmentedLog:
-    """The log of one folder. One thread at a time; after an OSError it takes nothing more."""
+    """The log of one folder. One thread at a time, but for `compact`; after an OSError it takes nothing more."""
 
     def __init__(self, disk: Disk, folder: str, segment_bytes: int, scan: _Scan) -> None:
         """Go on where the scan ended; `open` is the way to make one."""
@@ -52,6 +53,7 @@ class SegmentedLog:
         self._last_index, self._last_term = scan.last
         self._segments = scan.segments
         """The number of each segment, and the index after which it was begun; oldest first."""
+        self._removing = threading.Lock()
         self._rotation_due = False
         self.bytes_written = 0
         """In batches, since it was opened."""
@@ -123,10 +125,13 @@ class SegmentedLog:
         self._rotation_due = True
 
     def compact(self, index: int) -> None:
-        """Remove the segments that hold nothing beyond that index, which a snapshot includes. Raises OSError."""
-        self._guard()
-        while len(self._segments) > 1 and self._segments[1][1] <= index:
-            self._remove_oldest()
+        """Remove the segments that hold nothing beyond that index, which a snapshot includes. Raises OSError.
+
+        It takes its time, and another thread may write to the log meanwhile.
+        """
+        with self._removing:
+            while len(self._segments) > 1 and self._segments[1][1] <= index:
+                self._remove_oldest()
 
     def reset(self, index: int, term: int) -> None:
         """Begin anew after that entry, with nothing: a snapshot that ends with it is on the disk. Raises OSError."""
@@ -134,8 +139,9 @@ class SegmentedLog:
         self._broken = True
         self._last_index, self._last_term = index, term
         self._begin_segment(base=True)
-        while len(self._segments) > 1:
-            self._remove_oldest()
+        with self._removing:
+            while len(self._segments) > 1:
+                self._remove_oldest()
         self._broken = False
 
     def close(self) -> None:

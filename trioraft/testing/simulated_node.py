@@ -157,7 +157,6 @@ class SimulatedNode:
         self.requests = Requests(self, self.store, 4 * self._settings.election_ticks)
         self.administration = Administration(self, 4 * self._settings.election_ticks)
         self.batch: Batch | None = None
-        self._chores: list[Callable[[], None]] = []
         self.snapshots = Snapshots(
             self,
             self.disk,
@@ -242,7 +241,6 @@ class SimulatedNode:
         for receiver, message in batch.messages:
             if receiver != self.node:
                 self._say(receiver, message)
-        self._do_chores()
         self.turn()
 
     def _write(self, batch: Batch) -> None:
@@ -333,16 +331,6 @@ class SimulatedNode:
         self._world.send(self.node, receiver, message)
 
     # What the snapshots need of their node
-
-    def chore(self, work: Callable[[], None]) -> None:
-        """Do something with the log, when nothing is being written to it."""
-        self._chores.append(work)
-        if self.batch is None:
-            self._do_chores()
-
-    def _do_chores(self) -> None:
-        while self._chores:
-            self._chores.pop(0)()
 
     def install(self, store: Store, snapshot: Snapshot) -> None:
         """Go on from a leader's snapshot."""
