@@ -20,12 +20,11 @@ from trioraft.wire import replies
 from trioraft.wire.framing import LineBuffer, LineTooLong
 from trioraft.wire.replies import Reply
 from trioraft.wire.requests import (
-    BRACE,
     WRITES,
     AdminRequest,
     AnyRequest,
+    HttpRequest,
     RequestError,
-    http_request,
     is_plain,
     parse_alike,
     parse_request,
@@ -113,7 +112,7 @@ class Session:
         `reply_size` tells about how many bytes the reply to what changes nothing will have.
         """
         self.on_settled: Final = on_settled
-        self._reply_size = reply_size
+        self._reply_size = reply_size  # until it is sent, a reply counts like what was read: it may be large
         self.closing = False
         """Whether nothing more is to be read: an error closed it."""
         self._buffer = LineBuffer(max_request_bytes)
@@ -157,11 +156,18 @@ class Session:
         run: Slot | None = None
         while lines and self._has_room(unsent):
             line = lines.popleft()
-            request = self._parse(line)
-            if request is None:
+            try:
+                request = parse_request(line)
+            except HttpRequest:
+                self._refuse(HTTP_REFUSAL)
+                break
+            except RequestError as error:
+                self._answer_wrong(error, len(line))
                 run = None
                 continue
-            size = len(line) + self._reply_size_of(request)
+            size = len(line)
+            if type(request) not in WRITES:
+                size += self._reply_size(request)
             plain = (run is not None or len(lines) > 0) and is_plain(request)
             if run is not None and plain and type(request) is type(run.request):
                 run.add(request, size)
@@ -237,18 +243,11 @@ class Session:
     def _has_room(self, unsent: int) -> bool:
         return self._count < MAX_UNANSWERED and self._bytes < MAX_UNANSWERED_BYTES and unsent < MAX_UNANSWERED_BYTES
 
-    def _parse(self, line: bytes) -> AnyRequest | None:
-        """Read a request; None where it is wrong in itself, which is answered here."""
-        if line[0] != BRACE and http_request(line):
-            self._refuse(HTTP_REFUSAL)
-            return None
-        try:
-            return parse_request(line)
-        except RequestError as error:
-            slot = Slot(self, [], len(line))
-            self._push(slot)
-            slot.answer(replies.error_reply(error.id, error.code, error.message, error.hint, error.applied))
-            return None
+    def _answer_wrong(self, error: RequestError, size: int) -> None:
+        """Answer a request that is wrong in itself, in its place."""
+        slot = Slot(self, [], size)
+        self._push(slot)
+        slot.answer(replies.error_reply(error.id, error.code, error.message, error.hint, error.applied))
 
     def _take_alike(self) -> Slot | None:
         """Read all lines at once where they are plain puts, or plain gets, and there is room for all; else none."""
@@ -259,15 +258,12 @@ class Session:
         requests = parse_alike(lines)
         if requests is None:
             return None
-        size += sum(map(self._reply_size_of, requests))
-        if self._bytes + size > MAX_UNANSWERED_BYTES:
-            return None
+        if type(requests[0]) not in WRITES:
+            size += sum(map(self._reply_size, requests))
+            if self._bytes + size > MAX_UNANSWERED_BYTES:
+                return None
         lines.clear()
         return self._slot(requests, size)
-
-    def _reply_size_of(self, request: AnyRequest) -> int:
-        """Until it is sent, a reply counts like what was read: small requests may have large ones, if not writes."""
-        return 0 if type(request) in WRITES else self._reply_size(request)
 
     def _slot(self, requests: list[AnyRequest], size: int) -> Slot:
         """Give them their place."""

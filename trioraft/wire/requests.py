@@ -211,12 +211,16 @@ class RequestError(ValueError):
         self.applied = applied
 
 
+class HttpRequest(ValueError):
+    """A browser or another HTTP client speaks."""
+
+
 _decoder: Final = Decoder(AnyRequest)
 _array_decoder: Final = Decoder(list[AnyRequest])
 _object_decoder: Final = Decoder(dict[str, msgspec.Raw])
 _HTTP: Final = re.compile(rb"(?:[A-Z]+ \S+ HTTP/[0-9.]+|[A-Za-z-]+:(?: .*|))\s*")
 # To look for one byte is four times as quick by its number.
-BRACE: Final = ord("{")
+_BRACE: Final = ord("{")
 _BRACKET: Final = ord("[")
 _BACKSLASH: Final = ord("\\")
 # No way back into what has matched, and a string without an end ends with the line: a hostile line must not be
@@ -234,8 +238,8 @@ _LONGEST_QUOTED: Final = 100
 
 
 def parse_request(line: bytes) -> AnyRequest:
-    """Read one line, without its end. Raises RequestError."""
-    if line[0] != BRACE and line.lstrip()[:1] != b"{":
+    """Read one line, without its end. Raises RequestError, HttpRequest."""
+    if line[0] != _BRACE and line.lstrip()[:1] != b"{":
         return _parse_words(line)
     nests = _BRACKET in line or line.rfind(b"{") > 0
     if nests and line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth(line) > MAX_DEPTH + 1:
@@ -267,7 +271,7 @@ def parse_alike(lines: Collection[bytes]) -> list[AnyRequest] | None:
     objects: so each object begins and ends with its line.
     """
     data = b"[%b]" % b",".join(lines)
-    if set(map(itemgetter(0), lines)) != {BRACE} or data.count(b"{") != len(lines) or data.count(b"[") != 1:
+    if set(map(itemgetter(0), lines)) != {_BRACE} or data.count(b"{") != len(lines) or data.count(b"[") != 1:
         return None
     if not data.isascii() or _BACKSLASH in data:
         return None
@@ -311,12 +315,9 @@ def _check_lengths(request: AnyRequest) -> None:
             raise RequestError("bad_request", message, "use a shorter one", bytes(request.id), _applied(request))
 
 
-def http_request(line: bytes) -> bool:
-    """Whether a browser or another HTTP client speaks: a request line, or a header."""
-    return _HTTP.fullmatch(line) is not None
-
-
 def _parse_words(line: bytes) -> AnyRequest:
+    if _HTTP.fullmatch(line):  # a request line, or a header
+        raise HttpRequest
     try:
         words = line.decode().split()
     except UnicodeDecodeError:
