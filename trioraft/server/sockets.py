@@ -23,8 +23,8 @@ SERVED_AT_ONCE: Final = 32
 ACCEPT_AT_ONCE: Final = 256
 SPARE_DESCRIPTORS: Final = 48
 """Never given to those who dial in: the log needs some for its files, and the node to dial its peers."""
-TURNS_WITHOUT_TRIO: Final = 8
-"""How often in a row `wait` may find something ready without giving the other tasks a chance."""
+ALONE_SECONDS: Final = 0.02
+"""How long `wait` may find something ready again and again before it gives the other tasks a chance."""
 LINGER_SECONDS: Final = 0.001
 """So long `wait` waits by itself before it lets Trio wait: while there is something to do, more comes soon."""
 SPIN_SECONDS: Final = 0.0003
@@ -248,7 +248,7 @@ class SocketHub:
         self.finishing: set[SocketConnection] = set()
         self._connections: dict[int, SocketConnection] = {}
         self._ready: list[tuple[int, int]] = []
-        self._turns = 0
+        self._alone_until = 0.0
         self._usual_wait = LINGER_SECONDS
         self._may_spin = len(os.sched_getaffinity(0)) > 1
         self._most = _most_connections()
@@ -288,17 +288,18 @@ class SocketHub:
     async def wait(self, eager: bool = False, seconds: float | None = None) -> None:
         """Return when a connection is ready, `wake` was called, or so many seconds are over."""
         while True:
-            lingers = self._turns < TURNS_WITHOUT_TRIO
+            lingers = time.perf_counter() < self._alone_until
             self._ready = self._linger(eager, seconds) if lingers else self._poll(0)
             returns = bool(self._ready) or seconds is not None
             if returns and lingers:
-                self._turns += 1
                 return
-            self._turns = 0
             if returns:
                 await trio.lowlevel.checkpoint()
+            else:
+                await trio.lowlevel.wait_readable(self.epoll.fileno())
+            self._alone_until = time.perf_counter() + ALONE_SECONDS
+            if returns:
                 return
-            await trio.lowlevel.wait_readable(self.epoll.fileno())
 
     def _poll(self, seconds: float) -> list[tuple[int, int]]:
         return self.epoll.poll(seconds, SERVED_AT_ONCE)
