@@ -273,6 +273,22 @@ MUTANTS = (
         "                if len(slot.replies) < slot.count:\n",
         "                if len(slot.replies) < 1:\n",
     ),
+    Mutant(
+        "a read sees what was written behind it, where writes are applied together",
+        REQUESTS,
+        "later.term != slot.term or later.reads_before or not",
+        "later.term != slot.term or not",
+        "tests/server/test_node_in_virtual_time.py",
+        simulated=False,
+    ),
+    Mutant(
+        "lines that are read at once are not counted",
+        "trioraft/wire/requests.py",
+        "len(requests) == len(lines) and len(set",
+        "len(set",
+        "tests/wire/test_requests.py",
+        simulated=False,
+    ),
     # Storage
     Mutant(
         "no sync of the log",
@@ -474,6 +490,13 @@ MUTANTS = (
         "        if old is not None and key > self._taken and key not in self._aside:\n",
         "        if False:\n",
         "tests/kv/test_frozen.py",
+    ),
+    Mutant(
+        "a snapshot's list of keys is changed while it is gone through",
+        "trioraft/kv/keys.py",
+        "        if chunk.shared:\n            chunk = self._own(position)\n",
+        "",
+        "tests/kv/test_keys.py",
     ),
     Mutant(
         "a snapshot gets its name before it is synced",

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -47,8 +48,8 @@ def test_nor_do_some_new_ones() -> None:
 
 
 @pytest.mark.slow
-def test_nor_do_many() -> None:
-    check([simulate(seed) for seed in MORE])
+def test_nor_do_many(on_all_cores: Callable[..., list[Report]]) -> None:
+    check(on_all_cores(simulate, MORE))
 
 
 @pytest.mark.parametrize("nodes", [1, 2, 4, 6])

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 import pytest
@@ -44,8 +44,8 @@ def test_no_seed_breaks_a_promise() -> None:
 
 
 @pytest.mark.slow
-def test_nor_do_many_more() -> None:
-    check([simulate_nodes(seed) for seed in MORE_SEEDS])
+def test_nor_do_many_more(on_all_cores: Callable[..., list[Report]]) -> None:
+    check(on_all_cores(simulate_nodes, MORE_SEEDS))
 
 
 @pytest.mark.parametrize("seed", range(3))

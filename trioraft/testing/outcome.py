@@ -22,3 +22,6 @@ class SimulationFailed(AssertionError):
         self.seed = seed
         self.reason = reason
         self.timeline = timeline
+
+    def __reduce__(self) -> tuple[type[SimulationFailed], tuple[int, str, str]]:
+        return SimulationFailed, (self.seed, self.reason, self.timeline)  # it may have to go to another process
