@@ -74,8 +74,8 @@ class Keys:
         position = bisect_right(self._starts, start) - 1
         keys = self._chunks[position].in_order()
         yield from keys[bisect_left(keys, start) :]
-        for chunk in self._chunks[position + 1 :]:
-            yield from chunk.in_order()
+        for later in range(position + 1, len(self._chunks)):  # a slice of them would be copied for each look
+            yield from self._chunks[later].in_order()
 
     def freeze(self) -> Iterator[str]:
         """All as they are now, in order, though others be added and removed before they are given: until `thaw`."""

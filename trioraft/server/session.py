@@ -44,7 +44,7 @@ class Slot(msgspec.Struct, eq=False):
 
     session: Session
     requests: list[AnyRequest]
-    """None where a line was wrong in itself."""
+    """Empty where a line was wrong in itself."""
     size: int
     """Bytes that count until it is answered."""
     count: int = 1
