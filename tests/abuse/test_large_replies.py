@@ -7,8 +7,8 @@ import json
 import pytest
 from msgspec import Raw
 
+from trioraft.kv.items import Item
 from trioraft.kv.results import Conflict
-from trioraft.kv.store import Item
 from trioraft.server.session import MAX_UNANSWERED, MAX_UNANSWERED_BYTES, Session
 from trioraft.wire.replies import Reply, get_reply, joined, result_reply, scan_reply
 

@@ -20,8 +20,8 @@ ALLOWED = {
         "trioraft.raft.messages",
         "trioraft.raft.membership",
         "trioraft.kv.commands",
+        "trioraft.kv.items",
         "trioraft.kv.results",
-        "trioraft.kv.store",
     },
     "trioraft.storage": {"trioraft.storage", "trioraft.wire", "trioraft.raft.messages", "trioraft.raft.membership"},
     "trioraft.server": {
@@ -80,6 +80,7 @@ PURE_MAY_IMPORT = {
     "operator",
     "re",
     "typing",
+    "struct",
     "zlib",
 }
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint", "hash", "id"}

@@ -9,7 +9,8 @@ import pytest
 
 from trioraft.kv.commands import Delete, Put
 from trioraft.kv.frozen import Frozen
-from trioraft.kv.store import Item, Store
+from trioraft.kv.items import Item
+from trioraft.kv.store import Store
 
 
 def contents(store: Store) -> list[tuple[str, Item]]:

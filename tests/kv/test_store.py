@@ -5,11 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trioraft.kv.commands import Command, Delete, Incr, Put
+from trioraft.kv.items import LARGE_VALUE
 from trioraft.kv.results import Conflict, Counted, Deleted, Result, Written
 from trioraft.kv.store import MAX_INTEGER, Store
 
 KEYS = st.sampled_from(["", "a", "aa", "ab", "b", "é", "😀"])
-VALUES = st.sampled_from([b"0", b"7", b'"x"', b"1.0", b"true", b"-12", b"%d" % MAX_INTEGER, b"%d" % (MAX_INTEGER + 1)])
+LARGE = [b'"%b"' % (b"x" * (size - 2)) for size in (LARGE_VALUE - 1, LARGE_VALUE, 2 * LARGE_VALUE)]
+NUMBERS = [b"0", b"7", b"-12", b"%d" % MAX_INTEGER, b"%d" % (MAX_INTEGER + 1)]
+VALUES = st.sampled_from([*NUMBERS, b'"x"', b"1.0", b"true", *LARGE])
 REVISIONS = st.none() | st.integers(0, 12)
 COMMANDS = st.lists(
     st.builds(lambda key, value, rev: Put(key, msgspec.Raw(value), rev), KEYS, VALUES, REVISIONS)
@@ -67,10 +70,23 @@ def test_the_store_does_what_its_plain_model_does(
     for key in ["", "a", "aa", "ab", "b", "é", "😀"]:
         item = store.get(key)
         assert (item and (item.value, item.rev, item.created, item.version)) == model.items.get(key)
+        assert store.value_size(key) == (len(item.value) if item else 0)
+    together = Store()
+    together.apply_all(enumerate(commands, 1))
+    assert together.scan("", None, 100, 10**6) == store.scan("", None, 100, 10**6)
     wanted = [key for key in sorted(model.items) if key.startswith(prefix) and (after is None or key > after)]
     found, more = store.scan(prefix, after, limit, 10**6)
     assert [key for key, _ in found] == wanted[:limit]
     assert more == (len(wanted) > limit)
+
+
+def test_a_large_value_is_not_copied_for_those_who_read_it() -> None:
+    store = Store()
+    store.apply_all([(1, Put("a", msgspec.Raw(LARGE[0]))), (2, Put("a", msgspec.Raw(LARGE[1])))])
+    first, second = store.get("a"), store.get("a")
+    assert first is not None
+    assert second is not None
+    assert first.value is second.value
 
 
 def test_a_scan_is_bounded_in_bytes_but_gives_one_item_in_any_case() -> None:

@@ -7,10 +7,11 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
+from trioraft.kv.commands import Command
 from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.raft.progress import Progress
@@ -97,13 +98,12 @@ def believe_anything(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def forget_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = Store._write
+    honest = Store.apply_all
 
-    def write(store: Store, index: int, key: str, *more: object) -> None:
-        if index % 40:
-            honest(store, index, key, *more)  # type: ignore[arg-type]
+    def apply_all(store: Store, commands: Iterable[tuple[int, Command]]) -> None:
+        honest(store, [(index, command) for index, command in commands if index % 40])
 
-    monkeypatch.setattr(Store, "_write", write)
+    monkeypatch.setattr(Store, "apply_all", apply_all)
 
 
 @pytest.mark.parametrize(

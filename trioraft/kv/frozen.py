@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from trioraft.kv.store import Item
+from trioraft.kv.items import Item, Kept, item_of
 
 
 class Frozen:
     """Copy-on-write: the store keeps aside what it changes, once a key, until the key has been taken."""
 
-    def __init__(self, items: dict[str, Item], keys: Iterator[str], count: int, on_close: Callable[[], None]) -> None:
+    def __init__(self, items: dict[str, Kept], keys: Iterator[str], count: int, on_close: Callable[[], None]) -> None:
         """`items` are the store's own, which go on changing; `keys` are in order, so many, and do not change."""
         self.count = count
         """How many keys there were at that moment."""
@@ -22,10 +20,10 @@ class Frozen:
         self._on_close = on_close
         self._taken = ""
         """The last key that was taken: keys are never empty."""
-        self._aside: dict[str, Item] = {}
+        self._aside: dict[str, Kept] = {}
         """What changed before it was taken, as it was."""
 
-    def keep(self, key: str, old: Item | None) -> None:
+    def keep(self, key: str, old: Kept | None) -> None:
         """The store is about to change this key, which is `old` now."""
         # A key that is not there now is no key of that moment, or was kept when it went.
         if old is not None and key > self._taken and key not in self._aside:
@@ -39,8 +37,8 @@ class Frozen:
         self._taken = keys[-1]
         aside, items = self._aside, self._items
         if not aside:
-            return [(key, items[key]) for key in keys]
-        return [(key, aside.pop(key) if key in aside else items[key]) for key in keys]
+            return [(key, item_of(items[key])) for key in keys]
+        return [(key, item_of(aside.pop(key) if key in aside else items[key])) for key in keys]
 
     def close(self) -> None:
         """Nothing is kept aside any more."""

@@ -10,6 +10,7 @@ import msgspec
 
 from trioraft.kv.commands import Command, Delete, Incr, Put
 from trioraft.kv.frozen import Frozen
+from trioraft.kv.items import Item, Kept, item_of, keep, made, renewed, value_size
 from trioraft.kv.keys import Keys
 from trioraft.kv.results import Conflict, Counted, Deleted, Result, Written
 
@@ -17,20 +18,11 @@ MAX_INTEGER: Final = 2**63 - 1
 _INTEGER: Final = re.compile(rb"-?(?:0|[1-9][0-9]{0,18})")
 
 
-class Item(msgspec.Struct, frozen=True, gc=False):
-    """A key's value as it was given, the revision that wrote it, the one that made the key, and its writes since."""
-
-    value: bytes
-    rev: int
-    created: int
-    version: int
-
-
 class Store:
     """All keys. Applying is total: no command can fail but by its Result, and equal logs make equal stores."""
 
     def __init__(self) -> None:
-        self._items: dict[str, Item] = {}
+        self._items: dict[str, Kept] = {}
         self._keys = Keys()  # apart from the items: most writes are to keys that exist
         self._apply: dict[type, Callable[[int, Any], Result]] = {
             Put: self._put,
@@ -48,16 +40,28 @@ class Store:
 
     def apply_all(self, commands: Iterable[tuple[int, Command]]) -> None:
         """Apply commands in order, each of the entry at its index, where nobody waits for what comes of them."""
-        find, write = self._items.get, self._write
+        items, frozen = self._items, self._frozen
+        find = items.get
         for index, command in commands:
             if type(command) is Put and command.if_rev is None:  # most are, and nothing else can come of them
-                write(index, command.key, find(command.key), bytes(command.value))
+                key = command.key
+                old = find(key)
+                if old is not None and frozen is None:
+                    items[key] = renewed(old, command.value, index)
+                else:
+                    self._write(index, key, command.value)
             else:
                 self.apply(index, command)
 
     def get(self, key: str) -> Item | None:
         """The key as it is now."""
-        return self._items.get(key)
+        kept = self._items.get(key)
+        return None if kept is None else item_of(kept)
+
+    def value_size(self, key: str) -> int:
+        """How many bytes the key's value has now; none where it is missing."""
+        kept = self._items.get(key)
+        return 0 if kept is None else value_size(kept)
 
     def freeze(self) -> Frozen:
         """A view of all keys as they are now, which stays so. Raises ValueError while there is another."""
@@ -72,8 +76,8 @@ class Store:
 
     def load(self, items: Sequence[tuple[str, Item]]) -> None:
         """Add keys as a snapshot holds them: in order, and beyond all that are there."""
-        self._items.update(items)
-        for key, _ in items:
+        for key, item in items:
+            self._items[key] = keep(item)
             self._keys.add(key)
 
     def scan(self, prefix: str, after: str | None, limit: int, max_bytes: int) -> tuple[list[tuple[str, Item]], bool]:
@@ -89,7 +93,7 @@ class Store:
                 continue
             if not key.startswith(prefix):
                 break
-            item = self._items[key]
+            item = item_of(self._items[key])
             size += len(key.encode()) + len(item.value)
             if len(found) == limit or (found and size > max_bytes):
                 return found, True
@@ -97,16 +101,15 @@ class Store:
         return found, False
 
     def _put(self, index: int, command: Put) -> Result:
-        old = self._items.get(command.key)
-        if command.if_rev is not None and (conflict := _unlike(old, command.if_rev)):
+        if command.if_rev is not None and (conflict := _unlike(self.get(command.key), command.if_rev)):
             return conflict
-        self._write(index, command.key, old, bytes(command.value))
+        self._write(index, command.key, command.value)
         return Written(index)
 
     def _delete(self, index: int, command: Delete) -> Result:
-        old = self._items.get(command.key)
-        if command.if_rev is not None and (conflict := _unlike(old, command.if_rev)):
+        if command.if_rev is not None and (conflict := _unlike(self.get(command.key), command.if_rev)):
             return conflict
+        old = self._items.get(command.key)
         if old is None:
             return Deleted(0, 0)
         if self._frozen is not None:
@@ -116,7 +119,7 @@ class Store:
         return Deleted(1, index)
 
     def _incr(self, index: int, command: Incr) -> Result:
-        old = self._items.get(command.key)
+        old = self.get(command.key)
         value = 0
         if old is not None:
             if not _INTEGER.fullmatch(old.value) or abs(int(old.value)) > MAX_INTEGER:
@@ -125,17 +128,18 @@ class Store:
         value += command.by
         if abs(value) > MAX_INTEGER:
             return _conflict(old, "the sum is beyond 2^63-1", "count with smaller steps, or put a smaller integer")
-        self._write(index, command.key, old, b"%d" % value)
+        self._write(index, command.key, b"%d" % value)
         return Counted(value, index)
 
-    def _write(self, index: int, key: str, old: Item | None, value: bytes) -> None:
+    def _write(self, index: int, key: str, value: msgspec.Raw | bytes) -> None:
+        old = self._items.get(key)
         if self._frozen is not None:
             self._frozen.keep(key, old)
         if old is None:
-            self._items[key] = Item(value, index, index, 1)
+            self._items[key] = made(value, index)
             self._keys.add(key)
         else:
-            self._items[key] = Item(value, index, old.created, old.version + 1)
+            self._items[key] = renewed(old, value, index)
 
 
 def _unlike(old: Item | None, rev: int) -> Conflict | None:

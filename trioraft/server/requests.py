@@ -473,8 +473,7 @@ class Requests:
     def reply_size(self, request: AnyRequest) -> int:
         """About how many bytes the reply to a request that changes nothing will have, as things are now."""
         if isinstance(request, Get):
-            item = self._store.get(request.key)
-            return len(item.value) if item else 0
+            return self._store.value_size(request.key)
         if isinstance(request, Scan):
             return min(MAX_SCAN_BYTES, request.limit * MAX_SCAN_ITEM_BYTES)
         if isinstance(request, (ShowLog, ReadSnapshot)):

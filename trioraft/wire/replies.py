@@ -7,12 +7,11 @@ many replies with the same value, which wait for a client that does not read, co
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 from msgspec import Raw
 
+from trioraft.kv.items import LARGE_VALUE, Item
 from trioraft.kv.results import Conflict, Counted, Deleted, Result, Written
-from trioraft.kv.store import Item
 from trioraft.raft.messages import Entry
 from trioraft.wire.codec import encode
 from trioraft.wire.entries import payload
@@ -20,9 +19,6 @@ from trioraft.wire.requests import Request
 
 Reply = bytes | list[bytes]
 """One reply, in one piece or in several that follow each other."""
-
-LARGE_VALUE: Final = 4096
-"""From how many bytes on a value stays a piece of its own."""
 
 
 def joined(replies: Sequence[Reply]) -> Reply:

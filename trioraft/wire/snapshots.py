@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from trioraft.kv.store import Item
+from trioraft.kv.items import Item
 from trioraft.raft.membership import Configuration
 from trioraft.wire.codec import BadLine, DecodeError, Decoder, encode, encode_all, open_line, seal_line
 
@@ -43,9 +43,9 @@ class SnapshotEnd(msgspec.Struct, frozen=True):
 class _Key(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     key: str
     value: msgspec.Raw
-    rev: int
-    created: int
-    version: int
+    rev: Number
+    created: Number
+    version: Number
 
 
 class _Format(msgspec.Struct):
