@@ -18,6 +18,8 @@ DISK = "trioraft/storage/disk.py"
 FOLDER = "trioraft/storage/folder.py"
 REQUESTS = "trioraft/server/requests.py"
 STORE = "trioraft/kv/store.py"
+ITEMS = "trioraft/kv/items.py"
+ENTRIES = "trioraft/wire/entries.py"
 WRITER = "trioraft/server/writer.py"
 DRIVER = "trioraft/server/driver.py"
 HANDSHAKE = "trioraft/server/handshake.py"
@@ -393,7 +395,7 @@ MUTANTS = (
     Mutant(
         "a condition is not looked at",
         STORE,
-        """        if command.if_rev is not None and (conflict := _unlike(old, command.if_rev)):
+        """        if command.if_rev is not None and (conflict := _unlike(self.get(command.key), command.if_rev)):
             return conflict
         self._write(""",
         """        self._write(""",
@@ -401,10 +403,26 @@ MUTANTS = (
     ),
     Mutant(
         "a key that comes again goes on counting its versions",
-        STORE,
-        "            self._items[key] = Item(value, index, index, 1)\n",
-        "            self._items[key] = Item(value, index, index, 2)\n",
+        ITEMS,
+        "Item(bytes(value), rev, rev, 1)",
+        "Item(bytes(value), rev, rev, 2)",
         "tests/kv/test_store.py",
+    ),
+    Mutant(
+        "a small value that comes again counts as the first",
+        ITEMS,
+        "_pack(rev, created, version + 1)",
+        "_pack(rev, created, version)",
+        "tests/kv/test_store.py",
+        simulated=False,  # all count alike
+    ),
+    Mutant(
+        "a line that does not fit its checksum is taken by the quick reading",
+        ENTRIES,
+        'and b"".join(map(_sum, lines)) == pack(',
+        "and pack(",
+        "tests/wire/test_lines.py",
+        simulated=False,  # what is changed on its way is mostly no entry any more
     ),
     # The node around it, which the simulation of the core does not have
     Mutant(

@@ -149,16 +149,35 @@ def test_no_bytes_can_do_more_than_be_refused(line: bytes) -> None:
 
 
 def test_the_quick_reading_takes_just_what_is_expected_and_reads_it_as_the_careful_one_does() -> None:
+    commands = seal_commands(8, 2, [b'{"op":"delete","key":"b"}', b'{"op":"incr","key":"c"}'])
+    lines = [entry.line for entry in commands]
+    assert parse_commands(lines, 8, 2) == commands == [parse(line) for line in lines]
+    assert parse_commands(lines, 9, 2) is None
+    assert parse_commands(lines, 8, 3) is None
+    assert parse_commands(lines[::-1], 8, 2) is None
+    assert parse_commands([lines[0], seal(9, 2, "noop", b"null").line], 8, 2) is None
+    for changed in range(2):
+        line = lines[changed]
+        for position in range(len(line)):
+            for byte in (b"0", b"}", b"\\", b"a", b"", b"00"):
+                other = line[:position] + byte + line[position + 1 :]
+                if other != line:
+                    assert parse_commands([*lines[:changed], other, *lines[changed + 1 :]], 8, 2) is None
+        assert parse_commands([*lines[:changed], b"", *lines[changed + 1 :]], 8, 2) is None
+    capitals = [seal(8, 2, "command", b'{"op":"delete","key":"%d"}' % key).line for key in range(20)]
+    capitals = [line[:8] + line[8:16].upper() + line[16:] for line in capitals if line[8:16] != line[8:16].upper()]
+    assert capitals
+    assert all(parse_commands([line], 8, 2) is None for line in capitals)
+
+
+def test_what_is_applied_at_once_is_what_each_entry_carries() -> None:
     entry = ENTRIES[0]
-    next_entry = seal(5, 2, "command", b'{"op":"delete","key":"b"}')
-    lines = [b"", entry.line, next_entry.line, ENTRIES[1].line, next_entry.line]
-    assert parse_commands(lines, 1, 4, 2) == [entry, next_entry]
     assert commands_of([entry, ENTRIES[1]]) == [(4, decode_command(payload(entry)))]
-    assert parse_commands([entry.line], 0, 5, 2) == []
-    assert parse_commands([entry.line], 0, 4, 3) == []
-    assert parse_commands([ENTRIES[1].line], 0, 5, 3) == []  # no command
-    for position in range(len(entry.line)):
-        for byte in (b"0", b"}", b"\\", b"a", b""):
-            line = entry.line[:position] + byte + entry.line[position + 1 :]
-            if line != entry.line:
-                assert parse_commands([line], 0, 4, 2) == []
+
+
+def test_entries_are_read_as_they_are_where_the_index_gets_a_digit_more() -> None:
+    entries = seal_commands(8, 2, [b'{"op":"incr","key":"c"}'] * 5)
+    header = b'{"type":"append_entries","term":2,"prev_index":7,"prev_term":2,"commit_index":7,"round":0,"count":5}'
+    (message,) = PeerDecoder().feed([header, *[entry.line for entry in entries]])
+    assert isinstance(message, AppendEntries)
+    assert message.entries == entries

@@ -269,22 +269,20 @@ class PeerDecoder:
     ) -> PeerMessage | None:
         """Take lines that the header counts, and no others."""
         if isinstance(header, _AppendEntriesHeader):
-            position = 0
-            while position < len(lines):
-                commands = parse_commands(lines, position, self._index + 1, self._term)
+            commands = parse_commands(lines, self._index + 1, self._term)
+            if commands is not None:
                 self._entries.extend(commands)
                 self._index += len(commands)
-                position += len(commands)
-                if position < len(lines):
-                    self._take_entry(lines[position], header)
-                    position += 1
+            else:
+                for line in lines:
+                    self._take_entry(line, header)
         else:
             self._lines.extend(lines)
         self._missing -= len(lines)
         return None if self._missing else self._complete()
 
     def _take_entry(self, line: bytes, header: _AppendEntriesHeader) -> None:
-        """Take what is not just the next command of the same term: the first of a term, or another kind."""
+        """Take what may be the first of a term, or of another kind."""
         entry = parse(line)
         if entry.index != self._index + 1:
             raise BadLine(f"entry {entry.index} follows {self._index}")

@@ -271,9 +271,10 @@ def parse_alike(lines: Collection[bytes]) -> list[AnyRequest] | None:
     objects: so each object begins and ends with its line.
     """
     data = b"[%b]" % b",".join(lines)
-    if set(map(itemgetter(0), lines)) != {_BRACE} or data.count(b"{") != len(lines) or data.count(b"[") != 1:
+    if set(map(itemgetter(0), lines)) != {_BRACE} or data.count(b"{") != len(lines):
         return None
-    if not data.isascii() or _BACKSLASH in data:
+    # To look for one byte is many times as quick as to count it.
+    if data.find(b"[", 1) > 0 or not data.isascii() or _BACKSLASH in data:
         return None
     try:
         requests: list[AnyRequest] = _array_decoder.decode(data)
