@@ -18,6 +18,7 @@ _pack: Final = _NUMBERS.pack
 _numbers: Final = _NUMBERS.unpack_from
 _created_and_version: Final = Struct("=QQ").unpack_from
 _CREATED_AT: Final = 8
+_VALUE_AT: Final = _NUMBERS.size
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -42,12 +43,15 @@ def keep(item: Item) -> Kept:
 
 def item_of(kept: Kept) -> Item:
     """What was kept."""
-    return Item(kept[_NUMBERS.size :], *_numbers(kept)) if isinstance(kept, bytes) else kept
+    if not isinstance(kept, bytes):
+        return kept
+    rev, created, version = _numbers(kept)
+    return Item(kept[_VALUE_AT:], rev, created, version)
 
 
 def value_size(kept: Kept) -> int:
     """How many bytes the value has."""
-    return len(kept) - _NUMBERS.size if isinstance(kept, bytes) else len(kept.value)
+    return len(kept) - _VALUE_AT if isinstance(kept, bytes) else len(kept.value)
 
 
 def made(value: msgspec.Raw | bytes, rev: int) -> Kept:

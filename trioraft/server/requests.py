@@ -571,6 +571,8 @@ class Requests:
         request = slot.request
         if isinstance(request, Get):
             find = self._store.get
+            if slot.count == 1:
+                return replies.get_reply(request.id, find(request.key))
             return replies.joined(
                 [replies.get_reply(get.id, find(get.key)) for get in slot.requests if type(get) is Get]
             )

@@ -81,8 +81,15 @@ def get_reply(id: bytes | Raw, item: Item | None) -> Reply:
     """A key as it is; null and zeros where it is missing."""
     if item is None:
         return b'%b,"value":null,"rev":0,"created":0,"version":0}\n' % _ok(id)
-    if len(item.value) < LARGE_VALUE:
-        return b'%b,"value":%b,%b}\n' % (_ok(id), item.value, _numbers(item))
+    if len(item.value) < LARGE_VALUE:  # most are, and a call costs as much as half of this
+        start = b'{"id":%b,' % id if id else b"{"
+        return b'%b"ok":true,"value":%b,"rev":%d,"created":%d,"version":%d}\n' % (
+            start,
+            item.value,
+            item.rev,
+            item.created,
+            item.version,
+        )
     return [b'%b,"value":' % _ok(id), item.value, b",%b}\n" % _numbers(item)]
 
 
