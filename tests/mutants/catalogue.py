@@ -403,16 +403,16 @@ MUTANTS = (
     ),
     Mutant(
         "a key that comes again goes on counting its versions",
-        ITEMS,
-        "Item(bytes(value), rev, rev, 1)",
-        "Item(bytes(value), rev, rev, 2)",
+        STORE,
+        "keep(value, index, index, 1)",
+        "keep(value, index, index, 2)",
         "tests/kv/test_store.py",
     ),
     Mutant(
         "a small value that comes again counts as the first",
         ITEMS,
-        "_pack(rev, created, version + 1)",
-        "_pack(rev, created, version)",
+        "keep(value, rev, created, version + 1)",
+        "keep(value, rev, created, version)",
         "tests/kv/test_store.py",
         simulated=False,  # all count alike
     ),

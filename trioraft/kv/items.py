@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 LARGE_VALUE: Final = 4096
-"""A value of so many bytes is not copied, neither to be kept nor to be sent."""
+"""A value of so many bytes stays in a piece of its own, which is not copied for those who read it."""
 _NUMBERS: Final = Struct("=QQQ")
 _pack: Final = _NUMBERS.pack
 _numbers: Final = _NUMBERS.unpack_from
@@ -34,11 +34,11 @@ Kept = bytes | Item
 """An item as it is kept."""
 
 
-def keep(item: Item) -> Kept:
-    """The item, to be kept."""
-    if len(item.value) >= LARGE_VALUE:
-        return item
-    return _pack(item.rev, item.created, item.version) + item.value
+def keep(value: msgspec.Raw | bytes, rev: int, created: int, version: int) -> Kept:
+    """An item, to be kept."""
+    if len(value) < LARGE_VALUE:
+        return _pack(rev, created, version) + value
+    return Item(bytes(value), rev, created, version)
 
 
 def item_of(kept: Kept) -> Item:
@@ -54,15 +54,10 @@ def value_size(kept: Kept) -> int:
     return len(kept) - _VALUE_AT if isinstance(kept, bytes) else len(kept.value)
 
 
-def made(value: msgspec.Raw | bytes, rev: int) -> Kept:
-    """A new key's first item, of that revision."""
-    return keep(Item(bytes(value), rev, rev, 1))
-
-
 def renewed(kept: Kept, value: msgspec.Raw | bytes, rev: int) -> Kept:
     """The item that follows with that value."""
-    if isinstance(kept, bytes) and len(value) < LARGE_VALUE:
+    if isinstance(kept, bytes):
         created, version = _created_and_version(kept, _CREATED_AT)
-        return _pack(rev, created, version + 1) + value
-    old = item_of(kept)
-    return keep(Item(bytes(value), rev, old.created, old.version + 1))
+    else:
+        created, version = kept.created, kept.version
+    return keep(value, rev, created, version + 1)

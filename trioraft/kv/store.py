@@ -10,7 +10,7 @@ import msgspec
 
 from trioraft.kv.commands import Command, Delete, Incr, Put
 from trioraft.kv.frozen import Frozen
-from trioraft.kv.items import Item, Kept, item_of, keep, made, renewed, value_size
+from trioraft.kv.items import Item, Kept, item_of, keep, renewed, value_size
 from trioraft.kv.keys import Keys
 from trioraft.kv.results import Conflict, Counted, Deleted, Result, Written
 
@@ -77,7 +77,7 @@ class Store:
     def load(self, items: Sequence[tuple[str, Item]]) -> None:
         """Add keys as a snapshot holds them: in order, and beyond all that are there."""
         for key, item in items:
-            self._items[key] = keep(item)
+            self._items[key] = keep(item.value, item.rev, item.created, item.version)
             self._keys.add(key)
 
     def scan(self, prefix: str, after: str | None, limit: int, max_bytes: int) -> tuple[list[tuple[str, Item]], bool]:
@@ -136,7 +136,7 @@ class Store:
         if self._frozen is not None:
             self._frozen.keep(key, old)
         if old is None:
-            self._items[key] = made(value, index)
+            self._items[key] = keep(value, index, index, 1)
             self._keys.add(key)
         else:
             self._items[key] = renewed(old, value, index)
