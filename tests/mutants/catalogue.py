@@ -286,8 +286,16 @@ MUTANTS = (
     Mutant(
         "lines that are read at once are not counted",
         "trioraft/wire/requests.py",
-        "len(requests) == len(lines) and len(set",
-        "len(set",
+        "return requests if len(requests) == count else None",
+        "return requests",
+        "tests/wire/test_requests.py",
+        simulated=False,
+    ),
+    Mutant(
+        "what does not say that it is a put is taken for one",
+        "trioraft/wire/requests.py",
+        'op: Literal["put"]',
+        'op: Literal["put"] = "put"',
         "tests/wire/test_requests.py",
         simulated=False,
     ),
@@ -419,8 +427,8 @@ MUTANTS = (
     Mutant(
         "a line that does not fit its checksum is taken by the quick reading",
         ENTRIES,
-        'and b"".join(map(_sum, lines)) == pack(',
-        "and pack(",
+        "sums = map(crc32, map(_body, lines))",
+        "sums = [int(line[8:16], 16) for line in lines]",
         "tests/wire/test_lines.py",
         simulated=False,  # what is changed on its way is mostly no entry any more
     ),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trioraft.wire.requests import MAX_DEPTH, Get, Put, RequestError, is_plain, parse_alike, parse_request
+from trioraft.wire.requests import MAX_DEPTH, Get, PlainPut, Put, RequestError, is_plain, parse_alike, parse_request
 
 
 def refusal(line: bytes) -> RequestError:
@@ -127,10 +127,15 @@ PIECES = [
     b'{"op":"get","key":"a"}',
     b'{"id":1,"op":"get","key":"b"}',
     b'{"op":"put","key":"k","value":"v"}',
+    b'{"op":"get","key":"get"}',
     b'{"id":"x","op":"put","key":"k","value":1.50}',
     b'{"op":"put","key":"k","value":"v","if_rev":3}',
     b'{"op":"get","key":"a","read":"stale"}',
     b'{"op":"get","key":"a","key":"b"}',
+    b'{"op":"put","key":"k","value":"put","op":"get"}',
+    b'{"op":"get","key":"k","value":1,"op":"put"}',
+    b'{"key":"k","value":1}',
+    b'{"key":"k"}',
     b'{"op":"put","key":"k","value":[1]}',
     b'{"op":"put","key":"k","value":"{"}',
     b'{"op":"put","key":"\xc3\xa9","value":1}',
@@ -152,29 +157,48 @@ PIECES = [
 ]
 
 
+def said(request: object) -> dict[str, object]:
+    """What a request asks for, however much of it was looked for."""
+    fields = ("id", "key", "value", "if_rev", "read", "timeout_ms", "forward")
+    return {name: value for name in fields if (value := getattr(request, name, None)) is not None}
+
+
 @given(st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map(b"".join)))
 @settings(max_examples=2000)
 def test_lines_read_at_once_are_what_they_are_one_by_one(lines: list[bytes]) -> None:
-    lines = [line for line in lines if line.strip()]
-    together = parse_alike(lines) if lines else None
-    if together is not None:
-        assert together == [parse_request(line) for line in lines]
-        assert all(map(is_plain, together))
+    together = parse_alike(b"".join([line + b"\n" for line in lines]), 100)
+    if together:
+        alone = [parse_request(line) for line in lines]
+        assert list(map(said, together)) == list(map(said, alone))
+        assert all(map(is_plain, alone))
+        assert {type(request) for request in alone} == {Put if type(together[0]) is PlainPut else Get}
 
 
-@pytest.mark.parametrize("line", PIECES[:4])
+@pytest.mark.parametrize("line", PIECES[:5])
 def test_plain_lines_are_read_at_once(line: bytes) -> None:
-    assert parse_alike([line] * 3) == [parse_request(line)] * 3
+    together = parse_alike((line + b"\n") * 3, 3)
+    assert together is not None
+    assert list(map(said, together)) == [said(parse_request(line))] * 3
+
+
+def test_lines_are_not_read_at_once_where_they_are_too_many() -> None:
+    assert parse_alike(b'{"op":"get","key":"a"}\n' * 4, 3) is None
 
 
 @pytest.mark.parametrize(
     "lines",
     [
-        [b'{"op":"put","key":"k","value":"x', b'{y"}'],
-        [b'{"op":"get","key":"a"},{"op":"get","key":"b', b'c"}'],
-        [b'{"op":"get","key":"a"}{"op":"get","key":', b'"b"}'],
-        [b'{"op":"get","key":"a"}', b'{"op":"get","key":"b"}]'],
+        b'{"op":"put","key":"k","value":"x\n{y"}\n',
+        b'{"op":"get","key":"a"},{"op":"get","key":"b\nc"}\n',
+        b'{"op":"get","key":"a"}{"op":"get","key":\n"b"}\n',
+        b'{"op":"get","key":"a"}\n{"op":"get","key":"b"}]\n',
+        b'{"op":"get","key":"a"}\n{"op":"get",\n"key":"b"}\n',
+        b'{"op":"put","key":"k","value":\n{"op":"put","key":"k","value":1}\n}\n',
+        b'{"op":"put","key":"k","value":1}{"op":"put","key":"k","value":\n1}\n',
+        b'{"op":"put","key":"k","value":1\n}\n',
+        b'{"op":"put","key":"}",\n"value":"{"}\n',
+        b'{"key":"k","value":1}\n{"key":"l","value":2}\n',
     ],
 )
-def test_what_is_no_request_by_itself_is_none_with_its_neighbour(lines: list[bytes]) -> None:
-    assert parse_alike(lines) is None
+def test_what_is_no_request_by_itself_is_none_with_its_neighbour(lines: bytes) -> None:
+    assert parse_alike(lines, 100) is None

@@ -12,7 +12,7 @@ import heapq
 from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate, chain, count, takewhile
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from trioraft.kv.commands import Command
 from trioraft.kv.commands import Delete as DeleteCommand
@@ -33,6 +33,8 @@ from trioraft.wire.requests import (
     Delete,
     Get,
     Incr,
+    PlainGet,
+    PlainPut,
     Put,
     ReadSnapshot,
     Scan,
@@ -135,7 +137,7 @@ class Requests:
                 return
             slot.commands = _commands(slot.requests)
             self._held.append(slot)
-        elif isinstance(request, (Get, Scan)) and request.read == "linearizable":
+        elif isinstance(request, (PlainGet, Get, Scan)) and request.read == "linearizable":
             self._held.append(slot)
         elif isinstance(request, (AdminRequest, Snapshot)):
             self._node.administer(slot)
@@ -472,7 +474,7 @@ class Requests:
 
     def reply_size(self, request: AnyRequest) -> int:
         """About how many bytes the reply to a request that changes nothing will have, as things are now."""
-        if isinstance(request, Get):
+        if isinstance(request, (PlainGet, Get)):
             return self._store.value_size(request.key)
         if isinstance(request, Scan):
             return min(MAX_SCAN_BYTES, request.limit * MAX_SCAN_ITEM_BYTES)
@@ -569,13 +571,12 @@ class Requests:
     def _read(self, slot: ReadSlot) -> Reply:
         """The reply, from the state as applied here."""
         request = slot.request
-        if isinstance(request, Get):
+        if isinstance(request, (PlainGet, Get)):
             find = self._store.get
             if slot.count == 1:
                 return replies.get_reply(request.id, find(request.key))
-            return replies.joined(
-                [replies.get_reply(get.id, find(get.key)) for get in slot.requests if type(get) is Get]
-            )
+            gets = cast("list[PlainGet | Get]", slot.requests)
+            return replies.joined([replies.get_reply(get.id, find(get.key)) for get in gets])
         if isinstance(request, Scan):
             items, more = self._store.scan(request.prefix, request.after, request.limit, MAX_SCAN_BYTES)
             return replies.scan_reply(slot.id, items, more, request.keys_only)
@@ -624,13 +625,19 @@ def _is_plain_put(command: Command) -> bool:
 
 
 def _commands(requests: Sequence[AnyRequest]) -> list[Command]:
+    if len(requests) == 1:
+        return [_command(requests[0])]
     return [
-        PutCommand(request.key, request.value, request.if_rev) if type(request) is Put else _other_command(request)
+        PutCommand(request.key, request.value) if type(request) is PlainPut else _command(request)
         for request in requests
     ]
 
 
-def _other_command(request: AnyRequest) -> Command:
+def _command(request: AnyRequest) -> Command:
+    if isinstance(request, Put):
+        return PutCommand(request.key, request.value, request.if_rev)
+    if isinstance(request, PlainPut):
+        return PutCommand(request.key, request.value)
     if isinstance(request, Delete):
         return DeleteCommand(request.key, request.if_rev)
     assert isinstance(request, Incr)

@@ -24,6 +24,7 @@ from trioraft.wire.requests import (
     AdminRequest,
     AnyRequest,
     HttpRequest,
+    PlainGet,
     RequestError,
     is_plain,
     parse_alike,
@@ -117,6 +118,8 @@ class Session:
         """Whether nothing more is to be read: an error closed it."""
         self._buffer = LineBuffer(max_request_bytes)
         self._lines: deque[bytes] = deque()
+        self._whole = b""
+        """The lines after them, each with its newline, that have not been told apart yet."""
         self._slots: deque[Slot] = deque()
         self._bytes = 0
         self._count = 0
@@ -132,16 +135,37 @@ class Session:
         """Take bytes as they came; none at all is the end of input."""
         if self.closing:
             return
+        if self._whole:
+            self._tell_apart()
+        if not data:
+            self._ended = True
+            if rest := self._buffer.finish():
+                self._lines.append(rest)
+            return
+        first = data.find(b"\n") + 1
+        begin = first if self._buffer.pending else 0
+        end = data.rfind(b"\n") + 1 if 0 < first < len(data) else 0
+        if not 0 < end - begin <= self._buffer.limit:
+            self._cut(data)
+            return
+        # Several lines: they may be alike, and then need not be told apart.
+        if begin:
+            self._cut(data[:begin])
+        if not self._too_long:
+            self._whole = data[begin:end]
+            if end < len(data):
+                self._cut(data[end:])
+
+    def _cut(self, data: bytes) -> None:
         try:
-            if data:
-                self._lines.extend(self._buffer.feed(data))
-            else:
-                self._ended = True
-                if rest := self._buffer.finish():
-                    self._lines.append(rest)
+            self._lines.extend(self._buffer.feed(data))
         except LineTooLong as error:
             self._lines.extend(error.lines)
             self._too_long = True
+
+    def _tell_apart(self) -> None:
+        whole, self._whole = self._whole, b""
+        self._lines.extend(LineBuffer(self._buffer.limit).feed(whole))
 
     def requests(self, unsent: int) -> list[Slot]:
         """The requests that may be worked on now; `unsent` is how many bytes of replies the client left unread.
@@ -151,10 +175,15 @@ class Session:
         """
         lines = self._lines
         slots: list[Slot] = []
-        if len(lines) > 1 and self._has_room(unsent) and (alike := self._take_alike()) is not None:
-            slots.append(alike)
         run: Slot | None = None
-        while lines and self._has_room(unsent):
+        while (lines or self._whole) and self._has_room(unsent):
+            if not lines:
+                alike = self._take_alike()
+                if alike is not None:
+                    slots.append(alike)
+                    break
+                self._tell_apart()
+                continue  # they may all be blank
             line = lines.popleft()
             try:
                 request = parse_request(line)
@@ -177,7 +206,7 @@ class Session:
                 slot = self._slot([request], size)
                 slots.append(slot)
                 run = slot if plain else None
-        if self._too_long and not self._lines and not self.closing:
+        if self._too_long and not self._waiting and not self.closing:
             limit = self._buffer.limit
             self._refuse(
                 replies.error_reply(
@@ -192,7 +221,7 @@ class Session:
 
     def wants_input(self, unsent: int) -> bool:
         """Whether the connection is to be read."""
-        return not self._lines and not self._ended and not self.closing and self._has_room(unsent)
+        return not self._waiting and not self._ended and not self.closing and self._has_room(unsent)
 
     @property
     def idle(self) -> bool:
@@ -202,7 +231,12 @@ class Session:
     @property
     def done(self) -> bool:
         """Whether the last reply has been taken and no request can follow."""
-        return not self._slots and (self.closing or (self._ended and not self._lines))
+        return not self._slots and (self.closing or (self._ended and not self._waiting))
+
+    @property
+    def _waiting(self) -> bool:
+        """Whether lines have come that were not looked at yet."""
+        return bool(self._lines or self._whole)
 
     def hand_on(self, write: WriteSlot) -> None:
         """A write is settled that was not applied: the reads before it must not see the writes after it either."""
@@ -250,19 +284,14 @@ class Session:
         slot.answer(replies.error_reply(error.id, error.code, error.message, error.hint, error.applied))
 
     def _take_alike(self) -> Slot | None:
-        """Read all lines at once where they are plain puts, or plain gets, and there is room for all; else none."""
-        lines = self._lines
-        size = sum(map(len, lines))
-        if self._count + len(lines) > MAX_UNANSWERED or self._bytes + size > MAX_UNANSWERED_BYTES:
-            return None
-        requests = parse_alike(lines)
-        if requests is None:
-            return None
-        if type(requests[0]) not in WRITES:
+        """Read what was not told apart where it is all plain puts, or plain gets, and there is room; else nothing."""
+        size = len(self._whole)
+        requests = parse_alike(self._whole, MAX_UNANSWERED - self._count)
+        if requests and type(requests[0]) is PlainGet:
             size += sum(map(self._reply_size, requests))
-            if self._bytes + size > MAX_UNANSWERED_BYTES:
-                return None
-        lines.clear()
+        if not requests or self._bytes + size > MAX_UNANSWERED_BYTES:
+            return None
+        self._whole = b""
         return self._slot(requests, size)
 
     def _slot(self, requests: list[AnyRequest], size: int) -> Slot:
@@ -286,6 +315,7 @@ class Session:
     def _refuse(self, reply: bytes) -> None:
         self.closing = True
         self._lines.clear()
+        self._whole = b""
         slot = Slot(self, [], 0)
         self._push(slot)
         slot.answer(reply)

@@ -26,6 +26,9 @@ class BadLine(ValueError):
     """A line that should have come from this program is damaged or makes no sense."""
 
 
+_WRONG: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
+"""What reading JSON may raise."""
+
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -55,10 +58,12 @@ def decode(data: bytes, type: Any = Any) -> Any:
 class Decoder:
     """Reads JSON of one type, often."""
 
-    __slots__ = ("_decode",)
+    __slots__ = ("_decode", "_decode_lines")
 
     def __init__(self, type: Any) -> None:
-        self._decode = msgspec.json.Decoder(type).decode
+        decoder = msgspec.json.Decoder(type)
+        self._decode = decoder.decode
+        self._decode_lines = decoder.decode_lines
 
     def decode(self, data: bytes) -> Any:
         """Read it. Raises DecodeError, whatever is wrong with it."""
@@ -66,14 +71,24 @@ class Decoder:
             if not data.isascii():
                 data.decode()  # what msgspec keeps raw, it does not check
             return self._decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        except _WRONG as error:
             raise DecodeError(str(error)) from None
 
     def decode_all(self, lines: Iterable[bytes]) -> list[Any]:
         """Read many that have been checked to be UTF-8. Raises DecodeError, whatever is wrong with one of them."""
         try:
             return list(map(self._decode, lines))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        except _WRONG as error:
+            raise DecodeError(str(error)) from None
+
+    def decode_lines(self, lines: bytes) -> list[Any]:
+        """Read all that is there, of what has been checked to be UTF-8; whether each has a line of its own is not said.
+
+        Raises DecodeError, whatever is wrong with one of them.
+        """
+        try:
+            return self._decode_lines(lines)
+        except _WRONG as error:
             raise DecodeError(str(error)) from None
 
 

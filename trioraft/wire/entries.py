@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import repeat
+from itertools import chain, repeat
 from operator import itemgetter
-from struct import pack
 from typing import Final
 from zlib import crc32
 
@@ -20,11 +19,7 @@ from trioraft.raft.messages import Entry, Kind
 from trioraft.wire.codec import BadLine, DecodeError, Decoder, encode, open_line
 
 _HEAD: Final = re.compile(rb'\{"crc":"([0-9a-f]{8})","index":([1-9][0-9]{0,18}),"term":([1-9][0-9]{0,18}),"([a-z_]+)":')
-_START: Final = b'{"crc":"'
-_INDEX_AT: Final = len(b'{"crc":"00000000')
 _BODY_AT: Final = len(b'{"crc":"00000000",')
-_start: Final = itemgetter(slice(len(_START)))
-_sum: Final = itemgetter(slice(len(_START), _INDEX_AT))
 _body: Final = itemgetter(slice(_BODY_AT, None))
 _last: Final = itemgetter(-1)
 _CLOSING_BRACE: Final = ord("}")
@@ -75,15 +70,12 @@ def parse_commands(lines: Sequence[bytes], first: int, term: int) -> list[Entry]
     A node that follows reads little else: to compare all of them with what is expected, a field at a time, is much
     quicker than to take each apart.
     """
-    head = b'","index":%%d,"term":%d,"command":' % term
-    indexes = tuple(range(first, first + len(lines)))
-    command_at = _INDEX_AT + len(head % first)  # where the last index has a digit more, the heads will not fit
-    same = (
-        set(map(_start, lines)) == {_START}
-        and b"".join(map(_sum, lines)) == pack(f">{len(lines)}I", *map(crc32, map(_body, lines))).hex().encode()
-        and b"".join(map(itemgetter(slice(_INDEX_AT, command_at)), lines)) == head * len(lines) % indexes
-        and set(map(_last, lines)) == {_CLOSING_BRACE}
-    )
+    head = b'{"crc":"%%08x","index":%%d,"term":%d,"command":' % term
+    command_at = len(head % (0, first))  # where the last index has a digit more, the heads will not fit
+    indexes = range(first, first + len(lines))
+    sums = map(crc32, map(_body, lines))
+    heads = head * len(lines) % tuple(chain.from_iterable(zip(sums, indexes, strict=True)))
+    same = b"".join(map(itemgetter(slice(command_at)), lines)) == heads and set(map(_last, lines)) == {_CLOSING_BRACE}
     return _commands(first, term, lines) if same else None
 
 

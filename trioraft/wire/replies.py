@@ -15,7 +15,7 @@ from trioraft.kv.results import Conflict, Counted, Deleted, Result, Written
 from trioraft.raft.messages import Entry
 from trioraft.wire.codec import encode
 from trioraft.wire.entries import payload
-from trioraft.wire.requests import Request
+from trioraft.wire.requests import AnyRequest
 
 Reply = bytes | list[bytes]
 """One reply, in one piece or in several that follow each other."""
@@ -38,7 +38,7 @@ def _ok(id: bytes | Raw) -> bytes:
     return b'{"id":%b,"ok":true' % id if id else b'{"ok":true'
 
 
-def written_replies(requests: Iterable[Request], first: int) -> list[bytes]:
+def written_replies(requests: Iterable[AnyRequest], first: int) -> list[bytes]:
     """The replies to writes that have these revisions, from the first on."""
     return [
         b'{"id":%b,"ok":true,"rev":%d}\n' % (request.id, rev) if request.id else b'{"ok":true,"rev":%d}\n' % rev
