@@ -15,7 +15,7 @@ from trioraft.kv.commands import Command, Put
 from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.raft.membership import Configuration, Member
-from trioraft.raft.messages import AppendEntries, Entry, HardState, Message
+from trioraft.raft.messages import AppendEntries, HardState, Message
 from trioraft.raft.ready import Point
 from trioraft.storage.disk import RealDisk
 from trioraft.storage.log import SegmentedLog
@@ -175,7 +175,7 @@ def measure_log(seconds: float, folder: Path) -> list[Result]:
 
             def write(log: SegmentedLog = log, payloads: list[bytes] = payloads) -> int:
                 nonlocal last
-                entries: list[Entry] = codec.seal_commands(last + 1, 1, payloads)
+                entries = codec.seal_commands(last + 1, 1, payloads)
                 log.write(HardState(1, 0), entries)
                 last += len(entries)
                 return len(entries)

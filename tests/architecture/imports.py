@@ -18,12 +18,19 @@ ALLOWED = {
     "trioraft.wire": {
         "trioraft.wire",
         "trioraft.raft.messages",
+        "trioraft.raft.runs",
         "trioraft.raft.membership",
         "trioraft.kv.commands",
         "trioraft.kv.items",
         "trioraft.kv.results",
     },
-    "trioraft.storage": {"trioraft.storage", "trioraft.wire", "trioraft.raft.messages", "trioraft.raft.membership"},
+    "trioraft.storage": {
+        "trioraft.storage",
+        "trioraft.wire",
+        "trioraft.raft.messages",
+        "trioraft.raft.runs",
+        "trioraft.raft.membership",
+    },
     "trioraft.server": {
         "trioraft",
         "trioraft.addresses",

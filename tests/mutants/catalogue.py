@@ -260,8 +260,8 @@ MUTANTS = (
     Mutant(
         "another leader's entry is taken for one's own",
         REQUESTS,
-        "if slot is not None and slot.term != first.term:",
-        "if slot is not None and slot.term > first.term + 10**9:",
+        "if slot is not None and slot.term != run.term:",
+        "if slot is not None and slot.term > run.term + 10**9:",
     ),
     Mutant(
         "puts that came together are taken to be committed together",
@@ -399,6 +399,21 @@ MUTANTS = (
         "        del self.entries[position:]\n        self.entries.append(entry)\n",
         "        self.entries[position : position + 1] = [entry]\n",
     ),
+    Mutant(
+        "what is cut from a run lacks its last entry",
+        "trioraft/raft/runs.py",
+        "self.lines[first - self.first : last - self.first + 1]",
+        "self.lines[first - self.first : last - self.first]",
+        "tests/raft/test_runs.py",
+        simulated=False,  # with runs as long as they are there, few are cut
+    ),
+    Mutant(
+        "a log that is cut within a run keeps what follows",
+        "trioraft/raft/log.py",
+        "self.append(Entries([run.cut(run.first, index - 1)]))",
+        "self.append(Entries([run]))",
+        "tests/raft/test_runs.py",
+    ),
     # The store
     Mutant(
         "a condition is not looked at",
@@ -419,8 +434,8 @@ MUTANTS = (
     Mutant(
         "a small value that comes again counts as the first",
         ITEMS,
-        "keep(value, rev, created, version + 1)",
-        "keep(value, rev, created, version)",
+        "_pack(rev, created, version + 1) + value",
+        "_pack(rev, created, version) + value",
         "tests/kv/test_store.py",
         simulated=False,  # all count alike
     ),

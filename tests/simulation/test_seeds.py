@@ -13,6 +13,7 @@ import pytest
 
 from trioraft.kv.commands import Command
 from trioraft.kv.store import Store
+from trioraft.raft import runs
 from trioraft.raft.core import Core
 from trioraft.raft.progress import Progress
 from trioraft.testing.faults import KINDS
@@ -51,6 +52,12 @@ def test_nor_do_some_new_ones() -> None:
 @pytest.mark.slow
 def test_nor_do_many(on_all_cores: Callable[..., list[Report]]) -> None:
     check(on_all_cores(simulate, MORE))
+
+
+def test_nor_does_one_where_runs_end_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "RUN_BYTES", 200)
+    for seed in range(20):
+        simulate(seed)
 
 
 @pytest.mark.parametrize("nodes", [1, 2, 4, 6])

@@ -13,6 +13,7 @@ from random import Random
 import pytest
 import trio
 
+from trioraft.raft import runs
 from trioraft.raft.core import Core
 from trioraft.testing.node_faults import Faults
 from trioraft.testing.nodes import Report, simulate_nodes
@@ -46,6 +47,12 @@ def test_no_seed_breaks_a_promise() -> None:
 @pytest.mark.slow
 def test_nor_do_many_more(on_all_cores: Callable[..., list[Report]]) -> None:
     check(on_all_cores(simulate_nodes, MORE_SEEDS))
+
+
+def test_nor_does_one_where_runs_end_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "RUN_BYTES", 200)
+    for seed in range(4):
+        simulate_nodes(seed)
 
 
 @pytest.mark.parametrize("seed", range(3))

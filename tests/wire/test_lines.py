@@ -102,8 +102,8 @@ def test_what_a_peer_says_arrives_as_it_was_said(message: PeerMessage) -> None:
 
 def test_entries_of_several_terms_and_kinds_arrive_as_they_were_sent() -> None:
     commands = [b'{"op":"delete","key":"%d"}' % number for number in range(4)]
-    entries = seal_commands(4, 2, commands)
-    entries += [seal(8, 3, "noop", b"null"), *seal_commands(9, 3, commands), seal(13, 5, "noop", b"null")]
+    entries = [*seal_commands(4, 2, commands), seal(8, 3, "noop", b"null")]
+    entries += [*seal_commands(9, 3, commands), seal(13, 5, "noop", b"null")]
     entries += seal_commands(14, 6, commands)
     assert entries[1] == seal(5, 2, "command", commands[1])
     message = AppendEntries(6, 3, 1, 1, 9, entries)

@@ -1,8 +1,9 @@
 """Raft in one page, each idea naming the type that carries it.
 
 Several nodes keep the same **log** (`log.Log`): entries numbered from 1, each with the term in which a leader
-made it (`messages.Entry`). Who applies the same entries in the same order reaches the same state, so all that
-Raft has to do is to make the logs agree, and to say from which index on nothing can change any more.
+made it (`messages.Entry`), kept and sent as they came together (`runs.Run`). Who applies the same entries in the same
+order reaches the same state, so all that Raft has to do is to make the logs agree, and to say from which index on
+nothing can change any more.
 
 **Terms and votes.** Time is cut into terms, each with at most one leader (Election Safety). A node that hears
 from no leader for an election timeout, drawn at random so that seldom two stand at once, becomes a candidate:

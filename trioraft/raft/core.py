@@ -47,6 +47,7 @@ from trioraft.raft.ready import (
     Role,
     Transferring,
 )
+from trioraft.raft.runs import NO_ENTRIES, Entries, Run
 from trioraft.raft.settings import Settings
 from trioraft.raft.transfer import Transfer
 
@@ -93,7 +94,7 @@ class Core:
         self._configurations = Configurations(configuration_index, configuration)
         self.configuration = configuration
         """The members in force: the newest that the log holds, committed or not (thesis §4.1)."""
-        self._append(entries)
+        self._append(Entries.of(entries))
 
         self._votes: dict[NodeId, bool] = {}
         self._leader_lost = False
@@ -202,7 +203,7 @@ class Core:
         first = self.log.last_index + 1
         entries = self._codec.seal_commands(first, self.term, payloads)
         self.log.append(entries)
-        self._uncommitted_bytes += sum([len(entry.line) for entry in entries])
+        self._uncommitted_bytes += entries.size
         return first
 
     @property
@@ -224,7 +225,7 @@ class Core:
         payload = self._codec.write_configuration(configuration)
         entry = self._codec.seal(index, self.term, "configuration", payload)
         self._uncommitted_bytes += len(entry.line)
-        self._append([entry])
+        self._append(Entries.of([entry]))
         return index
 
     @property
@@ -303,7 +304,7 @@ class Core:
         ]
         return min(has, default=self.last_index) + 1
 
-    def compacted(self, snapshot: Point, index: int) -> list[Entry]:
+    def compacted(self, snapshot: Point, index: int) -> list[Run]:
         """A snapshot of this node is durable; the log lets go of the entries up to that index, which it covers.
 
         They are given back, for whoever has the time to free so many.
@@ -356,7 +357,7 @@ class Core:
             batch = self._outbox.next_batch(self.hard_state, self.log)
             self._disk_due = False
         messages = self._outbox.take_messages()
-        committed: list[Entry] = []
+        committed = NO_ENTRIES
         if self._committed_handed < self.commit_index:
             committed = self.log.slice(self._committed_handed + 1, self.commit_index)
             self._committed_handed = self.commit_index
@@ -399,10 +400,9 @@ class Core:
             progress.begin_snapshot(self.snapshot)
         if progress.state == "snapshot" and progress.take_piece():
             return InstallSnapshot(self.term, progress.snapshot.index, progress.snapshot.term, progress.offset)
-        entries: list[Entry] = []
-        size = 0
+        entries = NO_ENTRIES
         if progress.next_index <= log.last_index and progress.may_send_entries:
-            entries, size = log.slice_bytes(progress.next_index, self.settings.max_append_bytes)
+            entries = log.slice_bytes(progress.next_index, self.settings.max_append_bytes)
         elif not (
             progress.heartbeat_due
             or progress.round_sent < progress.round_wanted
@@ -416,7 +416,7 @@ class Core:
         progress.heartbeat_due = False
         progress.round_sent = self._reads.round
         progress.commit_sent = self.commit_index
-        progress.sent(prev_index + len(entries), size)
+        progress.sent(prev_index + len(entries), entries.size)
         return AppendEntries(self.term, prev_index, prev_term, self.commit_index, self._reads.round, entries)
 
     # Elections (§5.2, thesis §9.6)
@@ -547,10 +547,9 @@ class Core:
         self._follow_members()
         self._term_start = self.log.last_index + 1
         noop = self._codec.seal(self._term_start, self.term, "noop", b"null")
-        self.log.append([noop])
+        self.log.append(Entries.of([noop]))
         self._commit_at_check = 0
-        uncommitted = self.log.slice(self.commit_index + 1, self.log.last_index)
-        self._uncommitted_bytes = sum(len(entry.line) for entry in uncommitted)
+        self._uncommitted_bytes = self.log.slice(self.commit_index + 1, self.log.last_index).size
 
     def _end_leadership(self, reason: LostReason) -> None:
         if self.role != "leader":
@@ -616,10 +615,10 @@ class Core:
             self._answer(sender, refusal)
             return
         # What is compacted away is committed, and so the leader has it too.
-        entries = message.entries if message.prev_index >= base else [e for e in message.entries if e.index > base]
-        if not self._take_entries(entries):
+        entries = Entries.of(message.entries)
+        if not self._take_entries(entries[max(0, base - message.prev_index) :]):
             return
-        agreed = max(base, message.prev_index + len(message.entries))
+        agreed = max(base, message.prev_index + len(entries))
         self.commit_index = max(self.commit_index, min(message.commit_index, agreed))
         self._acknowledge(sender, agreed, message.round)
 
@@ -636,12 +635,12 @@ class Core:
         self._timeout = self._draw_timeout() if self._timeout < self.settings.election_ticks else self._timeout
         return True
 
-    def _take_entries(self, entries: list[Entry]) -> bool:
+    def _take_entries(self, entries: Entries) -> bool:
         """Append what is new, over what conflicts; False where that would undo what is committed."""
         new = entries[self.log.first_conflict(entries) :]
         if not new:
             return True
-        first = new[0].index
+        first = new.first_index
         if first <= self.commit_index:
             return False  # no leader can do this (Leader Completeness): a lie, or a lost disk on the other side
         if first <= self.log.last_index:
@@ -651,11 +650,11 @@ class Core:
         self._append(new)
         return True
 
-    def _append(self, entries: Sequence[Entry]) -> None:
+    def _append(self, entries: Entries) -> None:
         """Append to the log; a configuration is in force from then on, committed or not (thesis §4.1)."""
         self.log.append(entries)
-        for entry in entries:
-            if entry.kind == "configuration" and entry.index > self._configurations.index:
+        for entry in entries.of_kind("configuration"):
+            if entry.index > self._configurations.index:
                 self._configurations.append(entry.index, self._codec.read_configuration(entry))
         if self.configuration is not self._configurations.current:
             self.configuration = self._configurations.current
@@ -721,8 +720,7 @@ class Core:
         )
         if index <= self.commit_index or self.log.term_at(index) != self.term:
             return
-        newly = self.log.slice(self.commit_index + 1, index)
-        self._uncommitted_bytes -= sum([len(entry.line) for entry in newly])
+        self._uncommitted_bytes -= self.log.slice(self.commit_index + 1, index).size
         self.commit_index = index
         if self.node not in self.configuration.voters and self._configurations.index <= index:
             self._end_leadership("leader_changed")  # its own removal is committed (thesis §4.2.2)

@@ -25,6 +25,7 @@ from trioraft.raft.messages import (
     TimeoutNow,
 )
 from trioraft.raft.ready import Batch
+from trioraft.raft.runs import Run
 
 
 class Violation(AssertionError):
@@ -43,6 +44,8 @@ class _Watched:
         self.seen = HardState()
         self.commit_index = 0
         self.log: list[Entry] = []
+        self.newest: Run | None = None
+        """The run at the end of its log when that was looked at."""
         self.snapshot = 0
         """Where its newest snapshot ends, as far as is known."""
         self.leads = 0
@@ -166,7 +169,8 @@ class Invariants:
             self._observe_hard_state(core, node)
         node.snapshot = max(node.snapshot, core.snapshot.index)  # the log is cut by it: it must never be lost again
         end = core.last_index
-        if end != len(node.log) or (end > core.log.base_index and core.log.entry(end) is not node.log[-1]):
+        if end != len(node.log) or core.log.newest is not node.newest:
+            node.newest = core.log.newest
             self._observe_log(core, node)
         if core.role == "leader":
             self._observe_leader(core, node)
@@ -234,7 +238,7 @@ class Invariants:
         _hold(base <= core.last_applied, "No gap", f"node {core.node} has compacted {base}: {core.last_applied}")
         _hold(base <= core.snapshot.index, "No gap", f"node {core.node} has compacted {base}: {core.snapshot}")
         kept = min(len(old), core.last_index)
-        while kept > base and (entry := log.entry(kept)) is not old[kept - 1] and entry != old[kept - 1]:
+        while kept > base and log.entry(kept) != old[kept - 1]:
             kept -= 1
         if kept < len(old):
             self.truncations += 1
@@ -318,7 +322,7 @@ class Invariants:
     def _log_of(self, core: Core) -> list[Entry]:
         base = core.log.base_index
         _hold(base <= len(self.committed), "No gap", f"node {core.node} has compacted {base}, which nobody committed")
-        return self.committed[:base] + core.log.slice(base + 1, core.last_index)
+        return [*self.committed[:base], *core.log.slice(base + 1, core.last_index)]
 
     def _superseded(self, log: list[Entry], index: int) -> list[Entry]:
         """What is left of a log beside a snapshot up to that index."""

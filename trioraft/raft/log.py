@@ -6,10 +6,12 @@ What is synced is storage's business; the core only remembers how far (`Core.dur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterable
 from typing import Final
 
 from trioraft.raft.messages import Entry
+from trioraft.raft.runs import NO_ENTRIES, Entries, Run
 
 SLICE_ENTRIES: Final = 4096
 """As many are given out at once, however small they are."""
@@ -18,11 +20,16 @@ SLICE_ENTRIES: Final = 4096
 class Log:
     """The entries from first_index to last_index (§5.3)."""
 
-    def __init__(self, entries: Sequence[Entry] = (), base_index: int = 0, base_term: int = 0) -> None:
+    def __init__(self, entries: Iterable[Entry] = (), base_index: int = 0, base_term: int = 0) -> None:
         """`entries` follow the entry at `base_index`, of that term; 0 and 0 where nothing precedes them."""
-        self._entries: list[Entry] = list(entries)
+        self._runs: list[Run] = []
+        self._starts: list[int] = []
+        """The first index of each run."""
         self.base_index = base_index
         self.base_term = base_term
+        self.last_index = base_index
+        """The index of the newest entry, that of the base when none is held."""
+        self.append(Entries.of(entries))
 
     @property
     def first_index(self) -> int:
@@ -30,76 +37,107 @@ class Log:
         return self.base_index + 1
 
     @property
-    def last_index(self) -> int:
-        """The index of the newest entry, that of the base when none is held."""
-        return self.base_index + len(self._entries)
-
-    @property
     def last_term(self) -> int:
         """The term of the newest entry."""
-        return self._entries[-1].term if self._entries else self.base_term
+        return self._runs[-1].term if self._runs else self.base_term
+
+    @property
+    def newest(self) -> Run | None:
+        """The run at the end: another one, once anything was appended or cut."""
+        return self._runs[-1] if self._runs else None
 
     def entry(self, index: int) -> Entry:
         """The entry at that index, which must be held."""
-        if index <= self.base_index:
-            raise IndexError(f"entry {index} is compacted away")
-        return self._entries[index - self.base_index - 1]
+        if not self.base_index < index <= self.last_index:
+            raise IndexError(f"entry {index} is not held")
+        return self._runs[self._position(index)].entry(index)
 
     def term_at(self, index: int) -> int | None:
         """The term of the entry at that index: 0 at index 0; None beyond the log, and before its base."""
-        position = index - self.base_index
-        if 0 < position <= len(self._entries):
-            return self._entries[position - 1].term
-        if position == 0:
+        if self.base_index < index <= self.last_index:
+            return self._runs[self._position(index)].term
+        if index == self.base_index:
             return self.base_term
         return 0 if index == 0 else None
 
-    def slice(self, first: int, last: int) -> list[Entry]:
+    def slice(self, first: int, last: int) -> Entries:
         """The entries from first to last, both included, as far as they are held."""
-        base = self.base_index
-        return self._entries[max(0, first - base - 1) : max(0, last - base)]
+        first, last = max(first, self.base_index + 1), min(last, self.last_index)
+        if first > last:
+            return NO_ENTRIES
+        runs = self._runs[self._position(first) : self._position(last) + 1]
+        runs[0] = runs[0].cut(first, last)
+        runs[-1] = runs[-1].cut(first, last)
+        return Entries(runs)
 
-    def slice_bytes(self, first: int, max_bytes: int) -> tuple[list[Entry], int]:
-        """The entries from first on, as many as fit in max_bytes, one at least; and their bytes."""
-        start = max(0, first - self.base_index - 1)
-        entries = self._entries[start : start + SLICE_ENTRIES]
-        size = sum([len(entry.line) for entry in entries])
-        while size > max_bytes and len(entries) > 1:
-            size -= len(entries.pop().line)
-        return entries, size
+    def slice_bytes(self, first: int, max_bytes: int) -> Entries:
+        """The entries from first on, as many as fit in max_bytes, one at least."""
+        entries = self.slice(first, first + SLICE_ENTRIES - 1)
+        fitting: list[Run] = []
+        for run in entries.runs:
+            part = run.fitting(max_bytes)
+            if part is None and not fitting:
+                part = run.cut(run.first, run.first)
+            if part is not None:
+                fitting.append(part)
+            if part is not run:
+                break
+            max_bytes -= run.size
+        return Entries(fitting)
 
-    def append(self, entries: Sequence[Entry]) -> None:
+    def append(self, entries: Entries) -> None:
         """Add entries at the end; the first must follow the newest one."""
-        if entries and entries[0].index != self.last_index + 1:
-            raise ValueError(f"entry {entries[0].index} does not follow {self.last_index}")
-        self._entries.extend(entries)
+        if not entries:
+            return
+        if entries.first_index != self.last_index + 1:
+            raise ValueError(f"entry {entries.first_index} does not follow {self.last_index}")
+        self._runs += entries.runs
+        self._starts += [run.first for run in entries.runs]
+        self.last_index = entries.last_index
 
     def truncate_from(self, index: int) -> None:
         """Drop the entry at that index and all after it (§5.3: it conflicts with the leader's)."""
         if index <= self.base_index:
             raise ValueError(f"entry {index} is compacted away")
-        del self._entries[index - self.base_index - 1 :]
+        if index > self.last_index:
+            return
+        position = self._position(index)
+        run = self._runs[position]
+        del self._runs[position:], self._starts[position:]
+        self.last_index = run.first - 1
+        if run.first < index:
+            self.append(Entries([run.cut(run.first, index - 1)]))
 
-    def compact(self, index: int) -> list[Entry]:
+    def compact(self, index: int) -> list[Run]:
         """Let go of the entries up to that index, which must be held (§7).
 
         They are given back, and may be followed by others: to free many at once takes its time.
         """
         if index <= self.base_index:
             return []
-        term = self.entry(index).term
-        before, self._entries = self._entries, self._entries[index - self.base_index :]
-        self.base_index, self.base_term = index, term
+        if index > self.last_index:
+            raise IndexError(f"entry {index} is not held")
+        kept = self.slice(index + 1, self.last_index)
+        before = self._runs
+        self.base_term = before[self._position(index)].term
+        self.base_index = self.last_index = index
+        self._runs, self._starts = [], []
+        self.append(kept)
         return before
 
-    def first_conflict(self, entries: Sequence[Entry]) -> int:
+    def _position(self, index: int) -> int:
+        """Which run holds that index."""
+        return bisect_right(self._starts, index) - 1
+
+    def first_conflict(self, entries: Entries) -> int:
         """The position in `entries` of the first one that this log lacks or holds with another term.
 
         len(entries) when it holds them all: then a stale or shorter message must truncate nothing.
         """
-        for position, entry in enumerate(entries):
-            if self.term_at(entry.index) != entry.term:
-                return position
+        for run in entries.runs:
+            for index in range(run.first, run.last + 1):
+                if self.term_at(index) != run.term:
+                    return index - entries.first_index
         return len(entries)
 
     def is_up_to_date(self, last_index: int, last_term: int) -> bool:

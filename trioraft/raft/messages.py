@@ -5,6 +5,7 @@ Every message carries the sender's term (Figure 2). Indexes count from 1; index 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -72,7 +73,7 @@ class AppendEntries(msgspec.Struct, frozen=True, tag_field="type", tag="append_e
     prev_term: int
     commit_index: int
     round: int
-    entries: list[Entry]
+    entries: Sequence[Entry]
 
 
 class AppendEntriesReply(msgspec.Struct, frozen=True, tag_field="type", tag="append_entries_reply"):

@@ -9,6 +9,7 @@ import msgspec
 
 from trioraft.raft.membership import Configuration
 from trioraft.raft.messages import Entry, HardState, InstallSnapshot, Kind, Message, NodeId
+from trioraft.raft.runs import Entries
 
 Role = Literal["follower", "pre-candidate", "candidate", "leader"]
 LostReason = Literal["no_quorum", "leader_changed"]
@@ -31,7 +32,7 @@ class Codec(Protocol):
     def seal(self, index: int, term: int, kind: Kind, payload: bytes, /) -> Entry:
         """Make an entry, and its line."""
 
-    def seal_commands(self, first: int, term: int, payloads: Sequence[bytes], /) -> list[Entry]:
+    def seal_commands(self, first: int, term: int, payloads: Sequence[bytes], /) -> Entries:
         """Make an entry for each command, from that index on."""
 
     def read_configuration(self, entry: Entry, /) -> Configuration:
@@ -69,7 +70,7 @@ class Batch(msgspec.Struct, frozen=True):
 
     number: int
     hard_state: HardState
-    entries: list[Entry]
+    entries: Entries
     messages: list[tuple[NodeId, Message]]
     base: Point | None = None
     """Where the log begins anew before these entries: a snapshot has taken the place of what was before."""
@@ -87,7 +88,7 @@ class Ready(msgspec.Struct, frozen=True):
     batch: Batch | None
     messages: list[tuple[NodeId, Message]]
     """These promise nothing that is not durable: they go at once."""
-    committed: list[Entry]
+    committed: Entries
     """To be applied in order; then `Core.applied(index)`."""
     reads: list[int]
     """The contexts of reads that may be served from the state as applied now."""

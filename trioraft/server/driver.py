@@ -390,7 +390,7 @@ class Driver:
         """Apply what is committed, and serve what waited for it."""
         if ready.committed:
             self.requests.apply(ready.committed)
-            self.requests.applied(ready.committed[-1].index)
+            self.requests.applied(ready.committed.last_index)
         if ready.pieces and self.snapshots is not None:
             for _, piece in ready.pieces:
                 self.snapshots.receive(piece)

@@ -109,7 +109,7 @@ def _show_log(node: Driver, id: bytes, request: ShowLog) -> bytes:
     core = node.core
     first = request.from_ if request.from_ is not None else _first_of_newest(core.log, request.limit)
     first = max(first, core.log.first_index)
-    entries = core.log.slice_bytes(first, MAX_LOG_BYTES)[0][: request.limit]
+    entries = core.log.slice_bytes(first, MAX_LOG_BYTES)[: request.limit]
     more = first + len(entries) <= core.last_index
     return replies.log_reply(id, entries, core.commit_index, core.last_applied, more)
 
@@ -117,9 +117,9 @@ def _show_log(node: Driver, id: bytes, request: ShowLog) -> bytes:
 def _first_of_newest(log: Log, limit: int) -> int:
     """The index from which on there are so many entries, or as many as fit in one reply."""
     first, size = log.last_index, 0
-    for index in range(log.last_index, max(log.base_index, log.last_index - limit), -1):
-        size += len(log.entry(index).line)
+    for entry in reversed(list(log.slice(log.last_index - limit + 1, log.last_index))):
+        size += len(entry.line)
         if size > MAX_LOG_BYTES:
             break
-        first = index
+        first = entry.index
     return max(1, first)

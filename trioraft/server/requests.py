@@ -20,8 +20,9 @@ from trioraft.kv.commands import Incr as IncrCommand
 from trioraft.kv.commands import Put as PutCommand
 from trioraft.kv.store import Store
 from trioraft.raft.core import Core
-from trioraft.raft.messages import Entry, NodeId
+from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import LostReason, Overloaded
+from trioraft.raft.runs import Entries, Run
 from trioraft.server.session import ReadSlot, Slot, WriteSlot
 from trioraft.wire import replies
 from trioraft.wire.commands import UnknownCommand, commands_of, decode_command, encode_commands
@@ -304,29 +305,30 @@ class Requests:
 
     # From the core
 
-    def apply(self, entries: Sequence[Entry]) -> None:
+    def apply(self, entries: Entries) -> None:
         """Apply committed entries in order, and answer those who wait for them."""
+        for run in entries.runs:
+            if run.term > self._applied_term:
+                self._drop_older(run.first, run.term)
+            index = run.first
+            while index <= run.last:
+                index += self._apply_next(run, index)
+
+    def _apply_next(self, run: Run, index: int) -> int:
+        """Apply the entry at that index, and others of the run that go with it; how many they were."""
         proposed = self._proposed
-        start = end_of_term = 0
-        while start < len(entries):
-            first = entries[start]
-            if start == end_of_term:
-                end_of_term = _end_of_term(entries, start)
-                if first.term > self._applied_term:
-                    self._drop_older(first.index, first.term)
-            slot = proposed.pop(first.index, None)
-            if slot is not None and slot.term != first.term:
-                self._drop(slot)
-                slot = None
-            if slot is not None:
-                start += self._apply_own(slot, first.index, end_of_term - start)
-                continue
-            end = end_of_term
-            if proposed:
-                end = next((i for i in range(start + 1, end) if entries[i].index in proposed), end)
-            self._store.apply_all(commands_of(entries[start:end]))
-            self._node.core.applied(entries[end - 1].index)
-            start = end
+        slot = proposed.pop(index, None)
+        if slot is not None and slot.term != run.term:
+            self._drop(slot)
+            slot = None
+        if slot is not None:
+            return self._apply_own(slot, index, run.last - index + 1)
+        end = run.last
+        if proposed:
+            end = next((later - 1 for later in range(index + 1, end + 1) if later in proposed), end)
+        self._store.apply_all(commands_of(Entries([run.cut(index, end)])))
+        self._node.core.applied(end)
+        return end - index + 1
 
     def _apply_own(self, slot: WriteSlot, first: int, most: int) -> int:
         """Apply the writes of this slot, and of those that follow it, which are the entries from that index on.
@@ -594,14 +596,6 @@ def _failure(slot: Slot, code: str, message: str, hint: str, applied: str) -> Re
     return done + [replies.error_reply(bytes(one.id), code, message, hint, said) for one in failed]
 
 
-def _end_of_term(entries: Sequence[Entry], start: int) -> int:
-    """Where, from `start` on, the entries are of another term."""
-    term = entries[start].term
-    if entries[-1].term == term:
-        return len(entries)
-    return next(i for i in range(start, len(entries)) if entries[i].term != term)
-
-
 def _not_leader(slot: Slot, core: Core) -> bytes:
     member = None if core.leader is None else core.configuration.member(core.leader)
     return replies.error_reply(
@@ -634,10 +628,10 @@ def _commands(requests: Sequence[AnyRequest]) -> list[Command]:
 
 
 def _command(request: AnyRequest) -> Command:
-    if isinstance(request, Put):
-        return PutCommand(request.key, request.value, request.if_rev)
     if isinstance(request, PlainPut):
         return PutCommand(request.key, request.value)
+    if isinstance(request, Put):
+        return PutCommand(request.key, request.value, request.if_rev)
     if isinstance(request, Delete):
         return DeleteCommand(request.key, request.if_rev)
     assert isinstance(request, Incr)

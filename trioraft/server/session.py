@@ -165,7 +165,7 @@ class Session:
 
     def _tell_apart(self) -> None:
         whole, self._whole = self._whole, b""
-        self._lines.extend(LineBuffer(self._buffer.limit).feed(whole))
+        self._lines.extend(LineBuffer(len(whole)).feed(whole))
 
     def requests(self, unsent: int) -> list[Slot]:
         """The requests that may be worked on now; `unsent` is how many bytes of replies the client left unread.
@@ -221,7 +221,8 @@ class Session:
 
     def wants_input(self, unsent: int) -> bool:
         """Whether the connection is to be read."""
-        return not self._waiting and not self._ended and not self.closing and self._has_room(unsent)
+        waiting = self._lines or self._whole
+        return not waiting and not self._ended and not self.closing and self._has_room(unsent)
 
     @property
     def idle(self) -> bool:

@@ -53,8 +53,8 @@ class SnapshotSettings(msgspec.Struct, frozen=True):
     find the entries after it, or it would be sent snapshot after snapshot for ever."""
     slice_keys: int = 50
     """How many keys are taken on one turn: those who write meanwhile wait for that."""
-    free_entries: int = 500
-    """How many entries that it covers are let go of on one turn."""
+    free_runs: int = 200
+    """How many runs of entries that it covers are let go of on one turn."""
     write_bytes: int = 128 * 1024
     """So many bytes are written, and synced, at once: one long sync at the end would hold up those of the log."""
     piece_bytes: int = 256 * 1024
@@ -106,7 +106,7 @@ class Snapshots:
         self._wanted: list[Callable[[Snapshot], None]] = []
         index = 0 if newest is None else newest.header.last_included_index
         log = node.core.log
-        self._log_bytes = segments.bytes_written - sum(len(e.line) for e in log.slice(index + 1, log.last_index))
+        self._log_bytes = segments.bytes_written - log.slice(index + 1, log.last_index).size
 
     @property
     def active(self) -> bool:
@@ -225,23 +225,23 @@ class Snapshots:
     def _compact(self, snapshot: Snapshot) -> Job:
         """Let go of what it covers: on the disk whole, in memory but for the newest; a part at a time."""
         index = snapshot.header.last_included_index
-        entries = self._node.core.compacted(point_of(snapshot), self._first_kept(index) - 1)
+        runs = self._node.core.compacted(point_of(snapshot), self._first_kept(index) - 1)
         yield lambda: self._segments.compact(index)
-        while entries:
-            del entries[-self._settings.free_entries :]
+        while runs:
+            del runs[-self._settings.free_runs :]
             yield None
 
     def _first_kept(self, index: int) -> int:
-        """The first entry that stays in memory where a snapshot ends at that index."""
+        """The first entry that stays in memory where a snapshot ends at that index; runs stay whole, or go."""
         core, settings = self._node.core, self._settings
         recent, lacking = index - settings.keep_entries + 1, core.lacking_index
         first, size = index + 1, 0
-        for entry in reversed(core.log.slice(min(recent, lacking), index)):
-            size += len(entry.line)
-            held = entry.index >= lacking and size <= settings.hold_bytes
-            if not held and (entry.index < recent or size > settings.keep_bytes):
+        for run in reversed(core.log.slice(min(recent, lacking), index).runs):
+            size += run.size
+            held = run.first >= lacking and size <= settings.hold_bytes
+            if not held and (run.first < recent or size > settings.keep_bytes):
                 break
-            first = entry.index
+            first = run.first
         return first
 
     def _adopt(self, snapshot: Snapshot) -> None:

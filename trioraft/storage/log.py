@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from trioraft.raft.messages import Entry, HardState
+from trioraft.raft.runs import Entries
 from trioraft.storage import records
 from trioraft.storage.disk import TEMPORARY, Disk, File, write_aside
 from trioraft.storage.errors import Damaged, UnknownFormat
@@ -98,19 +99,20 @@ class SegmentedLog:
     def write(self, hard_state: HardState, entries: Sequence[Entry]) -> None:
         """Append a batch; when this returns it is on the disk itself. Raises OSError: then the log is broken."""
         self._guard()
-        if entries and entries[0].index > self._last_index + 1:
-            raise ValueError(f"entry {entries[0].index} does not follow {self._last_index}")
+        batch = Entries.of(entries)
+        if batch and batch.first_index > self._last_index + 1:
+            raise ValueError(f"entry {batch.first_index} does not follow {self._last_index}")
         self._broken = True  # until all of this has succeeded: a failed sync is never tried again
         if self._size >= self._segment_bytes or self._rotation_due:
             self._rotate()
         mark = records.seal(self._mark_of(hard_state))
-        data = b"\n".join([mark, *[entry.line for entry in entries], b""])
+        data = b"".join([mark, b"\n", *[run.data for run in batch.runs]])
         self._append(data, min(ROOM_BYTES, self._segment_bytes // 4))
         self._file.sync()
         self.bytes_written += len(data)
         self._hard_state = hard_state
-        if entries:
-            self._last_index, self._last_term = entries[-1].index, entries[-1].term
+        if batch:
+            self._last_index, self._last_term = batch.last_index, batch.last_term
         self.marked = False
         self._broken = False
 

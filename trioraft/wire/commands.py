@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from trioraft.kv.commands import Command
 from trioraft.raft.messages import Entry
+from trioraft.raft.runs import Entries, Run
 from trioraft.wire.codec import DecodeError, Decoder, encode_all
 
 
@@ -31,17 +32,26 @@ def encode_commands(commands: Sequence[Command]) -> list[bytes]:
     return encode_all(commands)
 
 
-def commands_of(entries: Sequence[Entry]) -> list[tuple[int, Command]]:
+def commands_of(entries: Iterable[Entry]) -> list[tuple[int, Command]]:
     """What those among the entries that are of the kind "command" carry, and their indexes. Raises UnknownCommand."""
-    entries = [entry for entry in entries if entry.kind == "command"]
+    found: list[tuple[int, Command]] = []
+    for run in Entries.of(entries).runs:
+        if run.kind == "command":
+            found += zip(range(run.first, run.last + 1), [line.command for line in _read(run)], strict=True)
+    return found
+
+
+def _read(run: Run) -> list[_Line]:
     try:
-        lines: list[_Line] = _lines.decode_all([entry.line for entry in entries])
+        lines: list[_Line] = _lines.decode_lines(run.data)
+        if len(lines) == run.count:
+            return lines
+        why = "it is not one object a line"
     except DecodeError as error:
-        if len(entries) > 1:
-            return [command for entry in entries for command in commands_of([entry])]  # to say which one it is
-        why = f"entry {entries[0].index} comes from a newer version, upgrade this node: {error}"
-        raise UnknownCommand(why) from None
-    return [(entry.index, line.command) for entry, line in zip(entries, lines, strict=True)]
+        why = str(error)
+    if run.count > 1:  # to say which one it is
+        return [line for index in range(run.first, run.last + 1) for line in _read(run.cut(index, index))]
+    raise UnknownCommand(f"entry {run.first} comes from a newer version, upgrade this node: {why}")
 
 
 def decode_command(payload: bytes) -> Command:

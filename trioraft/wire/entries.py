@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import chain, repeat
+from itertools import chain
 from operator import itemgetter
 from typing import Final
 from zlib import crc32
 
 from trioraft.raft.membership import Configuration
 from trioraft.raft.messages import Entry, Kind
+from trioraft.raft.runs import Entries, runs_of
 from trioraft.wire.codec import BadLine, DecodeError, Decoder, encode, open_line
 
 _HEAD: Final = re.compile(rb'\{"crc":"([0-9a-f]{8})","index":([1-9][0-9]{0,18}),"term":([1-9][0-9]{0,18}),"([a-z_]+)":')
@@ -38,12 +39,12 @@ def seal(index: int, term: int, kind: Kind, payload: bytes) -> Entry:
     return Entry(index, term, kind, b'{"crc":"%08x",%b' % (crc32(body), body))
 
 
-def seal_commands(first: int, term: int, payloads: Sequence[bytes]) -> list[Entry]:
+def seal_commands(first: int, term: int, payloads: Sequence[bytes]) -> Entries:
     """Make an entry for each command, and its line; what `seal` does, for many at once."""
     middle = b',"term":%d,"command":' % term
     bodies = [b'"index":%d%b%b}' % (index, middle, payload) for index, payload in enumerate(payloads, first)]
     lines = [b'{"crc":"%08x",%b' % sealed for sealed in zip(map(crc32, bodies), bodies, strict=True)]
-    return _commands(first, term, lines)
+    return Entries(runs_of(first, term, "command", lines))
 
 
 def parse(line: bytes) -> Entry:
@@ -64,7 +65,7 @@ def parse(line: bytes) -> Entry:
     return entry
 
 
-def parse_commands(lines: Sequence[bytes], first: int, term: int) -> list[Entry] | None:
+def parse_commands(lines: Sequence[bytes], first: int, term: int) -> Entries | None:
     """Read lines that ought to be commands of that term, from that index on; None where one may be something else.
 
     A node that follows reads little else: to compare all of them with what is expected, a field at a time, is much
@@ -76,13 +77,7 @@ def parse_commands(lines: Sequence[bytes], first: int, term: int) -> list[Entry]
     sums = map(crc32, map(_body, lines))
     heads = head * len(lines) % tuple(chain.from_iterable(zip(sums, indexes, strict=True)))
     same = b"".join(map(itemgetter(slice(command_at)), lines)) == heads and set(map(_last, lines)) == {_CLOSING_BRACE}
-    return _commands(first, term, lines) if same else None
-
-
-def _commands(first: int, term: int, lines: Sequence[bytes]) -> list[Entry]:
-    """The entries that these lines are."""
-    kind: Kind = "command"
-    return list(map(Entry, range(first, first + len(lines)), repeat(term), repeat(kind), lines))
+    return Entries(runs_of(first, term, "command", lines)) if same else None
 
 
 def payload(entry: Entry) -> bytes:

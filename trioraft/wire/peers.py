@@ -14,7 +14,6 @@ from trioraft.raft.membership import Formation
 from trioraft.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
-    Entry,
     InstallSnapshot,
     InstallSnapshotReply,
     Message,
@@ -24,6 +23,7 @@ from trioraft.raft.messages import (
     RequestVoteReply,
     TimeoutNow,
 )
+from trioraft.raft.runs import Entries, Run
 from trioraft.wire.codec import BadLine, DecodeError, Decoder
 from trioraft.wire.codec import encode as encode_json
 from trioraft.wire.entries import parse, parse_commands
@@ -190,9 +190,7 @@ def encode(message: PeerMessage) -> bytes:
                 len(message.entries),
             )
         )
-        if not message.entries:
-            return header
-        return b"%b%b\n" % (header, b"\n".join([entry.line for entry in message.entries]))
+        return header + Entries.of(message.entries).data
     if isinstance(message, Propose):
         header = b'{"type":"propose","number":%d,"count":%d}\n' % (message.number, len(message.commands))
         return header + b"".join([b"%b\n" % command for command in message.commands])
@@ -228,7 +226,7 @@ class PeerDecoder:
     def __init__(self) -> None:
         self._header: _AppendEntriesHeader | _ProposeHeader | _InstallSnapshotHeader | None = None
         self._missing = 0
-        self._entries: list[Entry] = []
+        self._runs: list[Run] = []
         self._lines: list[bytes] = []
         self._index = 0
         self._term = 0
@@ -271,7 +269,7 @@ class PeerDecoder:
         if isinstance(header, _AppendEntriesHeader):
             commands = parse_commands(lines, self._index + 1, self._term)
             if commands is not None:
-                self._entries.extend(commands)
+                self._runs += commands.runs
                 self._index += len(commands)
             else:
                 for line in lines:
@@ -289,15 +287,15 @@ class PeerDecoder:
         if not self._term <= entry.term <= header.term:
             raise BadLine(f"entry {entry.index} has term {entry.term}, between {self._term} and {header.term}")
         self._index, self._term = entry.index, entry.term
-        self._entries.append(entry)
+        self._runs += Entries.of([entry]).runs
 
     def _complete(self) -> PeerMessage:
         header = self._header
         self._header = None
         if isinstance(header, _AppendEntriesHeader):
-            entries, self._entries = self._entries, []
+            runs, self._runs = self._runs, []
             return AppendEntries(
-                header.term, header.prev_index, header.prev_term, header.commit_index, header.round, entries
+                header.term, header.prev_index, header.prev_term, header.commit_index, header.round, Entries(runs)
             )
         assert header is not None
         lines, self._lines = self._lines, []

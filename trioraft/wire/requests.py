@@ -314,9 +314,9 @@ def parse_alike(lines: bytes, most: int) -> list[AnyRequest] | None:
     count = len(outline) // len(_OUTLINE)
     if not 0 < count <= most or outline != _OUTLINE * count:
         return None
-    decoder = _plain_gets if b'"get"' in lines[: lines.index(b"\n")] else _plain_puts
+    gets = lines.find(b'"get"', 0, lines.index(b"\n")) >= 0
     try:
-        requests: list[AnyRequest] = decoder.decode_lines(lines)
+        requests: list[AnyRequest] = (_plain_gets if gets else _plain_puts).decode_lines(lines)
     except DecodeError:
         return None  # which of them is something else, or wrong, is for `parse_request` to say
     return requests if len(requests) == count else None
