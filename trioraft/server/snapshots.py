@@ -232,13 +232,13 @@ class Snapshots:
             yield None
 
     def _first_kept(self, index: int) -> int:
-        """The first entry that stays in memory where a snapshot ends at that index; runs stay whole, or go."""
+        """The first entry that stays in memory where a snapshot ends at that index; a run stays whole, or goes."""
         core, settings = self._node.core, self._settings
         recent, lacking = index - settings.keep_entries + 1, core.lacking_index
         first, size = index + 1, 0
         for run in reversed(core.log.slice(min(recent, lacking), index).runs):
             size += run.size
-            held = run.first >= lacking and size <= settings.hold_bytes
+            held = run.last >= lacking and size <= settings.hold_bytes
             if not held and (run.first < recent or size > settings.keep_bytes):
                 break
             first = run.first
