@@ -63,6 +63,7 @@ def test_the_log_holds_what_a_list_would(seed: int) -> None:
         first, end = sorted(chance.randint(base, last + 2) for _ in range(2))
         part = [entry for entry in held if first <= entry.index <= end]
         assert list(log.slice(first, end)) == part
+        assert list(reversed(log.slice(first, end))) == part[::-1]
         assert log.slice(first, end).size == sum(len(entry.line) for entry in part)
         assert log.slice(first, end).data == b"".join(entry.line + b"\n" for entry in part)
         assert all(log.entry(entry.index) == entry == parse(entry.line) for entry in part)

@@ -140,6 +140,10 @@ class Entries(Sequence[Entry]):
         for run in self.runs:
             yield from run.entries()
 
+    def __reversed__(self) -> Iterator[Entry]:
+        for run in reversed(self.runs):
+            yield from reversed(list(run.entries()))
+
     @overload
     def __getitem__(self, place: int) -> Entry: ...
 

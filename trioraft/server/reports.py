@@ -117,7 +117,7 @@ def _show_log(node: Driver, id: bytes, request: ShowLog) -> bytes:
 def _first_of_newest(log: Log, limit: int) -> int:
     """The index from which on there are so many entries, or as many as fit in one reply."""
     first, size = log.last_index, 0
-    for entry in reversed(list(log.slice(log.last_index - limit + 1, log.last_index))):
+    for entry in reversed(log.slice(log.last_index - limit + 1, log.last_index)):
         size += len(entry.line)
         if size > MAX_LOG_BYTES:
             break
