@@ -56,10 +56,10 @@ def value_size(kept: Kept) -> int:
 
 def renewed(kept: Kept, value: msgspec.Raw | bytes, rev: int) -> Kept:
     """The item that follows with that value."""
-    if type(kept) is bytes:
+    if isinstance(kept, bytes):
         created, version = _created_and_version(kept, _CREATED_AT)
         if len(value) < LARGE_VALUE:  # as `keep` does, without a call: most writes come this way
             return _pack(rev, created, version + 1) + value
-        return keep(value, rev, created, version + 1)
-    assert isinstance(kept, Item)
-    return keep(value, rev, kept.created, kept.version + 1)
+    else:
+        created, version = kept.created, kept.version
+    return keep(value, rev, created, version + 1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from trioraft.raft.log import Log
 from trioraft.raft.messages import HardState, Message, NodeId
 from trioraft.raft.ready import Batch, Point
-from trioraft.raft.runs import NO_ENTRIES
 
 
 class Outbox:
@@ -66,8 +65,7 @@ class Outbox:
         """What is to be persisted now, with the messages that wait for it; None while the disk is at work."""
         if self._batch is not None:
             return None
-        last_index = log.last_index
-        entries = log.slice(self.handed_index + 1, last_index) if self.handed_index < last_index else NO_ENTRIES
+        entries = log.slice(self.handed_index + 1, log.last_index)
         if not entries and hard_state == self._durable_hard_state and self._base is None:
             # All that these waited for went with the last batch.
             self._messages.extend(self._gated)
@@ -78,7 +76,7 @@ class Outbox:
         self._batch = Batch(self._batch_number, hard_state, entries, messages, self._base)
         self._base = None
         self._batch_elapsed = 0
-        self.handed_index = self._batch_last_index = last_index
+        self.handed_index = self._batch_last_index = log.last_index
         return self._batch
 
     def persisted(self, number: int) -> Batch:

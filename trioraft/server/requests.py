@@ -619,8 +619,6 @@ def _is_plain_put(command: Command) -> bool:
 
 
 def _commands(requests: Sequence[AnyRequest]) -> list[Command]:
-    if len(requests) == 1:
-        return [_command(requests[0])]
     return [
         PutCommand(request.key, request.value) if type(request) is PlainPut else _command(request)
         for request in requests
@@ -628,8 +626,6 @@ def _commands(requests: Sequence[AnyRequest]) -> list[Command]:
 
 
 def _command(request: AnyRequest) -> Command:
-    if isinstance(request, PlainPut):
-        return PutCommand(request.key, request.value)
     if isinstance(request, Put):
         return PutCommand(request.key, request.value, request.if_rev)
     if isinstance(request, Delete):

@@ -221,8 +221,7 @@ class Session:
 
     def wants_input(self, unsent: int) -> bool:
         """Whether the connection is to be read."""
-        waiting = self._lines or self._whole
-        return not waiting and not self._ended and not self.closing and self._has_room(unsent)
+        return not self._waiting and not self._ended and not self.closing and self._has_room(unsent)
 
     @property
     def idle(self) -> bool:

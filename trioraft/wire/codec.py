@@ -74,13 +74,6 @@ class Decoder:
         except _WRONG as error:
             raise DecodeError(str(error)) from None
 
-    def decode_all(self, lines: Iterable[bytes]) -> list[Any]:
-        """Read many that have been checked to be UTF-8. Raises DecodeError, whatever is wrong with one of them."""
-        try:
-            return list(map(self._decode, lines))
-        except _WRONG as error:
-            raise DecodeError(str(error)) from None
-
     def decode_lines(self, lines: bytes) -> list[Any]:
         """Read all that is there, of what has been checked to be UTF-8; whether each has a line of its own is not said.
 

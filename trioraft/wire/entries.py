@@ -68,8 +68,8 @@ def parse(line: bytes) -> Entry:
 def parse_commands(lines: Sequence[bytes], first: int, term: int) -> Entries | None:
     """Read lines that ought to be commands of that term, from that index on; None where one may be something else.
 
-    A node that follows reads little else: to compare all of them with what is expected, a field at a time, is much
-    quicker than to take each apart.
+    A node that follows reads little else: to compare what all of them begin with to what is expected is much quicker
+    than to take each apart.
     """
     head = b'{"crc":"%%08x","index":%%d,"term":%d,"command":' % term
     command_at = len(head % (0, first))  # where the last index has a digit more, the heads will not fit
