@@ -114,7 +114,7 @@ def measure_codec(seconds: float) -> list[Result]:
     payloads = encode_commands(commands)
     entries = codec.seal_commands(1000, 3, payloads)
     message = AppendEntries(3, 999, 3, 900, 0, entries)
-    lines = peers.encode(message).splitlines()
+    said = peers.encode(message)
 
     def parse() -> int:
         for _ in range(MANY):
@@ -129,7 +129,7 @@ def measure_codec(seconds: float) -> list[Result]:
         return MANY
 
     def receive() -> int:
-        for _ in peers.PeerDecoder().feed(lines):
+        for _ in peers.PeerDecoder().feed(said):
             pass
         return MANY
 

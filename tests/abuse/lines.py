@@ -12,7 +12,7 @@ CORPUS = Path(__file__).parent / "corpus"
 
 TRUE_INTRODUCTION: dict[str, Any] = {
     "peer": "hello",
-    "protocol": [1, 1],
+    "protocol": [2, 2],
     "cluster": None,
     "sender": 1,
     "receiver": 0,

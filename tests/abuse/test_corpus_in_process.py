@@ -62,7 +62,7 @@ def test_what_a_member_must_not_say_is_refused(peer: Peer) -> None:
     decoder = PeerDecoder()
     with pytest.raises(BadLine):
         for line in peer.lines:
-            assert not list(decoder.feed([line])), "none of it is a whole message"
+            assert not list(decoder.feed(line + b"\n")), "none of it is a whole message"
 
 
 @pytest.mark.parametrize("introduction", INTRODUCTIONS, ids=str)
@@ -83,4 +83,4 @@ def test_no_hostile_line_is_an_entry_or_anything_that_a_member_says() -> None:
             decode_handshake(b'{"peer"' + line)
     for request in REQUESTS:
         with pytest.raises(BadLine):
-            list(PeerDecoder().feed([request.line]))
+            list(PeerDecoder().feed(request.line + b"\n"))

@@ -112,7 +112,7 @@ def test_what_a_member_says_is_understood_or_refused(seed: int) -> None:
         lines = list(chance.choice(SAID))
         spoilt = chance.randrange(len(lines))
         lines[spoilt] = mutate(lines[spoilt], others, chance)
-        taken += understood(lambda lines: list(PeerDecoder().feed(lines)), lines)
+        taken += understood(lambda lines: list(PeerDecoder().feed(b"".join(line + b"\n" for line in lines))), lines)
         understood(decode_handshake, mutate(hello, [hello, *others], chance))
     assert taken, "some change spoils nothing"
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 from typing import Any
+from zlib import crc32
 
 import pytest
 from processes.cluster import Cluster, Line, eventually
@@ -36,6 +37,12 @@ def as_node_1(cluster: Cluster, /, **changes: Any) -> dict[str, Any]:
 
 def line(message: dict[str, Any]) -> bytes:
     return json.dumps(message).encode() + b"\n"
+
+
+def announced(header: dict[str, Any], *entries: bytes) -> bytes:
+    """A header, and the lines that it announces."""
+    data = b"".join(entry + b"\n" for entry in entries)
+    return line(header | {"count": len(entries), "bytes": len(data), "crc": f"{crc32(data):08x}"}) + data
 
 
 def introduced(cluster: Cluster) -> Line:
@@ -86,7 +93,7 @@ def test_a_stranger_cannot_lead_a_node_anywhere(steady: Cluster, stranger: dict[
     with nobody_is_harmed(steady):
         for node in steady.nodes:
             hello = as_node_1(steady, receiver=node.index, **stranger)
-            messages = [line(append | {"count": 1}), entry.line + b"\n"]
+            messages = [announced(append, entry.line)]
             messages += [line({"type": "request_vote_reply", "term": term, "granted": False})]
             reply = exchange(node.port, line(hello) + b"".join(messages))
             assert json.loads(reply)["peer"] == "refused"
@@ -112,9 +119,10 @@ def test_a_message_that_breaks_off_is_no_message(without_node_1: Cluster, cut: s
     status = node.status()
     index, term = status["last_index"] + 1, status["term"]
     header = {"type": "append_entries", "term": term, "prev_index": index - 1, "prev_term": term}
-    header |= {"commit_index": index, "round": 1, "count": 3}
-    head = line(header)
-    entry = seal(index, term, "command", b'{"op":"put","key":"cut","value":1}').line + b"\n"
+    header |= {"commit_index": index, "round": 1}
+    entries = [seal(index + i, term, "command", b'{"op":"put","key":"cut","value":1}').line for i in range(3)]
+    message = announced(header, *entries)
+    head, entry = message.splitlines(keepends=True)[:2]
     with nobody_is_harmed(cluster):
         if cut == "introduction":
             assert exchange(node.port, line(as_node_1(cluster))[:-20]) == b""
@@ -131,7 +139,7 @@ def test_a_million_promised_entries_that_never_come_cost_nothing(without_node_1:
     cluster = without_node_1
     header = {"type": "append_entries", "term": 1, "prev_index": 0, "prev_term": 0, "commit_index": 0, "round": 0}
     with nobody_is_harmed(cluster, 16), introduced(cluster) as connection:
-        connection.send(line(header | {"count": 1_000_000}))
+        connection.send(line(header | {"count": 1_000_000, "bytes": 2**32, "crc": "00000000"}))
         for _ in range(3):
             cluster.leader()
 

@@ -20,6 +20,7 @@ REQUESTS = "trioraft/server/requests.py"
 STORE = "trioraft/kv/store.py"
 ITEMS = "trioraft/kv/items.py"
 ENTRIES = "trioraft/wire/entries.py"
+PEERS = "trioraft/wire/peers.py"
 WRITER = "trioraft/server/writer.py"
 DRIVER = "trioraft/server/driver.py"
 HANDSHAKE = "trioraft/server/handshake.py"
@@ -440,12 +441,20 @@ MUTANTS = (
         simulated=False,  # all count alike
     ),
     Mutant(
-        "a line that does not fit its checksum is taken by the quick reading",
-        ENTRIES,
-        "sums = map(crc32, map(_body, lines))",
-        "sums = [int(line[8:16], 16) for line in lines]",
+        "entries that do not fit the checksum of their message are taken",
+        PEERS,
+        'if header.crc != f"{crc:08x}" or ',
+        "if ",
         "tests/wire/test_lines.py",
-        simulated=False,  # what is changed on its way is mostly no entry any more
+        simulated=False,  # what is changed on its way is mostly no message any more
+    ),
+    Mutant(
+        "commands that come together are not looked at",
+        ENTRIES,
+        'if parse(line) != Entry(index, term, "command", line):',
+        "if False:",
+        "tests/wire/test_lines.py",
+        simulated=False,
     ),
     # The node around it, which the simulation of the core does not have
     Mutant(

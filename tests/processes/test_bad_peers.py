@@ -7,8 +7,11 @@ import signal
 import socket
 from collections.abc import Iterator
 from typing import Any
+from zlib import crc32
 
 import pytest
+
+from trioraft.wire.entries import seal
 
 from .cluster import HOST, Cluster, running_cluster
 
@@ -21,7 +24,7 @@ def as_node_1(cluster: Cluster, /, **changes: Any) -> dict[str, Any]:
     record = json.loads((cluster.nodes[1].data / "node.json").read_text())
     true = {
         "peer": "hello",
-        "protocol": [1, 1],
+        "protocol": [2, 2],
         "cluster": record["formation"]["cluster"],
         "sender": 1,
         "receiver": 0,
@@ -65,7 +68,7 @@ def unharmed(cluster: Cluster) -> None:
     [
         b'{"peer":"hello"}\n',
         b'{"peer":7}\n',
-        b'{"peer":"hello","protocol":[1,1],"sender":-1}\n',
+        b'{"peer":"hello","protocol":[2,2],"sender":-1}\n',
         b'{"peer":"refused"}\n',
         b'{"peer":"hello",' + b"[" * 5000 + b"\n",
         b'{"peer":\xff\xff}\n',
@@ -108,6 +111,12 @@ def test_the_introduction_of_these_tests_is_accepted_as_it_is(without_node_1: Cl
     unharmed(without_node_1)
 
 
+def announced(*lines: bytes) -> dict[str, Any]:
+    """What a header says of the lines that follow it."""
+    data = b"".join(line + b"\n" for line in lines)
+    return {"count": len(lines), "bytes": len(data), "crc": f"{crc32(data):08x}"}
+
+
 def hijack(term: int) -> dict[str, Any]:
     """A vote request that a node would have to heed, if it came from a member."""
     return {"type": "request_vote", "term": term + 100, "last_index": 10**6, "last_term": term + 99}
@@ -127,7 +136,7 @@ def hijack(term: int) -> dict[str, Any]:
             "prev_term": 0,
             "commit_index": 0,
             "round": 0,
-            "count": 0,
+            **announced(),
         },
         {
             "type": "append_entries",
@@ -136,10 +145,10 @@ def hijack(term: int) -> dict[str, Any]:
             "prev_term": 0,
             "commit_index": 0,
             "round": 0,
-            "count": 10**9,
+            **announced() | {"count": 10**9},
         },
         {"type": "append_entries_reply", "term": 1, "accepted": True, "match_index": -7, "round": 1},
-        {"type": "propose", "number": -1, "count": 1},
+        {"type": "propose", "number": -1, **announced(b"{}")},
         {"type": "no_such_type"},
         {"no": "type"},
         b"not json at all\n",
@@ -173,15 +182,21 @@ def without_node_1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster
         yield cluster
 
 
-def test_entries_with_a_wrong_checksum_are_not_taken(without_node_1: Cluster) -> None:
+@pytest.mark.parametrize("wrong", ["the entry's own", "that of all"])
+def test_entries_with_a_wrong_checksum_are_not_taken(without_node_1: Cluster, wrong: str) -> None:
     cluster = without_node_1
     node = cluster.nodes[0]
     status = node.status()
     index, term = status["last_index"] + 1, status["term"] + 1
     header = {"type": "append_entries", "term": term, "prev_index": index - 1, "prev_term": status["term"]}
-    header |= {"commit_index": index, "round": 1, "count": 1}
-    entry = b'{"crc":"00000000","index":%d,"term":%d,"command":{"op":"put","key":"forged","value":1}}\n' % (index, term)
-    say(node.port, as_node_1(cluster), header, entry)
+    entry = seal(index, term, "command", b'{"op":"put","key":"forged","value":1}').line
+    if wrong == "that of all":
+        header |= announced(entry) | {"crc": "00000000"}
+    else:
+        entry = b'{"crc":"00000000"' + entry[17:]
+        header |= announced(entry)
+    header |= {"commit_index": index, "round": 1, "commands_of": term}
+    say(node.port, as_node_1(cluster), header, entry + b"\n")
     unharmed(cluster)
     assert node.get("forged", "stale")["value"] is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from zlib import crc32
 
 import pytest
 
@@ -65,7 +66,9 @@ def test_the_log_holds_what_a_list_would(seed: int) -> None:
         assert list(log.slice(first, end)) == part
         assert list(reversed(log.slice(first, end))) == part[::-1]
         assert log.slice(first, end).size == sum(len(entry.line) for entry in part)
-        assert log.slice(first, end).data == b"".join(entry.line + b"\n" for entry in part)
+        data = b"".join(entry.line + b"\n" for entry in part)
+        assert log.slice(first, end).in_one_piece() == (data, crc32(data))
+        assert all(run.crc == crc32(run.data) for run in log.slice(first, end).runs)
         assert all(log.entry(entry.index) == entry == parse(entry.line) for entry in part)
         for index in range(max(0, base - 1), last + 3):
             at = model[index].term if index in model else base_term if index == base else 0 if index == 0 else None

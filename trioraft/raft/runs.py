@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, groupby
 from typing import Final, overload
+from zlib import crc32
 
 import msgspec
 
@@ -29,6 +30,8 @@ class Run(msgspec.Struct, gc=False, frozen=True):
     kind: Kind
     data: bytes
     """Their lines, each with its newline."""
+    crc: int
+    """The CRC-32 of that, made when it was: should it be damaged in memory, whoever is sent it sees that."""
 
     @property
     def count(self) -> int:
@@ -51,7 +54,8 @@ class Run(msgspec.Struct, gc=False, frozen=True):
             return self
         first, last = max(first, self.first), min(last, self.last)
         lines = self.lines[first - self.first : last - self.first + 1]
-        return Run(first, last, self.term, self.kind, b"\n".join([*lines, b""]))
+        data = b"\n".join([*lines, b""])
+        return Run(first, last, self.term, self.kind, data, crc32(data))
 
     def fitting(self, max_bytes: int) -> Run | None:
         """The first of them, as many as fit; None where that is none."""
@@ -77,7 +81,7 @@ def runs_of(first: int, term: int, kind: Kind, lines: Sequence[bytes]) -> list[R
     data = b"\n".join([*lines, b""])
     half = len(lines) // 2
     if len(data) <= RUN_BYTES or not half:
-        return [Run(first, first + len(lines) - 1, term, kind, data)]
+        return [Run(first, first + len(lines) - 1, term, kind, data, crc32(data))]
     return runs_of(first, term, kind, lines[:half]) + runs_of(first + half, term, kind, lines[half:])
 
 
@@ -122,10 +126,12 @@ class Entries(Sequence[Entry]):
         """The bytes of their lines, without the newlines."""
         return sum([run.size for run in self.runs])
 
-    @property
-    def data(self) -> bytes:
-        """Their lines, each with its newline."""
-        return self.runs[0].data if len(self.runs) == 1 else b"".join([run.data for run in self.runs])
+    def in_one_piece(self) -> tuple[bytes, int]:
+        """Their lines, each with its newline, and the CRC-32 of that."""
+        if len(self.runs) == 1:
+            return self.runs[0].data, self.runs[0].crc
+        data = b"".join([run.data for run in self.runs])
+        return data, crc32(data)
 
     def of_kind(self, kind: Kind) -> Iterator[Entry]:
         """Those of that kind."""

@@ -12,7 +12,7 @@ from trioraft.raft.membership import Formation
 from trioraft.raft.messages import NodeId
 from trioraft.wire.peers import PeerHello, PeerRefused
 
-PROTOCOL: Final = (1, 1)
+PROTOCOL: Final = (2, 2)
 """The lowest and highest version of the protocol between peers that this program speaks."""
 
 

@@ -15,8 +15,6 @@ from trioraft.wire.codec import BadLine
 from trioraft.wire.framing import LineBuffer, LineTooLong
 from trioraft.wire.peers import PeerDecoder, PeerHello, PeerMessage, PeerRefused, decode_handshake, encode
 
-MAX_PEER_LINE: Final = 64 * 1024 * 1024
-"""More than any accepted request can become, so that none can jam a node."""
 MAX_INTRODUCTION: Final = 256 * 1024
 """As long a line as is kept for somebody who has not said yet who it is: there may be thousands of them."""
 
@@ -68,7 +66,8 @@ class Incoming:
         """Who it is, once accepted."""
         self._connection = connection
         self._host = host
-        self._buffer = LineBuffer(MAX_INTRODUCTION)
+        self._start = b""
+        """What has come of its introduction."""
         self._decoder = PeerDecoder()
 
     def received(self, data: bytes) -> None:
@@ -78,12 +77,18 @@ class Incoming:
             self.broken()
             return
         try:
-            lines = self._buffer.feed(data)
-            if self.peer is None and lines and not self._introduce(lines.pop(0)):
-                return
-            for message in self._decoder.feed(lines):
+            if self.peer is None:
+                line, end, data = (self._start + data).partition(b"\n")
+                if len(line) > MAX_INTRODUCTION:
+                    raise BadLine(f"its introduction is longer than {MAX_INTRODUCTION} bytes")
+                if not end:
+                    self._start = line
+                    return
+                if not self._introduce(line):
+                    return
+            for message in self._decoder.feed(data):
                 self._host.hear(self, message)
-        except (BadLine, LineTooLong) as error:
+        except BadLine as error:
             who = self._connection.remote if self.peer is None else f"node {self.peer}"
             log.warning("what %s sends makes no sense (%s): its connection is closed", who, error)
             self._connection.close()
@@ -111,7 +116,7 @@ class Incoming:
             self._connection.finish()
             return False
         self.peer = hello.sender
-        self._buffer.limit = MAX_PEER_LINE
+        self._start = b""
         return True
 
 

@@ -1,12 +1,15 @@
-"""What nodes say to each other: a header line each, followed by the lines that it counts.
+"""What nodes say to each other: a header line each, followed by the lines that it announces.
 
-Entries and commands travel as they are: the very lines of the log, and the commands as the log will carry them.
+Entries and commands travel as they are: the very lines of the log, and the commands as the log will carry them. The
+header says how many bytes these lines have, and their CRC-32: nobody has to look for their ends, and what was damaged
+on its way, or in the sender's memory, is not taken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Final
+from zlib import crc32
 
 import msgspec
 
@@ -26,10 +29,14 @@ from trioraft.raft.messages import (
 from trioraft.raft.runs import Entries, Run
 from trioraft.wire.codec import BadLine, DecodeError, Decoder
 from trioraft.wire.codec import encode as encode_json
-from trioraft.wire.entries import parse, parse_commands
+from trioraft.wire.entries import parse, read_commands
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+Size = Annotated[int, msgspec.Meta(ge=0, le=2**32)]
+
+MAX_HEADER: Final = 64 * 1024 * 1024
+"""More than any accepted request can become, so that none can jam a node."""
 
 
 class PeerHello(msgspec.Struct, frozen=True, tag_field="peer", tag="hello"):
@@ -116,28 +123,37 @@ class Told(msgspec.Struct, frozen=True, tag_field="type", tag="told"):
     leads: bool = True
 
 
-class _AppendEntriesHeader(msgspec.Struct, frozen=True, tag_field="type", tag="append_entries"):
+class _Header(msgspec.Struct, frozen=True, tag_field="type"):
+    """Lines follow it: so many of them, with so many bytes in all, and the CRC-32 of these."""
+
+    count: Count
+    bytes: Size
+    crc: str
+
+
+class _AppendEntriesHeader(_Header, frozen=True, tag="append_entries"):
     term: Number
     prev_index: Number
     prev_term: Number
     commit_index: Number
     round: Number
-    count: Count
+    commands_of: Number | None = None
+    """The term of all entries, where all of them are commands: so they are, but for a few."""
 
 
-class _InstallSnapshotHeader(msgspec.Struct, frozen=True, tag_field="type", tag="install_snapshot"):
+class _InstallSnapshotHeader(_Header, frozen=True, tag="install_snapshot"):
     term: Number
     last_included_index: Number
     last_included_term: Number
     offset: Number
     done: bool
-    count: Count
 
 
-class _ProposeHeader(msgspec.Struct, frozen=True, tag_field="type", tag="propose"):
+class _ProposeHeader(_Header, frozen=True, tag="propose"):
     number: Number
-    count: Count
 
+
+_Announcing = _AppendEntriesHeader | _ProposeHeader | _InstallSnapshotHeader
 
 PeerMessage = (
     Message
@@ -179,36 +195,46 @@ _handshakes: Final = Decoder(PeerHello | PeerRefused)
 def encode(message: PeerMessage) -> bytes:
     """The message's lines, each ended by a newline."""
     if isinstance(message, AppendEntries):
-        header = (
-            b'{"type":"append_entries","term":%d,"prev_index":%d,"prev_term":%d,"commit_index":%d,"round":%d,"count":%d}\n'
+        entries = Entries.of(message.entries)
+        data, crc = entries.in_one_piece()
+        return b'{"type":"append_entries","term":%d,"prev_index":%d,"prev_term":%d,"commit_index":%d,"round":%d%b%b' % (
+            message.term,
+            message.prev_index,
+            message.prev_term,
+            message.commit_index,
+            message.round,
+            _commands_of(entries.runs),
+            _announced(len(entries), data, crc),
+        )
+    if isinstance(message, Propose):
+        data = b"".join([b"%b\n" % command for command in message.commands])
+        count = len(message.commands)
+        return b'{"type":"propose","number":%d%b' % (message.number, _announced(count, data, crc32(data)))
+    if isinstance(message, InstallSnapshot):
+        data = message.data
+        return (
+            b'{"type":"install_snapshot","term":%d,"last_included_index":%d,"last_included_term":%d,"offset":%d,"done":%b%b'
             % (
                 message.term,
-                message.prev_index,
-                message.prev_term,
-                message.commit_index,
-                message.round,
-                len(message.entries),
+                message.last_included_index,
+                message.last_included_term,
+                message.offset,
+                encode_json(message.done),
+                _announced(data.count(b"\n"), data, crc32(data)),
             )
         )
-        return header + Entries.of(message.entries).data
-    if isinstance(message, Propose):
-        header = b'{"type":"propose","number":%d,"count":%d}\n' % (message.number, len(message.commands))
-        return header + b"".join([b"%b\n" % command for command in message.commands])
-    if isinstance(message, InstallSnapshot):
-        return _encode_snapshot(message)
     return encode_json(message) + b"\n"
 
 
-def _encode_snapshot(message: InstallSnapshot) -> bytes:
-    header = _InstallSnapshotHeader(
-        message.term,
-        message.last_included_index,
-        message.last_included_term,
-        message.offset,
-        message.done,
-        message.data.count(b"\n"),
-    )
-    return encode_json(header) + b"\n" + message.data
+def _commands_of(runs: Sequence[Run]) -> bytes:
+    terms = {run.term if run.kind == "command" else None for run in runs}
+    term = terms.pop() if len(terms) == 1 else None
+    return b"" if term is None else b',"commands_of":%d' % term
+
+
+def _announced(count: int, data: bytes, crc: int) -> bytes:
+    """The end of a header, and the lines that follow it."""
+    return b',"count":%d,"bytes":%d,"crc":"%08x"}\n%b' % (count, len(data), crc, data)
 
 
 def decode_handshake(line: bytes) -> PeerHello | PeerRefused:
@@ -221,90 +247,91 @@ def decode_handshake(line: bytes) -> PeerHello | PeerRefused:
 
 
 class PeerDecoder:
-    """Lines to messages."""
+    """Bytes to messages."""
 
     def __init__(self) -> None:
-        self._header: _AppendEntriesHeader | _ProposeHeader | _InstallSnapshotHeader | None = None
-        self._missing = 0
-        self._runs: list[Run] = []
-        self._lines: list[bytes] = []
-        self._index = 0
-        self._term = 0
+        self._header: _Announcing | None = None
+        """Whose lines come now."""
+        self._parts: list[bytes] = []
+        """What has come of them, or of a header."""
+        self._size = 0
 
-    def feed(self, lines: Sequence[bytes]) -> Iterator[PeerMessage]:
-        """Take lines; the messages that they complete, in order. Raises BadLine."""
+    def feed(self, data: bytes) -> Iterator[PeerMessage]:
+        """Take bytes; the messages that they complete, in order. Raises BadLine."""
         position = 0
-        while position < len(lines):
+        while position < len(data):
             if self._header is None:
-                message = self._begin(lines[position])
-                position += 1
+                end = data.find(b"\n", position) + 1
+                whole = end > 0
+                part = data[position : end or len(data)]
             else:
-                taken = lines[position : position + self._missing]
-                position += len(taken)
-                message = self._go_on(taken, self._header)
-            if message is not None:
-                yield message
+                part = data[position : position + self._header.bytes - self._size]
+                whole = self._size + len(part) == self._header.bytes
+            position += len(part)
+            self._size += len(part)
+            self._parts.append(part)
+            if self._header is None and self._size > MAX_HEADER:
+                raise BadLine(f"a line is longer than {MAX_HEADER} bytes")
+            if whole:
+                piece = b"".join(self._parts)
+                self._parts = []
+                self._size = 0
+                message = self._begin(piece) if self._header is None else self._complete(self._header, piece)
+                if message is not None:
+                    yield message
 
     def _begin(self, line: bytes) -> PeerMessage | None:
         try:
             header = _headers.decode(line)
         except DecodeError as error:
             raise BadLine(str(error)) from None
-        if not isinstance(header, (_AppendEntriesHeader, _ProposeHeader, _InstallSnapshotHeader)):
+        if not isinstance(header, _Announcing):
             _check_numbers(header)
             message: PeerMessage = header
             return message
+        if isinstance(header, _AppendEntriesHeader) and (
+            header.prev_term > header.term or (header.prev_index == 0) != (header.prev_term == 0)
+        ):
+            raise BadLine("prev_index and prev_term fit no log")
+        if not header.bytes:
+            return self._complete(header, b"")
         self._header = header
-        self._missing = header.count
-        if isinstance(header, _AppendEntriesHeader):
-            if header.prev_term > header.term or (header.prev_index == 0) != (header.prev_term == 0):
-                raise BadLine("prev_index and prev_term fit no log")
-            self._index, self._term = header.prev_index, header.prev_term
-        return None if self._missing else self._complete()
+        return None
 
-    def _go_on(
-        self, lines: Sequence[bytes], header: _AppendEntriesHeader | _ProposeHeader | _InstallSnapshotHeader
-    ) -> PeerMessage | None:
-        """Take lines that the header counts, and no others."""
-        if isinstance(header, _AppendEntriesHeader):
-            commands = parse_commands(lines, self._index + 1, self._term)
-            if commands is not None:
-                self._runs += commands.runs
-                self._index += len(commands)
-            else:
-                for line in lines:
-                    self._take_entry(line, header)
-        else:
-            self._lines.extend(lines)
-        self._missing -= len(lines)
-        return None if self._missing else self._complete()
-
-    def _take_entry(self, line: bytes, header: _AppendEntriesHeader) -> None:
-        """Take what may be the first of a term, or of another kind."""
-        entry = parse(line)
-        if entry.index != self._index + 1:
-            raise BadLine(f"entry {entry.index} follows {self._index}")
-        if not self._term <= entry.term <= header.term:
-            raise BadLine(f"entry {entry.index} has term {entry.term}, between {self._term} and {header.term}")
-        self._index, self._term = entry.index, entry.term
-        self._runs += Entries.of([entry]).runs
-
-    def _complete(self) -> PeerMessage:
-        header = self._header
+    def _complete(self, header: _Announcing, data: bytes) -> PeerMessage:
         self._header = None
+        crc = crc32(data)
+        if header.crc != f"{crc:08x}" or data.count(b"\n") != header.count or data[-1:] not in (b"\n", b""):
+            raise BadLine("what follows the header does not fit its checksum, or its count")
         if isinstance(header, _AppendEntriesHeader):
-            runs, self._runs = self._runs, []
+            entries = _entries(header, data, crc)
             return AppendEntries(
-                header.term, header.prev_index, header.prev_term, header.commit_index, header.round, Entries(runs)
+                header.term, header.prev_index, header.prev_term, header.commit_index, header.round, entries
             )
-        assert header is not None
-        lines, self._lines = self._lines, []
         if isinstance(header, _ProposeHeader):
-            return Propose(header.number, lines)
-        data = b"".join([b"%b\n" % line for line in lines])
+            return Propose(header.number, data.split(b"\n")[:-1])
         return InstallSnapshot(
             header.term, header.last_included_index, header.last_included_term, header.offset, header.done, data
         )
+
+
+def _entries(header: _AppendEntriesHeader, data: bytes, crc: int) -> Entries:
+    """The entries that stand in it, which are to follow the header's prev_index. Raises BadLine."""
+    first, term = header.prev_index + 1, header.prev_term
+    if (common := header.commands_of) is not None:
+        if not term <= common <= header.term:
+            raise BadLine(f"entries have term {common}, between {term} and {header.term}")
+        return read_commands(data, crc, first, common)
+    entries = []
+    for index, line in enumerate(data.split(b"\n")[:-1], first):
+        entry = parse(line)
+        if entry.index != index:
+            raise BadLine(f"entry {entry.index} follows {index - 1}")
+        if not term <= entry.term <= header.term:
+            raise BadLine(f"entry {entry.index} has term {entry.term}, between {term} and {header.term}")
+        term = entry.term
+        entries.append(entry)
+    return Entries.of(entries)
 
 
 def _check_numbers(message: msgspec.Struct) -> None:
