@@ -31,7 +31,7 @@ class Run(msgspec.Struct, gc=False, frozen=True):
     data: bytes
     """Their lines, each with its newline."""
     crc: int
-    """The CRC-32 of that, made when it was: should it be damaged in memory, whoever is sent it sees that."""
+    """The CRC-32 of that, made when it was: should it be damaged in memory, whoever is sent it as it is sees that."""
 
     @property
     def count(self) -> int:

@@ -60,13 +60,13 @@ def parse(line: bytes) -> Entry:
     return entry
 
 
-def read_commands(data: bytes, crc: int, first: int, term: int) -> Entries:
-    """Read the lines of commands of that term, from that index on, of which the sum is known to fit. Raises BadLine.
+def read_commands(data: bytes, crc: int, first: int, count: int, term: int) -> Entries:
+    """Read so many lines, commands of that term from that index on; their sum is known to fit. Raises BadLine.
 
     Only the first and the last are looked at, which say whether they are those that they should be: to check each
     again costs as much as all else that is done with it until it is on the disk.
     """
-    last = first + data.count(b"\n") - 1
+    last = first + count - 1
     ends = {first: data[: data.find(b"\n")], last: data[data.rfind(b"\n", 0, -1) + 1 : -1]}
     for index, line in ends.items():
         if parse(line) != Entry(index, term, "command", line):

@@ -321,7 +321,7 @@ def _entries(header: _AppendEntriesHeader, data: bytes, crc: int) -> Entries:
     if (common := header.commands_of) is not None:
         if not term <= common <= header.term:
             raise BadLine(f"entries have term {common}, between {term} and {header.term}")
-        return read_commands(data, crc, first, common)
+        return read_commands(data, crc, first, header.count, common)
     entries = []
     for index, line in enumerate(data.split(b"\n")[:-1], first):
         entry = parse(line)
