@@ -24,6 +24,8 @@ PEERS = "trioraft/wire/peers.py"
 WRITER = "trioraft/server/writer.py"
 DRIVER = "trioraft/server/driver.py"
 HANDSHAKE = "trioraft/server/handshake.py"
+CLIENTS = "trioraft/server/clients.py"
+CROWDS = "tests/server/test_crowds.py"
 PAPER = "tests/raft/test_raft_paper.py"
 CHANGES = "tests/raft/test_raft_changes.py"
 SNAPSHOTS = "trioraft/server/snapshots.py"
@@ -630,6 +632,30 @@ MUTANTS = (
         "    if member is not None and not member.folder and servers[node : node + 1] != [member.address]:\n",
         "    if False:\n",
         "tests/server/test_handshake.py::test_a_newcomer_that_is_not_where_it_was_taken_in_is_refused",
+        simulated=False,
+    ),
+    Mutant(
+        "what a client asks while it is in a crowd does not wait for that",
+        CLIENTS,
+        "        if self._asked is not None and self._place is None:\n",
+        "        if False:\n",
+        f"{CROWDS}::test_what_a_client_asks_next_comes_after",
+        simulated=False,
+    ),
+    Mutant(
+        "a write does not wait for the read in a crowd before it",
+        "trioraft/server/session.py",
+        "        if isinstance(elsewhere, ReadSlot):\n            self._reads.append(elsewhere)\n",
+        "",
+        f"{CROWDS}::test_a_write_that_is_committed_confirms_the_reads_before_it",
+        simulated=False,
+    ),
+    Mutant(
+        "a crowd takes one who has more under way",
+        CLIENTS,
+        "self._asked is None and self._session.fresh",
+        "self._asked is None",
+        f"{CROWDS}::test_who_has_more_under_way_asks_alone",
         simulated=False,
     ),
 )

@@ -1,4 +1,4 @@
-"""Whole nodes, listener to driver, in one process: memory for disk and network, and a clock that jumps."""
+"""What whole nodes do, in virtual time."""
 
 from __future__ import annotations
 
@@ -9,119 +9,15 @@ import pytest
 import trio
 import trio.testing
 
-from trioraft.addresses import Address
 from trioraft.kv.commands import Delete
 from trioraft.raft.messages import RequestVote
-from trioraft.server.driver import GATHER_SECONDS, PLENTY, Driver
-from trioraft.server.node import live
-from trioraft.server.writer import DirectWriter
-from trioraft.storage.folder import DataFolder
-from trioraft.testing.disk import MemoryDisk
-from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryNetwork, Weather
+from trioraft.server.driver import GATHER_SECONDS, PLENTY
+from trioraft.testing.network import Weather
 from trioraft.testing.virtual_time import Agenda
-from trioraft.wire.codec import decode, encode
 from trioraft.wire.commands import encode_commands
 from trioraft.wire.peers import NotProposed, Propose
 
-ADDRESSES = [Address("node", port) for port in (1, 2, 3)]
-
-
-class Node:
-    """One node, which can be stopped as a crash stops it, and started again on its disk."""
-
-    def __init__(self, cluster: Cluster, index: int) -> None:
-        self.cluster = cluster
-        self.index = index
-        self.disk = MemoryDisk(f"disk of node {index}")
-        self.driver: Driver | None = None
-        self.scope = trio.CancelScope()
-
-    def start(self) -> None:
-        self.hub = MemoryHub(self.cluster.network, f"node {self.index}")
-        folder = DataFolder(self.disk, self.index)
-        servers = [str(address) for address in ADDRESSES]
-        random = Random(f"{self.cluster.seed} {self.index} {folder.starts}")
-        self.driver = Driver(self.index, servers, folder, self.hub, DirectWriter(), DirectWriter(), random, 1024 * 1024)
-        self.listener = self.hub.listen(ADDRESSES[self.index])
-        self.scope = trio.CancelScope()
-        self.cluster.nursery.start_soon(self._live)
-
-    async def _live(self) -> None:
-        assert self.driver is not None
-        with self.scope:
-            await live(self.driver, self.listener, trio.CancelScope())
-
-    def crash(self) -> None:
-        self.scope.cancel()
-        self.listener.close()
-        self.hub.close()
-        self.driver = None
-        self.disk.crash(Random(self.cluster.seed))
-
-
-class Inbox:
-    """Replies as they come, on the client's side."""
-
-    def __init__(self) -> None:
-        self.lines = b""
-        self.ended = False
-        self.news = trio.Event()
-
-    def received(self, data: bytes) -> None:
-        self.lines += data
-        self.ended = self.ended or not data
-        self.news.set()
-
-    def drained(self) -> None: ...
-
-    def broken(self) -> None:
-        self.ended = True
-        self.news.set()
-
-
-class Cluster:
-    def __init__(self, nursery: trio.Nursery, seed: int) -> None:
-        self.nursery = nursery
-        self.seed = seed
-        self.network = MemoryNetwork()
-        self.nodes = [Node(self, index) for index in range(3)]
-        self.hub = MemoryHub(self.network, "client")
-        nursery.start_soon(self._serve_client)
-
-    async def _serve_client(self) -> None:
-        while True:
-            await self.hub.wait()
-            self.hub.serve()
-
-    async def leader(self) -> int:
-        """Wait for one node that leads and that a majority follows; its index."""
-        with trio.fail_after(10):
-            while True:
-                alive = [node.driver.core for node in self.nodes if node.driver is not None]
-                for core in alive:
-                    if core.role == "leader" and sum(other.leader == core.node for other in alive) >= 2:
-                        return core.node
-                await trio.sleep(0.01)
-
-    async def ask(self, index: int, *requests: dict[str, object]) -> list[dict[str, object]]:
-        connection: MemoryConnection = await self.hub.dial(ADDRESSES[index])
-        inbox = connection.handler = Inbox()
-        connection.resume()
-        connection.send(b"".join(encode(request) + b"\n" for request in requests))
-        with trio.fail_after(20):
-            while inbox.lines.count(b"\n") < len(requests) and not inbox.ended:
-                await inbox.news.wait()
-                inbox.news = trio.Event()
-        connection.close()
-        return [decode(line) for line in inbox.lines.splitlines()]
-
-
-@pytest.fixture
-async def cluster(autojump_clock: trio.testing.MockClock, nursery: trio.Nursery) -> Cluster:  # noqa: ARG001
-    cluster = Cluster(nursery, seed=1)
-    for node in cluster.nodes:
-        node.start()
-    return cluster
+from .virtual_cluster import Cluster
 
 
 async def test_a_cluster_forms_and_elects_a_leader_within_two_seconds(cluster: Cluster) -> None:

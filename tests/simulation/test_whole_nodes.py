@@ -9,12 +9,17 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from random import Random
+from typing import Any
 
 import pytest
 import trio
 
 from trioraft.raft import runs
 from trioraft.raft.core import Core
+from trioraft.server import clients
+from trioraft.server.clients import Crowd
+from trioraft.testing import machines
+from trioraft.testing.network import MemoryHub
 from trioraft.testing.node_faults import Faults
 from trioraft.testing.nodes import Report, simulate_nodes
 from trioraft.testing.outcome import SimulationFailed
@@ -53,6 +58,28 @@ def test_nor_does_one_where_runs_end_anywhere(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(runs, "RUN_BYTES", 200)
     for seed in range(4):
         simulate_nodes(seed)
+
+
+def test_nor_does_one_where_clients_are_served_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: Counter[int] = Counter()
+
+    class Counted(Crowd):
+        def __init__(self, host: Any, some: Sequence[Any], requests: Any, size: int) -> None:
+            sizes[len(some)] += 1
+            super().__init__(host, some, requests, size)
+
+    class SlowHub(MemoryHub):
+        async def wait(self, eager: bool = False, seconds: float | None = None) -> None:
+            await super().wait(eager, seconds)
+            await trio.sleep(0.03)
+
+    monkeypatch.setattr(clients, "FEW", 1)  # what is done together is as rare here as it is frequent under load
+    monkeypatch.setattr(clients, "Crowd", Counted)
+    monkeypatch.setattr(machines, "MemoryHub", SlowHub)
+    for seed in range(6):
+        simulate_nodes(seed, clients=12)
+    assert sizes.total() > 100
+    assert max(sizes) > 1
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -22,7 +22,7 @@ from trioraft.raft.messages import AppendEntries, Entry, HardState, InstallSnaps
 from trioraft.raft.ready import NOWHERE, Batch, Point, Random, Ready, Role
 from trioraft.raft.settings import Settings
 from trioraft.server.administration import Administration
-from trioraft.server.clients import Client, Recognizer
+from trioraft.server.clients import Client, Crowd, Recognizer, take_alone
 from trioraft.server.election_timer import ElectionTimer
 from trioraft.server.formation import Assembly, View
 from trioraft.server.handshake import PROTOCOL, Evidence, refusal
@@ -108,8 +108,10 @@ class Driver:
         """None before the cluster has formed."""
         self.max_request_bytes = max_request_bytes
         self.clients: set[Client] = set()
-        self.dirty: list[Client] = []
+        self.dirty: list[Client | Crowd] = []
         """Clients with replies to send at the end of the turn."""
+        self.alone: list[Client] = []
+        """Clients of whom a single request has come, which is not looked at yet."""
         self.assembly: Assembly | None = None
         self._writer = writer
         self._background = background
@@ -160,13 +162,18 @@ class Driver:
             while True:
                 # Without writes a leader waits only for answers that come at once, and each read waits for it twice.
                 await self.hub.wait(self.core.role == "leader" and self._idle_ticks > 0, self._pause)
-                self.hub.serve()
+                self._serve()
                 for _ in range(GATHER_ROUNDS):
                     # Where no client has asked for anything, the peers wait, and more would keep them waiting.
                     if not 0 < self.requests.gathered < PLENTY or not self.hub.more():
                         break
-                    self.hub.serve()
+                    self._serve()
                 self.turn()
+
+    def _serve(self) -> None:
+        """Take in what has come."""
+        self.hub.serve()
+        take_alone(self)
 
     def turn(self) -> None:
         """Carry out all that can be done now."""

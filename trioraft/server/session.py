@@ -203,7 +203,7 @@ class Session:
                 self._count += 1
                 self._bytes += size
             else:
-                slot = self._slot([request], size)
+                slot = self.place([request], size)
                 slots.append(slot)
                 run = slot if plain else None
         if self._too_long and not self._waiting and not self.closing:
@@ -219,6 +219,39 @@ class Session:
             )
         return slots
 
+    def place(self, requests: list[AnyRequest], size: int) -> Slot:
+        """Give requests of so many bytes their place: one that was read, or some plain ones of one kind."""
+        slot: Slot
+        request = requests[0]
+        if type(request) in WRITES:
+            reads, self._reads = self._reads, []
+            slot = WriteSlot(self, requests, size, len(requests), reads_before=reads)
+        elif isinstance(request, AdminRequest):
+            slot = Slot(self, requests, size)
+        else:
+            slot = read = ReadSlot(self, requests, size, len(requests))
+            reads = self._reads
+            if len(reads) > 32 + 2 * len(self._slots):
+                reads[:] = [earlier for earlier in reads if earlier.reply is None]
+            reads.append(read)
+        self._push(slot)
+        return slot
+
+    def reserve(self, size: int) -> Slot:
+        """A place for the reply to a request of so many bytes that becomes no slot here."""
+        slot = Slot(self, [], size)
+        self._push(slot)
+        return slot
+
+    def follow(self, elsewhere: Slot) -> Slot:
+        """Let all that is asked from now on come after what that slot of another session is for.
+
+        The place for its reply, which is to be settled.
+        """
+        if isinstance(elsewhere, ReadSlot):
+            self._reads.append(elsewhere)
+        return self.reserve(0)
+
     def wants_input(self, unsent: int) -> bool:
         """Whether the connection is to be read."""
         return not self._waiting and not self._ended and not self.closing and self._has_room(unsent)
@@ -227,6 +260,11 @@ class Session:
     def idle(self) -> bool:
         """Whether every request that was taken has been answered."""
         return not self._slots
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it is idle, and what comes next is the beginning of a line."""
+        return not self._slots and not self._buffer.pending
 
     @property
     def done(self) -> bool:
@@ -271,7 +309,9 @@ class Session:
             self._bytes -= slot.size
             self._count -= slot.count
         if not slots:
-            self._last = None  # what is done with is let go of while it is at hand, not when the next request comes
+            # What is done with is let go of while it is at hand, not when the next request comes.
+            self._last = None
+            self._reads.clear()
         return b"".join(ready)
 
     def _has_room(self, unsent: int) -> bool:
@@ -279,9 +319,7 @@ class Session:
 
     def _answer_wrong(self, error: RequestError, size: int) -> None:
         """Answer a request that is wrong in itself, in its place."""
-        slot = Slot(self, [], size)
-        self._push(slot)
-        slot.answer(replies.error_reply(error.id, error.code, error.message, error.hint, error.applied))
+        self.reserve(size).answer(replies.error_reply(error.id, error.code, error.message, error.hint, error.applied))
 
     def _take_alike(self) -> Slot | None:
         """Read what was not told apart where it is all plain puts, or plain gets, and there is room; else nothing."""
@@ -292,33 +330,13 @@ class Session:
         if not requests or self._bytes + size > MAX_UNANSWERED_BYTES:
             return None
         self._whole = b""
-        return self._slot(requests, size)
-
-    def _slot(self, requests: list[AnyRequest], size: int) -> Slot:
-        """Give them their place."""
-        slot: Slot
-        request = requests[0]
-        if type(request) in WRITES:
-            reads, self._reads = self._reads, []
-            slot = WriteSlot(self, requests, size, len(requests), reads_before=reads)
-        elif isinstance(request, AdminRequest):
-            slot = Slot(self, requests, size)
-        else:
-            slot = read = ReadSlot(self, requests, size, len(requests))
-            reads = self._reads
-            if len(reads) > 32 + 2 * len(self._slots):
-                reads[:] = [earlier for earlier in reads if earlier.reply is None]
-            reads.append(read)
-        self._push(slot)
-        return slot
+        return self.place(requests, size)
 
     def _refuse(self, reply: bytes) -> None:
         self.closing = True
         self._lines.clear()
         self._whole = b""
-        slot = Slot(self, [], 0)
-        self._push(slot)
-        slot.answer(reply)
+        self.reserve(0).answer(reply)
 
     def _push(self, slot: Slot) -> None:
         if (last := self._last) is not None:

@@ -70,14 +70,19 @@ class Report(msgspec.Struct, kw_only=True):
 
 
 def simulate_nodes(
-    seed: int, *, nodes: int | None = None, seconds: float = SECONDS, faults: Sequence[str] | None = None
+    seed: int,
+    *,
+    nodes: int | None = None,
+    clients: int | None = None,
+    seconds: float = SECONDS,
+    faults: Sequence[str] | None = None,
 ) -> Report:
     """Run a cluster with clients from that seed, with faults for so many virtual seconds, and judge it.
 
-    `nodes` is how many, drawn by default; `faults` are the kinds of `Faults.KINDS` to choose from, all by default.
-    Raises SimulationFailed.
+    `nodes` and `clients` are how many, drawn by default; `faults` are the kinds of `Faults.KINDS` to choose from,
+    all by default. Raises SimulationFailed.
     """
-    simulation = _Simulation(seed, nodes, seconds, faults)
+    simulation = _Simulation(seed, nodes, clients, seconds, faults)
     try:
         with _told_to(simulation.trace):
             run_in_virtual_time(seed, simulation.run, simulation.counter)
@@ -87,8 +92,11 @@ def simulate_nodes(
 
 
 class _Simulation:
-    def __init__(self, seed: int, nodes: int | None, seconds: float, faults: Sequence[str] | None) -> None:
+    def __init__(
+        self, seed: int, nodes: int | None, clients: int | None, seconds: float, faults: Sequence[str] | None
+    ) -> None:
         self.seed = seed
+        self.clients = clients
         self.seconds = seconds
         self.random = random = Random(f"simulation of nodes {seed}")
         count = nodes or random.choice((3, 3, 3, 5, 4))
@@ -136,7 +144,7 @@ class _Simulation:
                 keys,
                 self.trace.note,
             )
-            for number in range(self.random.randint(2, 5))
+            for number in range(self.clients or self.random.randint(2, 5))
         ]
         async with trio.open_nursery() as nursery:
             for client in clients:

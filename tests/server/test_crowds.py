@@ -1,0 +1,328 @@
+"""Requests that come alone on many connections at once, and are carried out together."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from trioraft.server import clients
+from trioraft.server.clients import FEW, MANY, Crowd
+from trioraft.testing.network import MemoryConnection
+from trioraft.wire.codec import encode
+
+from .virtual_cluster import Client, Cluster
+
+AWAY = pytest.mark.parametrize("away", [0, 1])
+"""From the leader: requests are carried out there, and passed on from elsewhere."""
+
+
+@pytest.fixture
+def crowds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many clients there were in each crowd."""
+    sizes: list[int] = []
+
+    class Counted(Crowd):
+        def __init__(self, host: Any, some: Sequence[Any], requests: Any, size: int) -> None:
+            sizes.append(len(some))
+            super().__init__(host, some, requests, size)
+
+    monkeypatch.setattr(clients, "Crowd", Counted)
+    return sizes
+
+
+async def connected(cluster: Cluster, index: int, count: int) -> list[Client]:
+    """So many clients, of whom the node knows that they are no peers."""
+    some = [await cluster.connect(index) for _ in range(count)]
+    for client in some:
+        client.send({"op": "ping"})
+    for client in some:
+        await client.replies(1)
+        client.lines = b""
+    return some
+
+
+def put(id: int, value: object = None) -> dict[str, object]:
+    return {"id": id, "op": "put", "key": f"k{id}", "value": id if value is None else value}
+
+
+def get(id: int) -> dict[str, object]:
+    return {"id": id, "op": "get", "key": f"k{id}"}
+
+
+class Standstill:
+    """Nothing of what that node is asked is committed or confirmed, for the others are frozen."""
+
+    def __init__(self, cluster: Cluster, asked: int) -> None:
+        self._others = [node.hub for node in cluster.nodes if node.index != asked]
+
+    def __enter__(self) -> None:
+        for hub in self._others:
+            hub.freeze()
+
+    def __exit__(self, *_: object) -> None:
+        for hub in self._others:
+            hub.thaw()
+
+
+@AWAY
+async def test_each_gets_its_own_reply(cluster: Cluster, crowds: list[int], away: int) -> None:
+    some = await connected(cluster, (await cluster.leader() + away) % 3, 3 * MANY)
+    for number, client in enumerate(some):
+        client.send(put(number))
+    for number, client in enumerate(some):
+        [reply] = await client.replies(1)
+        assert (reply["id"], reply["ok"]) == (number, True)
+        client.lines = b""
+        client.send(get(number))
+    for number, client in enumerate(some):
+        [reply] = await client.replies(1)
+        assert (reply["id"], reply["value"], reply["version"]) == (number, number, 1)
+    assert crowds == [MANY] * 6
+
+
+async def test_few_are_no_crowd(cluster: Cluster, crowds: list[int]) -> None:
+    some = await connected(cluster, await cluster.leader(), FEW - 1)
+    for number, client in enumerate(some):
+        client.send(put(number))
+    for client in some:
+        assert (await client.replies(1))[0]["ok"]
+    assert not crowds
+
+
+async def test_who_has_more_under_way_asks_alone(cluster: Cluster, crowds: list[int]) -> None:
+    leader = await cluster.leader()
+    some = await connected(cluster, leader, FEW + 2)
+    with Standstill(cluster, leader):
+        some[0].send({"id": "first", "op": "incr", "key": "k"})
+        some[1].connection.send(b'{"id":"half","key":')
+        await trio.sleep(0.01)
+        for number, client in enumerate(some):
+            client.send(put(number))
+        await trio.sleep(0.01)
+    replies = await some[0].replies(2)
+    assert [(reply["id"], reply["ok"]) for reply in replies] == [("first", True), (0, True)]
+    [reply] = await some[1].replies(1)
+    assert not reply["ok"]
+    for number, client in enumerate(some[2:], 2):
+        [reply] = await client.replies(1)
+        assert (reply["id"], reply["ok"]) == (number, True)
+    assert crowds == [FEW]
+
+
+async def test_other_requests_among_them_are_answered_as_ever(cluster: Cluster, crowds: list[int]) -> None:
+    lines = [
+        b'{"id":0,"op":"put","key":"a","value":{"nested":[1]}}\n',
+        b'{"id":1,"op":"put","key":"a","value":2,"if_rev":0}\n',
+        b'{"id":2,"op":"put","key":"a"}\n',
+        b'{"id":3,"op":"put","key":"b","value":"put"}\r\n',
+        b'{"id":4,"op":"get","key":"put"}\n',
+        b'{"id":5,"op":"incr","key":"c"}\n',
+        b"ping\n",
+        b'{"id":7,"op":"put","key":"d","value":1}\n{"id":8,"op":"get","key":"d"}\n',
+        b'\n{"id":9,"op":"get","key":"e"}\n',
+    ]
+    some = await connected(cluster, await cluster.leader(), len(lines))
+    for client, line in zip(some, lines, strict=True):
+        client.connection.send(line)
+    said = [await client.replies(line.count(b'"op"') or 1) for client, line in zip(some, lines, strict=True)]
+    assert [[reply["ok"] for reply in replies] for replies in said] == [
+        [True],
+        [False],
+        [False],
+        [True],
+        [True],
+        [True],
+        [True],
+        [True, True],
+        [True],
+    ]
+    assert [[reply["id"] for reply in replies] for replies in said[:6]] == [[0], [1], [2], [3], [4], [5]]
+    assert said[7][1]["value"] == 1
+    assert not crowds
+
+
+@AWAY
+async def test_what_a_client_asks_next_comes_after(cluster: Cluster, crowds: list[int], away: int) -> None:
+    index = (await cluster.leader() + away) % 3
+    some = await connected(cluster, index, FEW)
+    stale = {**get(0), "read": "stale"}
+    with Standstill(cluster, index):
+        for number, client in enumerate(some):
+            client.send(put(number))
+        await trio.sleep(0.01)
+        some[0].send(stale, get(0))
+        await trio.sleep(0.01)
+        some[0].send(put(0, "later"), get(0))
+        await trio.sleep(0.01)
+    replies = await some[0].replies(5)
+    assert [reply.get("value") for reply in replies] == [None, 0, 0, None, "later"]
+    for number, client in enumerate(some[1:], 1):
+        [reply] = await client.replies(1)
+        assert reply["id"] == number
+    assert crowds == [FEW]
+
+
+@AWAY
+async def test_a_read_among_others_does_not_see_the_write_behind_it(
+    cluster: Cluster, crowds: list[int], away: int
+) -> None:
+    index = (await cluster.leader() + away) % 3
+    some = await connected(cluster, index, FEW)
+    with Standstill(cluster, index):
+        for number, client in enumerate(some):
+            client.send(get(number))
+        await trio.sleep(0.01)
+        some[0].send(put(0), get(0))
+        await trio.sleep(0.01)
+    replies = await some[0].replies(3)
+    assert [reply.get("rev") for reply in replies] == [0, replies[1]["rev"], replies[1]["rev"]]
+    for client in some[1:]:
+        assert (await client.replies(1))[0]["rev"] == 0
+    assert crowds == [FEW]
+
+
+async def test_a_write_that_is_committed_confirms_the_reads_before_it(
+    cluster: Cluster, crowds: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = await cluster.leader()
+    some = await connected(cluster, index, FEW)
+    leader = cluster.nodes[index].driver
+    assert leader is not None
+    monkeypatch.setattr(leader.core, "read_index", lambda _: None)  # no other confirmation comes
+    for client in some:
+        client.send(get(0))
+    await trio.sleep(0.01)
+    some[0].send(put(0))
+    replies = await some[0].replies(2)
+    assert [reply["ok"] for reply in replies] == [True, True]
+    for client in some:
+        [reply, *_] = await client.replies(1)
+        assert reply["rev"] == 0
+    assert crowds == [FEW]
+
+
+async def test_who_has_asked_the_last_is_answered_and_then_it_ends(cluster: Cluster, crowds: list[int]) -> None:
+    leader = await cluster.leader()
+    some = await connected(cluster, leader, FEW + 2)
+    with Standstill(cluster, leader):
+        for number, client in enumerate(some):
+            if number != 1:
+                client.send(put(number))
+        await trio.sleep(0.01)
+        some[2].connection.close()
+        some[0].connection.other.handler.received(b"")
+        served = some[1].connection.other.handler
+        served.received(encode(put(1)) + b"\n")
+        served.received(b"")
+        await trio.sleep(0.01)
+    for number, client in enumerate(some):
+        if number != 2:
+            [reply] = await client.replies(1)
+            assert (reply["id"], reply["ok"]) == (number, True)
+    with trio.fail_after(5):
+        while not (some[0].ended and some[1].ended):
+            await trio.sleep(0.01)
+    assert not any(client.ended for client in some[3:])
+    [reply] = await cluster.ask(leader, get(2))
+    assert reply["value"] == 2
+    assert crowds == [FEW + 1]
+
+
+async def test_each_is_told_that_it_failed(cluster: Cluster, crowds: list[int]) -> None:
+    leader = await cluster.leader()
+    some = await connected(cluster, leader, FEW)
+    for node in cluster.nodes:
+        if node.index != leader:
+            node.crash()
+    for applied in ("unknown", "no"):
+        for number, client in enumerate(some):
+            client.lines = b""
+            client.send(put(number))
+        await trio.sleep(0.001)
+        some[0].send({**get(0), "read": "stale"})
+        for number, client in enumerate(some):
+            [reply, *more] = await client.replies(1 if number else 2)
+            error: Any = reply["error"]
+            assert (reply["id"], error["code"], error["applied"]) == (number, "no_quorum", applied)
+            assert [one["rev"] for one in more] == ([] if number else [0])
+    assert crowds == [FEW, FEW]
+
+
+async def test_a_crowd_under_way_through_a_change_of_leaders_is_answered(cluster: Cluster, crowds: list[int]) -> None:
+    leader = await cluster.leader()
+    some = await connected(cluster, (leader + 1) % 3, FEW)
+    cluster.nodes[leader].hub.freeze()
+    for number, client in enumerate(some):
+        client.send(put(number))
+    await trio.sleep(0.01)
+    cluster.nodes[leader].crash()
+    for number, client in enumerate(some):
+        [reply] = await client.replies(1)
+        error: Any = reply.get("error")
+        assert reply["id"] == number
+        assert reply["ok"] or error["applied"] == "unknown"
+    assert crowds == [FEW]
+
+
+async def test_who_does_not_read_asks_alone_and_is_read_from_no_more(
+    cluster: Cluster, crowds: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = await connected(cluster, await cluster.leader(), FEW)
+    monkeypatch.setattr(MemoryConnection, "unsent", property(lambda _: clients.MAX_UNANSWERED_BYTES))
+    for number, client in enumerate(some):
+        client.send(put(number))
+    await trio.sleep(1)
+    assert not any(client.lines for client in some)
+    assert not crowds
+
+
+async def test_large_values_go_to_each_in_one_piece(
+    cluster: Cluster, crowds: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = await cluster.leader()
+    some = await connected(cluster, index, FEW)
+    values = [str(number) * 5_000 for number in range(FEW)]
+    for number, client in enumerate(some):
+        client.send(put(number, values[number]))
+    for client in some:
+        assert (await client.replies(1))[0]["ok"]
+    for joining in (clients.JOINING_BYTES, 1024 * 1024):
+        monkeypatch.setattr(clients, "JOINING_BYTES", joining)
+        for number, client in enumerate(some):
+            client.lines = b""
+            client.send(get(number))
+        for number, client in enumerate(some):
+            [reply] = await client.replies(1)
+            assert (reply["id"], reply["value"]) == (number, values[number])
+    assert crowds == [FEW, FEW]  # the puts, and the gets for which more was allowed
+
+
+async def test_nothing_of_a_crowd_is_left_when_it_has_been_answered(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[Crowd]] = []
+
+    class Remembered(Crowd):
+        def __init__(self, host: Any, some: Sequence[Any], requests: Any, size: int) -> None:
+            super().__init__(host, some, requests, size)
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr(clients, "Crowd", Remembered)
+    some = await connected(cluster, await cluster.leader(), FEW)
+    gc.disable()
+    try:
+        for ask in (put, get):
+            for number, client in enumerate(some):
+                client.lines = b""
+                client.send(ask(number))
+            for client in some:
+                await client.replies(1)
+        assert [crowd() for crowd in made] == [None, None]
+    finally:
+        gc.enable()
