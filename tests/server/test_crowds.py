@@ -1,4 +1,4 @@
-"""Requests that come alone on many connections at once, and are carried out together."""
+"""Requests that come on many connections at once, and are carried out together."""
 
 from __future__ import annotations
 
@@ -84,6 +84,20 @@ async def test_each_gets_its_own_reply(cluster: Cluster, crowds: list[int], away
         [reply] = await client.replies(1)
         assert (reply["id"], reply["value"], reply["version"]) == (number, number, 1)
     assert crowds == [MANY] * 6
+
+
+@AWAY
+async def test_who_asks_several_at_once_gets_all_its_replies(cluster: Cluster, crowds: list[int], away: int) -> None:
+    some = await connected(cluster, (await cluster.leader() + away) % 3, MANY)
+    for ask in (put, get):
+        for number, client in enumerate(some):
+            client.lines = b""
+            client.send(*[ask(100 * number + more) for more in range(1 + number % 7)])
+        for number, client in enumerate(some):
+            replies = await client.replies(1 + number % 7)
+            assert [reply["id"] for reply in replies] == [100 * number + more for more in range(1 + number % 7)]
+            assert all(reply["ok"] and reply.get("value", reply["id"]) == reply["id"] for reply in replies)
+    assert crowds == [MANY, MANY]
 
 
 async def test_few_are_no_crowd(cluster: Cluster, crowds: list[int]) -> None:
@@ -282,25 +296,41 @@ async def test_who_does_not_read_asks_alone_and_is_read_from_no_more(
     assert not crowds
 
 
-async def test_large_values_go_to_each_in_one_piece(
-    cluster: Cluster, crowds: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    index = await cluster.leader()
-    some = await connected(cluster, index, FEW)
-    values = [str(number) * 5_000 for number in range(FEW)]
+async def test_large_values_are_read_by_each_alone(cluster: Cluster, crowds: list[int]) -> None:
+    some = await connected(cluster, await cluster.leader(), FEW)
+    values = [str(number) * 20_000 for number in range(FEW)]
     for number, client in enumerate(some):
         client.send(put(number, values[number]))
-    for client in some:
+    for number, client in enumerate(some):
         assert (await client.replies(1))[0]["ok"]
-    for joining in (clients.JOINING_BYTES, 1024 * 1024):
-        monkeypatch.setattr(clients, "JOINING_BYTES", joining)
-        for number, client in enumerate(some):
-            client.lines = b""
-            client.send(get(number))
-        for number, client in enumerate(some):
-            [reply] = await client.replies(1)
-            assert (reply["id"], reply["value"]) == (number, values[number])
-    assert crowds == [FEW, FEW]  # the puts, and the gets for which more was allowed
+        client.lines = b""
+        client.send(get(number))
+    for number, client in enumerate(some):
+        [reply] = await client.replies(1)
+        assert (reply["id"], reply["value"]) == (number, values[number])
+    assert not crowds
+
+
+async def test_values_that_grow_before_they_are_read_reach_each_in_its_turn(
+    cluster: Cluster, crowds: list[int]
+) -> None:
+    index = await cluster.leader()
+    writer, *readers = await connected(cluster, index, FEW + 1)
+    value = "v" * 900_000
+    with Standstill(cluster, index):
+        writer.send(put(0, value))
+        await trio.sleep(0.01)
+        for number, client in enumerate(readers):
+            client.send(*[{**get(0), "id": f"{number} {more}"} for more in range(1 + number)])
+        await trio.sleep(0.01)
+        readers[0].send({"id": "next", "op": "ping"})
+        await trio.sleep(0.01)
+    for number, client in enumerate(readers):
+        replies = await client.replies(1 + number + (number == 0))
+        assert [reply["id"] for reply in replies[: 1 + number]] == [f"{number} {more}" for more in range(1 + number)]
+        assert all(reply["value"] == value for reply in replies[: 1 + number])
+    assert (await readers[0].replies(2))[1]["id"] == "next"
+    assert crowds == [FEW]
 
 
 async def test_nothing_of_a_crowd_is_left_when_it_has_been_answered(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from io import BytesIO
 from typing import Final, Protocol
 
 from trioraft.server import links
 from trioraft.server.links import Incoming
 from trioraft.server.requests import Requests
-from trioraft.server.session import MAX_UNANSWERED_BYTES, Session, Slot
+from trioraft.server.session import MAX_UNANSWERED_BYTES, ReadSlot, Session, Slot, WriteSlot
 from trioraft.server.transport import Connection
+from trioraft.wire.replies import Reply
 from trioraft.wire.requests import AnyRequest, PlainPut, parse_alike
 
 _PEER_START: Final = b'{"peer"'
@@ -20,7 +22,9 @@ FEW: Final = 4
 MANY: Final = 64
 """So many are taken together at most."""
 JOINING_BYTES: Final = 8 * 1024
-"""Longer lines are looked at by themselves."""
+"""Who asks more at once than that is looked at by itself."""
+JOINT_REPLY_BYTES: Final = 64 * 1024
+"""Gets of more than so much are."""
 
 log = logging.getLogger("trioraft.clients")
 
@@ -32,7 +36,7 @@ class Host(links.Host, Protocol):
     max_request_bytes: int
     clients: set[Client]
     dirty: list[Client | Crowd]
-    alone: list[Client]
+    joining: list[Client]
 
 
 class Recognizer:
@@ -80,10 +84,10 @@ class Client:
         self._reading = True
         self._session = Session(host.max_request_bytes, self._settled, host.requests.reply_size)
         self._longest = min(host.max_request_bytes, JOINING_BYTES)
-        self.line = b""
-        """A request that others may come together with, and that has not been looked at yet."""
+        self.lines = b""
+        """Requests that those of others may come together with, and that have not been looked at yet."""
         self._asked: Slot | None = None
-        """What a crowd has asked for it, with that of others."""
+        """What a crowd asks for it, with that of others."""
         self._place: Slot | None = None
         """Where its reply goes, if more has come since."""
         host.clients.add(self)
@@ -96,33 +100,36 @@ class Client:
     def received(self, data: bytes) -> None:
         """Bytes of requests; none at all when the client has asked its last."""
         if self._may_join(data):
-            self.line = data
-            self._host.alone.append(self)
+            self.lines = data
+            self._host.joining.append(self)
             return
         if self._asked is not None and self._place is None:
             self._place = self._session.follow(self._asked)
-        self.take_line()
+        self.take_lines()
         self._receive(data)
 
-    def take_line(self) -> None:
-        """Let the line that came alone go its own way."""
-        if self.line:
-            line, self.line = self.line, b""
-            self._receive(line)
+    def take_lines(self) -> None:
+        """Let these requests go their own way."""
+        if self.lines:
+            lines, self.lines = self.lines, b""
+            self._receive(lines)
 
-    def join(self, slot: Slot) -> None:
-        """That line is asked for with that slot, together with those of others."""
-        self.line = b""
+    def join(self, slot: Slot) -> int:
+        """They are asked with that slot, together with those of others; how many they are."""
+        count = self.lines.count(b"\n")
+        self.lines = b""
         self._asked = slot
+        return count
 
-    def answered(self, reply: bytes) -> None:
-        """The reply to that line."""
-        self._asked = None
-        if self._place is None:
+    def answered(self, reply: Reply) -> None:
+        """The replies to them."""
+        asked, place = self._asked, self._place
+        self._asked = self._place = None
+        if place is None and isinstance(reply, bytes):
             self._connection.send(reply)
         else:
-            place, self._place = self._place, None
-            self._host.requests.settle(place, reply)
+            assert asked is not None
+            self._host.requests.settle(place or self._session.follow(asked), reply)
 
     def drained(self) -> None:
         """The client has read its replies."""
@@ -147,10 +154,9 @@ class Client:
         return not self._reading and self._take()
 
     def _may_join(self, data: bytes) -> bool:
-        """Whether it is a line, and nothing else is under way."""
-        end = data.find(b"\n") + 1
-        free = not self.line and self._asked is None and self._session.fresh and not self._connection.unsent
-        return 0 < end == len(data) <= self._longest and free
+        """Whether it is whole lines, and nothing else is under way."""
+        whole = len(data) <= self._longest and data[-1:] == b"\n"
+        return whole and not self.lines and self._asked is None and self._session.fresh and not self._connection.unsent
 
     def _receive(self, data: bytes) -> None:
         self._session.receive(data)
@@ -184,34 +190,55 @@ class Client:
 
 
 class Crowd:
-    """Clients that have asked one thing each, at once: for all that is done with that, they are one client."""
+    """Clients that have asked at once, all for one kind of thing: for all that is done with that, they are one."""
 
     def __init__(self, host: Host, clients: Sequence[Client], requests: list[AnyRequest], size: int) -> None:
-        """`requests` are plain ones of one kind, of so many bytes, one of each client."""
-        self._clients = clients
-        self._session = Session(host.max_request_bytes, lambda: host.dirty.append(self), host.requests.reply_size)
-        slot = self._session.place(requests, size)
-        for client in clients:
-            client.join(slot)
-        host.requests.take(slot)
+        """`requests` are plain ones, of so many bytes: what these clients have asked, one after the other."""
+        self._host = host
+        kind = WriteSlot if type(requests[0]) is PlainPut else ReadSlot
+        self._slot = kind(self, requests, size, len(requests))
+        self._clients = [(client, client.join(self._slot)) for client in clients]
+        host.requests.take(self._slot)
+
+    def on_settled(self) -> None:
+        """The replies are there."""
+        self._host.dirty.append(self)
+
+    def hand_on(self, write: WriteSlot) -> None:
+        """There is no read before it."""
 
     def flush(self) -> bool:
-        """Give each its reply; False, for none of them waited for room."""
-        replies = b""
-        while not self._session.idle:
-            replies += self._session.take_replies()
-        del self._session  # it knows of this crowd: the two would have to be found as garbage
-        # What follows the last newline is no reply.
-        for client, reply in zip(self._clients, replies.split(b"\n"), strict=False):
-            client.answered(reply + b"\n")
+        """Give each its replies; False, for none of them waited for room."""
+        reply = self._slot.reply or b""
+        del self._slot  # it knows of this crowd: the two would have to be found as garbage
+        pieces = reply if isinstance(reply, list) else [reply]
+        if sum(map(len, pieces)) <= MAX_UNANSWERED_BYTES:
+            replies = BytesIO(b"".join(pieces)).readlines()
+            begin = 0
+            for client, count in self._clients:
+                end = begin + count
+                client.answered(b"".join(replies[begin:end]))
+                begin = end
+        else:  # values have grown: they are not copied
+            left = iter(pieces)
+            for client, count in self._clients:
+                client.answered([piece for _ in range(count) for piece in _up_to_newline(left)])
         return False
 
 
-def take_alone(host: Host) -> None:
-    """Take the requests that have come alone on their connections; of many clients, those of a kind together."""
-    clients, host.alone = host.alone, []
-    puts = [client for client in clients if b'"put"' in client.line]
-    gets = [client for client in clients if b'"put"' not in client.line]
+def _up_to_newline(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The next of them, up to one that ends with a newline."""
+    for piece in pieces:
+        yield piece
+        if piece.endswith(b"\n"):
+            return
+
+
+def take_joining(host: Host) -> None:
+    """Take the requests that others may come together with; of many clients, those of a kind at once."""
+    clients, host.joining = host.joining, []
+    puts = [client for client in clients if b'"put"' in client.lines]
+    gets = [client for client in clients if b'"put"' not in client.lines]
     for alike in (puts, gets):
         for begin in range(0, len(alike), MANY):
             _take_together(host, alike[begin : begin + MANY])
@@ -219,12 +246,12 @@ def take_alone(host: Host) -> None:
 
 def _take_together(host: Host, clients: Sequence[Client]) -> None:
     """Take what these have asked, which is probably of one kind."""
-    lines = b"".join([client.line for client in clients])
-    requests = parse_alike(lines, MANY) if len(clients) >= FEW else None
-    if requests is not None and len(requests) == len(clients):
-        size = 0 if type(requests[0]) is PlainPut else sum(map(host.requests.reply_size, requests))
-        if size <= JOINING_BYTES:
-            Crowd(host, clients, requests, len(lines))
-            return
+    lines = b"".join([client.lines for client in clients])
+    requests = parse_alike(lines, len(lines)) if len(clients) >= FEW else None
+    if requests is not None and (
+        type(requests[0]) is PlainPut or sum(map(host.requests.reply_size, requests)) <= JOINT_REPLY_BYTES
+    ):
+        Crowd(host, clients, requests, len(lines))
+        return
     for client in clients:
-        client.take_line()
+        client.take_lines()

@@ -22,7 +22,7 @@ from trioraft.raft.messages import AppendEntries, Entry, HardState, InstallSnaps
 from trioraft.raft.ready import NOWHERE, Batch, Point, Random, Ready, Role
 from trioraft.raft.settings import Settings
 from trioraft.server.administration import Administration
-from trioraft.server.clients import Client, Crowd, Recognizer, take_alone
+from trioraft.server.clients import Client, Crowd, Recognizer, take_joining
 from trioraft.server.election_timer import ElectionTimer
 from trioraft.server.formation import Assembly, View
 from trioraft.server.handshake import PROTOCOL, Evidence, refusal
@@ -110,8 +110,8 @@ class Driver:
         self.clients: set[Client] = set()
         self.dirty: list[Client | Crowd] = []
         """Clients with replies to send at the end of the turn."""
-        self.alone: list[Client] = []
-        """Clients of whom a single request has come, which is not looked at yet."""
+        self.joining: list[Client] = []
+        """Clients that have asked what has not been looked at yet."""
         self.assembly: Assembly | None = None
         self._writer = writer
         self._background = background
@@ -173,7 +173,7 @@ class Driver:
     def _serve(self) -> None:
         """Take in what has come."""
         self.hub.serve()
-        take_alone(self)
+        take_joining(self)
 
     def turn(self) -> None:
         """Carry out all that can be done now."""

@@ -548,7 +548,7 @@ class Requests:
         """Settle a request, and serve the reads that waited only for it."""
         slot.answer(reply)
         if isinstance(slot, WriteSlot) and slot.reads_before:
-            slot.session.hand_on(slot)
+            slot.owner.hand_on(slot)
         if slot.following is not None:
             self._advance(slot)
 

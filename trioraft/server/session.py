@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from itertools import accumulate
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -40,10 +40,21 @@ HTTP_REFUSAL: Final = (
 ) % (len(_NO_HTTP), _NO_HTTP)
 
 
+class Owner(Protocol):
+    """Whose requests they are: a client's session, or a crowd."""
+
+    @property
+    def on_settled(self) -> Callable[[], None]:
+        """To be called whenever a request has got its reply."""
+
+    def hand_on(self, write: WriteSlot) -> None:
+        """A write is settled that was not applied: the reads before it must not see the writes after it either."""
+
+
 class Slot(msgspec.Struct, eq=False):
     """A request, or some of a kind that came together, and the place of the reply."""
 
-    session: Session
+    owner: Owner
     requests: list[AnyRequest]
     """Empty where a line was wrong in itself."""
     size: int
@@ -79,7 +90,7 @@ class Slot(msgspec.Struct, eq=False):
         """Settle the request; what comes to be known of it later is ignored."""
         if self.reply is None:
             self.reply = reply
-            self.session.on_settled()
+            self.owner.on_settled()
 
 
 class ReadSlot(Slot):
@@ -203,7 +214,7 @@ class Session:
                 self._count += 1
                 self._bytes += size
             else:
-                slot = self.place([request], size)
+                slot = self._slot([request], size)
                 slots.append(slot)
                 run = slot if plain else None
         if self._too_long and not self._waiting and not self.closing:
@@ -219,24 +230,6 @@ class Session:
             )
         return slots
 
-    def place(self, requests: list[AnyRequest], size: int) -> Slot:
-        """Give requests of so many bytes their place: one that was read, or some plain ones of one kind."""
-        slot: Slot
-        request = requests[0]
-        if type(request) in WRITES:
-            reads, self._reads = self._reads, []
-            slot = WriteSlot(self, requests, size, len(requests), reads_before=reads)
-        elif isinstance(request, AdminRequest):
-            slot = Slot(self, requests, size)
-        else:
-            slot = read = ReadSlot(self, requests, size, len(requests))
-            reads = self._reads
-            if len(reads) > 32 + 2 * len(self._slots):
-                reads[:] = [earlier for earlier in reads if earlier.reply is None]
-            reads.append(read)
-        self._push(slot)
-        return slot
-
     def reserve(self, size: int) -> Slot:
         """A place for the reply to a request of so many bytes that becomes no slot here."""
         slot = Slot(self, [], size)
@@ -244,9 +237,9 @@ class Session:
         return slot
 
     def follow(self, elsewhere: Slot) -> Slot:
-        """Let all that is asked from now on come after what that slot of another session is for.
+        """Let all that is asked from now on come after what that slot of a crowd is for.
 
-        The place for its reply, which is to be settled.
+        The place for the reply to that, which is to be settled.
         """
         if isinstance(elsewhere, ReadSlot):
             self._reads.append(elsewhere)
@@ -330,7 +323,25 @@ class Session:
         if not requests or self._bytes + size > MAX_UNANSWERED_BYTES:
             return None
         self._whole = b""
-        return self.place(requests, size)
+        return self._slot(requests, size)
+
+    def _slot(self, requests: list[AnyRequest], size: int) -> Slot:
+        """Give them their place."""
+        slot: Slot
+        request = requests[0]
+        if type(request) in WRITES:
+            reads, self._reads = self._reads, []
+            slot = WriteSlot(self, requests, size, len(requests), reads_before=reads)
+        elif isinstance(request, AdminRequest):
+            slot = Slot(self, requests, size)
+        else:
+            slot = read = ReadSlot(self, requests, size, len(requests))
+            reads = self._reads
+            if len(reads) > 32 + 2 * len(self._slots):
+                reads[:] = [earlier for earlier in reads if earlier.reply is None]
+            reads.append(read)
+        self._push(slot)
+        return slot
 
     def _refuse(self, reply: bytes) -> None:
         self.closing = True
