@@ -134,7 +134,7 @@ def measure_codec(seconds: float) -> list[Result]:
         return MANY
 
     def decode() -> int:
-        return len(commands_of(entries))
+        return sum(len(commands_of(run)) for run in entries.runs)
 
     return [
         Result("codec: a put's line to a request", rate(parse, seconds), "lines/s"),
@@ -149,14 +149,14 @@ def measure_store(seconds: float) -> list[Result]:
     """Puts of keys that are there, in an order of their own."""
     store = Store()
     keys = [f"key-{number:012d}" for number in range(100_000)]
-    store.apply_all(enumerate([Put(key, VALUE) for key in keys], 1))
+    store.apply_all(1, [Put(key, VALUE) for key in keys])
     Random(1).shuffle(keys)
     chunks = [[Put(key, VALUE) for key in keys[at : at + MANY]] for at in range(0, len(keys), MANY)]
     number = count()
 
     def apply() -> int:
         at = next(number)
-        store.apply_all(enumerate(chunks[at % len(chunks)], 100_001 + at * MANY))
+        store.apply_all(100_001 + at * MANY, chunks[at % len(chunks)])
         return MANY
 
     return [Result("store: puts to 100,000 keys", rate(apply, seconds), "puts/s")]

@@ -72,7 +72,7 @@ def test_the_store_does_what_its_plain_model_does(
         assert (item and (item.value, item.rev, item.created, item.version)) == model.items.get(key)
         assert store.value_size(key) == (len(item.value) if item else 0)
     together = Store()
-    together.apply_all(enumerate(commands, 1))
+    together.apply_all(1, commands)
     assert together.scan("", None, 100, 10**6) == store.scan("", None, 100, 10**6)
     wanted = [key for key in sorted(model.items) if key.startswith(prefix) and (after is None or key > after)]
     found, more = store.scan(prefix, after, limit, 10**6)
@@ -82,7 +82,7 @@ def test_the_store_does_what_its_plain_model_does(
 
 def test_a_large_value_is_not_copied_for_those_who_read_it() -> None:
     store = Store()
-    store.apply_all([(1, Put("a", msgspec.Raw(LARGE[0]))), (2, Put("a", msgspec.Raw(LARGE[1])))])
+    store.apply_all(1, [Put("a", msgspec.Raw(LARGE[0])), Put("a", msgspec.Raw(LARGE[1]))])
     first, second = store.get("a"), store.get("a")
     assert first is not None
     assert second is not None

@@ -423,15 +423,17 @@ MUTANTS = (
         STORE,
         """        if command.if_rev is not None and (conflict := _unlike(self.get(command.key), command.if_rev)):
             return conflict
-        self._write(""",
-        """        self._write(""",
+        self.apply_all(index, [Put(command.key, command.value)])
+""",
+        """        self.apply_all(index, [Put(command.key, command.value)])
+""",
         "tests/kv/test_store.py",
     ),
     Mutant(
         "a key that comes again goes on counting its versions",
         STORE,
-        "keep(value, index, index, 1)",
-        "keep(value, index, index, 2)",
+        "keep(command.value, index, index, 1)",
+        "keep(command.value, index, index, 2)",
         "tests/kv/test_store.py",
     ),
     Mutant(

@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -107,8 +107,10 @@ def believe_anything(monkeypatch: pytest.MonkeyPatch) -> None:
 def forget_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = Store.apply_all
 
-    def apply_all(store: Store, commands: Iterable[tuple[int, Command]]) -> None:
-        honest(store, [(index, command) for index, command in commands if index % 40])
+    def apply_all(store: Store, first: int, commands: Sequence[Command]) -> None:
+        for index, command in enumerate(commands, first):
+            if index % 40:
+                honest(store, index, [command])
 
     monkeypatch.setattr(Store, "apply_all", apply_all)
 

@@ -229,4 +229,6 @@ def test_no_bytes_can_do_more_than_be_refused(line: bytes) -> None:
 
 def test_what_is_applied_at_once_is_what_each_entry_carries() -> None:
     entry = ENTRIES[0]
-    assert commands_of([entry, ENTRIES[1]]) == [(4, decode_command(payload(entry)))]
+    carried, other = Entries.of([entry, ENTRIES[1]]).runs
+    assert commands_of(carried) == [decode_command(payload(entry))]
+    assert commands_of(other) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -38,20 +38,24 @@ class Store:
         """Apply the command of the entry at that index, which is the revision of what it writes."""
         return self._apply[type(command)](index, command)
 
-    def apply_all(self, commands: Iterable[tuple[int, Command]]) -> None:
-        """Apply commands in order, each of the entry at its index, where nobody waits for what comes of them."""
-        items, frozen = self._items, self._frozen
+    def apply_all(self, first: int, commands: Sequence[Command]) -> None:
+        """Apply the commands of the entries from that index on, where nobody waits for what comes of them."""
+        items, frozen, keys = self._items, self._frozen, self._keys
         find = items.get
-        for index, command in commands:
-            if type(command) is Put and command.if_rev is None:  # most are, and nothing else can come of them
-                key = command.key
-                old = find(key)
-                if old is not None and frozen is None:
-                    items[key] = renewed(old, command.value, index)
-                else:
-                    self._write(index, key, command.value)
-            else:
+        for index, command in enumerate(commands, first):
+            if type(command) is not Put or command.if_rev is not None:
                 self.apply(index, command)
+                continue
+            # Most are such puts, of which nothing else can come.
+            key = command.key
+            old = find(key)
+            if frozen is not None:
+                frozen.keep(key, old)
+            if old is not None:
+                items[key] = renewed(old, command.value, index)
+            else:
+                items[key] = keep(command.value, index, index, 1)
+                keys.add(key)
 
     def get(self, key: str) -> Item | None:
         """The key as it is now."""
@@ -103,7 +107,7 @@ class Store:
     def _put(self, index: int, command: Put) -> Result:
         if command.if_rev is not None and (conflict := _unlike(self.get(command.key), command.if_rev)):
             return conflict
-        self._write(index, command.key, command.value)
+        self.apply_all(index, [Put(command.key, command.value)])
         return Written(index)
 
     def _delete(self, index: int, command: Delete) -> Result:
@@ -128,18 +132,8 @@ class Store:
         value += command.by
         if abs(value) > MAX_INTEGER:
             return _conflict(old, "the sum is beyond 2^63-1", "count with smaller steps, or put a smaller integer")
-        self._write(index, command.key, b"%d" % value)
+        self.apply_all(index, [Put(command.key, msgspec.Raw(b"%d" % value))])
         return Counted(value, index)
-
-    def _write(self, index: int, key: str, value: msgspec.Raw | bytes) -> None:
-        old = self._items.get(key)
-        if self._frozen is not None:
-            self._frozen.keep(key, old)
-        if old is None:
-            self._items[key] = keep(value, index, index, 1)
-            self._keys.add(key)
-        else:
-            self._items[key] = renewed(old, value, index)
 
 
 def _unlike(old: Item | None, rev: int) -> Conflict | None:

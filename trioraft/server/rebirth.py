@@ -19,6 +19,7 @@ from trioraft.addresses import Address
 from trioraft.kv.store import Store
 from trioraft.raft.membership import Configuration, Formation, Member
 from trioraft.raft.messages import NodeId
+from trioraft.raft.runs import Entries
 from trioraft.server.recovery import recover
 from trioraft.storage.disk import RealDisk, sync_folder
 from trioraft.storage.errors import Damaged, StorageError
@@ -58,7 +59,8 @@ def recover_survivor(path: Path, address: Address) -> Reborn:
         found = recover(folder, identity.formation)
         found.log.close()
         store, configuration = found.store, found.configuration
-        store.apply_all(commands_of([entry for entry in found.entries if entry.index > found.point.index]))
+        for run in Entries.of([entry for entry in found.entries if entry.index > found.point.index]).runs:
+            store.apply_all(run.first, commands_of(run))
         index = max(found.point.index, found.entries[-1].index if found.entries else 0)
         next_id = max(configuration.next_id, identity.node + 1)
         reborn = _make(path, identity.node, address, store, index, found.hard_state.term, next_id)

@@ -326,7 +326,7 @@ class Requests:
         end = run.last
         if proposed:
             end = next((later - 1 for later in range(index + 1, end + 1) if later in proposed), end)
-        self._store.apply_all(commands_of(Entries([run.cut(index, end)])))
+        self._store.apply_all(index, commands_of(run.cut(index, end)))
         self._node.core.applied(end)
         return end - index + 1
 
@@ -363,7 +363,7 @@ class Requests:
         taken = slice(done, done + count)
         commands = list(chain.from_iterable([slot.commands for slot in slots]))[taken]
         requests = list(chain.from_iterable([slot.requests for slot in slots]))[taken]
-        self._store.apply_all(enumerate(commands, first))
+        self._store.apply_all(first, commands)
         self._node.core.applied(first + count - 1)
         written = replies.written_replies(requests, first)
         position = 0

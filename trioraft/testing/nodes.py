@@ -20,6 +20,7 @@ from trioraft.addresses import Address
 from trioraft.kv.commands import Put
 from trioraft.raft.invariants import Invariants
 from trioraft.raft.messages import Entry
+from trioraft.raft.runs import Entries
 from trioraft.testing.history import History
 from trioraft.testing.linearizability import check
 from trioraft.testing.machines import Machine, Trace, World
@@ -240,11 +241,12 @@ def _check_promises(history: History, committed: Sequence[Entry]) -> None:
     A put that was done is there, at the revision that was told; one that was refused is not there; none is twice.
     """
     revisions: dict[bytes, int] = {}
-    for index, command in commands_of(committed):
-        if isinstance(command, Put):
-            value = bytes(command.value)
-            assert value not in revisions, f"{value!r} was put twice"
-            revisions[value] = index
+    for run in Entries.of(committed).runs:
+        for index, command in enumerate(commands_of(run), run.first):
+            if isinstance(command, Put):
+                value = bytes(command.value)
+                assert value not in revisions, f"{value!r} was put twice"
+                revisions[value] = index
     for one in history.operations:
         if one.kind == "put" and one.outcome == "done":
             assert one.answer is not None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from trioraft.kv.commands import Command
-from trioraft.raft.messages import Entry
-from trioraft.raft.runs import Entries, Run
+from trioraft.raft.runs import Run
 from trioraft.wire.codec import DecodeError, Decoder, encode_all
 
 
@@ -32,25 +31,19 @@ def encode_commands(commands: Sequence[Command]) -> list[bytes]:
     return encode_all(commands)
 
 
-def commands_of(entries: Iterable[Entry]) -> list[tuple[int, Command]]:
-    """What those among the entries that are of the kind "command" carry, and their indexes. Raises UnknownCommand."""
-    found: list[tuple[int, Command]] = []
-    for run in Entries.of(entries).runs:
-        if run.kind == "command":
-            found += zip(range(run.first, run.last + 1), [line.command for line in _read(run)], strict=True)
-    return found
-
-
-def _read(run: Run) -> list[_Line]:
+def commands_of(run: Run) -> list[Command]:
+    """What the entries of the run carry, if they are of the kind "command"; else nothing. Raises UnknownCommand."""
+    if run.kind != "command":
+        return []
     try:
         lines: list[_Line] = _lines.decode_lines(run.data)
         if len(lines) == run.count:
-            return lines
+            return [line.command for line in lines]
         why = "it is not one object a line"
     except DecodeError as error:
         why = str(error)
     if run.count > 1:  # to say which one it is
-        return [line for index in range(run.first, run.last + 1) for line in _read(run.cut(index, index))]
+        return [command for index in range(run.first, run.last + 1) for command in commands_of(run.cut(index, index))]
     raise UnknownCommand(f"entry {run.first} comes from a newer version, upgrade this node: {why}")
 
 
