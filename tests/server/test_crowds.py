@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import pytest
@@ -356,3 +357,64 @@ async def test_nothing_of_a_crowd_is_left_when_it_has_been_answered(
         assert [crowd() for crowd in made] == [None, None]
     finally:
         gc.enable()
+
+
+class Script:
+    """What one client asks about keys of its own, and what it must be answered whatever others do."""
+
+    def __init__(self, number: int, random: Random) -> None:
+        self.number = number
+        self.random = random
+        self.values: dict[str, int] = {}
+        self.expected: list[dict[str, object]] = []
+
+    def line(self, op: str) -> bytes:
+        key = f"client {self.number} key {self.random.randrange(3)}"
+        request: dict[str, object] = {"id": len(self.expected), "op": op, "key": key}
+        reply: dict[str, object] = {"id": len(self.expected), "ok": True}
+        if op == "put":
+            request["value"] = self.values[key] = self.random.randrange(1000)
+        elif op == "incr":
+            reply["value"] = self.values[key] = self.values.get(key, 0) + 1
+        elif op == "delete":
+            reply["deleted"] = int(self.values.pop(key, None) is not None)
+        else:
+            reply["value"] = self.values.get(key)
+            if self.random.random() < 0.1:
+                request["read"] = "stale"
+        self.expected.append(reply)
+        return encode(request) + b"\n"
+
+    def pieces(self, ops: Sequence[str]) -> list[bytes]:
+        """Some requests of these kinds, mostly in one piece."""
+        data = b"".join([self.line(self.random.choice(ops)) for _ in range(self.random.choice((1, 1, 1, 2, 5)))])
+        if self.random.random() < 0.8:
+            return [data]
+        cut = self.random.randrange(len(data))
+        return [data[:cut], data[cut:]]
+
+
+@pytest.mark.parametrize("few", [1, 3])
+@pytest.mark.parametrize("seed", range(4))
+async def test_each_is_answered_as_if_it_were_alone(
+    cluster: Cluster, crowds: list[int], monkeypatch: pytest.MonkeyPatch, seed: int, few: int
+) -> None:
+    monkeypatch.setattr(clients, "FEW", few)
+    leader = await cluster.leader()
+    random = Random(seed)
+    some = await connected(cluster, leader, 8) + await connected(cluster, (leader + 1) % 3, 8)
+    scripts = [Script(number, Random(f"{seed} {number}")) for number in range(len(some))]
+    for _ in range(100):
+        ops = random.choice((["put"], ["get"], ["put", "get", "incr", "delete"]))
+        for client, script in zip(some, scripts, strict=True):
+            if random.random() < 0.6:
+                for piece in script.pieces(ops):
+                    client.connection.send(piece)
+                    if random.random() < 0.1:
+                        await trio.sleep(random.choice((0, 0.001)))
+        await trio.sleep(random.choice((0, 0.0005, 0.01)))
+    for client, script in zip(some, scripts, strict=True):
+        replies = await client.replies(len(script.expected))
+        for reply, wanted in zip(replies, script.expected, strict=True):
+            assert {name: reply.get(name) for name in wanted} == wanted
+    assert len(crowds) > 20

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from io import BytesIO
 from typing import Final, Protocol
 
 from trioraft.server import links
@@ -196,7 +195,8 @@ class Crowd:
         """`requests` are plain ones, of so many bytes: what these clients have asked, one after the other."""
         self._host = host
         kind = WriteSlot if type(requests[0]) is PlainPut else ReadSlot
-        self._slot = kind(self, requests, size, len(requests))
+        self._count = len(requests)
+        self._slot = kind(self, requests, size, self._count)
         self._clients = [(client, client.join(self._slot)) for client in clients]
         host.requests.take(self._slot)
 
@@ -212,14 +212,13 @@ class Crowd:
         reply = self._slot.reply or b""
         del self._slot  # it knows of this crowd: the two would have to be found as garbage
         pieces = reply if isinstance(reply, list) else [reply]
-        if sum(map(len, pieces)) <= MAX_UNANSWERED_BYTES:
-            replies = BytesIO(b"".join(pieces)).readlines()
+        if len(pieces) == self._count:  # a piece is a reply
             begin = 0
             for client, count in self._clients:
                 end = begin + count
-                client.answered(b"".join(replies[begin:end]))
+                client.answered(b"".join(pieces[begin:end]))
                 begin = end
-        else:  # values have grown: they are not copied
+        else:  # values have grown large, and are not copied
             left = iter(pieces)
             for client, count in self._clients:
                 client.answered([piece for _ in range(count) for piece in _up_to_newline(left)])

@@ -378,7 +378,7 @@ class Requests:
                 if len(slot.replies) < slot.count:
                     self._wait_for_the_rest(slot, first + count)
                     return
-                slot.answer(b"".join(slot.replies))
+                slot.answer(slot.replies)
             if slot.following is not None:
                 self._advance(slot)
 

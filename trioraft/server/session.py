@@ -288,13 +288,13 @@ class Session:
         ready: list[bytes] = []
         while slots and room > 0 and (reply := slots[0].reply) is not None:
             if isinstance(reply, list):
-                fitting = _fitting(reply, room)
-                if len(fitting) < len(reply):
+                size = sum(map(len, reply))
+                if size > room and len(fitting := _fitting(reply, room)) < len(reply):
                     slots[0].reply = reply[len(fitting) :]
                     ready.extend(fitting)
                     break
                 ready.extend(reply)
-                room -= sum(map(len, reply))
+                room -= size
             else:
                 ready.append(reply)
                 room -= len(reply)

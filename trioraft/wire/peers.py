@@ -197,32 +197,32 @@ def encode(message: PeerMessage) -> bytes:
     if isinstance(message, AppendEntries):
         entries = Entries.of(message.entries)
         data, crc = entries.in_one_piece()
-        return b'{"type":"append_entries","term":%d,"prev_index":%d,"prev_term":%d,"commit_index":%d,"round":%d%b%b' % (
+        header = b'{"type":"append_entries","term":%d,"prev_index":%d,"prev_term":%d,"commit_index":%d,"round":%d%b' % (
             message.term,
             message.prev_index,
             message.prev_term,
             message.commit_index,
             message.round,
             _commands_of(entries.runs),
-            _announced(len(entries), data, crc),
         )
+        return _announced(header, len(entries), data, crc)
     if isinstance(message, Propose):
         data = b"".join([b"%b\n" % command for command in message.commands])
         count = len(message.commands)
-        return b'{"type":"propose","number":%d%b' % (message.number, _announced(count, data, crc32(data)))
+        return _announced(b'{"type":"propose","number":%d' % message.number, count, data, crc32(data))
     if isinstance(message, InstallSnapshot):
         data = message.data
-        return (
-            b'{"type":"install_snapshot","term":%d,"last_included_index":%d,"last_included_term":%d,"offset":%d,"done":%b%b'
+        header = (
+            b'{"type":"install_snapshot","term":%d,"last_included_index":%d,"last_included_term":%d,"offset":%d,"done":%b'
             % (
                 message.term,
                 message.last_included_index,
                 message.last_included_term,
                 message.offset,
                 encode_json(message.done),
-                _announced(data.count(b"\n"), data, crc32(data)),
             )
         )
+        return _announced(header, data.count(b"\n"), data, crc32(data))
     return encode_json(message) + b"\n"
 
 
@@ -232,9 +232,9 @@ def _commands_of(runs: Sequence[Run]) -> bytes:
     return b"" if term is None else b',"commands_of":%d' % term
 
 
-def _announced(count: int, data: bytes, crc: int) -> bytes:
-    """The end of a header, and the lines that follow it."""
-    return b',"count":%d,"bytes":%d,"crc":"%08x"}\n%b' % (count, len(data), crc, data)
+def _announced(header: bytes, count: int, data: bytes, crc: int) -> bytes:
+    """The header, which tells of the lines that follow it, and these; put together once, for they may be many."""
+    return b"".join([header, b',"count":%d,"bytes":%d,"crc":"%08x"}\n' % (count, len(data), crc), data])
 
 
 def decode_handshake(line: bytes) -> PeerHello | PeerRefused:
