@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from trioraft.addresses import Address, parse_address
+from trioraft.addresses import Address
 from trioraft.client import Client, ClientError, Reply
 from trioraft.wire.codec import decode
+from trioraft_cli import where
 
 ASK_SECONDS = 1.0
 
@@ -47,7 +48,8 @@ class ClusterStatus:
         self.failures: dict[Address, str] = {}
         self._ask(known)
         members = [member for status in self.statuses.values() for member in status.members]
-        self._ask({parse_address(member.address) for member in members} - {*self.replies, *self.failures})
+        told = set(where.of_members({member.id: member.address for member in members}).values())
+        self._ask(told - {*self.replies, *self.failures})
 
     @property
     def statuses(self) -> dict[Address, NodeStatus]:

@@ -289,7 +289,7 @@ def members_group(context: click.Context, servers: Path | None, connect: tuple[s
 @_place
 def members_add(address: str, learner: bool, **place: Any) -> int:
     """Take in a node at ADDRESS; it gets the next id, and a vote once it has caught up."""
-    reply = _ask(**place, op="add_member", address=address, learner=learner)
+    reply = _ask(**place, op="add_member", address=str(_address(address)), learner=learner)
     if place["output"] == "text":
         member = members.added(reply)
         print(

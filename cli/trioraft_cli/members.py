@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from trioraft.addresses import Address, parse_address
+from trioraft.addresses import Address
 from trioraft.client import Client, Refused, Reply, Unknown
 from trioraft.wire.codec import decode
-from trioraft_cli import render
+from trioraft_cli import render, where
 
 CAUGHT_UP_SECONDS: Final = 600.0
 """How long a newcomer may take to be started, and to catch up."""
@@ -58,9 +58,9 @@ class PlanError(ValueError):
 def ask_members(client: Client) -> Members:
     """The members as the leader sees them, or, where there is none, as the node does that answers."""
     reply = client.call("status")
-    leader = reply["leader_address"]
-    if leader is not None:
-        with Client([parse_address(leader)], timeout=2.0) as direct:
+    if reply["leader_address"] is not None:
+        leader = where.of_members({reply["leader"]: reply["leader_address"]})
+        with Client(list(leader.values()), timeout=2.0) as direct:
             return decode(direct.call("members").line, Members)
     return decode(client.call("members").line, Members)
 
@@ -117,10 +117,10 @@ def plan(listed: Sequence[Address | None], members: Members) -> list[Step]:
 
 def carry_out(members: Members, steps: Sequence[Step], tell: Callable[[str], None]) -> None:
     """Do them one by one; each newcomer is waited for until it votes. Raises ClientError, PlanError."""
-    addresses = {member.id: parse_address(member.address) for member in members.members}
+    addresses = where.of_members({member.id: member.address for member in members.members})
     for step in steps:
         if step.op == "remove_member":
-            del addresses[step.member]  # who is gone, or about to go, is not asked any more
+            addresses.pop(step.member, None)  # who is gone, or about to go, is not asked any more
             with Client(list(addresses.values())) as client:
                 _do(client, step, member=step.member)
             tell(f"removed node {step.member}")
@@ -129,7 +129,7 @@ def carry_out(members: Members, steps: Sequence[Step], tell: Callable[[str], Non
             _do(client, step, address=step.address)
             tell(f"added node {step.member} at {step.address}: start it with 'trioraft node {step.member} servers.txt'")
             wait_for_vote(client, step.member)
-        addresses[step.member] = parse_address(step.address)
+        addresses |= where.of_members({step.member: step.address})
         tell(f"node {step.member} has caught up, and votes")
 
 

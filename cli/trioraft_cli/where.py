@@ -2,36 +2,64 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from trioraft.addresses import Address, AddressError, ServersFileError, parse_address, read_servers
+from trioraft.addresses import (
+    Address,
+    AddressError,
+    ServersFileError,
+    member_address,
+    parse_address,
+    read_servers,
+)
 
 
 def addresses(servers: Path | None, connect: Sequence[str]) -> list[Address]:
     """The nodes to try, in order. Raises click.UsageError."""
     try:
         if servers is not None:
-            return [address for address in read_servers(servers) if address]
+            return _listed(servers)
         if connect:
             return [parse_address(text) for text in connect]
         named = os.environ.get("TRIORAFT_SERVERS", "").strip()
-        if (
-            named
-            and ("," in named or not Path(named).exists())
-            and ":" in named
-            and "/" not in named.replace("://", "")
-        ):
-            return [parse_address(text) for text in named.split(",") if text.strip()]
-        path = Path(named or "servers.txt")
-        if not named and not path.exists():
+        if named:
+            return _named(named)
+        if not os.path.exists("servers.txt"):
             raise click.UsageError(
                 "no cluster is named: use --servers FILE or --connect HOST:PORT, set TRIORAFT_SERVERS, "
                 "or have a servers.txt here"
             )
-        return [address for address in read_servers(path) if address]
+        return _listed(Path("servers.txt"))
     except (AddressError, ServersFileError) as error:
         raise click.UsageError(str(error)) from None
+
+
+def of_members(members: Mapping[int, str]) -> dict[int, Address]:
+    """Where the members are, by id, as the cluster keeps it; without those whose address cannot be asked for at all."""
+    places = {}
+    for node, text in members.items():
+        with contextlib.suppress(AddressError):
+            places[node] = member_address(text)
+    return places
+
+
+def _named(text: str) -> list[Address]:
+    """What $TRIORAFT_SERVERS says: a file, or addresses separated by commas. Raises AddressError, ServersFileError."""
+    parts = [part for part in text.split(",") if part.strip()]
+    if not parts or os.path.exists(text):
+        return _listed(Path(text))
+    try:
+        return [parse_address(part) for part in parts]
+    except AddressError:
+        if len(parts) == 1 and (":" not in text or "/" in text):  # as a file's name would be
+            return _listed(Path(text))
+        raise
+
+
+def _listed(path: Path) -> list[Address]:
+    return [address for address in read_servers(path) if address]

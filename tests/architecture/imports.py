@@ -16,6 +16,7 @@ ALLOWED = {
     "trioraft.raft": {"trioraft.raft"},
     "trioraft.kv": {"trioraft.kv"},
     "trioraft.wire": {
+        "trioraft.addresses",
         "trioraft.wire",
         "trioraft.raft.messages",
         "trioraft.raft.runs",

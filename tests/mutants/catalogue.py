@@ -660,4 +660,22 @@ MUTANTS = (
         f"{CROWDS}::test_who_has_more_under_way_asks_alone",
         simulated=False,
     ),
+    Mutant(
+        "an address that cannot be is taken in",
+        "trioraft/wire/requests.py",
+        "        self.address = str(parse_address(self.address))\n",
+        "        pass\n",
+        "tests/cli/test_addresses.py::test_the_protocol_refuses_such_an_address_before_any_effect",
+        simulated=False,
+    ),
+    Mutant(
+        "a resolver's own errors end a node",
+        "trioraft/server/sockets.py",
+        """    except Exception as error:
+        raise OSError(errno.EHOSTUNREACH""",
+        """    except MemoryError as error:
+        raise OSError(errno.EHOSTUNREACH""",
+        "tests/processes/test_addresses.py::test_a_cluster_that_holds_addresses_that_cannot_be_lives_and_gets_rid_of_them",
+        simulated=False,
+    ),
 )

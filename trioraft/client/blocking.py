@@ -129,8 +129,8 @@ class Client:
         for address in self._addresses:
             try:
                 self._socket = socket.create_connection((address.host, address.port), CONNECT_SECONDS)
-            except OSError as error:
-                failures.append(f"{address}: {error.strerror or error}")
+            except (OSError, ValueError) as error:  # of a name that cannot be, the resolver's codec says so
+                failures.append(f"{address}: {getattr(error, 'strerror', None) or error}")
                 continue
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.settimeout(self._timeout)

@@ -11,7 +11,6 @@ from typing import Final, Protocol
 
 import msgspec
 
-from trioraft.addresses import AddressError, parse_address
 from trioraft.raft import membership
 from trioraft.raft.core import Core
 from trioraft.raft.membership import ChangeRefused, Configuration, Member
@@ -219,11 +218,7 @@ class Administration:
         """The configuration that is asked for. Raises ChangeRefused."""
         match request:
             case AddMember():
-                try:
-                    address = str(parse_address(request.address))
-                except AddressError as error:
-                    raise ChangeRefused(str(error)) from None
-                return membership.with_learner(configuration, address, not request.learner)
+                return membership.with_learner(configuration, request.address, not request.learner)
             case PromoteMember():
                 return membership.with_wish(configuration, request.member)
             case RemoveMember():

@@ -11,7 +11,8 @@ from typing import Final
 
 import trio
 
-from trioraft.addresses import parse_address
+from trioraft.addresses import Address, AddressError, member_address
+from trioraft.raft.membership import Member
 from trioraft.server.config import NodeOptions, StartError
 from trioraft.server.driver import Driver
 from trioraft.server.listener import serve_listener
@@ -82,14 +83,11 @@ def _open(
 
 
 def _listen(options: NodeOptions, driver: Driver, hub: Hub) -> Listener:
-    """Listen where the cluster knows this node to be; servers.txt counts only before it has formed."""
-    listed = options.servers[options.index]
-    assert listed is not None
+    """Listen where this node is to, and say where. Raises StartError."""
     own = driver.core.configuration.member(options.index)
-    address = listed if own is None else parse_address(own.address)
     if own is not None:
         _warn_of_differences(driver)
-    place = options.listen or address
+    place = _place(options, own)
     try:
         listener = hub.listen(place)
     except OSError as error:
@@ -99,6 +97,25 @@ def _listen(options: NodeOptions, driver: Driver, hub: Hub) -> Listener:
         ) from None
     log.info("node %d listens on %s, data in %s", options.index, listener.address, options.data_dir)
     return listener
+
+
+def _place(options: NodeOptions, own: Member | None) -> Address:
+    """Where to listen: as told, or where the cluster knows this node to be; servers.txt counts before it has formed."""
+    listed = options.servers[options.index]
+    assert listed is not None
+    if options.listen is not None or own is None:
+        return options.listen or listed
+    try:
+        return member_address(own.address)
+    except AddressError as error:
+        raise StartError(
+            f"the cluster has node {own.id} at an address that is none: {error}", _NO_ADDRESS_HINT
+        ) from None
+
+
+_NO_ADDRESS_HINT: Final = (
+    "start it with --listen HOST:PORT, and let the others replace it: 'trioraft members remove ID' and 'members add'"
+)
 
 
 def _warn_of_differences(driver: Driver) -> None:

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import trio
 
-from trioraft.addresses import parse_address
+from trioraft.addresses import AddressError, member_address
 from trioraft.raft.messages import NodeId
 from trioraft.server.links import Link, Outgoing
 from trioraft.server.transport import Hub
@@ -86,12 +86,12 @@ class Replicator:
         """One connection, from its beginning to its end; False if it did not come about."""
         try:
             with trio.fail_after(HANDSHAKE_SECONDS):
-                connection = await self._hub.dial(parse_address(self.address))
+                connection = await self._hub.dial(member_address(self.address))
         except ConnectionRefusedError:
             self._host.peer_lost(self.peer)
             return False
-        except (OSError, trio.TooSlowError) as error:
-            self._report(f"node {self.peer} at {self.address} cannot be reached: {error or 'no answer'}")
+        except (AddressError, OSError, trio.TooSlowError) as error:
+            self._report(f"node {self.peer} at {self.address} cannot be reached: {_reason(error)}")
             return False
         answers: list[PeerHello | PeerRefused] = []
         changed = trio.Event()
@@ -146,6 +146,13 @@ class Replicator:
         if trouble != self._reported:
             self._reported = trouble
             log.warning("%s", trouble)
+
+
+def _reason(error: Exception) -> str:
+    """What there is to say of it; some errors have a number and no words, and a time that is over has neither."""
+    if isinstance(error, trio.TooSlowError):
+        return f"no answer within {HANDSHAKE_SECONDS:g} s"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
 async def _first(event: trio.Event, scope: trio.CancelScope) -> None:

@@ -10,6 +10,7 @@ import resource
 import select
 import socket
 import time
+from collections.abc import Iterator
 from typing import Final
 
 import trio
@@ -196,9 +197,9 @@ class SocketListener:
     """A listening socket; Trio waits on it, since connections come seldom."""
 
     def __init__(self, hub: SocketHub, address: Address) -> None:
-        family, kind, protocol, _, place = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        with _resolving():
+            places = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, place = places[0]
         self._socket = socket.socket(family, kind, protocol)
         try:
             self._socket.setblocking(False)
@@ -266,7 +267,8 @@ class SocketHub:
 
     async def dial(self, address: Address) -> SocketConnection:
         """Connect to there, trying each address that the name has. Raises OSError."""
-        places = await trio.socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        with _resolving():
+            places = await trio.socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
         error: OSError = OSError(errno.EHOSTUNREACH, "the name has no address")
         for family, kind, protocol, _, place in places:
             sock = socket.socket(family, kind, protocol)
@@ -363,6 +365,17 @@ class SocketHub:
             connection.close()
         self.epoll.close()
         os.close(self._waker)
+
+
+@contextlib.contextmanager
+def _resolving() -> Iterator[None]:
+    """Make an OSError of whatever a resolver raises: of a name that cannot be, its codecs have errors of their own."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(errno.EHOSTUNREACH, f"the name cannot be resolved: {error}") from error
 
 
 def _most_connections() -> float:

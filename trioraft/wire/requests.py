@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from trioraft.addresses import parse_address
 from trioraft.wire.codec import DecodeError, Decoder, decode, encode
 
 MAX_DEPTH: Final = 128
@@ -129,6 +130,10 @@ class AddMember(AdminRequest, tag="add_member", kw_only=True, gc=False):
     address: Annotated[str, msgspec.Meta(max_length=300)]
     learner: bool = False
     """Whether it is never to vote, unless it is promoted."""
+
+    def __post_init__(self) -> None:
+        """Write the address as all others are written. Raises AddressError, which becomes an error of the decoder."""
+        self.address = str(parse_address(self.address))
 
 
 class RemoveMember(AdminRequest, tag="remove_member", kw_only=True, gc=False):

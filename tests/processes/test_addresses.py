@@ -1,0 +1,128 @@
+"""Addresses that cannot be: refused where they are given, and lived with where a cluster holds them already."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trioraft.kv.store import Store
+from trioraft.raft.membership import Configuration, Formation, Member
+from trioraft.raft.messages import HardState
+from trioraft.storage.disk import RealDisk
+from trioraft.storage.folder import DataFolder, Identity
+from trioraft.storage.log import SegmentedLog
+from trioraft.storage.snapshots import SnapshotWriter
+from trioraft.wire import entries
+from trioraft.wire.snapshots import FORMAT, SnapshotHeader
+
+from .cluster import HOST, Cluster, Node, eventually, free_ports
+from .test_members import command, told
+
+CANNOT_BE = ["a..b:8000", "a" * 64 + ":1", "b\xfc" + "c" * 70 + ":80", "a\x00b:1", "no address"]
+CLUSTER, FOLDER = "c" * 32, "f" * 32
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Cluster:
+    return Cluster(tmp_path, 1)
+
+
+def make_folder(node: Node, where: str, own: str = "") -> None:
+    """What a version that looked less closely has left: a voter, and learners at addresses that cannot be."""
+    voter = Member(0, own or f"{HOST}:{node.port}", "voter", FOLDER)
+    first = Configuration((voter,), 1)
+    learners = [Member(id, address, "learner", "") for id, address in enumerate(CANNOT_BE, 1)]
+    bad = Configuration((voter, *learners), 1 + len(learners))
+    node.data.mkdir()
+    disk = RealDisk(node.data)
+    DataFolder.write_identity(
+        disk, Identity(1, 0, FOLDER, 0, Formation(CLUSTER, bad if where == "formation" else first))
+    )
+    if where == "snapshot":
+        SnapshotWriter(disk, SnapshotHeader(FORMAT, CLUSTER, 1, 1, 1, bad, len(Store()))).finish()
+        SegmentedLog.create(disk, FOLDER, 1, 1)
+    else:
+        SegmentedLog.create(disk, FOLDER)
+    if where == "log":
+        log, _ = SegmentedLog.open(disk, FOLDER)
+        log.write(HardState(1, 0), [entries.seal(1, 1, "configuration", entries.write_configuration(bad))])
+        log.close()
+
+
+@pytest.mark.parametrize("where", ["formation", "log", "snapshot"])
+def test_a_cluster_that_holds_addresses_that_cannot_be_lives_and_gets_rid_of_them(alone: Cluster, where: str) -> None:
+    (node,) = alone.nodes
+    make_folder(node, where)
+    with alone:
+        alone.start()
+        alone.leader()
+        assert node.put("k", 1)["ok"]
+        for id in range(1, 1 + len(CANNOT_BE)):
+            said = re.compile(rf"node {id} at .* cannot be reached: \S.*")
+            eventually(lambda said=said: said.search(node.log), f"that node {id} cannot be reached, and why")
+            assert len(said.findall(node.log)) == 1, "said once"
+        assert "Traceback" not in node.log
+        shown = command("status", at=node)
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert "a..b:8000" in shown.stdout
+        assert "no address" in told("members", at=node)
+        for id in range(1, 1 + len(CANNOT_BE)):
+            assert node.ask({"op": "remove_member", "member": id})["ok"]
+        assert [member["id"] for member in node.ask({"op": "members"})["members"]] == [0]
+        node.restart()
+        alone.leader()
+
+
+def test_a_node_whose_own_address_cannot_be_says_so_or_listens_elsewhere(alone: Cluster) -> None:
+    (node,) = alone.nodes
+    make_folder(node, "formation", own="a..b:8000")
+    with alone:
+        node.start()
+        assert node.wait() == 1
+        assert "cannot listen on a..b:8000" in node.log
+        assert "Traceback" not in node.log
+        node.options = ["--listen", f"{HOST}:{node.port}"]
+        node.start()
+        node.listens()
+        eventually(lambda: node.put("k", 1)["ok"], "it takes writes")
+
+
+def test_an_address_that_cannot_be_is_refused_wherever_it_is_given(steady: Cluster, tmp_path: Path) -> None:
+    at, (port,) = steady.nodes[0], free_ports(1)
+    bad = tmp_path / "bad.txt"
+    bad.write_text(f"{HOST}:{port}\na..b:8000\n")
+    good = tmp_path / "good.txt"
+    good.write_text(f"{HOST}:{port}\n")
+    backup = tmp_path / "all.jsonl"
+    told("backup", backup, at=at)
+    for words in (
+        ["members", "add", "a..b:8000"],
+        ["members", "add", "b\xfccher:80"],
+        ["members", "apply", bad],
+        ["get", "k", "--connect", "a..b:8000"],
+        ["get", "k", "--servers", bad],
+        ["status", "--connect", f"{HOST}:{at.port}", "--connect", "a:1" + "1" * 5000],
+        ["shell", "a..b:8000"],
+        ["node", 0, bad, "--data-dir", tmp_path / "n"],
+        ["node", 0, good, "--data-dir", tmp_path / "n", "--listen", "300.1.1.1:80"],
+        ["restore", backup, "--data-dir", tmp_path / "n", "--address", "a..b:8000"],
+        ["recover", "--data-dir", at.data, "--force-members", "a..b:8000"],
+    ):
+        refused = command(*words, at=at)
+        assert refused.returncode == 2, words
+        assert "no address" in refused.stderr or "no port" in refused.stderr, words
+        assert "Traceback" not in refused.stderr, words
+    assert not (tmp_path / "n").exists(), "nothing was done"
+    environment = {**os.environ, "TRIORAFT_SERVERS": "a..b:8000"}
+    line = [sys.executable, "-m", "trioraft_cli", "get", "k"]
+    assert subprocess.run(line, env=environment, capture_output=True, timeout=60).returncode == 2
+    members = at.ask({"op": "members"})
+    for address in CANNOT_BE:
+        error = at.ask({"op": "add_member", "address": address})["error"]
+        assert (error["code"], error["applied"]) == ("bad_request", "no"), error
+    assert at.ask({"op": "members"}) == members
