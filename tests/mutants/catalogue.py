@@ -670,12 +670,37 @@ MUTANTS = (
     ),
     Mutant(
         "a resolver's own errors end a node",
-        "trioraft/server/sockets.py",
+        "trioraft/server/dialling.py",
         """    except Exception as error:
         raise OSError(errno.EHOSTUNREACH""",
         """    except MemoryError as error:
         raise OSError(errno.EHOSTUNREACH""",
         "tests/processes/test_addresses.py::test_a_cluster_that_holds_addresses_that_cannot_be_lives_and_gets_rid_of_them",
+        simulated=False,
+    ),
+    Mutant(
+        "a name's next address waits for the end of the one before",
+        "trioraft/server/dialling.py",
+        "with trio.move_on_after(stagger):",
+        "with trio.move_on_after(60):",
+        "tests/server/test_dialling.py::test_of_many_addresses_each_is_dialled_within_the_time_of_one",
+        simulated=False,
+    ),
+    Mutant(
+        "every dial begins with the same address",
+        "trioraft/server/replicator.py",
+        "                self._turn += 1\n",
+        "",
+        "tests/processes/test_names.py::"
+        "test_nodes_reach_each_other_though_the_first_address_of_their_names_is_silent[mute]",
+        simulated=False,
+    ),
+    Mutant(
+        "one address that refuses makes a process dead whose other one is silent",
+        "trioraft/server/dialling.py",
+        "code != errno.ECONNREFUSED",
+        "code == errno.ECONNREFUSED",
+        "tests/server/test_dialling.py::test_a_process_is_dead_only_where_all_its_addresses_refuse",
         simulated=False,
     ),
 )

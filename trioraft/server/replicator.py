@@ -10,7 +10,7 @@ import trio
 from trioraft.addresses import AddressError, member_address
 from trioraft.raft.messages import NodeId
 from trioraft.server.links import Link, Outgoing
-from trioraft.server.transport import Hub
+from trioraft.server.transport import Connection, Hub
 from trioraft.wire.peers import PeerHello, PeerRefused, encode
 
 HANDSHAKE_SECONDS: Final = 2.0
@@ -52,7 +52,10 @@ class Replicator:
         self._host = host
         self._again = trio.Event()
         self._hurried = trio.Event()
+        self._dialling = trio.CancelScope()
         self._reported = ""
+        self._turn = 0
+        """With which address of a name that has several the next dial begins."""
         self._stopped = False
 
     def stop(self) -> None:
@@ -63,11 +66,12 @@ class Replicator:
     def redial(self) -> None:
         """Give up the present connection, for a new one with another introduction."""
         self._again.set()
-        self._hurried.set()
+        self.hurry()
 
     def hurry(self) -> None:
-        """Cut the pause before the next try short: the peer has shown itself."""
+        """Begin the next try at once, and give up a dial that is silent so far: the peer has shown itself."""
         self._hurried.set()
+        self._dialling.cancel()
 
     async def run(self) -> None:
         """Dial, introduce, wait for the end, and again."""
@@ -75,23 +79,18 @@ class Replicator:
         while not self._stopped:
             self._again = trio.Event()
             self._hurried = trio.Event()
+            next_try = trio.current_time() + pause
             if await self._connect_once():
                 pause = SHORTEST_PAUSE
                 continue
-            with trio.move_on_after(pause):
+            with trio.move_on_at(next_try):
                 await self._hurried.wait()
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _connect_once(self) -> bool:
         """One connection, from its beginning to its end; False if it did not come about."""
-        try:
-            with trio.fail_after(HANDSHAKE_SECONDS):
-                connection = await self._hub.dial(member_address(self.address))
-        except ConnectionRefusedError:
-            self._host.peer_lost(self.peer)
-            return False
-        except (AddressError, OSError, trio.TooSlowError) as error:
-            self._report(f"node {self.peer} at {self.address} cannot be reached: {_reason(error)}")
+        connection = await self._dial()
+        if connection is None:
             return False
         answers: list[PeerHello | PeerRefused] = []
         changed = trio.Event()
@@ -113,6 +112,7 @@ class Replicator:
                 await changed.wait()
             refusal = self._judge(answers)
             if refusal is not None:
+                self._turn += 1
                 self._report(refusal)
                 return False
             self._reported = ""
@@ -129,6 +129,21 @@ class Replicator:
         finally:
             connection.close()
 
+    async def _dial(self) -> Connection | None:
+        """A connection to whoever answers at the peer's address; None where nobody does, or `hurry` was called."""
+        try:
+            with trio.fail_after(HANDSHAKE_SECONDS), trio.CancelScope() as self._dialling:
+                return await self._hub.dial(member_address(self.address), self._turn)
+        except ConnectionRefusedError as error:
+            self._report(self._unreachable(error), logging.INFO)
+            self._host.peer_lost(self.peer)
+        except (AddressError, OSError, trio.TooSlowError) as error:
+            self._report(self._unreachable(error))
+        return None
+
+    def _unreachable(self, error: Exception) -> str:
+        return f"node {self.peer} at {self.address} cannot be reached: {_reason(error)}"
+
     def _judge(self, answers: list[PeerHello | PeerRefused]) -> str | None:
         """What is wrong with the answer to the introduction, in words."""
         if not answers:
@@ -141,11 +156,11 @@ class Replicator:
             return None if objection is None else f"{objection.message} ({objection.hint})"
         return f"node {self.peer} at {self.address} refuses this node: {answer.message} ({answer.hint})"
 
-    def _report(self, trouble: str) -> None:
+    def _report(self, trouble: str, level: int = logging.WARNING) -> None:
         """Say it once, until it changes."""
         if trouble != self._reported:
             self._reported = trouble
-            log.warning("%s", trouble)
+            log.log(level, "%s", trouble)
 
 
 def _reason(error: Exception) -> str:

@@ -10,12 +10,12 @@ import resource
 import select
 import socket
 import time
-from collections.abc import Iterator
 from typing import Final
 
 import trio
 
 from trioraft.addresses import Address
+from trioraft.server.dialling import connect, resolving
 from trioraft.server.transport import DISCARD_SECONDS, Connection, Handler
 
 RECEIVE_BYTES: Final = 256 * 1024
@@ -193,22 +193,31 @@ class SocketConnection:
             self._hub.epoll.modify(self._socket.fileno(), interest)
 
 
+def _listening(address: Address) -> socket.socket:
+    """A listening socket at the first address of the name that is this machine's. Raises OSError."""
+    with resolving():
+        places = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    for left, (family, kind, protocol, _, place) in zip(reversed(range(len(places))), places, strict=True):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(place)
+            sock.listen(1024)
+        except OSError as error:
+            sock.close()
+            if left and error.errno == errno.EADDRNOTAVAIL:
+                continue
+            raise
+        return sock
+    raise OSError(errno.EADDRNOTAVAIL, "the name has no address")
+
+
 class SocketListener:
     """A listening socket; Trio waits on it, since connections come seldom."""
 
     def __init__(self, hub: SocketHub, address: Address) -> None:
-        with _resolving():
-            places = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, place = places[0]
-        self._socket = socket.socket(family, kind, protocol)
-        try:
-            self._socket.setblocking(False)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind(place)
-            self._socket.listen(1024)
-        except OSError:
-            self._socket.close()
-            raise
+        self._socket = _listening(address)
         self._hub = hub
         self.address = Address(address.host, self._socket.getsockname()[1])
 
@@ -265,27 +274,9 @@ class SocketHub:
         """Listen there. Raises OSError."""
         return SocketListener(self, address)
 
-    async def dial(self, address: Address) -> SocketConnection:
-        """Connect to there, trying each address that the name has. Raises OSError."""
-        with _resolving():
-            places = await trio.socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-        error: OSError = OSError(errno.EHOSTUNREACH, "the name has no address")
-        for family, kind, protocol, _, place in places:
-            sock = socket.socket(family, kind, protocol)
-            try:
-                sock.setblocking(False)
-                code = sock.connect_ex(place)
-                if code == errno.EINPROGRESS:
-                    await trio.lowlevel.wait_writable(sock)
-                    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if code == 0:
-                    return SocketConnection(self, sock)
-                error = OSError(code, os.strerror(code))
-            except BaseException:
-                sock.close()
-                raise
-            sock.close()
-        raise error
+    async def dial(self, address: Address, turn: int = 0) -> SocketConnection:
+        """Connect to there, to whichever address of the name answers first. Raises OSError."""
+        return SocketConnection(self, await connect(address, turn))
 
     async def wait(self, eager: bool = False, seconds: float | None = None) -> None:
         """Return when a connection is ready, `wake` was called, or so many seconds are over."""
@@ -365,17 +356,6 @@ class SocketHub:
             connection.close()
         self.epoll.close()
         os.close(self._waker)
-
-
-@contextlib.contextmanager
-def _resolving() -> Iterator[None]:
-    """Make an OSError of whatever a resolver raises: of a name that cannot be, its codecs have errors of their own."""
-    try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:
-        raise OSError(errno.EHOSTUNREACH, f"the name cannot be resolved: {error}") from error
 
 
 def _most_connections() -> float:

@@ -73,8 +73,11 @@ class Hub(Protocol):
     def listen(self, address: Address) -> Listener:
         """Listen there. Raises OSError."""
 
-    async def dial(self, address: Address) -> Connection:
-        """Connect to there; the handler is to be set and `resume` called. Raises OSError."""
+    async def dial(self, address: Address, turn: int = 0) -> Connection:
+        """Connect to there; the handler is to be set and `resume` called. Raises OSError.
+
+        ConnectionRefusedError means that nobody listens there. `turn` says with which address of the name to begin.
+        """
 
     async def wait(self, eager: bool = False, seconds: float | None = None) -> None:
         """Return when a connection is ready, `wake` was called, or so many seconds are over.

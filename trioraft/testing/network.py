@@ -368,7 +368,7 @@ class MemoryHub:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         return MemoryListener(self, address)
 
-    async def dial(self, address: Address) -> MemoryConnection:
+    async def dial(self, address: Address, turn: int = 0) -> MemoryConnection:  # noqa: ARG002
         """Connect to there. Raises ConnectionRefusedError where nobody listens."""
         await trio.lowlevel.checkpoint()
         await self._allowed_to_run()

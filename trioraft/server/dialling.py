@@ -1,0 +1,124 @@
+"""How a connection is dialled: a name may have several addresses, and the first that answers is taken (RFC 8305)."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import trio
+
+from trioraft.addresses import Address
+
+CONNECT_SECONDS: Final = 0.75
+"""How long one address may be silent: shorter than the second after which TCP itself asks again."""
+STAGGER_SECONDS: Final = 0.25
+"""After how long a silence the next address is dialled beside the one before."""
+BEGUN_SECONDS: Final = 0.5
+"""Within this time all addresses are being dialled, however many there are."""
+_NO_WAY: Final = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""This machine has no way to such an address, which says nothing of who is there."""
+
+Place = tuple[Any, Any, int, str, Any]
+"""A row of getaddrinfo's answer."""
+
+
+async def connect(address: Address, turn: int = 0) -> socket.socket:
+    """A connected socket, not blocking. Raises OSError; ConnectionRefusedError only where nobody listens anywhere.
+
+    `turn` says with which of the name's addresses to begin.
+    """
+    with resolving():
+        found = await trio.socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    places = list(dict.fromkeys(found))
+    if not places:
+        raise OSError(errno.EHOSTUNREACH, "the name has no address")
+    first = turn % len(places)
+    race = _Race()
+    await race.run(places[first:] + places[:first])
+    if race.winner is None:
+        raise _summary(race.failures)
+    return race.winner
+
+
+@contextlib.contextmanager
+def resolving() -> Iterator[None]:
+    """Make an OSError of whatever a resolver raises: of a name that cannot be, its codecs have errors of their own."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(errno.EHOSTUNREACH, f"the name cannot be resolved: {error}") from error
+
+
+class _Race:
+    """Several addresses dialled at once. Of the sockets made, the winner's alone stays open."""
+
+    def __init__(self) -> None:
+        self.winner: socket.socket | None = None
+        self.failures: list[tuple[str, OSError]] = []
+        """The addresses that failed, and how."""
+        self._scope = trio.CancelScope()
+
+    async def run(self, places: Sequence[Place]) -> None:
+        """Dial until one answers or all have failed."""
+        stagger = min(STAGGER_SECONDS, BEGUN_SECONDS / len(places))
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    for place in places:
+                        failed = trio.Event()
+                        nursery.start_soon(self._try, place, failed)
+                        with trio.move_on_after(stagger):
+                            await failed.wait()
+        except BaseException:
+            if self.winner is not None:
+                self.winner.close()
+            raise
+
+    async def _try(self, place: Place, failed: trio.Event) -> None:
+        try:
+            sock = await _connect(place)
+        except OSError as error:
+            self.failures.append((place[4][0], error))
+            failed.set()
+            return
+        if self.winner is None:
+            self.winner = sock
+            self._scope.cancel()
+        else:
+            sock.close()
+
+
+async def _connect(place: Place) -> socket.socket:
+    family, kind, protocol, _, where = place
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        code = sock.connect_ex(where)
+        if code == errno.EINPROGRESS:
+            code = errno.ETIMEDOUT
+            with trio.move_on_after(CONNECT_SECONDS):
+                await trio.lowlevel.wait_writable(sock)
+                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            silent = code == errno.ETIMEDOUT
+            raise OSError(code, f"no answer within {CONNECT_SECONDS:g} s" if silent else os.strerror(code))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _summary(failures: Sequence[tuple[str, OSError]]) -> OSError:
+    """One error for all. A process is dead only where every address that can be reached refuses."""
+    telling = [error for _, error in failures if error.errno not in _NO_WAY] or [error for _, error in failures]
+    codes = [error.errno or errno.EHOSTUNREACH for error in telling]
+    code = next((code for code in codes if code != errno.ECONNREFUSED), codes[0])
+    if len(failures) == 1:
+        return OSError(code, telling[0].strerror)
+    return OSError(code, ", ".join(f"{place}: {error.strerror}" for place, error in failures))
