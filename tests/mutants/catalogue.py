@@ -29,6 +29,7 @@ CROWDS = "tests/server/test_crowds.py"
 PAPER = "tests/raft/test_raft_paper.py"
 CHANGES = "tests/raft/test_raft_changes.py"
 SNAPSHOTS = "trioraft/server/snapshots.py"
+FAILING = "tests/server/test_failing_snapshots.py"
 
 
 @dataclass(frozen=True)
@@ -312,19 +313,19 @@ MUTANTS = (
     Mutant(
         "no sync of the folder after a rename",
         DISK,
-        """    disk.rename(name + TEMPORARY, name)
-    disk.sync_folder()
+        """        disk.rename(name + TEMPORARY, name)
+        disk.sync_folder()
 """,
-        """    disk.rename(name + TEMPORARY, name)
+        """        disk.rename(name + TEMPORARY, name)
 """,
     ),
     Mutant(
         "no sync of a file before it gets its name",
         DISK,
-        """        file.append(data)
-        file.sync()
+        """            file.append(data)
+            file.sync()
 """,
-        """        file.append(data)
+        """            file.append(data)
 """,
     ),
     Mutant(
@@ -555,14 +556,14 @@ MUTANTS = (
     Mutant(
         "a snapshot gets its name before it is synced",
         "trioraft/storage/snapshots.py",
-        "        self._file.append(end)\n        self._file.sync()\n",
-        "        self._file.append(end)\n",
+        "        self._file.sync()\n        self._file.close()\n",
+        "        self._file.close()\n",
     ),
     Mutant(
         "the name of a snapshot is not synced",
         "trioraft/storage/snapshots.py",
-        "        self._disk.rename(self._name + TEMPORARY, self._name)\n        self._disk.sync_folder()\n",
-        "        self._disk.rename(self._name + TEMPORARY, self._name)\n",
+        "        self._disk.sync_folder()\n\n\nclass SnapshotWriter(_Unfinished):",
+        "\n\nclass SnapshotWriter(_Unfinished):",
     ),
     Mutant(
         "a configuration stays though its entry is truncated",
@@ -701,6 +702,54 @@ MUTANTS = (
         "code != errno.ECONNREFUSED",
         "code == errno.ECONNREFUSED",
         "tests/server/test_dialling.py::test_a_process_is_dead_only_where_all_its_addresses_refuse",
+        simulated=False,
+    ),
+    # Snapshots on a disk that fails
+    Mutant(
+        "a snapshot that finds no room ends its node",
+        SNAPSHOTS,
+        "        except OSError as error:\n            self._end_job()\n            self._pause(error)\n",
+        "        except OSError:\n            raise\n",
+        f"{FAILING}::test_no_room_anywhere_at_once_stops_nobody_and_is_tried_again_ever_more_seldom",
+    ),
+    Mutant(
+        "what was written of a failed snapshot stays",
+        SNAPSHOTS,
+        "            if made:\n                yield made[0].abandon\n            raise\n",
+        "            raise\n",
+        f"{FAILING}::test_whatever_operation_of_taking_one_fails_the_node_goes_on",
+        simulated=False,  # it costs room alone
+    ),
+    Mutant(
+        "the pause after a failed snapshot never grows",
+        SNAPSHOTS,
+        "settings.retry_ticks << min(self._failures, 30)",
+        "settings.retry_ticks",
+        f"{FAILING}::test_no_room_anywhere_at_once_stops_nobody_and_is_tried_again_ever_more_seldom",
+        simulated=False,
+    ),
+    Mutant(
+        "who asked for a snapshot that failed hears nothing",
+        SNAPSHOTS,
+        "            _tell(served, error)\n",
+        "",
+        f"{FAILING}::test_whatever_operation_of_taking_one_fails_the_node_goes_on",
+        simulated=False,
+    ),
+    Mutant(
+        "a failed removal of old files is not made up for",
+        SNAPSHOTS,
+        "        return self._tidy(newest) if newest is not None and self._untidy else None\n",
+        "        return None\n",
+        f"{FAILING}::test_whatever_operation_of_taking_one_fails_the_node_goes_on",
+        simulated=False,
+    ),
+    Mutant(
+        "a leader that cannot read its snapshot ends",
+        DRIVER,
+        "self.snapshots.filled(message)",
+        "self.snapshots.fill(message)",
+        f"{FAILING}::test_a_snapshot_that_cannot_be_read_is_no_end_of_the_leader",
         simulated=False,
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +22,8 @@ def first_kept(lacking: int, settings: SnapshotSettings) -> int:
     payloads = [b'{"op":"incr","key":"%050d"}' % number for number in range(END)]
     node: Any = SimpleNamespace(core=SimpleNamespace(log=Log(seal_commands(1, 1, payloads)), lacking_index=lacking))
     segments: Any = SimpleNamespace(bytes_written=0)
-    snapshots = Snapshots(node, MemoryDisk("disk"), "cluster", segments, DirectWriter(), None, settings)
+    disk, random = MemoryDisk("disk"), Random(1)
+    snapshots = Snapshots(node, disk, "cluster", segments, DirectWriter(), None, settings, random)
     return snapshots._first_kept(END)
 
 

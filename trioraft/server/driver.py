@@ -370,6 +370,7 @@ class Driver:
             self._background,
             recovered.snapshot,
             self.snapshot_settings,
+            self._random,
         )
 
     # Turns
@@ -461,6 +462,8 @@ class Driver:
             self.core.tick()
         self.requests.tick(ticks)
         self.administration.tick(ticks)
+        if self.snapshots is not None:
+            self.snapshots.tick(ticks)
         self._follow_members()
         self.hub.expire(trio.current_time())
         self._report_waiting()
@@ -487,7 +490,7 @@ class Driver:
     def _filled(self, message: AppendEntries | InstallSnapshot) -> Message | None:
         """Put the piece into a message that is to carry one of a snapshot."""
         if isinstance(message, InstallSnapshot):
-            return None if self.snapshots is None else self.snapshots.fill(message)
+            return None if self.snapshots is None else self.snapshots.filled(message)
         return message
 
     def _flush_links(self) -> None:
@@ -703,7 +706,7 @@ class Driver:
             why, hint = self.whom_to_wait_for(), "see 'status'"
             self.settle(slot, replies.error_reply(slot.id, "no_quorum", why, hint, "no"))
         elif isinstance(slot.request, SnapshotRequest):
-            self.snapshots.want(lambda snapshot: self.settle(slot, snapshot_reply(slot.id, snapshot)))
+            self.snapshots.want(lambda outcome: self.settle(slot, snapshot_reply(slot.id, outcome)))
         else:
             self.administration.take(slot)
 

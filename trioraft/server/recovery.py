@@ -10,7 +10,7 @@ from trioraft.raft.messages import Entry, HardState
 from trioraft.raft.ready import NOWHERE, Point
 from trioraft.storage.folder import DataFolder
 from trioraft.storage.log import SEGMENT_BYTES, SegmentedLog
-from trioraft.storage.snapshots import Snapshot, newest, read_items, remove_older
+from trioraft.storage.snapshots import Snapshot, newest, read_items
 
 
 class Recovered(msgspec.Struct):
@@ -53,8 +53,6 @@ def recover(folder: DataFolder, formation: Formation, segment_bytes: int = SEGME
         configuration_index, configuration = snapshot.header.configuration_index, snapshot.header.configuration
         point = point_of(snapshot)
     log, recovered = SegmentedLog.open(disk, folder.id, segment_bytes, (point.index, point.term))
-    if snapshot is not None:
-        remove_older(disk, snapshot)
     return Recovered(
         log,
         store,

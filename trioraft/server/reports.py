@@ -11,6 +11,7 @@ from trioraft.server.handshake import PROTOCOL
 from trioraft.server.recovery import point_of
 from trioraft.server.requests import MAX_LOG_BYTES
 from trioraft.server.session import ReadSlot
+from trioraft.storage.errors import NO_ROOM, describe
 from trioraft.storage.snapshots import Snapshot
 from trioraft.wire import replies
 from trioraft.wire.operations import help_text, operations
@@ -44,8 +45,10 @@ def local_reply(node: Driver, slot: ReadSlot) -> bytes:
     raise TypeError(f"{slot.request!r} is not answered locally")
 
 
-def snapshot_reply(id: bytes, snapshot: Snapshot) -> bytes:
-    """The reply to who asked for a snapshot."""
+def snapshot_reply(id: bytes, snapshot: Snapshot | OSError) -> bytes:
+    """The reply to who asked for a snapshot: the one that there is now, or why there is none."""
+    if isinstance(snapshot, OSError):
+        return _disk_failed(id, "the snapshot could not be written", snapshot)
     header = snapshot.header
     fields: dict[str, object] = {"index": header.last_included_index, "keys": header.keys, "bytes": snapshot.size}
     return replies.object_reply(id, fields)
@@ -58,10 +61,20 @@ def _piece(node: Driver, id: bytes, request: ReadSnapshot) -> bytes:
         return replies.error_reply(id, "compacted", why, "ask for 'snapshot', and read that one", None)
     point = point_of(newest)
     assert node.snapshots is not None
-    piece = node.snapshots.fill(InstallSnapshot(0, point.index, point.term, request.offset))
+    try:
+        piece = node.snapshots.fill(InstallSnapshot(0, point.index, point.term, request.offset))
+    except OSError as error:
+        return _disk_failed(id, "the snapshot cannot be read", error)
     assert piece is not None  # it is the newest
     fields: dict[str, object] = {"data": piece.data.decode(), "done": piece.done, "size": newest.size}
     return replies.object_reply(id, fields)
+
+
+def _disk_failed(id: bytes, what: str, error: OSError) -> bytes:
+    if error.errno in NO_ROOM:
+        return replies.error_reply(id, "no_space", f"{what}: {describe(error)}", "make room on the node's disk", None)
+    hint = "see to the node's disk, or ask another node"
+    return replies.error_reply(id, "internal", f"{what}: {describe(error)}", hint, None)
 
 
 def _members(node: Driver) -> dict[str, object]:

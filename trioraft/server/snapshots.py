@@ -3,24 +3,29 @@
 None of it stops the node. The work is cut into steps: each is a slice on the node's own turn, and a write in a
 thread beside. One job is under way at a time, a generator that gives what is to be written next, or None where it
 only makes way for the next turn. A snapshot from the leader goes before one of one's own.
+
+A job that the disk fails leaves the log as it was, and the node goes on. The file of that job is removed, never
+synced again: the next try makes a new one, after a pause that grows with each failure.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Generator
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.raft.messages import InstallSnapshot
-from trioraft.raft.ready import Point
+from trioraft.raft.ready import Point, Random
+from trioraft.server.election_timer import TICK_SECONDS
 from trioraft.server.recovery import point_of
 from trioraft.server.writer import Writer
 from trioraft.storage.disk import Disk
-from trioraft.storage.errors import Damaged
+from trioraft.storage.errors import Damaged, describe
 from trioraft.storage.log import SegmentedLog
 from trioraft.storage.snapshots import (
     IncomingSnapshot,
@@ -29,10 +34,16 @@ from trioraft.storage.snapshots import (
     SnapshotWriter,
     read_items,
     remove_older,
+    snapshot_name,
 )
 from trioraft.wire.snapshots import FORMAT, SnapshotHeader, encode_items
 
 Job = Generator[Callable[[], None] | None]
+OnTaken = Callable[[Snapshot | OSError], None]
+"""Hears of the snapshot that was asked for, or why there is none."""
+
+SHARE_PARTS: Final = 256
+"""In how many parts the growth of the log is divided, of which a node draws some."""
 
 log = logging.getLogger("trioraft.snapshots")
 
@@ -59,6 +70,9 @@ class SnapshotSettings(msgspec.Struct, frozen=True):
     """So many bytes are written, and synced, at once: one long sync at the end would hold up those of the log."""
     piece_bytes: int = 256 * 1024
     """What goes to a follower in one message."""
+    retry_ticks: int = 500
+    """The least pause after a job that the disk failed. Each failure doubles it, up to `most_retry_ticks`."""
+    most_retry_ticks: int = 30_000
 
 
 class Node(Protocol):
@@ -83,6 +97,7 @@ class Snapshots:
         writer: Writer,
         newest: Snapshot | None,
         settings: SnapshotSettings,
+        random: Random,
     ) -> None:
         """`writer` is not the log's; `newest` is that of the folder."""
         self.newest = newest
@@ -94,7 +109,20 @@ class Snapshots:
         self._segments = segments
         self._writer = writer
         self._settings = settings
+        self._random = random
+        self._share = self._draw_share()
+        self._now = 0
+        self._failures = 0
+        """Of jobs, since one succeeded."""
+        self._wait_until = 0
+        """No job begins by itself before that tick."""
+        self._readable = True
+        """Whether the newest could be read when that was last tried."""
+        self._untidy = newest is not None
+        """Whether files may be left that the newest has taken the place of."""
         self._job: Job | None = None
+        self._failing = False
+        """Whether the job has been told that the disk failed it, and removes its file."""
         self._installing = False
         self._given_up = False
         self._abandons = False
@@ -103,7 +131,9 @@ class Snapshots:
         self._incoming: IncomingSnapshot | None = None
         self._incoming_point = Point()
         self._readers: dict[Point, SnapshotReader] = {}
-        self._wanted: list[Callable[[Snapshot], None]] = []
+        self._wanted: list[OnTaken] = []
+        self._served: list[OnTaken] = []
+        """Those for whom a snapshot is being taken."""
         index = 0 if newest is None else newest.header.last_included_index
         log = node.core.log
         self._log_bytes = segments.bytes_written - log.slice(index + 1, log.last_index).size
@@ -118,31 +148,70 @@ class Snapshots:
         """Whether there is something to do at the next turn that no event will bring."""
         return self._job is not None and not self._writing
 
+    def tick(self, ticks: int) -> None:
+        """Time has passed."""
+        self._now += ticks
+
     def turn(self) -> None:
-        """One step of the job under way, if its last one is done; or begin one that is due. Raises OSError."""
-        if self._job is None:
-            if not self._is_due():
+        """One step of the job under way, if its last one is done; or begin one that is due."""
+        job = self._job
+        if job is None:
+            job = self._job = self._due()
+            if job is None:
                 return
-            self._job = self._take()
+        failure: OSError | None = None
         if self._writing:
-            if not self._writer.finished():
-                return
+            try:
+                if not self._writer.finished():
+                    return
+            except OSError as error:
+                failure = error
             self._writing = False
         if self._given_up:
-            self._given_up = False
-            self._give_up(self._job)
-            return
-        try:
-            write = next(self._job)
-        except StopIteration:
-            self._job = None
-            self._installing = False
-            return
-        if write is not None:
-            self._writing = True
-            self._writer.start(write)
+            self._give_up(job)
+            if failure is not None:
+                self._pause(failure)
+        else:
+            self._go_on(job, failure)
 
-    def want(self, done: Callable[[Snapshot], None]) -> None:
+    def _go_on(self, job: Job, failure: OSError | None) -> None:
+        """Take the next step of the job, after its last one failed so."""
+        try:
+            if failure is None:
+                write = next(job)
+            else:
+                self._failing = True
+                write = job.throw(failure)
+        except StopIteration:
+            self._end_job()
+            self._failures = 0
+        except OSError as error:
+            self._end_job()
+            self._pause(error)
+        else:
+            if write is not None:
+                self._writing = True
+                self._writer.start(write)
+
+    def _end_job(self) -> None:
+        self._job = None
+        self._failing = self._installing = self._given_up = False
+
+    def _pause(self, error: OSError) -> None:
+        """Wait after a failure, longer each time, and not as long as the other nodes do."""
+        settings = self._settings
+        ticks = min(settings.retry_ticks << min(self._failures, 30), settings.most_retry_ticks)
+        ticks = self._random.randrange(ticks // 2, ticks + 1)
+        self._failures += 1
+        self._wait_until = self._now + ticks
+        log.warning(
+            "the disk failed what was done about snapshots: %s. The node goes on, and its log grows meanwhile; "
+            "this is tried again in %.1f s",
+            describe(error),
+            ticks * TICK_SECONDS,
+        )
+
+    def want(self, done: OnTaken) -> None:
         """Somebody asks for a snapshot of what is applied now; `done` hears of it, or of the one that is there."""
         self._wanted.append(done)
 
@@ -155,39 +224,53 @@ class Snapshots:
         self._readers = {}
 
     def _give_up(self, job: Job) -> None:
-        self._job = None
         self._abandons = True
         job.close()
         self._abandons = False
+        self._end_job()
 
     # Taking one's own
 
-    def _is_due(self) -> bool:
-        core, settings, newest = self._node.core, self._settings, self.newest
+    def _due(self) -> Job | None:
+        """The job that is to begin now, if any."""
+        core, newest = self._node.core, self.newest
         entries = core.last_applied - (newest.header.last_included_index if newest else 0)
         if self._wanted:
             if not entries and newest is not None:
-                self._satisfy(newest)
-                return False
-            return core.last_applied > 0
-        if not entries:
-            return False
+                wanted, self._wanted = self._wanted, []
+                _tell(wanted, newest)
+            elif core.last_applied > 0:
+                return self._take()
+        if self._now < self._wait_until:
+            return None
+        if entries and self._has_grown(entries):
+            return self._take()
+        return self._tidy(newest) if newest is not None and self._untidy else None
+
+    def _has_grown(self, entries: int) -> bool:
+        """Whether the log has grown by so much, since the newest, that another is due."""
+        settings, newest = self._settings, self.newest
         size, keys = (newest.size, newest.header.keys) if newest else (0, 0)
         grown = self._segments.bytes_written - self._log_bytes
-        return grown > max(settings.least_log_bytes, settings.growth * size) or entries > max(
-            settings.least_log_entries, settings.growth * keys
-        )
+        return grown > self._share * max(
+            settings.least_log_bytes, settings.growth * size
+        ) or entries > self._share * max(settings.least_log_entries, settings.growth * keys)
+
+    def _draw_share(self) -> float:
+        """Of how much the log may grow, from three quarters to all: the members are not to write at the same time."""
+        return self._random.randrange(3 * SHARE_PARTS // 4, SHARE_PARTS + 1) / SHARE_PARTS
 
     def _take(self) -> Job:
         core, settings = self._node.core, self._settings
         index = core.last_applied
         term = core.log.term_at(index)
         assert term is not None  # what is applied last is in the log, or the end of its snapshot
-        wanted, self._wanted = self._wanted, []
+        self._served, self._wanted = self._wanted, []
         frozen = self._node.store.freeze()
         header = SnapshotHeader(FORMAT, self._cluster, index, term, *core.configuration_at(index), frozen.count)
         self._log_bytes = self._segments.bytes_written
-        self._segments.rotate_next()
+        if not self._failures:  # a disk that has no room for snapshots is not to be filled with short segments
+            self._segments.rotate_next()
         made: list[SnapshotWriter] = []
         done: list[Snapshot] = []
         try:
@@ -205,31 +288,42 @@ class Snapshots:
                     data, lines = bytearray(), 0
             yield lambda: writer.append(bytes(data), lines)
             yield lambda: done.append(writer.finish())
+        except OSError as error:
+            served, self._served = self._served, []
+            _tell(served, error)
+            if made:
+                yield made[0].abandon
+            raise
         finally:
             frozen.close()
-            if made and self._abandons:
-                made[0].abandon()
+            if self._abandons:
+                self._wanted[:0], self._served = self._served, []
+                if made:
+                    made[0].abandon()
         snapshot = done[0]
         self.taken += 1
+        self._share = self._draw_share()
         self._adopt(snapshot)
-        self._wanted[:0] = wanted
-        self._satisfy(snapshot, len(wanted))
+        served, self._served = self._served, []
+        _tell(served, snapshot)
         yield from self._compact(snapshot)
-        yield lambda: remove_older(self._disk, snapshot)
-
-    def _satisfy(self, snapshot: Snapshot, count: int | None = None) -> None:
-        told, self._wanted = self._wanted[:count], self._wanted[len(self._wanted[:count]) :]
-        for done in told:
-            done(snapshot)
 
     def _compact(self, snapshot: Snapshot) -> Job:
         """Let go of what it covers: on the disk whole, in memory but for the newest; a part at a time."""
-        index = snapshot.header.last_included_index
-        runs = self._node.core.compacted(point_of(snapshot), self._first_kept(index) - 1)
-        yield lambda: self._segments.compact(index)
+        runs = self._node.core.compacted(point_of(snapshot), self._first_kept(snapshot.header.last_included_index) - 1)
         while runs:
             del runs[-self._settings.free_runs :]
             yield None
+        yield from self._tidy(snapshot)
+
+    def _tidy(self, newest: Snapshot) -> Job:
+        """Remove the files that the newest has taken the place of; its own name is there for good.
+
+        Where it was found at the start, the sync after the new node.json has seen to that.
+        """
+        yield lambda: self._segments.compact(newest.header.last_included_index)
+        yield lambda: remove_older(self._disk, newest)
+        self._untidy = False
 
     def _first_kept(self, index: int) -> int:
         """The first entry that stays in memory where a snapshot ends at that index; a run stays whole, or goes."""
@@ -246,6 +340,7 @@ class Snapshots:
 
     def _adopt(self, snapshot: Snapshot) -> None:
         self.newest = snapshot
+        self._untidy = True
         log.info(
             "snapshot of %d keys up to entry %d: %d bytes",
             snapshot.header.keys,
@@ -255,8 +350,23 @@ class Snapshots:
 
     # Sending it
 
+    def filled(self, message: InstallSnapshot) -> InstallSnapshot | None:
+        """The message to a follower with its piece of the file; None where it cannot be read, or is there no more."""
+        try:
+            filled = self.fill(message)
+        except OSError as error:
+            if self._readable:  # it is tried again at each heartbeat; once is enough
+                log.warning("the snapshot for a follower cannot be read, and is tried again: %s", describe(error))
+            self._readable = False
+            return None
+        self._readable = True
+        return filled
+
     def fill(self, message: InstallSnapshot) -> InstallSnapshot | None:
-        """Put the piece of the file into the message; None where that snapshot is not there any more."""
+        """Put the piece of the file into the message; None where that snapshot is not there any more.
+
+        Raises OSError.
+        """
         point = Point(message.last_included_index, message.last_included_term)
         reader = self._readers.get(point)
         if reader is None:
@@ -267,9 +377,11 @@ class Snapshots:
         size = self._settings.piece_bytes
         offset = min(message.offset, reader.size)
         data = reader.read(offset, size)
-        while data and not data.endswith(b"\n"):
+        while not data.endswith(b"\n") and offset < reader.size:
             if (end := data.rfind(b"\n")) >= 0:
                 data = data[: end + 1]
+            elif len(data) < size:
+                raise OSError(errno.EIO, "a snapshot ends before its end", snapshot_name(point.index, point.term))
             else:
                 size *= 2
                 data = reader.read(offset, size)
@@ -285,14 +397,19 @@ class Snapshots:
     # Taking in the leader's
 
     def receive(self, message: InstallSnapshot) -> None:
-        """A piece from the leader. It is stored, and answered then; while one is stored others are dropped."""
+        """A piece from the leader. It is stored, and answered then; while one is stored others are dropped.
+
+        After a failure of the disk they are dropped for a while: the leader sends the piece again.
+        """
         if self._installing:
             if self._incoming is not None and message.last_included_index == self._incoming_point.index:
                 self._node.core.snapshot_stored(message.last_included_index, self._incoming.received)
             return
         if self._job is not None:
             # One's own is given up, once what is being written of it is; this piece will come again.
-            self._given_up = True
+            self._given_up = not self._failing
+            return
+        if self._now < self._wait_until:
             return
         self._installing = True
         self._job = self._store(message)
@@ -309,17 +426,27 @@ class Snapshots:
             self._incoming, self._incoming_point = made[0], point
         incoming = self._incoming
         assert incoming is not None
-        yield _storing(incoming, message)
-        self._node.core.snapshot_stored(point.index, incoming.received)
-        if message.done and incoming.received == message.offset + len(message.data):
-            yield from self._install(incoming)
+        try:
+            yield _storing(incoming, message)
+            self._node.core.snapshot_stored(point.index, incoming.received)
+            if message.done and incoming.received == message.offset + len(message.data):
+                yield from self._install(incoming)
+        except OSError:
+            if self._incoming is incoming:  # else it is installed, and what came after that has failed
+                self._incoming = None
+                yield incoming.abandon
+            raise
 
     def _install(self, incoming: IncomingSnapshot) -> Job:
         done: list[Snapshot] = []
+        store = Store()
         try:
             for _ in incoming.verify():
                 yield None
             yield lambda: done.append(incoming.finish())
+            for items in read_items(self._disk, done[0]):
+                store.load(items)
+                yield None
         except Damaged as error:
             log.warning("the leader's snapshot did not arrive well, and is asked for again: %s", error.message)
             self._incoming = None
@@ -328,10 +455,6 @@ class Snapshots:
             return
         snapshot = done[0]
         self._incoming = None
-        store = Store()
-        for items in read_items(self._disk, snapshot):
-            store.load(items)
-            yield None
         if snapshot.header.last_included_index > self._node.core.commit_index:
             self.installed += 1
             self._adopt(snapshot)
@@ -341,8 +464,12 @@ class Snapshots:
             # The entries came after all, and faster; then it is as good as one of one's own.
             self._adopt(snapshot)
             yield from self._compact(snapshot)
-        newest = self.newest or snapshot
-        yield lambda: remove_older(self._disk, newest)
+        self._untidy = True
+
+
+def _tell(waiting: list[OnTaken], outcome: Snapshot | OSError) -> None:
+    for hear in waiting:
+        hear(outcome)
 
 
 def _writing(writer: SnapshotWriter, data: bytes, lines: int) -> Callable[[], None]:

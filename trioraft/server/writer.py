@@ -22,7 +22,7 @@ class Writer(Protocol):
     """Runs one write at a time."""
 
     def start(self, write: Callable[[], None]) -> None:
-        """Begin a write; the one before must have ended."""
+        """Begin a write; the one before must have ended. What it raises, `finished` raises."""
 
     def finished(self, wait: bool = True) -> bool:
         """Whether the write has ended, after waiting for it a moment. Raises what the write raised.
@@ -59,6 +59,7 @@ class ThreadWriter:
     def start(self, write: Callable[[], None]) -> None:
         """Begin a write."""
         self._given_up = False
+        self._error = None
         self._write = write
         os.eventfd_write(self._begin, 1)
 
@@ -96,7 +97,7 @@ class ThreadWriter:
         began = time.monotonic()
         try:
             write()
-        except BaseException as error:  # handed to the node's task, which stops the node
+        except BaseException as error:  # handed to the node's task
             self._error = error
         self._seconds = time.monotonic() - began
         os.eventfd_write(self._end, 1)
@@ -108,12 +109,21 @@ class ThreadWriter:
 class DirectWriter:
     """Writes on the spot: for disks in memory, where nothing takes time."""
 
+    def __init__(self) -> None:
+        self._error: Exception | None = None
+
     def start(self, write: Callable[[], None]) -> None:
         """Write."""
-        write()
+        self._error = None
+        try:
+            write()
+        except Exception as error:
+            self._error = error
 
     def finished(self, wait: bool = True) -> bool:  # noqa: ARG002
-        """It has."""
+        """It has. Raises what it raised."""
+        if self._error is not None:
+            raise self._error
         return True
 
     def close(self) -> None:

@@ -6,8 +6,13 @@ Narrow on purpose: what stands behind it in tests loses what was not synced.
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+LOG_ROOM_BYTES: Final = 64 * 1024 * 1024
+"""What is left of the disk for the log by whatever else grows, where it is no more than a sixteenth of the disk."""
 
 
 class File(Protocol):
@@ -69,11 +74,15 @@ class Disk(Protocol):
     def sync_folder(self) -> None:
         """Return when the names are on the disk itself. Raises OSError."""
 
+    def room(self) -> int:
+        """How many bytes may be written that are not the log's. Raises OSError."""
+
 
 class RealFile:
     """A file of the operating system."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._size = os.lseek(self._descriptor, 0, os.SEEK_END)
 
@@ -83,37 +92,52 @@ class RealFile:
 
     def write_at(self, offset: int, data: bytes) -> None:
         """Write from there on; the system may take it in parts."""
-        written = os.pwrite(self._descriptor, data, offset)
-        while written < len(data):
-            written += os.pwrite(self._descriptor, memoryview(data)[written:], offset + written)
+        try:
+            written = os.pwrite(self._descriptor, data, offset)
+            while written < len(data):
+                written += os.pwrite(self._descriptor, memoryview(data)[written:], offset + written)
+        except OSError as error:
+            raise _naming(self._path, error) from None
         self._size = max(self._size, offset + written)
 
     def truncate(self, size: int) -> None:
         """Cut to that size."""
-        os.ftruncate(self._descriptor, size)
+        try:
+            os.ftruncate(self._descriptor, size)
+        except OSError as error:
+            raise _naming(self._path, error) from None
         self._size = size
 
     def sync(self) -> None:
         """Return when all of it is on the disk; fdatasync syncs a changed size too."""
-        os.fdatasync(self._descriptor)
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            raise _naming(self._path, error) from None
 
     def close(self) -> None:
-        """Close it."""
-        os.close(self._descriptor)
+        """Close it; once is enough, for the system may have given its number to another file by then."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 class RealReader:
     """A file of the operating system, for reading."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.size = os.fstat(self._descriptor).st_size
 
     def read(self, offset: int, size: int) -> bytes:
         """So many bytes from there on."""
-        data = os.pread(self._descriptor, size, offset)
-        while len(data) < size and (more := os.pread(self._descriptor, size - len(data), offset + len(data))):
-            data += more
+        try:
+            data = os.pread(self._descriptor, size, offset)
+            while len(data) < size and (more := os.pread(self._descriptor, size - len(data), offset + len(data))):
+                data += more
+        except OSError as error:
+            raise _naming(self._path, error) from None
         return data
 
     def close(self) -> None:
@@ -156,14 +180,28 @@ class RealDisk:
         """Return when the names are on the disk."""
         sync_folder(self.path)
 
+    def room(self) -> int:
+        """What is free, but for what the log may need."""
+        disk = os.statvfs(self.path)
+        if not disk.f_blocks:  # a file system that does not tell
+            return sys.maxsize
+        return disk.f_frsize * disk.f_bavail - min(LOG_ROOM_BYTES, disk.f_frsize * disk.f_blocks // 16)
+
 
 def sync_folder(path: Path) -> None:
     """Return when the names in that folder are on the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        raise _naming(path, error) from None
     finally:
         os.close(descriptor)
+
+
+def _naming(path: Path, error: OSError) -> OSError:
+    """The same error, with the name of the file: the system was given a descriptor, and cannot tell."""
+    return OSError(error.errno, error.strerror, str(path))
 
 
 TEMPORARY = ".tmp"
@@ -171,13 +209,25 @@ TEMPORARY = ".tmp"
 
 
 def write_aside(disk: Disk, name: str, data: bytes) -> None:
-    """Make or replace a whole file, so that after a crash it is there as it was or as it is to be."""
+    """Make or replace a whole file, so that after a crash it is there as it was or as it is to be. Raises OSError."""
     file = disk.open(name + TEMPORARY)
     try:
-        file.truncate(0)
-        file.append(data)
-        file.sync()
-    finally:
-        file.close()
-    disk.rename(name + TEMPORARY, name)
-    disk.sync_folder()
+        try:
+            file.truncate(0)
+            file.append(data)
+            file.sync()
+        finally:
+            file.close()
+        disk.rename(name + TEMPORARY, name)
+        disk.sync_folder()
+    except OSError:
+        with suppress(OSError):
+            disk.remove(name + TEMPORARY)
+        raise
+
+
+def remove_unfinished(disk: Disk) -> None:
+    """Remove the files that a process before this one began and did not finish. Raises OSError."""
+    for name in disk.names():
+        if name.endswith(TEMPORARY):
+            disk.remove(name)

@@ -2,6 +2,31 @@
 
 from __future__ import annotations
 
+import errno
+from typing import Final
+
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says where a file cannot grow: the disk is full, or a quota, or a limit is reached."""
+_NOT_WRITABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+def describe(error: OSError) -> str:
+    """What failed, for people: the file, and the system's words."""
+    why = error.strerror or str(error)
+    return f"{error.filename}: {why}" if error.filename else why
+
+
+def disk_hint(error: OSError) -> str:
+    """What to do about a disk that fails a node whose folder is there: nothing of it is to be replaced."""
+    if error.errno in NO_ROOM:
+        return "make room on that disk, and start the node again with the same folder: nothing acknowledged is lost"
+    if error.errno in _NOT_WRITABLE:
+        return "make the folder writable for this user, and start the node again with the same folder"
+    return (
+        "see to the disk, as the system's log says more; then start the node again with the same folder. "
+        "The other nodes go on while they are a majority"
+    )
+
 
 class StorageError(Exception):
     """The folder cannot be used: what is wrong, and what to do."""

@@ -14,7 +14,7 @@ import msgspec
 from trioraft.raft.membership import Formation
 from trioraft.raft.messages import NodeId
 from trioraft.storage import records
-from trioraft.storage.disk import Disk, RealDisk, sync_folder, write_aside
+from trioraft.storage.disk import Disk, RealDisk, remove_unfinished, sync_folder, write_aside
 from trioraft.storage.errors import Damaged, FolderLocked, StorageError, UnknownFormat, WrongNode
 from trioraft.storage.log import SegmentedLog, segment_name, segment_numbers
 from trioraft.storage.snapshots import snapshot_names
@@ -65,6 +65,7 @@ class DataFolder:
             )
         self.incarnation = draw(8)
         """Tells this process from any other that runs, or ran, on the same folder or a copy of it."""
+        remove_unfinished(disk)  # before anything is written: on a full disk their room may be all there is
         self._write(msgspec.structs.replace(before, starts=before.starts + 1))
 
     @classmethod

@@ -13,7 +13,7 @@ import msgspec
 from trioraft.raft.messages import Entry, HardState
 from trioraft.raft.runs import Entries
 from trioraft.storage import records
-from trioraft.storage.disk import TEMPORARY, Disk, File, write_aside
+from trioraft.storage.disk import Disk, File, write_aside
 from trioraft.storage.errors import Damaged, UnknownFormat
 from trioraft.storage.records import Header, Mark
 from trioraft.wire.codec import BadLine
@@ -81,9 +81,6 @@ class SegmentedLog:
         there, or is superseded by it. Raises Damaged or UnknownFormat, and then has changed nothing; OSError.
         """
         scan = _Scan(disk, folder, snapshot)
-        for name in disk.names():
-            if name.endswith(TEMPORARY):
-                disk.remove(name)
         log = cls(disk, folder, segment_bytes, scan)
         try:
             log._settle(scan)
@@ -127,9 +124,10 @@ class SegmentedLog:
         self._rotation_due = True
 
     def compact(self, index: int) -> None:
-        """Remove the segments that hold nothing beyond that index, which a snapshot includes. Raises OSError.
+        """Remove the segments that hold nothing beyond that index, which a snapshot includes.
 
-        It takes its time, and another thread may write to the log meanwhile.
+        It takes its time, and another thread may write to the log meanwhile. Raises OSError: the log is as good as it
+        was, and this may be tried again.
         """
         with self._removing:
             while len(self._segments) > 1 and self._segments[1][1] <= index:
@@ -189,7 +187,8 @@ class SegmentedLog:
 
     def _remove_oldest(self) -> None:
         """One by one, each for good before the next: what is left has no hole, whenever it ends."""
-        self._disk.remove(segment_name(self._segments[0][0]))
+        with contextlib.suppress(FileNotFoundError):  # where an earlier try failed after that
+            self._disk.remove(segment_name(self._segments[0][0]))
         self._disk.sync_folder()
         del self._segments[0]
 

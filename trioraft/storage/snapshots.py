@@ -6,6 +6,7 @@ to what was promised, and stops the node. There is no older one to fall back on:
 
 from __future__ import annotations
 
+import errno
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -52,24 +53,69 @@ def snapshot_names(disk: Disk) -> list[str]:
     return sorted(name for name in disk.names() if _NAME.fullmatch(name))
 
 
-class SnapshotWriter:
-    """Writes one, piece by piece. After an OSError it is good for `abandon` alone."""
+class _Unfinished:
+    """The file of a snapshot until it has its name. After an OSError it is good for `abandon` alone."""
+
+    def __init__(self, disk: Disk, name: str, temporary: str) -> None:
+        """Begin it, empty. Raises OSError, and then has left nothing behind."""
+        self._disk = disk
+        self._name = name
+        self._temporary = temporary
+        self._renamed = False
+        self._file = disk.open(temporary)
+        try:
+            self._file.truncate(0)
+        except OSError:
+            self.abandon()
+            raise
+
+    def sync(self) -> None:
+        """Let the disk have what is written so far: less is left to the sync at the end. Raises OSError."""
+        self._file.sync()
+
+    def abandon(self) -> None:
+        """Leave nothing behind, as far as the disk allows it; what stays is removed at the next start."""
+        with suppress(OSError):
+            self._file.close()
+        with suppress(OSError):
+            self._disk.remove(self._name if self._renamed else self._temporary)
+
+    def _write(self, data: bytes) -> None:
+        """Write at the end, and leave the log its room. Raises OSError."""
+        if self._disk.room() < len(data):
+            raise OSError(errno.ENOSPC, "no room is left but what the log may need", self._temporary)
+        self._file.append(data)
+
+    def _give_name(self) -> None:
+        """Sync it, close it and give it its name, for good. Raises OSError."""
+        self._file.sync()
+        self._file.close()
+        new = self._name not in self._disk.names()
+        self._disk.rename(self._temporary, self._name)
+        self._renamed = new  # one that took the place of its like is not to be removed: the log may begin where it ends
+        self._disk.sync_folder()
+
+
+class SnapshotWriter(_Unfinished):
+    """Writes one, piece by piece."""
 
     def __init__(self, disk: Disk, header: SnapshotHeader) -> None:
-        """Begin the file. Raises OSError."""
-        self._disk = disk
+        """Begin the file. Raises OSError, and then has left nothing behind."""
+        name = snapshot_name(header.last_included_index, header.last_included_term)
+        super().__init__(disk, name, name + TEMPORARY)
         self._header = header
-        self._name = snapshot_name(header.last_included_index, header.last_included_term)
         self._lines = 0
         self._size = 0
         self._checksum = 0
-        self._file = disk.open(self._name + TEMPORARY)
-        self._file.truncate(0)
-        self.append(encode_header(header), 1)
+        try:
+            self.append(encode_header(header), 1)
+        except OSError:
+            self.abandon()
+            raise
 
     def append(self, data: bytes, lines: int) -> None:
         """Write so many whole lines. Raises OSError."""
-        self._file.append(data)
+        self._write(data)
         self._lines += lines
         self._size += len(data)
         self._checksum = zlib.crc32(data, self._checksum)
@@ -78,25 +124,12 @@ class SnapshotWriter:
         """Write these keys. Raises OSError."""
         self.append(encode_items(items), len(items))
 
-    def sync(self) -> None:
-        """Let the disk have what is written so far: less is left to the sync at the end. Raises OSError."""
-        self._file.sync()
-
     def finish(self) -> Snapshot:
         """Close it, and give it its name; it is on the disk itself when this returns. Raises OSError."""
         end = encode_end(SnapshotEnd(self._lines, self._size, f"{self._checksum:08x}"))
-        self._file.append(end)
-        self._file.sync()
-        self._file.close()
-        self._disk.rename(self._name + TEMPORARY, self._name)
-        self._disk.sync_folder()
+        self._write(end)
+        self._give_name()
         return Snapshot(self._name, self._header, self._size + len(end))
-
-    def abandon(self) -> None:
-        """Leave nothing behind, as far as the disk allows it; what stays is removed at the next start."""
-        with suppress(OSError, KeyError):
-            self._file.close()
-            self._disk.remove(self._name + TEMPORARY)
 
 
 class SnapshotReader:
@@ -116,32 +149,25 @@ class SnapshotReader:
         self._reader.close()
 
 
-class IncomingSnapshot:
+class IncomingSnapshot(_Unfinished):
     """One that comes from the leader in pieces."""
 
     def __init__(self, disk: Disk, index: int, term: int) -> None:
-        """Begin the file of the snapshot that ends there. Raises OSError."""
-        self._disk = disk
+        """Begin the file of the snapshot that ends there. Raises OSError, and then has left nothing behind."""
+        name = snapshot_name(index, term)
+        super().__init__(disk, name, f"incoming-{name}{TEMPORARY}")
         self._index = index
         self._term = term
-        self._name = snapshot_name(index, term)
-        self._temporary = f"incoming-{self._name}{TEMPORARY}"
         self._header: SnapshotHeader | None = None
-        self._file = disk.open(self._temporary)
-        self._file.truncate(0)
         self.received = 0
         """How many bytes are there, from the beginning on."""
 
     def append(self, offset: int, data: bytes) -> int:
         """Take a piece, unless there is a gap before it; how many bytes are there now. Raises OSError."""
         if offset <= self.received < offset + len(data):
-            self._file.append(data[self.received - offset :])
+            self._write(data[self.received - offset :])
             self.received = offset + len(data)
         return self.received
-
-    def sync(self) -> None:
-        """Let the disk have what has come so far. Raises OSError."""
-        self._file.sync()
 
     def verify(self) -> Iterator[None]:
         """Read it all, and give way now and then. Raises Damaged where it is not what it should be, OSError."""
@@ -161,17 +187,8 @@ class IncomingSnapshot:
     def finish(self) -> Snapshot:
         """Give it its name, once it is verified; it is on the disk itself when this returns. Raises OSError."""
         assert self._header is not None, "it has not been verified"
-        self._file.sync()
-        self._file.close()
-        self._disk.rename(self._temporary, self._name)
-        self._disk.sync_folder()
+        self._give_name()
         return Snapshot(self._name, self._header, self.received)
-
-    def abandon(self) -> None:
-        """Leave nothing behind, as far as the disk allows it; what stays is removed at the next start."""
-        with suppress(OSError, KeyError):
-            self._file.close()
-            self._disk.remove(self._temporary)
 
 
 def newest(disk: Disk) -> Snapshot | None:
@@ -208,7 +225,7 @@ def read_items(disk: Disk, snapshot: Snapshot) -> Iterator[list[KeyAndItem]]:
 
 
 def remove_older(disk: Disk, than: Snapshot) -> None:
-    """Remove what that one has taken the place of. Raises OSError."""
+    """Remove what that one has taken the place of. Raises OSError: it may be tried again."""
     for name in snapshot_names(disk):
         if name < than.name:
             disk.remove(name)

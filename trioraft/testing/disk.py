@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from random import Random
 
 
@@ -42,9 +43,10 @@ class _Inode:
 class MemoryFile:
     """A file of a MemoryDisk."""
 
-    def __init__(self, disk: MemoryDisk, inode: _Inode) -> None:
+    def __init__(self, disk: MemoryDisk, inode: _Inode, name: str) -> None:
         self._disk = disk
         self._inode = inode
+        self._name = name
 
     def append(self, data: bytes) -> None:
         """Write at the end."""
@@ -54,7 +56,7 @@ class MemoryFile:
         """Write from there on; a failing disk, or a full one, takes the first half."""
         try:
             self._disk.count()
-            self._disk.check_room()
+            self._disk.check_room(self._name)
         except BaseException:
             self._inode.write(offset, data[: len(data) // 2])
             raise
@@ -73,7 +75,7 @@ class MemoryFile:
         """
         try:
             self._disk.count()
-            self._disk.check_syncs()
+            self._disk.check_syncs(self._name)
         except OSError:
             self._inode.dirty.clear()
             raise
@@ -86,12 +88,16 @@ class MemoryFile:
 class MemoryReader:
     """A file of a MemoryDisk, for reading."""
 
-    def __init__(self, inode: _Inode) -> None:
+    def __init__(self, disk: MemoryDisk, inode: _Inode, name: str) -> None:
+        self._disk = disk
         self._inode = inode
+        self._name = name
         self.size = len(inode.data)
 
     def read(self, offset: int, size: int) -> bytes:
         """So many bytes from there on."""
+        if self._disk.failing_reads:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), self._name)
         return bytes(self._inode.data[offset : offset + size])
 
     def close(self) -> None:
@@ -109,8 +115,12 @@ class MemoryDisk:
         self.failure: BaseException = PowerCut()
         self.full = False
         """Whether there is no room for anything more."""
+        self.no_snapshots = False
+        """Whether there is no room for snapshots, and the log has some."""
         self.failing_syncs = 0
         """How many of the next syncs fail."""
+        self.failing_reads = False
+        """Whether files that are open for reading cannot be read."""
         self._files: dict[str, _Inode] = {}
         self._synced_names: dict[str, _Inode] = {}
 
@@ -120,51 +130,64 @@ class MemoryDisk:
         if self.operations == self.fail_at:
             raise self.failure
 
-    def check_room(self) -> None:
-        """Raise OSError where the disk is full."""
-        if self.full:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def check_room(self, name: str) -> None:
+        """Raise OSError where the disk is full for that file."""
+        if self.full or (self.no_snapshots and "snapshot" in name):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
 
-    def check_syncs(self) -> None:
+    def room(self) -> int:
+        """A disk in memory that is full says so when it is written to."""
+        return sys.maxsize
+
+    def check_syncs(self, name: str) -> None:
         """Raise OSError where syncs fail."""
         if self.failing_syncs:
             self.failing_syncs -= 1
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+            raise OSError(errno.EIO, os.strerror(errno.EIO), name)
 
     def names(self) -> list[str]:
         """The names of the files."""
         return sorted(self._files)
 
+    def _check_name(self, name: str) -> None:
+        """Raise OSError where there is no such file."""
+        if name not in self._files:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+
     def read(self, name: str) -> bytes:
         """A whole file."""
+        self._check_name(name)
         return bytes(self._files[name].data)
 
     def reader(self, name: str) -> MemoryReader:
         """Open a file for reading."""
-        return MemoryReader(self._files[name])
+        self._check_name(name)
+        return MemoryReader(self, self._files[name], name)
 
     def open(self, name: str) -> MemoryFile:
         """Open a file for writing; it is created where it is missing."""
         if name not in self._files:
             self.count()
-            self.check_room()
+            self.check_room(name)
             self._files[name] = _Inode()
-        return MemoryFile(self, self._files[name])
+        return MemoryFile(self, self._files[name], name)
 
     def rename(self, old: str, new: str) -> None:
         """Give a file another name."""
         self.count()
+        self._check_name(old)
         self._files[new] = self._files.pop(old)
 
     def remove(self, name: str) -> None:
         """Remove a file."""
         self.count()
+        self._check_name(name)
         del self._files[name]
 
     def sync_folder(self) -> None:
         """Keep the names through a power cut."""
         self.count()
-        self.check_syncs()
+        self.check_syncs(self.name)
         self._synced_names = dict(self._files)
 
     def flip(self, name: str, offset: int, bit: int) -> None:
@@ -193,6 +216,11 @@ class MemoryDisk:
         self._synced_names = dict(names)
         self.operations = 0
         self.fail_at = None
+
+
+def spares_the_node(error: BaseException) -> bool:
+    """Whether a disk that failed so must not end its node: only what the log needs does that."""
+    return isinstance(error, OSError) and "snapshot" in str(error.filename)
 
 
 def _after_power_cut(inode: _Inode, random: Random) -> bytearray:

@@ -30,6 +30,7 @@ EVENTS: Final = (
     "slow_disk",
     "sync_error",
     "full_disk",
+    "no_snapshots",
     "bit_flip",
     "rumour",
     "transfer",
@@ -99,6 +100,7 @@ class Faults:
             "slow_disk": self._slow_disk,
             "sync_error": self._sync_error,
             "full_disk": self._full_disk,
+            "no_snapshots": self._no_snapshots,
             "bit_flip": self._bit_flip,
             "rumour": self._rumour,
         }
@@ -335,6 +337,14 @@ class Faults:
             self._world.count("full_disk")
             node.disk.full = True
             self._world.after(self._rest(), setattr, node.disk, "full", False)
+
+    def _no_snapshots(self) -> None:
+        """Some disks have no room for snapshots, perhaps all of them: no node ends for that."""
+        nodes = self._world.nodes
+        self._world.count("no_snapshots")
+        for node in self._random.sample(nodes, self._random.randint(1, len(nodes))):
+            node.disk.no_snapshots = True
+            self._world.after(self._rest(), setattr, node.disk, "no_snapshots", False)
 
     def _bit_flip(self) -> None:
         if (node := self._drawn()) is not None:

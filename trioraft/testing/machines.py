@@ -27,7 +27,7 @@ from trioraft.server.snapshots import SnapshotSettings
 from trioraft.server.transport import Hub
 from trioraft.storage.folder import DataFolder
 from trioraft.storage.snapshots import Snapshot
-from trioraft.testing.disk import MemoryDisk, PowerCut
+from trioraft.testing.disk import MemoryDisk, PowerCut, spares_the_node
 from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryListener, MemoryNetwork
 from trioraft.testing.virtual_time import Agenda, SimulatedWriter
 from trioraft.wire import entries as codec
@@ -334,9 +334,14 @@ class Machine:
         self.disk.fail_at = self.disk.operations + 1 + operations
         self.disk.failure = failure
 
+    def make_room(self) -> None:
+        """Let the disk have room for snapshots again."""
+        self.disk.no_snapshots = False
+
     def calm(self) -> None:
         """Let nothing more go wrong."""
         self.disk.fail_at = None
+        self.make_room()
         self.write_seconds = lambda: 0.0
         if self.life is not None:
             self.life.hub.sending = lambda: None
@@ -360,6 +365,8 @@ class Machine:
                 self._restart()
         except* OSError as errors:
             if self.life is life:
+                if errors.subgroup(spares_the_node) is not None:
+                    raise AssertionError(f"{self.name} ends for its snapshots' sake") from errors
                 self.note(f"stops: {errors.exceptions}")
                 self.world.trace.counts["stopped by the disk"] += 1
                 self._close(life)

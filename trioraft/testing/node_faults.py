@@ -32,6 +32,7 @@ class Faults:
         "power cut in a turn",
         "power cut at an operation",
         "disk error",
+        "no room for snapshots",
         "slow disk",
         "stand still",
         "stop",
@@ -73,6 +74,7 @@ class Faults:
             "power cut in a turn": lambda: self._victim().die_at_send(random.randrange(6), PowerCut()),
             "power cut at an operation": lambda: self._victim().fail_disk(random.randrange(8), PowerCut()),
             "disk error": self._fail_disk,
+            "no room for snapshots": self._refuse_snapshots,
             "slow disk": self._slow_disk,
             "stand still": self._stand_still,
             "stop": lambda: self._several(Machine.stop, restart=False),
@@ -155,6 +157,12 @@ class Faults:
     def _fail_disk(self) -> None:
         number = self.random.choice((errno.EIO, errno.ENOSPC))
         self._victim().fail_disk(self.random.randrange(8), OSError(number, os.strerror(number)))
+
+    def _refuse_snapshots(self) -> None:
+        """Some disks have no room for snapshots, perhaps all of them: no node ends for that."""
+        for machine in self.random.sample(self.machines, self.random.randint(1, len(self.machines))):
+            machine.disk.no_snapshots = True
+            self._later(self.random.uniform(0.3, 3), machine.make_room)
 
     def _slow_disk(self) -> None:
         machine, random = self._victim(), self.random

@@ -165,6 +165,7 @@ class SimulatedNode:
             DirectWriter(),
             recovered.snapshot,
             self._snapshot_settings,
+            self._random,
         )
         self.up = True
         self._world.invariants.started(self.core)
@@ -195,6 +196,7 @@ class SimulatedNode:
         """A tick has passed by this node's clock. Raises OSError: then the node is to die."""
         self.snapshots.turn()
         self.core.tick()
+        self.snapshots.tick(1)
         self.requests.tick(1)
         self.administration.tick(1)
         self.turn()
@@ -320,7 +322,7 @@ class SimulatedNode:
         for peer in core.progress:
             while world.has_room(self.node, peer) and (append := core.next_append(peer)) is not None:
                 if isinstance(append, InstallSnapshot):
-                    filled = self.snapshots.fill(append)
+                    filled = self.snapshots.filled(append)
                     if filled is not None:
                         self._say(peer, filled)
                 else:

@@ -12,6 +12,7 @@ history must be linearizable. The same seed gives the same run, in any process.
 from __future__ import annotations
 
 import heapq
+import logging
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -31,7 +32,7 @@ from trioraft.raft.settings import Settings
 from trioraft.server.snapshots import SnapshotSettings
 from trioraft.storage.errors import StorageError
 from trioraft.storage.snapshots import snapshot_names
-from trioraft.testing.disk import PowerCut
+from trioraft.testing.disk import PowerCut, spares_the_node
 from trioraft.testing.faults import KINDS, Faults
 from trioraft.testing.history import Outcome
 from trioraft.testing.linearizability import check
@@ -43,6 +44,8 @@ from trioraft.testing.simulated_node import Forwarded, SimulatedNode, SimulatedS
 from trioraft.testing.timeline import Happening, Timeline
 
 TICK: Final = 10 * MILLISECOND
+
+logging.getLogger("trioraft").addHandler(logging.NullHandler())  # of what simulated nodes say the timeline tells enough
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -194,7 +197,7 @@ class Simulation:
         self.faults.calm = self.clients.calm = True
         self.network.heal()
         for node in self.nodes:
-            node.disk.full, node.disk.failing_syncs = False, 0
+            node.disk.full, node.disk.no_snapshots, node.disk.failing_syncs = False, False, 0
             self._wake(node)
         timeouts = 2 * self.election_ticks * TICK
         self._run_until(lambda: all(node.up for node in self.nodes), 30 * timeouts, "a node does not come back")
@@ -293,6 +296,8 @@ class Simulation:
         try:
             act(*arguments)
         except OSError as error:
+            if spares_the_node(error):
+                raise Violation(f"Availability: node {node.node} ends for its snapshots' sake: {error}") from error
             self.record(node.node, f"stops: {error.strerror}")
             self.kill(node, power=False, rest=self.election_ticks * TICK, torn=False)
         if node.up and (node.core.role != role or node.core.term != term):
@@ -491,6 +496,8 @@ def draw_snapshot_settings(random: Random) -> SnapshotSettings:
         slice_keys=random.choice((1, 3, 100)),
         write_bytes=random.choice((1, 300)),
         piece_bytes=random.choice((100, 1000, 1_000_000)),
+        retry_ticks=random.choice((1, 20)),
+        most_retry_ticks=100,
     )
 
 

@@ -124,6 +124,7 @@ class SimulatedWriter:
     def start(self, write: Callable[[], None]) -> None:
         """Begin a write; one that takes no time is over when this returns."""
         assert self._write is None, "one write at a time"
+        self.error = None
         self._write = write
         seconds = self._draw_seconds()
         if seconds > 0:

@@ -1,0 +1,196 @@
+"""A disk that fails what is done about snapshots ends no node: it is said, cleared away, and tried again later."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Iterator
+from itertools import pairwise
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+from trio.testing import MockClock as Clock
+
+from trioraft.raft.log import Log
+from trioraft.server.driver import Driver
+from trioraft.server.snapshots import Snapshots, SnapshotSettings
+from trioraft.server.writer import DirectWriter
+from trioraft.storage.snapshots import snapshot_names
+from trioraft.testing.disk import MemoryDisk
+
+from .virtual_cluster import Cluster, Node
+
+SELDOM = SnapshotSettings(slice_keys=10, write_bytes=100, keep_entries=0, retry_ticks=20, most_retry_ticks=320)
+OFTEN = msgspec.structs.replace(SELDOM, least_log_entries=20)
+
+
+@pytest.fixture
+def warnings() -> Iterator[list[tuple[float, str]]]:
+    """What nodes warn of, and when."""
+    said: list[tuple[float, str]] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append((trio.current_time(), record.getMessage()))
+
+    logger, handler = logging.getLogger("trioraft.snapshots"), Handler(logging.WARNING)
+    logger.addHandler(handler)
+    yield said
+    logger.removeHandler(handler)
+
+
+def unfinished(node: Node) -> list[str]:
+    return [name for name in node.disk.names() if name.endswith(".tmp")]
+
+
+async def fill(cluster: Cluster, index: int, count: int, start: int = 0) -> None:
+    requests: list[dict[str, object]] = [
+        {"op": "put", "key": f"key-{number}", "value": number} for number in range(start, start + count)
+    ]
+    assert all(reply["ok"] for reply in await cluster.ask(index, *requests))
+
+
+async def caught_up(cluster: Cluster) -> None:
+    with trio.fail_after(20):
+        while True:
+            ends = {(one.driver.core.last_applied, one.driver.core.commit_index) for one in cluster.nodes if one.driver}
+            if len(ends) == 1 and len(set(*ends)) == 1:
+                return
+            await trio.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
+async def test_whatever_operation_of_taking_one_fails_the_node_goes_on(
+    cluster: Cluster,
+    autojump_clock: Clock,  # noqa: ARG001
+    number: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Driver, "snapshot_settings", SELDOM)
+    leader = await cluster.leader()
+    node = cluster.nodes[(leader + 1) % 3]
+    disk = node.disk
+    code = "no_space" if number in (errno.ENOSPC, errno.EDQUOT) else "internal"
+    failures = 0
+    while True:
+        await fill(cluster, leader, 25, failures % 4 * 25)
+        await caught_up(cluster)
+        await trio.sleep(0.1)
+        before = snapshot_names(disk)
+        disk.failure, disk.fail_at = OSError(number, os.strerror(number)), disk.operations + 1 + failures
+        [reply] = await cluster.ask(node.index, {"op": "snapshot", "id": 7})
+        await trio.sleep(0.1)
+        if disk.operations < (disk.fail_at or 0):  # all that one takes was gone through
+            break
+        disk.fail_at = None
+        assert node.driver is not None
+        if not reply["ok"]:
+            assert reply["id"] == 7
+            assert reply["error"]["code"] == code  # type: ignore[index]
+            assert snapshot_names(disk) == before
+        assert unfinished(node) == []
+        failures += 1
+    assert failures > 10
+    assert reply["ok"]
+    [status] = await cluster.ask(node.index, {"op": "status"})
+    assert status["leader"] == leader
+    disk.fail_at = None
+    await trio.sleep(7)
+    assert len(snapshot_names(disk)) == 1, "what a failed removal left is removed later"
+    node.crash()
+    node.start()
+    await caught_up(cluster)
+
+
+async def test_no_room_anywhere_at_once_stops_nobody_and_is_tried_again_ever_more_seldom(
+    cluster: Cluster,
+    autojump_clock: Clock,  # noqa: ARG001
+    warnings: list[tuple[float, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Driver, "snapshot_settings", OFTEN)
+    leader = await cluster.leader()
+    for node in cluster.nodes:
+        node.disk.no_snapshots = True
+    await fill(cluster, leader, 100)
+    await trio.sleep(30)
+    assert all(node.driver is not None for node in cluster.nodes)
+    await fill(cluster, leader, 10, 100)
+    assert all(unfinished(node) == [] for node in cluster.nodes)
+    assert all("No space left" in text and "snapshot-" in text for _, text in warnings)
+    tries = sorted(when for when, _ in warnings)
+    assert 3 * 8 < len(tries) < 3 * 30, "the pause is bounded, and grows"
+    assert len(set(tries)) > 10, "not all nodes in the same moment"
+    assert max(later - sooner for sooner, later in pairwise(tries)) > 3 * (tries[3] - tries[0])
+    for node in cluster.nodes:
+        node.disk.no_snapshots = False
+    await trio.sleep(4)
+    assert all(len(snapshot_names(node.disk)) == 1 for node in cluster.nodes)
+
+
+async def test_a_leaders_snapshot_that_finds_no_room_is_asked_for_again(
+    cluster: Cluster,
+    autojump_clock: Clock,  # noqa: ARG001
+    warnings: list[tuple[float, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Driver, "snapshot_settings", OFTEN)
+    leader = await cluster.leader()
+    behind = cluster.nodes[(leader + 1) % 3]
+    behind.crash()
+    await trio.sleep(3)  # what it lacks is not kept for it any more
+    await fill(cluster, leader, 100)
+    await trio.sleep(1)
+    behind.disk.no_snapshots = True
+    behind.start()
+    await trio.sleep(10)
+    assert behind.driver is not None
+    assert any("incoming-snapshot" in text for _, text in warnings)
+    assert unfinished(behind) == []
+    behind.disk.no_snapshots = False
+    await trio.sleep(5)
+    await caught_up(cluster)
+    assert len(behind.driver.store) == 100
+
+
+async def test_a_snapshot_that_cannot_be_read_is_no_end_of_the_leader(
+    cluster: Cluster,
+    autojump_clock: Clock,  # noqa: ARG001
+    warnings: list[tuple[float, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Driver, "snapshot_settings", OFTEN)
+    leader = await cluster.leader()
+    behind = cluster.nodes[(leader + 1) % 3]
+    behind.crash()
+    await trio.sleep(3)  # what it lacks is not kept for it any more
+    await fill(cluster, leader, 100)
+    [taken] = await cluster.ask(leader, {"op": "snapshot"})
+    disk = cluster.nodes[leader].disk
+    disk.failing_reads = True
+    behind.start()
+    await trio.sleep(5)
+    [reply] = await cluster.ask(leader, {"op": "read_snapshot", "index": taken["index"], "offset": 0})
+    assert reply["error"]["code"] == "internal"  # type: ignore[index]
+    assert "snapshot-" in reply["error"]["message"]  # type: ignore[index]
+    assert len([text for _, text in warnings if "cannot be read" in text]) == 1, "said once"
+    disk.failing_reads = False
+    await trio.sleep(5)
+    await caught_up(cluster)
+
+
+def test_members_have_their_snapshots_due_at_different_growth() -> None:
+    node: Any = SimpleNamespace(core=SimpleNamespace(log=Log(())))
+    segments: Any = SimpleNamespace(bytes_written=0)
+    shares = [
+        Snapshots(node, MemoryDisk(), "c", segments, DirectWriter(), None, OFTEN, Random(seed))._share
+        for seed in range(50)
+    ]
+    assert len(set(shares)) > 25
+    assert 0.75 <= min(shares) < 0.8
+    assert 0.95 < max(shares) <= 1
