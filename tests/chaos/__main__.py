@@ -24,12 +24,16 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=10)
     parser.add_argument("--rate", type=float, default=500.0, help="operations a second that the clients try for")
     parser.add_argument("--faults", help="only these, separated by commas")
+    parser.add_argument(
+        "--switched", action="store_true", help="nodes on a switch, where packets vanish; for root alone"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the folder in any case")
     arguments = parser.parse_args()
     only = arguments.faults.split(",") if arguments.faults else None
     plan = Plan(
         arguments.seed, arguments.nodes, arguments.minutes * 60, arguments.clients, rate=arguments.rate, only=only
     )
+    plan.switched = arguments.switched
     folder = Path(tempfile.mkdtemp(prefix=f"trioraft-chaos-{plan.seed}-"))
     gc.disable()  # a million operations that all stay would be looked at again and again
     with (folder / "chaos.log").open("w") as log:

@@ -19,6 +19,7 @@ from processes.cluster import _die_with_us as die_with_us
 
 from .disks import DiskControl
 from .network import Network
+from .switch import Switch
 
 TESTS = Path(__file__).parent.parent
 DISK_FAILED = 70
@@ -35,6 +36,8 @@ class ChaosNode(Node):
     def __init__(self, index: int, port: int, servers: Path, folder: Path) -> None:
         super().__init__(index, port, servers, folder)
         self.disk = DiskControl(folder / f"n{index}.disk")
+        self.host = HOST
+        """Where it listens."""
         self.paused = False
         self.killed = False
         """Whether its present end is our doing."""
@@ -51,9 +54,10 @@ class ChaosNode(Node):
         self.disk.forget()
         self.killed = self.paused = False
         self.start_at = self.stop_by = self._failed_since = None
-        command = [*die_with_us(), sys.executable, "-m", "chaos.faulty_node", f"{self.log_file.with_suffix('.disk')}"]
+        command = [*die_with_us(), *self.wrapper, sys.executable, "-m", "chaos.faulty_node"]
+        command += [f"{self.log_file.with_suffix('.disk')}"]
         command += ["node", str(self.index), str(self.servers), "--data-dir", str(self.data)]
-        command += ["--listen", f"{HOST}:{self.port}"]
+        command += ["--listen", f"{self.host}:{self.port}"]
         path = os.pathsep.join(
             [str(TESTS), str(TESTS.parent), str(TESTS.parent / "cli"), os.environ.get("PYTHONPATH", "")]
         )
@@ -123,14 +127,24 @@ class ChaosNode(Node):
 class ChaosCluster:
     """A context: at its end no process is left."""
 
-    def __init__(self, folder: Path, size: int, random: Random) -> None:
+    def __init__(self, folder: Path, size: int, random: Random, switched: bool = False) -> None:
+        """`switched`: the nodes are on a switch, where packets vanish, and not behind proxies. Raises CannotSwitch."""
         self.folder = folder
         self.random = random
-        ports = free_ports(2 * size)
+        self.switched = switched
         servers = folder / "servers.txt"
-        servers.write_text("".join(f"{HOST}:{port}\n" for port in ports[:size]))
+        ports = free_ports(2 * size)
         self.nodes = [ChaosNode(index, port, servers, folder) for index, port in enumerate(ports[size:])]
-        self.network = Network(ports[:size], ports[size:])
+        self.network: Network | Switch
+        if switched:
+            self.network = Switch(ports[size:]).__enter__()
+            for node in self.nodes:
+                node.host = self.network.address(node.index)
+                node.wrapper = self.network.wrapper(node.index)
+            servers.write_text("".join(f"{node.host}:{node.port}\n" for node in self.nodes))
+        else:
+            self.network = Network(ports[:size], ports[size:])
+            servers.write_text("".join(f"{HOST}:{port}\n" for port in ports[:size]))
         self.exits: Counter[str] = Counter()
         self.torn_bytes = 0
 

@@ -67,6 +67,9 @@ class Planner:
             "full disk of the leader": lambda length: self._failing_disk(self._leader, length, "write", errno.ENOSPC),
         }
 
+        if cluster.switched:  # nobody is between the nodes who could delay bytes, or say for a node that it is dead
+            del self.kinds["slow links"], self.kinds["refuse"]
+
     def plan(self, kind: str, length: float) -> list[Step]:
         """The steps of one fault; what they break is healed at the end of the stretch at the latest."""
         if kind == LYING_DISKS:

@@ -39,6 +39,8 @@ class Plan:
     round_seconds: tuple[float, float] = (0.5, 8.0)
     only: list[str] | None = None
     """The faults to draw from; None: all."""
+    switched: bool = False
+    """Whether the nodes are on a switch, where packets vanish."""
 
 
 @dataclass
@@ -214,7 +216,7 @@ class Run:
 
 def run(plan: Plan, folder: Path, say: Callable[[str], None] = print) -> Report:
     """Run it in that folder. No process is left afterwards, whatever happens."""
-    with ChaosCluster(folder, plan.nodes, Random(plan.seed + 1)) as cluster:
+    with ChaosCluster(folder, plan.nodes, Random(plan.seed + 1), plan.switched) as cluster:
         cluster.form()
         load = Load([node.port for node in cluster.nodes], plan.clients, plan.keys, plan.rate, plan.seed)
         whole = Run(plan, cluster, load, say)

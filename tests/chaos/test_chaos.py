@@ -8,6 +8,7 @@ import pytest
 
 from .faults import LYING_DISKS
 from .run import Plan, Report, run
+from .switch import CannotSwitch
 
 ONE_OF_EACH = [
     ["kill the leader"],
@@ -18,6 +19,17 @@ ONE_OF_EACH = [
     ["full disk", "kill one"],
     ["one way at the leader"],
     ["refuse", "terminate one"],
+]
+
+VANISHING = [
+    ["isolate the leader"],
+    ["one way at the leader"],
+    ["isolate one", "kill the leader"],
+    ["split", "slow disk"],
+    ["bridge"],
+    ["flapping links"],
+    ["one way", "pause the leader"],
+    ["random links"],
 ]
 
 
@@ -41,6 +53,18 @@ def test_five_nodes_bear_what_a_seed_brings(tmp_path: Path) -> None:
     report = run(Plan(seed=12, nodes=5, seconds=80), tmp_path)
     went_well(report, tmp_path)
     assert sum(report.faults.values()) > 15
+
+
+@pytest.mark.slow
+def test_three_nodes_bear_packets_that_vanish(tmp_path: Path) -> None:
+    """No connection is closed or reset for it, as it is where proxies cut."""
+    plan = Plan(seed=14, nodes=3, clients=6, keys=20, rounds=VANISHING, round_seconds=(3.0, 9.0), switched=True)
+    try:
+        report = run(plan, tmp_path)
+    except CannotSwitch as reason:
+        pytest.skip(f"no switch can be had here: {reason}")
+    went_well(report, tmp_path)
+    assert report.slowest_recovery < 10.0
 
 
 def test_disks_that_sync_nothing_are_found_out(tmp_path: Path) -> None:

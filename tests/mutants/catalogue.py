@@ -752,4 +752,12 @@ MUTANTS = (
         f"{FAILING}::test_a_snapshot_that_cannot_be_read_is_no_end_of_the_leader",
         simulated=False,
     ),
+    Mutant(
+        "where packets vanish the links wait for TCP",
+        "trioraft/server/dialling.py",
+        "    _notice_silence(race.winner)\n",
+        "",
+        "tests/server/test_dialling.py::test_a_connection_is_broken_soon_when_nothing_gets_through_any_more",
+        simulated=False,
+    ),
 )

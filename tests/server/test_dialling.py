@@ -155,3 +155,20 @@ async def test_a_node_listens_at_the_address_of_its_name_that_is_its_own(monkeyp
     assert listener.address.port > 0
     listener.close()
     hub.close()
+
+
+async def test_a_connection_is_broken_soon_when_nothing_gets_through_any_more() -> None:
+    """Here because nobody reads, and all buffers are full; where packets vanish it is the same."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        sock = await connect(Address("127.0.0.1", listener.getsockname()[1]))
+        with sock:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    sock.send(bytes(1 << 16))
+            with trio.fail_after(10):
+                await trio.lowlevel.wait_readable(sock)
+            with pytest.raises(TimeoutError):
+                sock.recv(1)

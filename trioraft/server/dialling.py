@@ -19,6 +19,10 @@ STAGGER_SECONDS: Final = 0.25
 """After how long a silence the next address is dialled beside the one before."""
 BEGUN_SECONDS: Final = 0.5
 """Within this time all addresses are being dialled, however many there are."""
+SILENT_SECONDS: Final = 1.0
+"""How long a connected peer's machine may acknowledge nothing: as long as the longest election timeout."""
+KEEPALIVE_SECONDS: Final = 10
+"""After how long without traffic the peer's machine is asked whether it still knows of the connection."""
 _NO_WAY: Final = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 """This machine has no way to such an address, which says nothing of who is there."""
 
@@ -41,6 +45,7 @@ async def connect(address: Address, turn: int = 0) -> socket.socket:
     await race.run(places[first:] + places[:first])
     if race.winner is None:
         raise _summary(race.failures)
+    _notice_silence(race.winner)
     return race.winner
 
 
@@ -112,6 +117,19 @@ async def _connect(place: Place) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _notice_silence(sock: socket.socket) -> None:
+    """Break the connection soon where packets vanish.
+
+    TCP repeats what is lost after twice as long each time, so that after a minute's partition it is silent for up to
+    another; a new connection is there as soon as the network is.
+    """
+    with contextlib.suppress(OSError):  # it may be gone already; the first use will tell
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SILENT_SECONDS * 1000))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 def _summary(failures: Sequence[tuple[str, OSError]]) -> OSError:

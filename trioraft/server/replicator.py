@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import Final, Protocol
 
 import trio
@@ -16,6 +17,7 @@ from trioraft.wire.peers import PeerHello, PeerRefused, encode
 HANDSHAKE_SECONDS: Final = 2.0
 SHORTEST_PAUSE: Final = 0.02
 LONGEST_PAUSE: Final = 0.5
+REMEMBERED: Final = 8
 
 log = logging.getLogger("trioraft.links")
 
@@ -53,7 +55,8 @@ class Replicator:
         self._again = trio.Event()
         self._hurried = trio.Event()
         self._dialling = trio.CancelScope()
-        self._reported = ""
+        self._reported: deque[str] = deque(maxlen=REMEMBERED)
+        """What has been said of this peer since it was last connected: some troubles take turns."""
         self._turn = 0
         """With which address of a name that has several the next dial begins."""
         self._stopped = False
@@ -115,7 +118,7 @@ class Replicator:
                 self._turn += 1
                 self._report(refusal)
                 return False
-            self._reported = ""
+            self._reported.clear()
             log.info("connected to node %d at %s", self.peer, self.address)
             self._host.link_up(self.peer, Link(connection))
             try:
@@ -157,9 +160,9 @@ class Replicator:
         return f"node {self.peer} at {self.address} refuses this node: {answer.message} ({answer.hint})"
 
     def _report(self, trouble: str, level: int = logging.WARNING) -> None:
-        """Say it once, until it changes."""
-        if trouble != self._reported:
-            self._reported = trouble
+        """Say it once, until there is a connection."""
+        if trouble not in self._reported:
+            self._reported.append(trouble)
             log.log(level, "%s", trouble)
 
 
