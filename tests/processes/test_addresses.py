@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -21,7 +22,7 @@ from trioraft.wire import entries
 from trioraft.wire.snapshots import FORMAT, SnapshotHeader
 
 from .cluster import HOST, Cluster, Node, eventually, free_ports
-from .test_members import command, told
+from .test_members import command, told, votes
 
 CANNOT_BE = ["a..b:8000", "a" * 64 + ":1", "b\xfc" + "c" * 70 + ":80", "a\x00b:1", "no address"]
 CLUSTER, FOLDER = "c" * 32, "f" * 32
@@ -126,3 +127,73 @@ def test_an_address_that_cannot_be_is_refused_wherever_it_is_given(steady: Clust
         error = at.ask({"op": "add_member", "address": address})["error"]
         assert (error["code"], error["applied"]) == ("bad_request", "no"), error
     assert at.ask({"op": "members"}) == members
+
+
+GONE = ("[100::1]:8000", "[100::2]:8000", "[100::3]:8000")
+"""Addresses that no machine has: what is sent there is to be thrown away (RFC 6666)."""
+LOGS = {0: [1, 1], 1: [1, 1, 2], 2: [1, 1, 1, 1]}
+"""The terms of each node's entries. The last of node 1 is of the highest term: it has all that is committed."""
+
+
+def make_moved(cluster: Cluster) -> None:
+    """Three folders whose cluster knows the nodes at addresses that are gone; servers.txt has the new ones."""
+    members = tuple(Member(id, address, "voter", f"{id}" * 32) for id, address in enumerate(GONE))
+    formation = Formation(CLUSTER, Configuration(members, 3))
+    for node in cluster.nodes:
+        node.data.mkdir()
+        disk = RealDisk(node.data)
+        folder = members[node.index].folder
+        DataFolder.write_identity(disk, Identity(1, node.index, folder, 0, formation))
+        SegmentedLog.create(disk, folder)
+        log, _ = SegmentedLog.open(disk, folder)
+        terms = LOGS[node.index]
+        commands = [b'{"op":"put","key":"k%d","value":%d}' % (index, term) for index, term in enumerate(terms, 1)]
+        written = [
+            entries.seal(index, term, "command", command)
+            for index, (term, command) in enumerate(zip(terms, commands, strict=True), 1)
+        ]
+        log.write(HardState(terms[-1]), written)
+        log.close()
+
+
+def test_when_all_addresses_have_changed_the_way_that_is_named_keeps_the_data(unstarted: Cluster) -> None:
+    """What docs/operations.md says, command by command."""
+    cluster = unstarted
+    make_moved(cluster)
+    new = [f"{HOST}:{node.port}" for node in cluster.nodes]
+    for node in cluster.nodes:
+        node.start()
+        assert node.wait() == 1
+        assert f"cannot listen on {GONE[node.index]}, where the cluster has it" in node.log
+        assert f"in servers.txt {new[node.index]}" in node.log
+        assert f"recover --data-dir {node.data} --force-members {new[node.index]}" in node.log
+        assert "Traceback" not in node.log
+    for node, place in zip(cluster.nodes, new, strict=True):
+        node.options = ["--listen", place]
+    cluster.start()
+    ends = {}
+    for node in cluster.nodes:
+        shown = json.loads(told("show-log", "--limit", 1, "-o", "json", at=node))["entries"][-1]
+        ends[node.index] = (shown["term"], shown["index"])
+        assert "and a member keeps its address" in node.log
+    most = cluster.nodes[max(ends, key=lambda index: ends[index])]
+    assert most.index == 1
+    for node in cluster.nodes:
+        assert node.stop() == 0
+        node.options = []
+    told("recover", "--data-dir", most.data, "--force-members", new[most.index], at=most)
+    most.start()
+    most.listens()
+    eventually(lambda: most.get("k3").get("value") == 2, "it leads, with all that was committed")
+    lines = ["-" if node is not most else new[most.index] for node in cluster.nodes]
+    for node in [node for node in cluster.nodes if node is not most]:
+        place = new[node.index]
+        id = json.loads(told("members", "add", place, "-o", "json", at=most))["member"]["id"]
+        lines += ["-"] * (id - len(lines)) + [place]
+        cluster.servers.write_text("".join(f"{line}\n" for line in lines))
+        node.data.rename(node.data.with_suffix(".old"))
+        node.index = id
+        node.start()
+        votes(most, id)
+    assert "can lose 1 of 3" in told("members", at=most)
+    assert all(node.get("k3")["value"] == 2 for node in cluster.nodes)

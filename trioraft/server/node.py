@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import signal
@@ -86,39 +87,71 @@ def _listen(options: NodeOptions, driver: Driver, hub: Hub) -> Listener:
     """Listen where this node is to, and say where. Raises StartError."""
     own = driver.core.configuration.member(options.index)
     if own is not None:
-        _warn_of_differences(driver)
+        _warn_of_differences(driver, options, own)
     place = _place(options, own)
     try:
         listener = hub.listen(place)
     except OSError as error:
+        where = f"{place}, where the cluster has it" if _keeps_place(options, own) else f"{place}"
         raise StartError(
-            f"node {options.index} cannot listen on {place}: {error.strerror}",
-            "stop what uses that port, or change the node's line in servers.txt before the cluster's first start",
+            f"node {options.index} cannot listen on {where}: {error.strerror}", _listen_hint(options, own, error)
         ) from None
     log.info("node %d listens on %s, data in %s", options.index, listener.address, options.data_dir)
     return listener
 
 
+def _keeps_place(options: NodeOptions, own: Member | None) -> bool:
+    """Whether the cluster says where this node listens: from its first start on, and unless something else was told."""
+    return own is not None and options.listen is None
+
+
 def _place(options: NodeOptions, own: Member | None) -> Address:
-    """Where to listen: as told, or where the cluster knows this node to be; servers.txt counts before it has formed."""
-    listed = options.servers[options.index]
-    assert listed is not None
-    if options.listen is not None or own is None:
-        return options.listen or listed
+    """Where to listen. Raises StartError."""
+    if own is None or options.listen is not None:
+        return options.listen or _listed(options)
     try:
         return member_address(own.address)
     except AddressError as error:
         raise StartError(
-            f"the cluster has node {own.id} at an address that is none: {error}", _NO_ADDRESS_HINT
+            f"the cluster has node {own.id} at an address that is none: {error}", _moved_hint(options, own)
         ) from None
 
 
-_NO_ADDRESS_HINT: Final = (
-    "start it with --listen HOST:PORT, and let the others replace it: 'trioraft members remove ID' and 'members add'"
-)
+def _listed(options: NodeOptions) -> Address:
+    """Where servers.txt has this node."""
+    listed = options.servers[options.index]
+    assert listed is not None
+    return listed
 
 
-def _warn_of_differences(driver: Driver) -> None:
+def _listen_hint(options: NodeOptions, own: Member | None, error: OSError) -> str:
+    """What to do where a node cannot listen."""
+    if error.errno == errno.EADDRINUSE and own is None:
+        return "stop what uses that port, or change the node's line in servers.txt before the cluster's first start"
+    if error.errno == errno.EADDRINUSE:
+        return "stop what uses that port"
+    if error.errno == errno.EACCES:
+        return "ports below 1024 are for root: use another"
+    if own is None or not _keeps_place(options, own):
+        return "change the node's line in servers.txt, or name an address of this machine with --listen"
+    return _moved_hint(options, own)
+
+
+def _moved_hint(options: NodeOptions, own: Member) -> str:
+    """What to do where a node is not any more where the cluster has it."""
+    listed = str(_listed(options))
+    new = listed if listed != own.address else "NEW-ADDRESS"
+    return (
+        f"its address in the cluster is {own.address}, in servers.txt {listed}, and a member keeps its address. "
+        f"If it alone has moved to {new}: 'trioraft members remove {own.id}', 'trioraft members add {new}', "
+        "and start it with its new id and an empty folder. If every node has moved, keep all folders: "
+        "started with --listen each shows what it has, and "
+        f"'trioraft recover --data-dir {options.data_dir} --force-members {new}' makes a cluster of the one that has "
+        "most, with all the data (docs/operations.md, 'When all addresses have changed')"
+    )
+
+
+def _warn_of_differences(driver: Driver, options: NodeOptions, own: Member) -> None:
     for member in driver.members:
         listed = driver.servers[member.id] if member.id < len(driver.servers) else "nothing"
         if listed != member.address:
@@ -128,6 +161,8 @@ def _warn_of_differences(driver: Driver) -> None:
                 member.id,
                 member.address,
             )
+    if str(_listed(options)) != own.address and options.listen is not None:
+        log.warning("%s", _moved_hint(options, own))
 
 
 async def serve(driver: Driver, listener: Listener) -> int:
