@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import click
 
 from trioraft.addresses import Address
 from trioraft.client import Client, Refused
-from trioraft.server.rebirth import Reborn, recover_survivor, restore_backup, save_backup
-from trioraft.storage.errors import StorageError
+from trioraft.server.rebirth import Reborn, recover_survivor, restore_backup
+from trioraft.storage.backups import is_stream, save_backup
+from trioraft.storage.errors import NO_ROOM, StorageError, describe
 from trioraft.storage.snapshots import Snapshot
 
 
 def backup(client: Client, file: Path) -> int:
     """Save what the cluster holds now; the exit code. Raises ClientError."""
+    streams = is_stream(file)
     try:
-        snapshot = _save(client, file)
+        with _cleaning_up():
+            snapshot = _save(client, file)
     except (StorageError, OSError) as error:
         return _complain(error)
-    print(f"{snapshot.header.keys} keys up to entry {snapshot.header.last_included_index}, {snapshot.size} bytes")
+    said = f"{snapshot.header.keys} keys up to entry {snapshot.header.last_included_index}, {snapshot.size} bytes"
+    print(said, file=sys.stderr if streams else sys.stdout)  # the backup itself may go to standard output
     return 0
 
 
@@ -49,7 +57,9 @@ def _pieces(client: Client, index: int) -> Iterator[bytes]:
 def recover(path: Path, address: Address) -> int:
     """Make a survivor a cluster of its own; the exit code."""
     try:
-        _tell(recover_survivor(path, address), path, address)
+        with _cleaning_up():
+            reborn = recover_survivor(path, address)
+        _tell(reborn, path, address)
     except (StorageError, OSError) as error:
         return _complain(error)
     return 0
@@ -58,7 +68,9 @@ def recover(path: Path, address: Address) -> int:
 def restore(file: Path, path: Path, node: int, address: Address) -> int:
     """Make a new cluster from a backup; the exit code."""
     try:
-        _tell(restore_backup(file, path, node, address), path, address)
+        with _cleaning_up():
+            reborn = restore_backup(file, path, node, address)
+        _tell(reborn, path, address)
     except (StorageError, OSError) as error:
         return _complain(error)
     return 0
@@ -69,7 +81,7 @@ def _tell(reborn: Reborn, path: Path, address: Address) -> None:
         f"{path} is a new cluster of one node now, {reborn.cluster}: {reborn.keys} keys, from entry {reborn.index} on"
     )
     if reborn.kept is not None:
-        print(f"the old folder is kept as {reborn.kept}")
+        print(f"the old files are kept in {reborn.kept}")
     print("No node of the old cluster may run any more: its writes would be lost, and its clients misled.")
     print(
         f"Start this node, at {address}; empty the folders of the others, and take them in with 'trioraft members add'."
@@ -77,6 +89,25 @@ def _tell(reborn: Reborn, path: Path, address: Address) -> None:
 
 
 def _complain(error: StorageError | OSError) -> int:
-    text = f"{error.message} ({error.hint})" if isinstance(error, StorageError) else str(error)
+    if isinstance(error, StorageError):
+        text = f"{error.message} ({error.hint})"
+    else:
+        hint = "make room there, or name a file on another disk" if error.errno in NO_ROOM else "nothing was changed"
+        text = f"{describe(error)} ({hint})"
     click.echo(f"trioraft: {text}", err=True)
     return 1
+
+
+@contextmanager
+def _cleaning_up() -> Iterator[None]:
+    """Let a signal that ends the process end it as an exception does, so that nothing half done is left behind."""
+    before = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)

@@ -58,6 +58,7 @@ ALLOWED = {
         "trioraft.addresses",
         "trioraft.client",
         "trioraft.server.rebirth",
+        "trioraft.storage.backups",
         "trioraft.storage.errors",
         "trioraft.storage.snapshots",
     },

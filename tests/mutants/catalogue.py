@@ -16,6 +16,7 @@ READS = "trioraft/raft/reads.py"
 SEGMENTS = "trioraft/storage/log.py"
 DISK = "trioraft/storage/disk.py"
 FOLDER = "trioraft/storage/folder.py"
+REBIRTH = "tests/server/test_rebirth.py"
 REQUESTS = "trioraft/server/requests.py"
 STORE = "trioraft/kv/store.py"
 ITEMS = "trioraft/kv/items.py"
@@ -334,6 +335,38 @@ MUTANTS = (
         "        raise Damaged(NODE_FILE, 0, str(error)) from None\n",
         "        return None\n",
         "tests/storage/test_folder.py::test_no_damage_makes_a_folder_pass_for_a_fresh_one",
+    ),
+    Mutant(
+        "a node starts where a restore was interrupted",
+        FOLDER,
+        "    if KEEPING in names or PLACING in names:\n",
+        "    if False:\n",
+        f"{REBIRTH}::test_a_recover_that_is_killed_anywhere_loses_nothing_and_is_finished_by_the_next",
+        simulated=False,
+    ),
+    Mutant(
+        "a new cluster's revisions begin where any other's of that backup do",
+        "trioraft/server/rebirth.py",
+        "index = end.index + INDEX_LEAP + secrets.randbelow(INDEX_LEAP)",
+        "index = end.index + INDEX_LEAP",
+        f"{REBIRTH}::test_two_clusters_of_one_backup_have_no_revision_in_common",
+        simulated=False,
+    ),
+    Mutant(
+        "an unfinished backup stays",
+        "trioraft/storage/backups.py",
+        "        with suppress(FileNotFoundError):\n            os.unlink(part)\n",
+        "        pass\n",
+        "tests/storage/test_backups.py::test_where_it_does_not_come_to_its_end_nothing_is_left",
+        simulated=False,
+    ),
+    Mutant(
+        "a backup takes the place of a link",
+        "trioraft/storage/backups.py",
+        "Path(os.path.realpath(file))",
+        "file",
+        "tests/storage/test_backups.py::test_through_a_link_the_file_is_written_that_it_leads_to",
+        simulated=False,
     ),
     Mutant(
         "damage in the middle is cut off as if it were a torn tail",

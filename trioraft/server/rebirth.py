@@ -6,10 +6,7 @@ log begins far beyond whatever the lost nodes may have reached, in a higher term
 
 from __future__ import annotations
 
-import os
 import secrets
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,18 +18,28 @@ from trioraft.raft.membership import Configuration, Formation, Member
 from trioraft.raft.messages import NodeId
 from trioraft.raft.runs import Entries
 from trioraft.server.recovery import recover
-from trioraft.storage.disk import RealDisk, sync_folder
-from trioraft.storage.errors import Damaged, StorageError
+from trioraft.storage.disk import RealDisk
+from trioraft.storage.errors import Damaged, StorageError, describe
 from trioraft.storage.folder import DataFolder, Identity
 from trioraft.storage.log import SegmentedLog
-from trioraft.storage.snapshots import Snapshot, SnapshotWriter, open_snapshot, read_items
+from trioraft.storage.replacement import Folder, foreign_names, is_unfinished
+from trioraft.storage.snapshots import SnapshotWriter, newest, open_snapshot, read_items
 from trioraft.wire.commands import commands_of
 from trioraft.wire.snapshots import FORMAT, SnapshotHeader
 
 INDEX_LEAP: Final = 1_000_000_000_000
-"""More entries than the lost nodes can have committed beyond what is left."""
+"""More entries than the lost nodes can have committed beyond what is left; up to as many again are drawn."""
 TERM_LEAP: Final = 1_000_000
 _SLICE: Final = 5000
+
+
+class _End(msgspec.Struct, frozen=True):
+    """What there is to go on from: where the old cluster's log ends, as far as it is known, and what it left."""
+
+    store: Store
+    index: int
+    term: int
+    next_id: NodeId
 
 
 class Reborn(msgspec.Struct, frozen=True):
@@ -43,14 +50,16 @@ class Reborn(msgspec.Struct, frozen=True):
     index: int
     term: int
     kept: Path | None
-    """Where the old folder is now."""
+    """Where the old files are now."""
 
 
 def recover_survivor(path: Path, address: Address) -> Reborn:
     """Make the node of that folder the only member of a new cluster. Raises StorageError, OSError.
 
-    All that its log holds is taken for committed: who knew better is lost.
+    All that its log holds is taken for committed: who knew better is lost. The old files stay in a subfolder.
     """
+    if is_unfinished(path) and (finished := _finish_interrupted(path, address)) is not None:
+        return finished
     identity = DataFolder.peek(path)
     if identity.formation is None:
         raise StorageError(f"{path} belongs to no cluster yet", "start the nodes of servers.txt together instead")
@@ -63,16 +72,43 @@ def recover_survivor(path: Path, address: Address) -> Reborn:
             store.apply_all(run.first, commands_of(run))
         index = max(found.point.index, found.entries[-1].index if found.entries else 0)
         next_id = max(configuration.next_id, identity.node + 1)
-        reborn = _make(path, identity.node, address, store, index, found.hard_state.term, next_id)
+        end = _End(store, index, found.hard_state.term, next_id)
+        return _make(Folder(path, folder.lock), identity.node, address, end)
     finally:
         folder.close()
-    return reborn
+
+
+def _finish_interrupted(path: Path, address: Address) -> Reborn | None:
+    """Bring to its end what an earlier process did not; what was made, if that is what is asked for now."""
+    folder = Folder(path)
+    try:
+        kept = folder.finish()
+    finally:
+        folder.close()
+    identity = DataFolder.peek(path)
+    snapshot = newest(RealDisk(path))
+    formation = identity.formation
+    if formation is None or snapshot is None or [str(address)] != [m.address for m in formation.configuration.members]:
+        return None
+    header = snapshot.header
+    index, term = header.last_included_index, header.last_included_term
+    return Reborn(formation.cluster, header.keys, index, term, kept)
 
 
 def restore_backup(file: Path, path: Path, node: NodeId, address: Address) -> Reborn:
-    """Make a folder for the first node of a new cluster, from a backup. Raises StorageError, OSError."""
-    if path.exists() and any(path.iterdir()):
-        raise StorageError(f"{path} is not empty", "name a folder that does not exist yet")
+    """Make a folder for the first node of a new cluster, from a backup. Raises StorageError, OSError.
+
+    Whatever is wrong with the folder or the backup is told before anything is written.
+    """
+    end = _read_backup(file, node)
+    folder = _empty_folder(path)
+    try:
+        return _make(folder, node, address, end)
+    finally:
+        folder.close()
+
+
+def _read_backup(file: Path, node: NodeId) -> _End:
     disk = RealDisk(file.parent)
     store = Store()
     try:
@@ -83,61 +119,67 @@ def restore_backup(file: Path, path: Path, node: NodeId, address: Address) -> Re
         raise StorageError(
             f"{file} is not a whole backup: {error.reason}", "use another one; nothing was touched"
         ) from None
+    except OSError as error:
+        raise StorageError(f"{file} cannot be read: {error.strerror}", "nothing was touched") from None
     header = snapshot.header
     next_id = max(header.configuration.next_id, node + 1)
-    return _make(path, node, address, store, header.last_included_index, header.last_included_term, next_id)
+    return _End(store, header.last_included_index, header.last_included_term, next_id)
 
 
-def _make(
-    path: Path, node: NodeId, address: Address, store: Store, last_index: int, term: int, next_id: NodeId
-) -> Reborn:
-    """Write the new folder aside, and put it in its place; the old one is kept under another name."""
-    path = path.absolute()
-    aside = path.with_name(f"{path.name}.new-{secrets.token_hex(4)}")
-    aside.mkdir(mode=0o700, parents=True)
-    disk = RealDisk(aside)
-    cluster, folder = secrets.token_hex(16), secrets.token_hex(16)
-    member = Member(node, str(address), "voter", folder)
-    configuration = Configuration((member,), next_id)
-    index, term = last_index + INDEX_LEAP, term + TERM_LEAP
-    snapshot = _write_snapshot(disk, SnapshotHeader(FORMAT, cluster, index, term, 0, configuration, len(store)), store)
-    SegmentedLog.create(disk, folder, index, term)
-    DataFolder.write_identity(disk, Identity(1, node, folder, 0, Formation(cluster, configuration)))
-    kept = None
-    if path.exists():
-        kept = path.with_name(f"{path.name}.before-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
-        os.rename(path, kept)
-    os.rename(aside, path)
-    sync_folder(path.parent)
-    return Reborn(cluster, snapshot.header.keys, index, term, kept)
+def _empty_folder(path: Path) -> Folder:
+    """Hold the folder, which must have nothing in it that is somebody's. Raises StorageError, OSError."""
+    _check_empty(path)
+    folder = Folder(path)
+    try:
+        _check_empty(path)  # nobody makes a node there from here on
+        folder.forget_unfinished()
+    except BaseException:
+        folder.unmake()
+        folder.close()
+        raise
+    return folder
 
 
-def _write_snapshot(disk: RealDisk, header: SnapshotHeader, store: Store) -> Snapshot:
+def _check_empty(path: Path) -> None:
+    if names := foreign_names(path):
+        raise StorageError(
+            f"{path} is not empty: it holds {', '.join(names[:3])}{' and more' if names[3:] else ''}",
+            "name another folder, or empty this one; nothing was touched",
+        )
+
+
+def _make(folder: Folder, node: NodeId, address: Address, end: _End) -> Reborn:
+    """Put a new node in the folder, which begins with that store."""
+    cluster, folder_id = secrets.token_hex(16), secrets.token_hex(16)
+    member = Member(node, str(address), "voter", folder_id)
+    configuration = Configuration((member,), end.next_id)
+    # Drawn, so that two clusters from one backup have no revision in common.
+    index = end.index + INDEX_LEAP + secrets.randbelow(INDEX_LEAP)
+    term = end.term + TERM_LEAP
+
+    def build(disk: RealDisk) -> None:
+        header = SnapshotHeader(FORMAT, cluster, index, term, 0, configuration, len(end.store))
+        _write_snapshot(disk, header, end.store)
+        SegmentedLog.create(disk, folder_id, index, term)
+        DataFolder.write_identity(disk, Identity(1, node, folder_id, 0, Formation(cluster, configuration)))
+
+    try:
+        kept = folder.replace(build)
+    except OSError as error:
+        raise StorageError(f"{folder.path} cannot hold the new node: {describe(error)}", _hint(folder)) from None
+    return Reborn(cluster, len(end.store), index, term, kept)
+
+
+def _hint(folder: Folder) -> str:
+    if is_unfinished(folder.path):
+        return "see to the disk, and say the same command again, which finishes it; nothing is lost"
+    return "see to the disk, and say it again; what the folder held is as it was"
+
+
+def _write_snapshot(disk: RealDisk, header: SnapshotHeader, store: Store) -> None:
     writer = SnapshotWriter(disk, header)
     frozen = store.freeze()
     while items := frozen.take(_SLICE):
         writer.add(items)
     frozen.close()
-    return writer.finish()
-
-
-def save_backup(pieces: Iterator[bytes], file: Path) -> Snapshot:
-    """Write a snapshot that comes in pieces to a file, and check it. Raises StorageError, OSError."""
-    temporary = file.with_name(f"{file.name}.part")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as out:
-        for piece in pieces:
-            out.write(piece)
-        out.flush()
-        os.fsync(out.fileno())
-    disk = RealDisk(file.parent)
-    try:
-        snapshot = open_snapshot(disk, temporary.name)
-        for _ in read_items(disk, snapshot):
-            pass
-    except Damaged as error:
-        temporary.unlink()
-        raise StorageError(f"the backup did not arrive whole: {error.reason}", "try again") from None
-    os.rename(temporary, file)
-    sync_folder(file.parent.absolute())
-    return snapshot
+    writer.finish()

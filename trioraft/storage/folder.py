@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +24,11 @@ from trioraft.wire.codec import BadLine, DecodeError, Decoder, open_line
 
 NODE_FILE: Final = "node.json"
 LOCK_FILE: Final = "lock"
+BUILDING: Final = "new.building"
+"""A subfolder in which the files of a restored node are made; of no use once the process that does it is gone."""
+KEEPING: Final = "new.keeping"
+PLACING: Final = "new.placing"
+"""Subfolders that say that the files of a restored node are being moved here (`trioraft.storage.replacement`)."""
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -71,16 +78,10 @@ class DataFolder:
     @classmethod
     def open(cls, path: Path, node: NodeId) -> DataFolder:
         """Make the folder if need be, lock it, and read it. Raises StorageError or OSError."""
-        _make_folders(path)
-        lock = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        make_folders(path)
+        lock = lock_folder(path)
+        shutil.rmtree(path / BUILDING, ignore_errors=True)
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise FolderLocked(
-                    f"{path} is in use by another process",
-                    "stop that one first, or give this node another folder with --data-dir",
-                ) from None
             return cls(RealDisk(path), node, lock)
         except BaseException:
             os.close(lock)
@@ -98,6 +99,11 @@ class DataFolder:
     def write_identity(cls, disk: Disk, identity: Identity) -> None:
         """Make node.json, on the disk itself when this returns. Raises OSError."""
         write_aside(disk, NODE_FILE, records.seal(identity) + b"\n")
+
+    @property
+    def lock(self) -> int | None:
+        """The descriptor that holds the folder; None for one in memory."""
+        return self._lock
 
     @property
     def id(self) -> str:
@@ -131,20 +137,65 @@ class DataFolder:
         self._identity = identity
 
 
-def _make_folders(path: Path) -> None:
-    """Make the folder and what is missing above it, for its owner alone, and sync each new name."""
-    missing = []
+def is_of_a_node(name: str) -> bool:
+    """Whether a file of that name is a node's own, unfinished ones included; its lock is not."""
+    return name == NODE_FILE or name.startswith(("log-", "snapshot-", "incoming-snapshot-", NODE_FILE + "."))
+
+
+def lock_folder(path: Path) -> int:
+    """Hold the folder, until the descriptor is closed. Raises FolderLocked, OSError."""
+    lock = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise FolderLocked(
+            f"{path} is in use by another process",
+            "stop that one first; if it is another node, give each its own folder with --data-dir",
+        ) from None
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
+
+
+def make_folders(path: Path) -> list[Path]:
+    """Make the folder and what is missing above it, for its owner alone, and sync each new name; those that were made.
+
+    Raises OSError.
+    """
+    missing: list[Path] = []
     folder = path.absolute()
     while not folder.exists():
         missing.append(folder)
         folder = folder.parent
-    for folder in reversed(missing):
-        folder.mkdir(mode=0o700)
-        sync_folder(folder.parent)
+    missing.reverse()
+    made: list[Path] = []
+    try:
+        for folder in missing:
+            folder.mkdir(mode=0o700)
+            made.append(folder)
+            sync_folder(folder.parent)
+    except OSError:
+        remove_folders(made)
+        raise
+    return missing
+
+
+def remove_folders(made: list[Path]) -> None:
+    """Remove folders that were made, where they are still empty."""
+    for folder in reversed(made):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _read(disk: Disk) -> Identity | None:
     names = disk.names()
+    if KEEPING in names or PLACING in names:
+        raise StorageError(
+            f"{disk.name} is not whole: a 'trioraft restore' or 'recover' into it was interrupted",
+            "say the same command again, which finishes it; nothing is lost",
+        )
     if NODE_FILE not in names:
         if numbers := segment_numbers(disk):
             raise Damaged(NODE_FILE, 0, f"it is missing, and {segment_name(numbers[0])} is there")

@@ -1,0 +1,306 @@
+"""New clusters in folders as they are in the world: mount points, links, full, in use; and ended at any moment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from msgspec import Raw
+
+from trioraft.addresses import Address
+from trioraft.kv.commands import Put
+from trioraft.kv.store import Store
+from trioraft.raft.membership import Configuration, Member
+from trioraft.raft.messages import Entry, HardState
+from trioraft.server.rebirth import INDEX_LEAP, recover_survivor, restore_backup
+from trioraft.server.recovery import Recovered, recover
+from trioraft.storage.errors import Damaged, FolderLocked, StorageError
+from trioraft.storage.folder import DataFolder
+from trioraft.storage.snapshots import SnapshotWriter
+from trioraft.testing.disk import MemoryDisk
+from trioraft.wire.commands import encode_commands
+from trioraft.wire.entries import seal
+from trioraft.wire.snapshots import FORMAT, SnapshotHeader
+
+ADDRESS = Address("127.0.0.1", 8000)
+OTHER = Address("127.0.0.1", 8001)
+KEYS = 100
+
+
+def write_backup(file: Path, keys: int) -> Path:
+    store = Store()
+    for number in range(keys):
+        store.apply(number + 1, Put(f"key-{number}", Raw(b'"value"')))
+    configuration = Configuration((Member(0, "h:1", "voter", "f" * 32),), 1)
+    disk = MemoryDisk()
+    writer = SnapshotWriter(disk, SnapshotHeader(FORMAT, "c" * 32, keys, 3, 0, configuration, keys))
+    frozen = store.freeze()
+    writer.add(frozen.take(keys))
+    file.write_bytes(disk.read(writer.finish().name))
+    return file
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Path:
+    return write_backup(tmp_path / "backup.jsonl", KEYS)
+
+
+def started(path: Path) -> Recovered:
+    """What a node finds that is started there."""
+    folder = DataFolder.open(path, 0)
+    try:
+        assert folder.formation is not None
+        found = recover(folder, folder.formation)
+        found.log.close()
+        return found
+    finally:
+        folder.close()
+
+
+def survivor(tmp_path: Path, backup: Path) -> Path:
+    """A folder with a snapshot and a log beyond it."""
+    path = tmp_path / "n0"
+    restore_backup(backup, path, 0, ADDRESS)
+    folder = DataFolder.open(path, 0)
+    assert folder.formation is not None
+    found = recover(folder, folder.formation)
+    commands = encode_commands([Put("beyond", Raw(b'"the snapshot"'))])
+    entries: list[Entry] = [seal(found.point.index + 1, found.point.term, "command", commands[0])]
+    found.log.write(HardState(found.point.term), entries)
+    found.log.close()
+    folder.close()
+    return path
+
+
+def everything(path: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def test_two_clusters_of_one_backup_have_no_revision_in_common(tmp_path: Path, backup: Path) -> None:
+    made = [restore_backup(backup, tmp_path / name, 0, ADDRESS) for name in "ab"]
+    assert made[0].index != made[1].index
+    assert all(INDEX_LEAP <= one.index - KEYS < 2 * INDEX_LEAP for one in made)
+    assert made[0].cluster != made[1].cluster
+
+
+@pytest.mark.parametrize("there", ["nothing", "nothing, nor its parents", "an empty folder", "a link to a folder"])
+def test_a_backup_is_restored_into(tmp_path: Path, backup: Path, there: str) -> None:
+    path = tmp_path / "place" / "n0" if "parents" in there else tmp_path / "n0"
+    if there == "an empty folder":
+        path.mkdir(mode=0o750)
+    if there == "a link to a folder":
+        (tmp_path / "elsewhere").mkdir()
+        path.symlink_to("elsewhere")
+    assert restore_backup(backup, path, 0, ADDRESS).keys == KEYS
+    assert len(started(path).store) == KEYS
+    assert path.is_symlink() == ("link" in there)
+    if there == "an empty folder":
+        assert path.stat().st_mode & 0o777 == 0o750
+    beside = {"backup.jsonl", "elsewhere", "place", "n0"}
+    assert set(os.listdir(tmp_path)) <= beside
+    assert all(name in ("lock", "node.json") or name.startswith(("log-", "snapshot-")) for name in os.listdir(path))
+
+
+def test_a_mount_point_with_lost_and_found_is_restored_into_and_recovered(
+    backup: Path, disk_of: Callable[[int], Path]
+) -> None:
+    disk = disk_of(4000)
+    (disk / "lost+found").mkdir()
+    restore_backup(backup, disk, 0, ADDRESS)
+    assert len(started(disk).store) == KEYS
+    reborn = recover_survivor(disk, OTHER)
+    assert reborn.keys == len(started(disk).store) == KEYS
+    assert reborn.kept is not None
+    assert reborn.kept.parent == disk
+    assert (reborn.kept / "node.json").exists()
+    assert (disk / "lost+found").is_dir()
+    assert [name for name in os.listdir(disk) if name.startswith("new.")] == []
+    assert os.listdir(disk.parent) != []
+
+
+def test_the_old_files_stay_in_a_subfolder_and_those_of_others_where_they_are(tmp_path: Path, backup: Path) -> None:
+    path = survivor(tmp_path, backup)
+    (path / "notes.txt").write_text("mine")
+    before = {name: data for name, data in everything(path).items() if name.startswith(("log-", "snapshot-"))}
+    reborn = recover_survivor(path, OTHER)
+    found = started(path)
+    assert reborn.keys == len(found.store) == KEYS + 1
+    assert found.configuration.members[0].address == str(OTHER)
+    assert reborn.kept is not None
+    kept = everything(reborn.kept)
+    assert {name: data for name, data in kept.items() if name.startswith("snapshot-")} == {
+        name: data for name, data in before.items() if name.startswith("snapshot-")
+    }
+    assert (path / "notes.txt").read_text() == "mine"
+    again = DataFolder.open(reborn.kept, 0)  # it is a whole folder still
+    again.close()
+
+
+@pytest.mark.parametrize("there", ["a file of somebody", "a node", "a file in its place", "in use", "no backup"])
+def test_what_refuses_refuses_before_anything_is_written(tmp_path: Path, backup: Path, there: str) -> None:
+    path = tmp_path / "n0"
+    held = None
+    match there:
+        case "a file of somebody":
+            path.mkdir()
+            (path / "thesis.tex").write_text("years")
+        case "a node":
+            restore_backup(backup, path, 0, ADDRESS)
+        case "a file in its place":
+            path.write_text("x")
+        case "in use":
+            held = DataFolder.open(path, 0)
+        case "no backup":
+            backup.write_bytes(backup.read_bytes()[:-7])
+    before = everything(tmp_path), sorted(os.listdir(tmp_path))
+    with pytest.raises((StorageError, OSError)) as caught:
+        restore_backup(backup, path, 0, ADDRESS)
+    assert (everything(tmp_path), sorted(os.listdir(tmp_path))) == before
+    assert "n0" in str(caught.value) or there == "no backup"
+    if there == "a file of somebody":
+        assert "thesis.tex" in str(caught.value)
+        with pytest.raises(StorageError, match="no node's folder"):
+            recover_survivor(path, ADDRESS)
+        assert (everything(tmp_path), sorted(os.listdir(tmp_path))) == before
+    if held is not None:
+        with pytest.raises((FolderLocked, StorageError)):
+            recover_survivor(path, ADDRESS)
+        held.close()
+
+
+def test_a_running_nodes_folder_is_not_recovered(tmp_path: Path, backup: Path) -> None:
+    path = survivor(tmp_path, backup)
+    held = DataFolder.open(path, 0)
+    before = everything(path)
+    with pytest.raises(FolderLocked, match="in use"):
+        recover_survivor(path, OTHER)
+    assert everything(path) == before
+    held.close()
+
+
+@pytest.mark.parametrize("there", ["the folder itself", "a folder in it", "nothing yet"])
+def test_a_full_disk_keeps_nothing_of_it(tmp_path: Path, disk_of: Callable[[int], Path], there: str) -> None:
+    backup = write_backup(tmp_path / "big.jsonl", 5000)
+    disk = disk_of(128)
+    path = disk if there == "the folder itself" else disk / "a" / "n0"
+    if there == "a folder in it":
+        path.mkdir(parents=True)
+    before = sorted(disk.rglob("*"))
+    with pytest.raises(StorageError, match=r"cannot hold the new node.*no room") as caught:
+        restore_backup(backup, path, 0, ADDRESS)
+    assert "say it again" in caught.value.hint
+    assert sorted(disk.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_the_files_belong_to_whom_the_folder_belongs(tmp_path: Path, backup: Path) -> None:
+    path = tmp_path / "n0"
+    path.mkdir()
+    os.chown(path, 12345, 23456)
+    restore_backup(backup, path, 0, ADDRESS)
+    assert {(file.stat().st_uid, file.stat().st_gid) for file in path.iterdir()} == {(12345, 23456)}
+
+
+def test_a_read_only_disk_is_said(tmp_path: Path, backup: Path, disk_of: Callable[[int], Path]) -> None:
+    disk = disk_of(1000)
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    for path in (disk, disk / "n0"):
+        with pytest.raises(OSError, match="Read-only") as caught:
+            restore_backup(backup, path, 0, ADDRESS)
+        assert str(disk) in str(caught.value)
+    assert sorted(os.listdir(tmp_path)) == ["backup.jsonl", disk.name]
+
+
+CALLS = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "open", "os.listdir", "os.scandir", "shutil.rmtree"}
+
+
+def killed_at(call: int, act: Callable[[], object]) -> bool:
+    """Do that in a process of its own, which ends at the so manieth call to the system; whether it did."""
+    sys.stdout.flush()
+    process = os.fork()
+    if process == 0:
+        left = call
+
+        def count(event: str, _: object) -> None:
+            nonlocal left
+            if event in CALLS:
+                left -= 1
+                if left < 0:
+                    os._exit(9)
+
+        sys.addaudithook(count)
+        try:
+            act()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 9
+
+
+def test_a_restore_that_is_killed_anywhere_is_no_node_or_a_whole_one_and_can_be_said_again(
+    tmp_path: Path, backup: Path
+) -> None:
+    call, interrupted = 0, 0
+    while True:
+        path = tmp_path / f"n{call}"
+        ended = killed_at(call, lambda path=path: restore_backup(backup, path, 0, ADDRESS))
+        if path.exists() and "node.json" not in os.listdir(path):
+            try:
+                DataFolder.open(path, 0).close()
+                assert not any(name.startswith("snapshot-") for name in os.listdir(path))
+                (path / "node.json").unlink()
+            except Damaged:
+                raise
+            except StorageError as error:
+                assert "interrupted" in error.message
+                interrupted += 1
+        if not ended:
+            break
+        restore_again(backup, path)
+        assert len(started(path).store) == KEYS
+        assert [name for name in os.listdir(path) if name.startswith("new.")] == []
+        call += 1
+    assert call > 20
+    assert interrupted > 3
+    assert [name for name in os.listdir(tmp_path) if name != "backup.jsonl" and not name.startswith("n")] == []
+
+
+def restore_again(backup: Path, path: Path) -> None:
+    """Where the kill came when all was done, the folder is a node's, and is refused."""
+    try:
+        restore_backup(backup, path, 0, ADDRESS)
+    except StorageError as error:
+        assert "is not empty" in error.message
+        started(path)
+
+
+def test_a_recover_that_is_killed_anywhere_loses_nothing_and_is_finished_by_the_next(
+    tmp_path: Path, backup: Path
+) -> None:
+    call, interrupted = 0, 0
+    while True:
+        home = tmp_path / str(call)
+        home.mkdir()
+        path = survivor(home, backup)
+        ended = killed_at(call, lambda path=path: recover_survivor(path, OTHER))
+        try:
+            found = started(path)
+            assert len(found.store) + len(found.entries) == KEYS + 1
+        except StorageError as error:
+            assert "interrupted" in error.message
+            interrupted += 1
+        if not ended:
+            break
+        reborn = recover_survivor(path, OTHER)
+        found = started(path)
+        assert reborn.keys == len(found.store) == KEYS + 1
+        assert [member.address for member in found.configuration.members] == [str(OTHER)]
+        assert reborn.kept is not None or any(name.startswith("before-") for name in os.listdir(path))
+        assert [name for name in os.listdir(path) if name.startswith("new.")] == []
+        assert os.listdir(home) == ["n0"]
+        call += 1
+    assert call > 30
+    assert interrupted > 5

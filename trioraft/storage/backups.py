@@ -1,0 +1,117 @@
+"""A backup: a snapshot in a file of the user's, who names it, and may name anything."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Final
+
+from trioraft.storage.disk import RealDisk, sync_folder
+from trioraft.storage.errors import Damaged, StorageError
+from trioraft.storage.snapshots import Snapshot, open_snapshot, read_items
+
+_PART: Final = re.compile(r"\.trioraft-backup-[0-9a-f]{16}\.part")
+_STALE_SECONDS: Final = 60
+"""An unfinished file of this age that nobody holds is of a process that is gone."""
+
+
+def save_backup(pieces: Iterable[bytes], file: Path) -> Snapshot:
+    """Write a snapshot that comes in pieces to a file, and check it. Raises StorageError, OSError.
+
+    The file is written aside and has its name only when it is whole, on the disk itself; what it replaces stays
+    untouched till then. A link leads to the file that is replaced. Into a device or a pipe the backup is copied
+    once it is whole.
+    """
+    try:
+        if is_stream(file):
+            return _copy(pieces, file)
+        return _replace(pieces, Path(os.path.realpath(file)))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(file)) from None  # the user's name for it, and not the part's
+
+
+def is_stream(file: Path) -> bool:
+    """Whether that name stands for something that is written through, and not replaced."""
+    if file.parent in (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")):
+        return file.exists()
+    return file.exists() and not file.is_file() and not file.is_dir()
+
+
+def _replace(pieces: Iterable[bytes], file: Path) -> Snapshot:
+    if file.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
+    _remove_stale(file.parent)
+    with _part(file.parent) as (part, out):
+        snapshot = _write(pieces, part, out)
+        out.flush()
+        os.fsync(out.fileno())
+        if file.exists():
+            old = file.stat()
+            if os.geteuid() == 0:
+                os.fchown(out.fileno(), old.st_uid, old.st_gid)
+            os.fchmod(out.fileno(), stat.S_IMODE(old.st_mode))
+        os.rename(part, file)
+    sync_folder(file.parent)
+    return snapshot
+
+
+def _copy(pieces: Iterable[bytes], file: Path) -> Snapshot:
+    with tempfile.TemporaryDirectory(prefix="trioraft-backup-") as folder, _part(Path(folder)) as (part, out):
+        snapshot = _write(pieces, part, out)
+        with part.open("rb") as whole, file.open("wb", buffering=0) as stream:
+            shutil.copyfileobj(whole, stream)
+    return snapshot
+
+
+@contextmanager
+def _part(folder: Path) -> Iterator[tuple[Path, IO[bytes]]]:
+    """A new file that is locked while it is written, and gone afterwards, if it was not given another name."""
+    part = folder / f".trioraft-backup-{secrets.token_hex(8)}.part"
+    descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "wb") as out:
+            fcntl.flock(out.fileno(), fcntl.LOCK_EX)
+            yield part, out
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(part)
+
+
+def _write(pieces: Iterable[bytes], part: Path, out: IO[bytes]) -> Snapshot:
+    """Write it all, and check what is there. Raises StorageError, OSError."""
+    for piece in pieces:
+        out.write(piece)
+    out.flush()
+    disk = RealDisk(part.parent)
+    try:
+        snapshot = open_snapshot(disk, part.name)
+        for _ in read_items(disk, snapshot):
+            pass
+    except Damaged as error:
+        raise StorageError(f"the backup did not arrive whole: {error.reason}", "try again") from None
+    return snapshot
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove what processes left that were killed."""
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            if _PART.fullmatch(name):
+                _remove_if_stale(folder / name)
+
+
+def _remove_if_stale(part: Path) -> None:
+    with suppress(OSError), part.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if time.time() - part.stat().st_mtime > _STALE_SECONDS:
+            part.unlink()
