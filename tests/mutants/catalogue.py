@@ -793,4 +793,13 @@ MUTANTS = (
         "tests/server/test_dialling.py::test_a_connection_is_broken_soon_when_nothing_gets_through_any_more",
         simulated=False,
     ),
+    Mutant(
+        "an answer to a call is judged by what was acknowledged after it",
+        "trioraft/server/driver.py",
+        "        return self._judge(answer, self.introduction(peer), asked)\n",
+        "        return self._judge(answer, self.introduction(peer), self.acknowledged(peer))\n",
+        "tests/server/test_node_in_virtual_time.py::"
+        "test_an_answer_to_a_call_is_judged_by_what_was_known_when_it_was_asked_for",
+        simulated=False,  # refused once, and dialled again: only people are misled
+    ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from trioraft.raft.membership import Configuration, Formation, Member, with_folder, with_learner, without
-from trioraft.server.handshake import PROTOCOL, refusal
+from trioraft.server.handshake import PROTOCOL, Acknowledged, Evidence, refusal
 from trioraft.wire.peers import PeerHello
 
 SERVERS = ["a:1", "b:1", "c:1"]
@@ -54,3 +54,11 @@ def test_a_newcomer_is_heard_before_its_folder_is_bound() -> None:
 def test_a_newcomer_that_is_not_where_it_was_taken_in_is_refused() -> None:
     assert "was taken in at d:1" in told(hello(3, 0, None, servers=[*SERVERS, "e:1"]), hello(0, 3, NEW))
     assert "was taken in at d:1" in told(hello(3, 0, None), hello(0, 3, NEW))
+
+
+def test_what_a_later_term_may_have_cut_off_is_no_evidence() -> None:
+    evidence = Evidence()
+    said = hello(1, 0, FIRST, term=3, last_index=7)
+    assert evidence.contradicts(said, Acknowledged(3, 7)) is None
+    assert "older copy" in (evidence.contradicts(said, Acknowledged(3, 8)) or "")
+    assert evidence.contradicts(said, Acknowledged(2, 8)) is None

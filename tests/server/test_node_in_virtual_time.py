@@ -281,3 +281,20 @@ async def test_plenty_of_writes_wait_for_no_more(cluster: Cluster, monkeypatch: 
         for few in (puts[:PLENTY], puts[PLENTY:]):
             clients.start_soon(cluster.ask, index, *few)
     assert sum(proposed) == 2 * PLENTY
+
+
+async def test_an_answer_to_a_call_is_judged_by_what_was_known_when_it_was_asked_for(cluster: Cluster) -> None:
+    """Else a peer that acknowledges something meanwhile, on a link of its own, is taken for an older copy of itself."""
+    index = await cluster.leader()
+    peer = (index + 1) % 3
+    leader, follower = cluster.nodes[index].driver, cluster.nodes[peer].driver
+    assert leader is not None
+    assert follower is not None
+    asked, answer = leader.acknowledged(peer), follower.introduction(index)
+    with trio.fail_after(10):
+        while leader.acknowledged(peer).index <= answer.last_index:
+            await cluster.ask(index, {"op": "put", "key": "k", "value": 1})
+    assert leader.objection(peer, answer, asked) is None
+    refused = leader.objection(peer, answer, leader.acknowledged(peer))
+    assert refused is not None
+    assert "older copy" in refused.message

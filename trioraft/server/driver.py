@@ -25,7 +25,7 @@ from trioraft.server.administration import Administration
 from trioraft.server.clients import Client, Crowd, Recognizer, take_joining
 from trioraft.server.election_timer import ElectionTimer
 from trioraft.server.formation import Assembly, View
-from trioraft.server.handshake import PROTOCOL, Evidence, refusal
+from trioraft.server.handshake import PROTOCOL, Acknowledged, Evidence, refusal
 from trioraft.server.links import Incoming, Link
 from trioraft.server.recovery import point_of, recover
 from trioraft.server.replicator import Replicator
@@ -536,9 +536,14 @@ class Driver:
             formation,
         )
 
-    def objection(self, peer: NodeId, answer: PeerHello) -> PeerRefused | None:
+    def acknowledged(self, peer: NodeId) -> Acknowledged:
+        """How far this leader knows that peer to have synced by now."""
+        progress = self.core.progress.get(peer)
+        return Acknowledged(self.core.term, 0 if progress is None else progress.match_index)
+
+    def objection(self, peer: NodeId, answer: PeerHello, asked: Acknowledged) -> PeerRefused | None:
         """Why the one who answered a call to that peer is not to be spoken to, or None."""
-        return self._judge(answer, self.introduction(peer))
+        return self._judge(answer, self.introduction(peer), asked)
 
     def link_up(self, peer: NodeId, link: Link) -> None:
         """An outgoing connection is ready."""
@@ -577,7 +582,7 @@ class Driver:
     def greet(self, incoming: Incoming, hello: PeerHello) -> PeerHello | PeerRefused:
         """Answer a peer that introduces itself."""
         mine = self.introduction(hello.sender)
-        refused = self._judge(hello, mine)
+        refused = self._judge(hello, mine, self.acknowledged(hello.sender))
         if refused is not None:
             who = hello.sender if hello.sender in self.peers else None  # of strangers only the last is remembered
             if self._refused.get(who) != refused.message:  # it tries again and again; once is enough
@@ -611,10 +616,8 @@ class Driver:
             self._unheard[member.id] = member
             self._dial_peers()
 
-    def _judge(self, hello: PeerHello, mine: PeerHello) -> PeerRefused | None:
-        progress = self.core.progress.get(hello.sender)
-        acknowledged = progress.match_index if progress is not None and hello.term <= self.core.term else 0
-        refused = refusal(hello, mine, self._evidence.contradicts(hello, acknowledged))
+    def _judge(self, hello: PeerHello, mine: PeerHello, known: Acknowledged) -> PeerRefused | None:
+        refused = refusal(hello, mine, self._evidence.contradicts(hello, known))
         member = None if mine.formation is None else mine.formation.configuration.member(hello.sender)
         if refused is None and member is not None and not member.folder:
             self._to_bind[hello.sender] = hello.folder

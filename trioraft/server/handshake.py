@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from trioraft.raft.membership import Formation
 from trioraft.raft.messages import NodeId
 from trioraft.wire.peers import PeerHello, PeerRefused
@@ -16,14 +18,22 @@ PROTOCOL: Final = (2, 2)
 """The lowest and highest version of the protocol between peers that this program speaks."""
 
 
+class Acknowledged(msgspec.Struct, frozen=True):
+    """How far a leader knows a peer to have synced. A leader of a later term may have had the peer cut its log."""
+
+    term: int
+    index: int
+
+
 class Evidence:
     """What this node remembers of its peers' folders, against older or copied ones."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[int, str]] = {}
 
-    def contradicts(self, hello: PeerHello, acknowledged: int) -> str | None:
-        """Why the folder cannot be the one known before; `acknowledged` is how far it is known to have synced."""
+    def contradicts(self, hello: PeerHello, known: Acknowledged) -> str | None:
+        """Why the folder cannot be the one known before. `known` is of the time before the hello was written."""
+        acknowledged = known.index if hello.term <= known.term else 0
         starts, incarnation = self._seen.get(hello.folder, (0, ""))
         if hello.starts < starts:
             return f"its folder was started {hello.starts} times, and has been seen with {starts}: it is an older copy"

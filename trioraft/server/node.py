@@ -140,9 +140,13 @@ def _listen_hint(options: NodeOptions, own: Member | None, error: OSError) -> st
 def _moved_hint(options: NodeOptions, own: Member) -> str:
     """What to do where a node is not any more where the cluster has it."""
     listed = str(_listed(options))
-    new = listed if listed != own.address else "NEW-ADDRESS"
+    if listed == own.address:
+        new = "NEW-ADDRESS"
+        start = "if the others reach this machine by it all the same, say with --listen where to listen. "
+    else:
+        new, start = listed, ""
     return (
-        f"its address in the cluster is {own.address}, in servers.txt {listed}, and a member keeps its address. "
+        f"{start}its address in the cluster is {own.address}, in servers.txt {listed}, and a member keeps its address. "
         f"If it alone has moved to {new}: 'trioraft members remove {own.id}', 'trioraft members add {new}', "
         "and start it with its new id and an empty folder. If every node has moved, keep all folders: "
         "started with --listen each shows what it has, and "

@@ -10,6 +10,7 @@ import trio
 
 from trioraft.addresses import AddressError, member_address
 from trioraft.raft.messages import NodeId
+from trioraft.server.handshake import Acknowledged
 from trioraft.server.links import Link, Outgoing
 from trioraft.server.transport import Connection, Hub
 from trioraft.wire.peers import PeerHello, PeerRefused, encode
@@ -28,8 +29,11 @@ class Host(Protocol):
     def introduction(self, peer: NodeId) -> PeerHello:
         """What to say to that peer first."""
 
-    def objection(self, peer: NodeId, answer: PeerHello) -> PeerRefused | None:
-        """Why the one who answered is not the peer, or None."""
+    def acknowledged(self, peer: NodeId) -> Acknowledged:
+        """How far the peer is known to have synced by now."""
+
+    def objection(self, peer: NodeId, answer: PeerHello, asked: Acknowledged) -> PeerRefused | None:
+        """Why the one who answered is not the peer, or None; `asked` is what was known when it was asked."""
 
     def link_up(self, peer: NodeId, link: Link) -> None:
         """A connection to the peer is ready for messages."""
@@ -109,11 +113,14 @@ class Replicator:
 
         connection.handler = Outgoing(connection, answered, self._host.link_free, ended)
         connection.resume()
+        asked = self._host.acknowledged(
+            self.peer
+        )  # what the peer acknowledges from now on, its answer may not show yet
         connection.send(encode(self._host.introduction(self.peer)))
         try:
             with trio.move_on_after(HANDSHAKE_SECONDS):
                 await changed.wait()
-            refusal = self._judge(answers)
+            refusal = self._judge(answers, asked)
             if refusal is not None:
                 self._turn += 1
                 self._report(refusal)
@@ -147,7 +154,7 @@ class Replicator:
     def _unreachable(self, error: Exception) -> str:
         return f"node {self.peer} at {self.address} cannot be reached: {_reason(error)}"
 
-    def _judge(self, answers: list[PeerHello | PeerRefused]) -> str | None:
+    def _judge(self, answers: list[PeerHello | PeerRefused], asked: Acknowledged) -> str | None:
         """What is wrong with the answer to the introduction, in words."""
         if not answers:
             return (
@@ -155,7 +162,7 @@ class Replicator:
             )
         answer = answers[0]
         if isinstance(answer, PeerHello):
-            objection = self._host.objection(self.peer, answer)
+            objection = self._host.objection(self.peer, answer, asked)
             return None if objection is None else f"{objection.message} ({objection.hint})"
         return f"node {self.peer} at {self.address} refuses this node: {answer.message} ({answer.hint})"
 
