@@ -9,8 +9,6 @@ import click
 from trioraft.addresses import Address
 from trioraft.server import NodeOptions, StartError, run_node
 
-CANNOT_START = 1
-
 
 def run_at(
     index: int,
@@ -26,4 +24,4 @@ def run_at(
         return run_node(NodeOptions(index, servers, folder, listen, log_format, log_level, max_request_bytes))
     except StartError as error:
         click.echo(f"trioraft: {error.message}\n  {error.hint}", err=True)
-        return CANNOT_START
+        return error.code

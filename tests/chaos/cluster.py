@@ -22,8 +22,7 @@ from .network import Network
 from .switch import Switch
 
 TESTS = Path(__file__).parent.parent
-DISK_FAILED = 70
-CANNOT_START = 1
+DISK_FAILED = 74
 SECONDS_TO_DIE = 8.0
 """Within which a node has to end after its disk failed; it may have to get the processor first."""
 ALARMING = re.compile(r"Traceback|internal error|makes no sense|is damaged|is refused: |[Ee]xception|Warning:")
@@ -100,10 +99,8 @@ class ChaosNode(Node):
             if self.stop_by is not None and (code == 0 or early):
                 return None
             return f"node {self.index} ended by itself, with code {code}: {said[-1000:]}"
-        if code not in (DISK_FAILED, CANNOT_START) or not re.search(r"\[Errno \d+\] |is broken|could not", said):
+        if code != DISK_FAILED or not re.search(r"its disk has failed: |cannot be used: |could not be closed", said):
             return f"node {self.index}, whose disk failed, ended with code {code} and said {said[-1000:]!r}"
-        if code == CANNOT_START and "listens on" in said:
-            return f"node {self.index} ran and ended with the code of one that could not start: {said[-1000:]}"
         return None
 
     def _lives_too_long(self, now: float) -> str | None:

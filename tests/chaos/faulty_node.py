@@ -28,9 +28,9 @@ def install(control: DiskControl) -> None:
             self._slot = control.slot(path.name)
 
         def write_at(self, offset: int, data: bytes) -> None:
-            if code := control.error_of_write():
+            if code := control.error_of_write(self._path.name):
                 os.pwrite(self._descriptor, data[: random.randrange(len(data) + 1)], offset)
-                raise OSError(code, os.strerror(code))
+                raise OSError(code, os.strerror(code), str(self._path))
             super().write_at(offset, data)
 
         def truncate(self, size: int) -> None:
@@ -40,9 +40,9 @@ def install(control: DiskControl) -> None:
         def sync(self) -> None:
             if seconds := control.delay(random):
                 time.sleep(seconds)
-            if code := control.error_of_sync():
+            if code := control.error_of_sync(self._path.name):
                 self._lose_what_was_not_synced()
-                raise OSError(code, os.strerror(code))
+                raise OSError(code, os.strerror(code), str(self._path))
             if control.lies:
                 return
             size = self._size

@@ -16,6 +16,7 @@ READS = "trioraft/raft/reads.py"
 SEGMENTS = "trioraft/storage/log.py"
 DISK = "trioraft/storage/disk.py"
 FOLDER = "trioraft/storage/folder.py"
+FULL = "tests/processes/test_full_disks.py"
 REBIRTH = "tests/server/test_rebirth.py"
 REQUESTS = "trioraft/server/requests.py"
 STORE = "trioraft/kv/store.py"
@@ -342,6 +343,30 @@ MUTANTS = (
         "    if KEEPING in names or PLACING in names:\n",
         "    if False:\n",
         f"{REBIRTH}::test_a_recover_that_is_killed_anywhere_loses_nothing_and_is_finished_by_the_next",
+        simulated=False,
+    ),
+    Mutant(
+        "a full disk ends a node with the code of a bug",
+        "trioraft/server/node.py",
+        "        return DISK_FAILED\n",
+        "        return INTERNAL\n",
+        f"{FULL}::test_a_full_disk_ends_a_node_for_its_log_alone",
+        simulated=False,
+    ),
+    Mutant(
+        "a node that finds no room at its start is told to take another folder",
+        "trioraft/server/node.py",
+        "    if not DataFolder.may_be_a_nodes(options.data_dir):\n",
+        "    if True:\n",
+        f"{FULL}::test_a_full_disk_ends_a_node_for_its_log_alone",
+        simulated=False,
+    ),
+    Mutant(
+        "a snapshot takes the room that the log needs",
+        "trioraft/storage/snapshots.py",
+        "        if self._disk.room() < len(data):\n",
+        "        if False:\n",
+        "tests/storage/test_snapshots.py::test_a_snapshot_leaves_the_log_its_room",
         simulated=False,
     ),
     Mutant(
@@ -748,8 +773,8 @@ MUTANTS = (
     Mutant(
         "what was written of a failed snapshot stays",
         SNAPSHOTS,
-        "            if made:\n                yield made[0].abandon\n            raise\n",
-        "            raise\n",
+        "            if made:\n                yield made[0].abandon\n            served",
+        "            served",
         f"{FAILING}::test_whatever_operation_of_taking_one_fails_the_node_goes_on",
         simulated=False,  # it costs room alone
     ),

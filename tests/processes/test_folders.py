@@ -88,6 +88,27 @@ def test_a_torn_tail_is_cut_and_said(cluster: Cluster) -> None:
     assert node.get("key-19", "stale")["value"] == "value-19"
 
 
+def test_an_end_that_was_damaged_and_cut_is_refused_and_called_what_it_may_be(cluster: Cluster) -> None:
+    """Damage to the last batch looks like a write that never ended: only the others can know better."""
+    fill(cluster, 20)
+    node = cluster.followers()[0]
+    node.kill()
+    path = node.data / FIRST_SEGMENT
+    data = bytearray(path.read_bytes())
+    data[len(data.rstrip()) - 5] ^= 0x01
+    path.write_bytes(data)
+    said = len(node.log)
+    node.start()
+    node.listens()
+    eventually(lambda: "it had acknowledged" in node.log[said:], "the others refuse it")
+    text = node.log[said:]
+    assert "or the end of its log was damaged and is cut" in text
+    assert "members remove" in text
+    assert f"{FIRST_SEGMENT}: cut" in text
+    assert "If the disk has damaged them since" in text
+    others_go_on(cluster, node)
+
+
 @pytest.mark.parametrize("lost", [FIRST_SEGMENT, "node.json"])
 def test_a_lost_file_is_damage_and_no_fresh_start(cluster: Cluster, lost: str) -> None:
     fill(cluster, 5)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from trioraft.kv.store import Item
 from trioraft.raft.membership import Configuration, Member
 from trioraft.raft.messages import Entry, HardState
+from trioraft.storage.disk import RealDisk
 from trioraft.storage.errors import Damaged, StorageError
 from trioraft.storage.log import SegmentedLog
 from trioraft.storage.snapshots import (
@@ -76,6 +79,22 @@ def test_a_snapshot_comes_back_as_it_was_written() -> None:
 def test_an_empty_store_has_a_snapshot_too() -> None:
     disk = MemoryDisk()
     assert [part for part in read_items(disk, take(disk, 7, 0)) if part] == []
+
+
+def test_a_snapshot_leaves_the_log_its_room(disk_of: Callable[[int], Path]) -> None:
+    path = disk_of(1600)
+    disk = RealDisk(path)
+    SegmentedLog.create(disk, FOLDER)
+    log, _ = SegmentedLog.open(disk, FOLDER)
+    writer = SnapshotWriter(disk, header(7, 10**6))
+    with pytest.raises(OSError, match="what the log may need"):
+        while True:
+            writer.add(items(100))
+    log.write(STATE, entries(1, 50))
+    assert shutil.disk_usage(path).free > 0
+    log.close()
+    writer.abandon()
+    assert [name for name in disk.names() if "snapshot" in name] == []
 
 
 def test_a_snapshot_is_read_on_when_a_newer_one_has_taken_its_place() -> None:

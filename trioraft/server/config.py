@@ -13,13 +13,20 @@ MAX_REQUEST_BYTES: Final = 1024 * 1024
 LARGEST_MAX_REQUEST_BYTES: Final = 32 * 1024 * 1024
 
 
-class StartError(Exception):
-    """The node cannot start: what is wrong, and what to do."""
+CANNOT_START: Final = 1
+"""The exit code of a node that cannot start where, or on what, it is told to."""
+DISK_FAILED: Final = 74
+"""That of a node that its disk has failed, at its start or later; 74 is what sysexits.h has for that."""
 
-    def __init__(self, message: str, hint: str) -> None:
+
+class StartError(Exception):
+    """The node cannot start: what is wrong, what to do, and the exit code."""
+
+    def __init__(self, message: str, hint: str, code: int = CANNOT_START) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.code = code
 
 
 class NodeOptions(msgspec.Struct, frozen=True):

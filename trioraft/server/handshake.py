@@ -40,7 +40,10 @@ class Evidence:
         if hello.starts == starts and hello.incarnation != incarnation:
             return "another process runs, or ran, on a copy of the same folder"
         if hello.last_index < acknowledged:
-            return f"its log ends at {hello.last_index}, and it had acknowledged {acknowledged}: it is an older copy"
+            return (
+                f"its log ends at {hello.last_index}, and it had acknowledged {acknowledged}: it is an older copy, "
+                "or the end of its log was damaged and is cut, which it then said at its start"
+            )
         return None
 
     def remember(self, hello: PeerHello) -> None:
@@ -129,8 +132,9 @@ def _folder_refusal(formation: Formation, node: NodeId, folder: str, servers: li
 
 
 _FOLDER_HINT: Final = (
-    "start it with its own folder, as it last was: an older copy could elect two leaders. If that is lost, say "
-    "'trioraft members remove {0}' and 'trioraft members add ADDRESS', and start it with the new id and an empty folder"
+    "start it with its own folder, as it last was: an older copy could elect two leaders. If that is lost or damaged, "
+    "say 'trioraft members remove {0}' and 'trioraft members add ADDRESS', and start it with the new id and an "
+    "empty folder"
 )
 
 

@@ -14,17 +14,18 @@ import trio
 
 from trioraft.addresses import Address, AddressError, member_address
 from trioraft.raft.membership import Member
-from trioraft.server.config import NodeOptions, StartError
+from trioraft.server.config import DISK_FAILED, NodeOptions, StartError
 from trioraft.server.driver import Driver
 from trioraft.server.listener import serve_listener
 from trioraft.server.logs import configure
 from trioraft.server.sockets import SocketHub
 from trioraft.server.transport import Hub, Listener
 from trioraft.server.writer import ThreadWriter
-from trioraft.storage.errors import StorageError
+from trioraft.storage.errors import StorageError, describe, disk_hint
 from trioraft.storage.folder import DataFolder
 from trioraft.wire.commands import UnknownCommand
 
+INTERNAL: Final = 70
 STOP_SECONDS: Final = 2.0
 SWITCH_SECONDS: Final = 0.0002
 """The writer's thread gets the interpreter so soon: it needs it for microseconds, and a turn for milliseconds."""
@@ -40,8 +41,16 @@ def run_node(options: NodeOptions) -> int:
     except StorageError as error:
         raise StartError(error.message, error.hint) from None
     except OSError as error:
-        raise StartError(f"{options.data_dir} cannot be used: {error}", "name another folder with --data-dir") from None
+        raise _unusable(options, error) from None
     return trio.run(_run, options, folder)
+
+
+def _unusable(options: NodeOptions, error: OSError) -> StartError:
+    """What to say where the disk does not let the node start."""
+    hint = disk_hint(error)
+    if not DataFolder.may_be_a_nodes(options.data_dir):
+        hint = "make room there, or let this user write there; a new node may have another folder, with --data-dir"
+    return StartError(f"{options.data_dir} cannot be used: {describe(error)}", hint, DISK_FAILED)
 
 
 async def _run(options: NodeOptions, folder: DataFolder) -> int:
@@ -80,7 +89,7 @@ def _open(
         raise StartError(f"{options.data_dir}: {error.message}", error.hint) from None
     except OSError as error:
         folder.close()
-        raise StartError(f"{options.data_dir} cannot be used: {error}", "see to the disk, and start again") from None
+        raise _unusable(options, error) from None
 
 
 def _listen(options: NodeOptions, driver: Driver, hub: Hub) -> Listener:
@@ -183,16 +192,27 @@ async def serve(driver: Driver, listener: Listener) -> int:
                 nursery.start_soon(_stop, driver, nursery.cancel_scope)
                 await anext(signals)
                 nursery.cancel_scope.cancel()
-    except* (OSError, StorageError, UnknownCommand) as errors:
+    except* OSError as errors:
+        code = max(_say_end(driver, error) for error in _leaves(errors))
+    except* (StorageError, UnknownCommand) as errors:
         log.critical("node %d stops: %s", driver.node, _flat(errors))
-        code = 70
+        code = INTERNAL
     finally:
         try:
             driver.close()
         except OSError as error:
-            log.critical("the log could not be closed well: %s", error)
-            code = 70
+            log.critical("the log could not be closed well: %s (%s)", describe(error), disk_hint(error))
+            code = DISK_FAILED
     return code
+
+
+def _say_end(driver: Driver, error: BaseException) -> int:
+    """Say what ended the node, and what to do; the exit code."""
+    if isinstance(error, OSError) and error.filename is not None:  # of sockets it has none
+        log.critical("node %d stops, its disk has failed: %s (%s)", driver.node, describe(error), disk_hint(error))
+        return DISK_FAILED
+    log.critical("node %d stops: %s", driver.node, error)
+    return INTERNAL
 
 
 async def live(driver: Driver, listener: Listener, accepting: trio.CancelScope) -> None:
@@ -217,6 +237,12 @@ async def _stop(driver: Driver, scope: trio.CancelScope) -> None:
 
 def _flat(errors: BaseExceptionGroup[BaseException]) -> str:
     """What a group of errors says, however deep it nests."""
-    return "; ".join(
-        _flat(error) if isinstance(error, BaseExceptionGroup) else str(error) for error in errors.exceptions
-    )
+    return "; ".join(str(error) for error in _leaves(errors))
+
+
+def _leaves(errors: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """The errors of a group, however deep it nests."""
+    found: list[BaseException] = []
+    for error in errors.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

@@ -289,10 +289,10 @@ class Snapshots:
             yield lambda: writer.append(bytes(data), lines)
             yield lambda: done.append(writer.finish())
         except OSError as error:
-            served, self._served = self._served, []
-            _tell(served, error)
             if made:
                 yield made[0].abandon
+            served, self._served = self._served, []
+            _tell(served, error)
             raise
         finally:
             frozen.close()

@@ -96,6 +96,16 @@ class DataFolder:
         return identity
 
     @classmethod
+    def may_be_a_nodes(cls, path: Path) -> bool:
+        """Whether a node may have something in that folder: only where there is surely nothing it has not."""
+        try:
+            return any(is_of_a_node(name) or name in (KEEPING, PLACING) for name in os.listdir(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+
+    @classmethod
     def write_identity(cls, disk: Disk, identity: Identity) -> None:
         """Make node.json, on the disk itself when this returns. Raises OSError."""
         write_aside(disk, NODE_FILE, records.seal(identity) + b"\n")

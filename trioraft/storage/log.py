@@ -348,7 +348,8 @@ class _Scan:
             return
         self.notices.append(
             f"{name}: cut {len(data) - offset} bytes from offset {offset} on ({reason}): "
-            "they were being written when the node stopped, and nothing had been promised on them"
+            "they were being written when the node stopped, and nothing had been promised on them. If the disk has "
+            "damaged them since, the others know what is missing, and refuse this node"
         )
 
 
