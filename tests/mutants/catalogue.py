@@ -374,7 +374,7 @@ MUTANTS = (
         "trioraft/server/rebirth.py",
         "index = end.index + INDEX_LEAP + secrets.randbelow(INDEX_LEAP)",
         "index = end.index + INDEX_LEAP",
-        f"{REBIRTH}::test_two_clusters_of_one_backup_have_no_revision_in_common",
+        f"{REBIRTH}::test_two_clusters_of_one_backup_begin_at_different_revisions",
         simulated=False,
     ),
     Mutant(
@@ -784,6 +784,15 @@ MUTANTS = (
         "settings.retry_ticks << min(self._failures, 30)",
         "settings.retry_ticks",
         f"{FAILING}::test_no_room_anywhere_at_once_stops_nobody_and_is_tried_again_ever_more_seldom",
+        simulated=False,
+    ),
+    Mutant(
+        "a piece of the leader's snapshot ends the pauses after failures",
+        SNAPSHOTS,
+        "            if not self._installing or self._incoming is None:  # a piece alone is no success yet\n"
+        "                self._failures = 0\n",
+        "            self._failures = 0\n",
+        f"{FAILING}::test_a_leaders_snapshot_that_fails_at_its_end_each_time_is_asked_for_ever_more_seldom",
         simulated=False,
     ),
     Mutant(

@@ -17,6 +17,7 @@ import trio
 from trio.testing import MockClock as Clock
 
 from trioraft.raft.log import Log
+from trioraft.raft.messages import InstallSnapshot
 from trioraft.server.driver import Driver
 from trioraft.server.snapshots import Snapshots, SnapshotSettings
 from trioraft.server.writer import DirectWriter
@@ -158,6 +159,31 @@ async def test_a_leaders_snapshot_that_finds_no_room_is_asked_for_again(
     assert len(behind.driver.store) == 100
 
 
+async def test_a_leaders_snapshot_that_fails_at_its_end_each_time_is_asked_for_ever_more_seldom(
+    cluster: Cluster,
+    autojump_clock: Clock,  # noqa: ARG001
+    warnings: list[tuple[float, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Driver, "snapshot_settings", msgspec.structs.replace(OFTEN, piece_bytes=1000))
+    leader = await cluster.leader()
+    behind = cluster.nodes[(leader + 1) % 3]
+    behind.crash()
+    await trio.sleep(3)
+    await fill(cluster, leader, 100)
+    await trio.sleep(1)
+    behind.disk.failing_reads = True  # all pieces are stored, and then it is read
+    behind.start()
+    await trio.sleep(30)
+    tries = [when for when, _ in warnings]
+    assert 5 < len(tries) < 25
+    assert tries[-1] - tries[-2] > 2 * (tries[1] - tries[0])
+    assert unfinished(behind) == []
+    behind.disk.failing_reads = False
+    await trio.sleep(5)
+    await caught_up(cluster)
+
+
 async def test_a_snapshot_that_cannot_be_read_is_no_end_of_the_leader(
     cluster: Cluster,
     autojump_clock: Clock,  # noqa: ARG001
@@ -182,6 +208,28 @@ async def test_a_snapshot_that_cannot_be_read_is_no_end_of_the_leader(
     disk.failing_reads = False
     await trio.sleep(5)
     await caught_up(cluster)
+
+
+async def test_what_came_of_a_leaders_snapshot_goes_when_it_is_not_needed_any_more(
+    cluster: Cluster,
+    autojump_clock: Clock,  # noqa: ARG001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Driver, "snapshot_settings", SELDOM)
+    leader = await cluster.leader()
+    node = cluster.nodes[(leader + 1) % 3]
+    assert node.driver is not None
+    assert node.driver.snapshots is not None
+    node.driver.snapshots.receive(InstallSnapshot(1, 5, 1, 0, done=False, data=b"the first line of many\n"))
+    node.driver.hub.wake()
+    await trio.sleep(0.5)
+    assert [name for name in node.disk.names() if name.startswith("incoming-")]
+    await fill(cluster, leader, 30)
+    await caught_up(cluster)
+    [reply] = await cluster.ask(node.index, {"op": "snapshot"})
+    assert reply["ok"]
+    await trio.sleep(0.5)
+    assert unfinished(node) == []
 
 
 def test_members_have_their_snapshots_due_at_different_growth() -> None:

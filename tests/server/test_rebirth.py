@@ -80,7 +80,7 @@ def everything(path: Path) -> dict[str, bytes]:
     return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
-def test_two_clusters_of_one_backup_have_no_revision_in_common(tmp_path: Path, backup: Path) -> None:
+def test_two_clusters_of_one_backup_begin_at_different_revisions(tmp_path: Path, backup: Path) -> None:
     made = [restore_backup(backup, tmp_path / name, 0, ADDRESS) for name in "ab"]
     assert made[0].index != made[1].index
     assert all(INDEX_LEAP <= one.index - KEYS < 2 * INDEX_LEAP for one in made)

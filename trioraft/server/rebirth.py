@@ -153,7 +153,7 @@ def _make(folder: Folder, node: NodeId, address: Address, end: _End) -> Reborn:
     cluster, folder_id = secrets.token_hex(16), secrets.token_hex(16)
     member = Member(node, str(address), "voter", folder_id)
     configuration = Configuration((member,), end.next_id)
-    # Drawn, so that two clusters from one backup have no revision in common.
+    # Drawn, so that two clusters from one backup begin at different revisions.
     index = end.index + INDEX_LEAP + secrets.randbelow(INDEX_LEAP)
     term = end.term + TERM_LEAP
 

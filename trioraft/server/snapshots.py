@@ -73,6 +73,8 @@ class SnapshotSettings(msgspec.Struct, frozen=True):
     retry_ticks: int = 500
     """The least pause after a job that the disk failed. Each failure doubles it, up to `most_retry_ticks`."""
     most_retry_ticks: int = 30_000
+    most_deaf_ticks: int = 3_000
+    """For so long at most the leader's snapshot is not taken in after a failure: this node is behind meanwhile."""
 
 
 class Node(Protocol):
@@ -114,6 +116,8 @@ class Snapshots:
         self._now = 0
         self._failures = 0
         """Of jobs, since one succeeded."""
+        self._failed_at = 0
+        """The tick of the last failure."""
         self._wait_until = 0
         """No job begins by itself before that tick."""
         self._readable = True
@@ -183,8 +187,9 @@ class Snapshots:
                 self._failing = True
                 write = job.throw(failure)
         except StopIteration:
+            if not self._installing or self._incoming is None:  # a piece alone is no success yet
+                self._failures = 0
             self._end_job()
-            self._failures = 0
         except OSError as error:
             self._end_job()
             self._pause(error)
@@ -203,9 +208,10 @@ class Snapshots:
         ticks = min(settings.retry_ticks << min(self._failures, 30), settings.most_retry_ticks)
         ticks = self._random.randrange(ticks // 2, ticks + 1)
         self._failures += 1
+        self._failed_at = self._now
         self._wait_until = self._now + ticks
         log.warning(
-            "the disk failed what was done about snapshots: %s. The node goes on, and its log grows meanwhile; "
+            "what was done about snapshots has failed: %s. The node goes on, and its log grows meanwhile; "
             "this is tried again in %.1f s",
             describe(error),
             ticks * TICK_SECONDS,
@@ -321,6 +327,9 @@ class Snapshots:
 
         Where it was found at the start, the sync after the new node.json has seen to that.
         """
+        if (unneeded := self._incoming) is not None and self._incoming_point.index <= newest.header.last_included_index:
+            self._incoming = None  # the leader went on with the entries after all
+            yield unneeded.abandon
         yield lambda: self._segments.compact(newest.header.last_included_index)
         yield lambda: remove_older(self._disk, newest)
         self._untidy = False
@@ -409,7 +418,7 @@ class Snapshots:
             # One's own is given up, once what is being written of it is; this piece will come again.
             self._given_up = not self._failing
             return
-        if self._now < self._wait_until:
+        if self._now < min(self._wait_until, self._failed_at + self._settings.most_deaf_ticks):
             return
         self._installing = True
         self._job = self._store(message)
@@ -448,11 +457,8 @@ class Snapshots:
                 store.load(items)
                 yield None
         except Damaged as error:
-            log.warning("the leader's snapshot did not arrive well, and is asked for again: %s", error.message)
-            self._incoming = None
-            yield incoming.abandon
-            self._node.core.snapshot_stored(self._incoming_point.index, 0)
-            return
+            # If the leader's own file is damaged it will be so each time: it is asked for again after a pause alone.
+            raise OSError(errno.EIO, f"the leader's snapshot did not arrive well: {error.message}") from None
         snapshot = done[0]
         self._incoming = None
         if snapshot.header.last_included_index > self._node.core.commit_index:

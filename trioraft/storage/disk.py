@@ -158,7 +158,10 @@ class RealDisk:
 
     def read(self, name: str) -> bytes:
         """A whole file."""
-        return (self.path / name).read_bytes()
+        try:
+            return (self.path / name).read_bytes()
+        except OSError as error:
+            raise _naming(self.path / name, error) from None
 
     def reader(self, name: str) -> RealReader:
         """Open a file for reading."""
