@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
 import pytest
 import trio
 import trio.testing
@@ -8,9 +11,27 @@ from .virtual_cluster import Cluster
 
 
 @pytest.fixture
-async def cluster(autojump_clock: trio.testing.MockClock, nursery: trio.Nursery) -> Cluster:  # noqa: ARG001
+async def cluster(nursery: trio.Nursery) -> Cluster:
     """Three nodes that have been started, in virtual time."""
     cluster = Cluster(nursery, seed=1)
     for node in cluster.nodes:
         node.start()
     return cluster
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run whatever asks for a cluster in virtual time: a clock counts only where the test itself names it."""
+    for item in items:
+        if (
+            isinstance(item, pytest.Function)
+            and "cluster" in item.fixturenames
+            and item.module.__package__ == __package__
+        ):
+            item.add_marker(pytest.mark.trio(run=_run_in_virtual_time))
+
+
+def _run_in_virtual_time(
+    test: Callable[..., Awaitable[Any]], *, clock: trio.abc.Clock | None, instruments: Sequence[trio.abc.Instrument]
+) -> Any:
+    virtual = trio.testing.MockClock(autojump_threshold=0)
+    return trio.run(test, clock=virtual if clock is None else clock, instruments=instruments)

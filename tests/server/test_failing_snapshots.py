@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 import pytest
 import trio
-from trio.testing import MockClock as Clock
 
 from trioraft.raft.log import Log
 from trioraft.raft.messages import InstallSnapshot
@@ -68,7 +67,6 @@ async def caught_up(cluster: Cluster) -> None:
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
 async def test_whatever_operation_of_taking_one_fails_the_node_goes_on(
     cluster: Cluster,
-    autojump_clock: Clock,  # noqa: ARG001
     number: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -110,7 +108,6 @@ async def test_whatever_operation_of_taking_one_fails_the_node_goes_on(
 
 async def test_no_room_anywhere_at_once_stops_nobody_and_is_tried_again_ever_more_seldom(
     cluster: Cluster,
-    autojump_clock: Clock,  # noqa: ARG001
     warnings: list[tuple[float, str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -136,7 +133,6 @@ async def test_no_room_anywhere_at_once_stops_nobody_and_is_tried_again_ever_mor
 
 async def test_a_leaders_snapshot_that_finds_no_room_is_asked_for_again(
     cluster: Cluster,
-    autojump_clock: Clock,  # noqa: ARG001
     warnings: list[tuple[float, str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -161,7 +157,6 @@ async def test_a_leaders_snapshot_that_finds_no_room_is_asked_for_again(
 
 async def test_a_leaders_snapshot_that_fails_at_its_end_each_time_is_asked_for_ever_more_seldom(
     cluster: Cluster,
-    autojump_clock: Clock,  # noqa: ARG001
     warnings: list[tuple[float, str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -186,7 +181,6 @@ async def test_a_leaders_snapshot_that_fails_at_its_end_each_time_is_asked_for_e
 
 async def test_a_snapshot_that_cannot_be_read_is_no_end_of_the_leader(
     cluster: Cluster,
-    autojump_clock: Clock,  # noqa: ARG001
     warnings: list[tuple[float, str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -212,7 +206,6 @@ async def test_a_snapshot_that_cannot_be_read_is_no_end_of_the_leader(
 
 async def test_what_came_of_a_leaders_snapshot_goes_when_it_is_not_needed_any_more(
     cluster: Cluster,
-    autojump_clock: Clock,  # noqa: ARG001
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Driver, "snapshot_settings", SELDOM)
