@@ -32,6 +32,7 @@ def switched(tmp_path: Path) -> Iterator[tuple[Cluster, Switch]]:
         cluster.start()
         cluster.leader()
         assert cluster.nodes[0].put("k", 0)["ok"]
+        cluster.caught_up()
         yield cluster, switch
 
 
