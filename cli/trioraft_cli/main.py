@@ -11,7 +11,7 @@ import click
 
 import trioraft
 from trioraft.addresses import Address, AddressError, ServersFileError, numbered, parse_address, read_servers
-from trioraft.client import Client, ClientError, NoNode, Refused, Reply, Unknown
+from trioraft.client import BadRequest, Client, ClientError, NoNode, Refused, Reply, Unknown
 from trioraft_cli import members, render, where
 from trioraft_cli.cluster import COLUMNS, ClusterStatus
 from trioraft_cli.values import as_text, to_json
@@ -78,6 +78,8 @@ def exit_code(error: ClientError) -> int:
         return NO_NODE
     if isinstance(error, Unknown):
         return UNKNOWN
+    if isinstance(error, BadRequest):
+        return USAGE
     assert isinstance(error, Refused)
     if error.applied == "unknown":
         return UNKNOWN

@@ -7,21 +7,22 @@ from typing import Final
 
 import msgspec
 
-from trioraft.wire.codec import DecodeError, decode, encode
+from trioraft.wire.codec import DecodeError, decode, encode, one_line
 
 _UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def to_json(text: str, *, string: bool = False) -> msgspec.Raw:
-    """A VALUE as typed: JSON if it parses, byte for byte; else a string. `string` takes it as a string anyway."""
+    """A VALUE as typed: JSON if it parses, byte for byte; else a string. `string` takes it as a string anyway.
+
+    Line ends between the tokens of JSON are blanks there, and become spaces: a request is one line.
+    """
     data = text.encode("utf-8", "surrogateescape")
     if not string and text.strip():
         try:
-            decode(data, msgspec.Raw)
+            return msgspec.Raw(one_line(data))
         except DecodeError:
             pass
-        else:
-            return msgspec.Raw(data.strip())
     return msgspec.Raw(encode(text))
 
 

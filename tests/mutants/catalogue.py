@@ -836,4 +836,25 @@ MUTANTS = (
         "test_an_answer_to_a_call_is_judged_by_what_was_known_when_it_was_asked_for",
         simulated=False,  # refused once, and dialled again: only people are misled
     ),
+    # The client
+    Mutant(
+        "a value keeps its line ends in a request",
+        "trioraft/wire/codec.py",
+        """    return bytes(decode(value, msgspec.Raw)).translate(_LINE_ENDS_TO_SPACES)
+""",
+        """    return bytes(decode(value, msgspec.Raw))
+""",
+        "tests/client/test_one_line.py::test_any_value_with_any_blanks_is_sent_in_one_line_and_is_the_same_value",
+        simulated=False,
+    ),
+    Mutant(
+        "a request's raw values are not looked at",
+        "trioraft/client/protocol.py",
+        """        return b"%b:%b" % (encode(name), one_line(encode(value)))
+""",
+        """        return b"%b:%b" % (encode(name), encode(value).replace(b"\\n", b" "))
+""",
+        "tests/client/test_one_line.py::test_what_is_no_request_is_refused_with_words_and_takes_no_reply_from_another",
+        simulated=False,
+    ),
 )

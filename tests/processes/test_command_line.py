@@ -39,6 +39,16 @@ def test_what_was_put_is_what_get_prints_and_can_be_put_again(steady: Cluster, v
     assert trioraft(steady, "get", "again").stdout.rstrip("\n") == printed
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_value_with_line_ends_is_a_value_and_not_commands(steady: Cluster, end: str) -> None:
+    batch = end.join(["[", '{"op":"delete","key":"victim"}', "]"])
+    assert trioraft(steady, "put", "victim", "1").returncode == 0
+    for words, typed in [(("put", "batch", batch), None), (("put", "batch", "-"), batch)]:
+        assert trioraft(steady, *words, typed=typed).returncode == 0
+        assert json.loads(trioraft(steady, "get", "batch").stdout) == [{"op": "delete", "key": "victim"}]
+    assert trioraft(steady, "get", "victim").stdout == "1\n"
+
+
 def test_a_missing_key_prints_nothing_and_is_said(steady: Cluster) -> None:
     for word in ("get", "delete"):
         result = trioraft(steady, word, "no such key")

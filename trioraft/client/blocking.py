@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from trioraft.addresses import Address
-from trioraft.client.errors import NoNode, Refused, Unknown
-from trioraft.client.protocol import Protocol, Reply, RequestFields
+from trioraft.client.errors import BadRequest, NoNode, Refused, Unknown
+from trioraft.client.protocol import Protocol, Reply, RequestFields, Unsendable
 
 CONNECT_SECONDS: Final = 1.0
 REPLY_SECONDS: Final = 15.0
@@ -49,7 +49,7 @@ class Client:
         self.close()
 
     def call(self, op: str, **fields: Any) -> Reply:
-        """Ask, and give the reply to it. Raises Refused, NoNode, or, for a write that was sent, Unknown.
+        """Ask, and give the reply to it. Raises BadRequest, Refused, NoNode, or, for a write that was sent, Unknown.
 
         Fields that are None are left out. A read is asked again of another node when a connection fails, and a
         write only where it is certain that it was not applied.
@@ -84,12 +84,12 @@ class Client:
     def pipeline(self, requests: Sequence[RequestFields]) -> list[Reply]:
         """Ask all at once on one connection; the replies in order, failed ones among them.
 
-        Raises NoNode where nothing was sent, and Unknown where the connection was lost on the way.
+        Raises BadRequest and NoNode where nothing was sent, and Unknown where the connection was lost on the way.
         """
         connection = self._connect()
         replies: list[Reply] = []
         try:
-            lines = [self._protocol.send(request) for request in requests]
+            lines = [self._line(request) for request in requests]
             sent = 0
             while len(replies) < len(requests):
                 # No more on its way than a node takes without reading replies' reader: both sides may block else.
@@ -108,10 +108,17 @@ class Client:
 
     def _ask_somebody(self, request: RequestFields) -> Reply:
         connection = self._connect()
-        connection.sendall(self._protocol.send(request))
+        connection.sendall(self._line(request))
         while True:
             if replies := self._receive(connection):
                 return replies[0]
+
+    def _line(self, request: RequestFields) -> bytes:
+        try:
+            return self._protocol.send(request)
+        except Unsendable as error:
+            self.close()  # of a pipeline, requests before it may have their numbers already
+            raise BadRequest(str(error), "nothing was sent") from None
 
     def _receive(self, connection: socket.socket) -> list[Reply]:
         data = connection.recv(256 * 1024)

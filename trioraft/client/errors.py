@@ -14,6 +14,10 @@ class ClientError(Exception):
         self.hint = hint
 
 
+class BadRequest(ClientError):
+    """The request cannot be sent as it is; nothing was sent."""
+
+
 class NoNode(ClientError):
     """No node could be reached; nothing was applied."""
 

@@ -8,13 +8,17 @@ from typing import Any
 
 import msgspec
 
-from trioraft.wire.codec import decode, encode
+from trioraft.wire.codec import decode, encode, one_line
 from trioraft.wire.framing import LineBuffer
 
 MAX_REPLY_BYTES = 128 * 1024 * 1024
 
 RequestFields = dict[str, Any]
-"""A request without its id; a msgspec.Raw among the values is sent byte for byte."""
+"""A request without its id. A msgspec.Raw in it is sent byte for byte, but for line ends, which become spaces."""
+
+
+class Unsendable(ValueError):
+    """A request that cannot be put into a line of JSON. Nothing of it was sent."""
 
 
 class ErrorFields(msgspec.Struct):
@@ -63,10 +67,13 @@ class Protocol:
         return len(self._expected)
 
     def send(self, request: RequestFields) -> bytes:
-        """The line of a request; its reply is the next that has not come."""
+        """The line of a request; its reply is the next that has not come. Raises Unsendable."""
+        if "id" in request:
+            raise Unsendable("a request's 'id' is the connection's own: leave it out")
+        fields = [_field(name, value) for name, value in request.items()]
         number = next(self._numbers)
         self._expected.append(number)
-        return encode({"id": number, **request}) + b"\n"
+        return b"{%b}\n" % b",".join([b'"id":%d' % number, *fields])
 
     def receive(self, data: bytes) -> list[Reply]:
         """The replies that these bytes complete. Raises ValueError where the other end is no trioraft node."""
@@ -78,3 +85,15 @@ class Protocol:
             self._expected.popleft()
             replies.append(reply)
         return replies
+
+
+def _field(name: str, value: object) -> bytes:
+    """One field of a request. Each is looked at by itself, so that no raw value can become two of them."""
+    if type(name) is not str:
+        raise Unsendable(f"a field's name is a string, and not {name!r}")
+    try:
+        return b"%b:%b" % (encode(name), one_line(encode(value)))
+    except UnicodeEncodeError:
+        raise Unsendable(f"{name!r} holds half of a surrogate pair, or bytes that were no UTF-8: send text") from None
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        raise Unsendable(f"{name!r} is no JSON: {error}") from None
