@@ -55,6 +55,16 @@ async def fill(cluster: Cluster, index: int, count: int, start: int = 0) -> None
     assert all(reply["ok"] for reply in await cluster.ask(index, *requests))
 
 
+async def leave_one_behind(cluster: Cluster) -> tuple[int, Node]:
+    """Stop a follower, and write more than it can be given but by a snapshot: who leads, and who lacks that."""
+    leader = await cluster.leader()
+    behind = cluster.nodes[(leader + 1) % 3]
+    behind.crash()
+    await trio.sleep(3)  # what it lacks is not kept for it any more
+    await fill(cluster, leader, 100)
+    return leader, behind
+
+
 async def caught_up(cluster: Cluster) -> None:
     with trio.fail_after(20):
         while True:
@@ -137,11 +147,7 @@ async def test_a_leaders_snapshot_that_finds_no_room_is_asked_for_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Driver, "snapshot_settings", OFTEN)
-    leader = await cluster.leader()
-    behind = cluster.nodes[(leader + 1) % 3]
-    behind.crash()
-    await trio.sleep(3)  # what it lacks is not kept for it any more
-    await fill(cluster, leader, 100)
+    _, behind = await leave_one_behind(cluster)
     await trio.sleep(1)
     behind.disk.no_snapshots = True
     behind.start()
@@ -161,11 +167,7 @@ async def test_a_leaders_snapshot_that_fails_at_its_end_each_time_is_asked_for_e
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Driver, "snapshot_settings", msgspec.structs.replace(OFTEN, piece_bytes=1000))
-    leader = await cluster.leader()
-    behind = cluster.nodes[(leader + 1) % 3]
-    behind.crash()
-    await trio.sleep(3)
-    await fill(cluster, leader, 100)
+    _, behind = await leave_one_behind(cluster)
     await trio.sleep(1)
     behind.disk.failing_reads = True  # all pieces are stored, and then it is read
     behind.start()
@@ -185,11 +187,7 @@ async def test_a_snapshot_that_cannot_be_read_is_no_end_of_the_leader(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Driver, "snapshot_settings", OFTEN)
-    leader = await cluster.leader()
-    behind = cluster.nodes[(leader + 1) % 3]
-    behind.crash()
-    await trio.sleep(3)  # what it lacks is not kept for it any more
-    await fill(cluster, leader, 100)
+    leader, behind = await leave_one_behind(cluster)
     [taken] = await cluster.ask(leader, {"op": "snapshot"})
     disk = cluster.nodes[leader].disk
     disk.failing_reads = True
