@@ -20,6 +20,11 @@ _SYNCED = 16
 _SEGMENT = re.compile(r"log-(\d{8})\.jsonl(?:\.tmp)?")
 
 
+def end_of_content(data: bytes) -> int:
+    """Where a segment ends but for the room behind it, which is blank lines."""
+    return min(len(data), len(data.rstrip(b"\n")) + 1)
+
+
 class DiskControl:
     """Numbers that both sides read and write; each is stored in one piece."""
 
@@ -76,18 +81,23 @@ class DiskControl:
         for path in sorted(folder.glob("log-*.jsonl")):
             slot = self.slot(path.name)
             assert slot is not None
-            synced, size = self.synced(slot), path.stat().st_size
-            if synced >= size:
+            data = path.read_bytes()
+            synced, end = self.synced(slot), end_of_content(data)
+            if synced >= end:
                 continue
             # Where nothing at all was synced, holes would be seen by the node; that nothing is there is not.
-            keep = synced if self.lies else random.choice((synced, random.randint(synced, size), size))
+            keep = synced if self.lies else random.choice((synced, random.randint(synced, end), end))
             with path.open("r+b") as file:
-                file.truncate(keep)
+                if end < len(data) and not self.lies:  # it was written into room, which was on the disk before
+                    file.seek(keep)
+                    file.write(b"\n" * (end - keep))
+                else:
+                    file.truncate(keep)
                 if keep > synced and random.random() < 0.5:
                     hole = random.randrange(synced, keep)  # the size reached the disk, and these bytes did not
                     file.seek(hole)
-                    file.write(b"\0" * (random.randint(hole + 1, keep) - hole))
-            lost += size - synced
+                    file.write(random.choice((b"\0", b"\n")) * (random.randint(hole + 1, keep) - hole))
+            lost += end - synced
         return lost
 
     # The node

@@ -15,7 +15,7 @@ from trioraft_cli.main import run
 
 from trioraft.storage import disk
 
-from .disks import DiskControl
+from .disks import DiskControl, end_of_content
 
 
 def install(control: DiskControl) -> None:
@@ -26,15 +26,19 @@ def install(control: DiskControl) -> None:
         def __init__(self, path: Path) -> None:
             super().__init__(path)
             self._slot = control.slot(path.name)
+            self._end = end_of_content(path.read_bytes())
+            """Where what was written ends; the room behind it is no loss."""
 
         def write_at(self, offset: int, data: bytes) -> None:
             if code := control.error_of_write(self._path.name):
                 os.pwrite(self._descriptor, data[: random.randrange(len(data) + 1)], offset)
                 raise OSError(code, os.strerror(code), str(self._path))
             super().write_at(offset, data)
+            self._end = max(self._end, offset + end_of_content(data))
 
         def truncate(self, size: int) -> None:
             super().truncate(size)
+            self._end = min(self._end, size)
             control.note_truncated(self._slot, size)
 
         def sync(self) -> None:
@@ -45,16 +49,16 @@ def install(control: DiskControl) -> None:
                 raise OSError(code, os.strerror(code), str(self._path))
             if control.lies:
                 return
-            size = self._size
+            end = self._end
             super().sync()
-            control.note_synced(self._slot, size)
+            control.note_synced(self._slot, end)
 
         def _lose_what_was_not_synced(self) -> None:
             """After a failed sync the system may drop the pages; reads then give what the disk has."""
             if self._slot is not None and random.random() < 0.5:
                 synced = control.synced(self._slot)
-                if synced < self._size:
-                    os.ftruncate(self._descriptor, random.randint(synced, self._size))
+                if synced < self._end:
+                    os.ftruncate(self._descriptor, random.randint(synced, self._end))
 
     disk.RealFile = FaultyFile  # type: ignore[misc]
 

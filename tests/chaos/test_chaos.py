@@ -45,6 +45,7 @@ def test_three_nodes_bear_a_few_faults_of_each_kind(tmp_path: Path) -> None:
     report = run(plan, tmp_path)
     went_well(report, tmp_path)
     assert report.term > 3
+    assert report.torn_bytes > 0, "the cut of power took nothing that was not synced"
     assert sum(report.exits.values()) > 1
 
 
