@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import msgspec
 
@@ -11,6 +11,7 @@ from trioraft.addresses import Address
 from trioraft.client import Client, ClientError, Reply
 from trioraft.wire.codec import decode
 from trioraft_cli import where
+from trioraft_cli.background import in_background
 
 ASK_SECONDS = 1.0
 
@@ -93,14 +94,12 @@ class ClusterStatus:
         return sorted(rows)
 
     def _ask(self, addresses: Sequence[Address] | set[Address]) -> None:
-        if not addresses:
-            return
-        with ThreadPoolExecutor(len(addresses)) as pool:
-            for address, answer in zip(addresses, pool.map(_ask_one, addresses), strict=True):
-                if isinstance(answer, Reply):
-                    self.replies[address] = answer
-                else:
-                    self.failures[address] = answer
+        for address, asked in [(address, in_background(partial(_ask_one, address))) for address in addresses]:
+            answer = asked.result()
+            if isinstance(answer, Reply):
+                self.replies[address] = answer
+            else:
+                self.failures[address] = answer
 
 
 COLUMNS = ["NODE#", "ADDRESS", "ROLE", "TERM#", "COMMIT#", "APPLIED#", "LAG#", "LOG"]

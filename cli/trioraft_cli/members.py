@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -9,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from trioraft.addresses import Address
-from trioraft.client import Client, Refused, Reply, Unknown
+from trioraft.client import Client, NoNode, Refused, Reply, Unknown
 from trioraft.wire.codec import decode
 from trioraft_cli import render, where
 
@@ -60,7 +61,7 @@ def ask_members(client: Client) -> Members:
     reply = client.call("status")
     if reply["leader_address"] is not None:
         leader = where.of_members({reply["leader"]: reply["leader_address"]})
-        with Client(list(leader.values()), timeout=2.0) as direct:
+        with Client(list(leader.values()), timeout=2.0) as direct, contextlib.suppress(NoNode):
             return decode(direct.call("members").line, Members)
     return decode(client.call("members").line, Members)
 

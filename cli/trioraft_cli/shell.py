@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -18,6 +18,7 @@ from prompt_toolkit.history import FileHistory
 from trioraft.addresses import Address
 from trioraft.client import Client, ClientError, Reply
 from trioraft_cli import members, render
+from trioraft_cli.background import in_background
 from trioraft_cli.cluster import COLUMNS, ClusterStatus
 from trioraft_cli.commands import (
     PromptError,
@@ -36,11 +37,11 @@ T = TypeVar("T")
 
 
 class Connection:
-    """A client in a thread of its own, so that a slow answer never holds the prompt's keys."""
+    """A client whose calls run in a thread of their own, so that Ctrl-C always ends the wait."""
 
     def __init__(self, addresses: Sequence[Address]) -> None:
+        self._addresses = addresses
         self._client = Client(addresses)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="connection")
         self._node: Address | None = None
 
     @property
@@ -49,33 +50,42 @@ class Connection:
         return self._node
 
     def call(self, op: str, **fields: Any) -> Reply:
-        """Ask and wait; Ctrl-C gives up the wait, not what was asked."""
-        return self._wait(lambda: self._client.call(op, **fields))
+        """Ask and wait; Ctrl-C gives up the wait and the connection, and the next call has a new one."""
+        return self._wait(lambda client: client.call(op, **fields))
 
     def members(self) -> members.Members:
         """The members, as the leader sees them."""
-        return self._wait(lambda: members.ask_members(self._client))
+        return self._wait(members.ask_members)
 
     def close(self) -> None:
         """Close it; what is under way is not waited for."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-        self._client.close()
+        self._client.abandon()
 
-    def _wait(self, work: Callable[[], T]) -> T:
-        future: Future[T] = self._thread.submit(work)
+    def _wait(self, work: Callable[[Client], T]) -> T:
+        client = self._client
+        future = in_background(lambda: work(client))
         try:
             return future.result()
+        except KeyboardInterrupt:
+            client.abandon()
+            self._client = Client(self._addresses)
+            raise
         finally:
-            before, self._node = self._node, self._client.address
-            if before is not None and self._node not in (None, before):
-                print(f"trioraft: {before} does not answer, now asking {self._node}", file=sys.stderr)
+            before, now = self._node, client.address
+            if now is not None:
+                self._node = now
+                if before not in (None, now):
+                    print(f"trioraft: {before} does not answer, now asking {now}", file=sys.stderr)
 
 
 class ClusterCompleter(Completer):
     """Completes commands, and the keys that exist; prompt-toolkit runs it beside the prompt."""
 
     def __init__(self, addresses: Sequence[Address]) -> None:
+        self._addresses = addresses
         self._client = Client(addresses, timeout=COMPLETION_SECONDS)
+        self._lock = threading.Lock()
+        """Completions that are not wanted any more may still be under way when the next are asked for."""
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
         """The completions of the text before the cursor."""
@@ -90,10 +100,17 @@ class ClusterCompleter(Completer):
 
     def _keys(self, prefix: str) -> list[str]:
         fields = {"op": "scan", "prefix": prefix, "keys_only": True, "limit": COMPLETIONS, "read": "stale"}
-        try:
-            reply = self._client.pipeline([fields])[0]
-        except ClientError:
-            return []  # no key is worth a delay, or a message in the middle of the typing
+        with self._lock:
+            client = self._client
+            future = in_background(lambda: client.pipeline([fields])[0])
+            try:
+                reply = future.result(COMPLETION_SECONDS)
+            except TimeoutError:
+                client.abandon()
+                self._client = Client(self._addresses, timeout=COMPLETION_SECONDS)
+                return []
+            except ClientError:
+                return []  # no key is worth a delay, or a message in the middle of the typing
         return [row.key for row in render.scan_rows(reply)] if reply.ok else []
 
 

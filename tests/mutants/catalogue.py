@@ -857,4 +857,34 @@ MUTANTS = (
         "tests/client/test_one_line.py::test_what_is_no_request_is_refused_with_words_and_takes_no_reply_from_another",
         simulated=False,
     ),
+    Mutant(
+        "a write is sent to a node that has not answered yet",
+        "trioraft/client/blocking.py",
+        """                _ping(connection, protocol, time.monotonic() + max(0.001, share))
+""",
+        "",
+        "tests/client/test_silent_nodes.py::"
+        "test_a_stopped_first_node_costs_neither_reads_nor_writes_and_is_not_tried_again",
+        simulated=False,
+    ),
+    Mutant(
+        "a node that is slow is taken for one that is gone",
+        "trioraft/client/blocking.py",
+        """                if left <= SILENCE_SECONDS or not self._is_there(connection):
+""",
+        """                if True:
+""",
+        "tests/client/test_silent_nodes.py::test_a_node_that_is_slow_to_answer_and_is_there_is_waited_for",
+        simulated=False,
+    ),
+    Mutant(
+        "a connection of long ago is written to unasked",
+        "trioraft/client/blocking.py",
+        """        if time.monotonic() - self._heard < FRESH_SECONDS:
+""",
+        """        if True:
+""",
+        "tests/client/test_silent_nodes.py::test_a_node_that_stops_between_two_calls_costs_no_write",
+        simulated=False,
+    ),
 )

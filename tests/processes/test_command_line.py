@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .cluster import Cluster, free_ports, running_cluster
+from .cluster import Cluster, eventually, free_ports, running_cluster
 
 
 def trioraft(cluster: Cluster | None, *words: str, typed: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -98,6 +98,26 @@ def test_status_shows_every_node_and_says_when_writes_are_not_taken(tmp_path: Pa
         assert result.returncode == 4
         assert "not applied" in result.stderr
         assert "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
+def test_a_first_node_that_is_stopped_costs_no_command_but_a_moment(cluster: Cluster) -> None:
+    assert trioraft(cluster, "put", "k", "1").returncode == 0
+    first = cluster.nodes[0]
+    first.pause()
+    try:
+        eventually(lambda: cluster.leader(among=cluster.nodes[1:]), "the others have a leader")
+        result = trioraft(cluster, "shell", typed="get k\nput k 2\nget k\nmembers\nincr k\n")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout.startswith("1\nrevision ")
+        assert result.stdout.endswith("\n3\n")
+        assert trioraft(cluster, "get", "k").stdout == "3\n"
+        assert trioraft(cluster, "put", "k", "4").returncode == 0
+        assert trioraft(cluster, "members").returncode == 0
+        assert trioraft(cluster, "put", "k", "5", "--connect", f"127.0.0.1:{first.port}").returncode == 3
+    finally:
+        first.resume()
+    assert trioraft(cluster, "get", "k").stdout == "4\n"
 
 
 def test_the_prompt_without_a_terminal(steady: Cluster) -> None:
