@@ -20,7 +20,7 @@ from trioraft.raft.messages import InstallSnapshot
 from trioraft.server.driver import Driver
 from trioraft.server.snapshots import Snapshots, SnapshotSettings
 from trioraft.server.writer import DirectWriter
-from trioraft.storage.snapshots import snapshot_names
+from trioraft.storage.snapshots import Snapshot, snapshot_names
 from trioraft.testing.disk import MemoryDisk
 
 from .virtual_cluster import Cluster, Node
@@ -200,6 +200,34 @@ async def test_a_snapshot_that_cannot_be_read_is_no_end_of_the_leader(
     disk.failing_reads = False
     await trio.sleep(5)
     await caught_up(cluster)
+
+
+async def test_ones_own_makes_way_for_the_leaders_and_does_not_get_in_its_way_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Driver, "snapshot_settings", msgspec.structs.replace(SELDOM, slice_keys=1))
+    leader = await cluster.leader()
+    await fill(cluster, leader, 30)
+    await caught_up(cluster)
+    node = cluster.nodes[(leader + 1) % 3]
+    assert node.driver is not None
+    snapshots = node.driver.snapshots
+    assert snapshots is not None
+    piece = InstallSnapshot(1, 500, 1, 0, done=False, data=b"the first line of many\n")
+    outcomes: list[object] = []
+    snapshots.want(outcomes.append)
+    for _ in range(5):
+        snapshots.turn()
+    snapshots.receive(piece)  # the leader sends it again and again
+    for _ in range(5):
+        snapshots.turn()
+    snapshots.receive(piece)
+    for _ in range(5):
+        snapshots.turn()
+    assert [name for name in unfinished(node) if name.startswith("incoming-")]
+    assert outcomes == []
+    await trio.sleep(2)
+    assert isinstance(*outcomes, Snapshot), "who asked is not forgotten"
 
 
 async def test_what_came_of_a_leaders_snapshot_goes_when_it_is_not_needed_any_more(

@@ -73,6 +73,8 @@ class SnapshotSettings(msgspec.Struct, frozen=True):
     retry_ticks: int = 500
     """The least pause after a job that the disk failed. Each failure doubles it, up to `most_retry_ticks`."""
     most_retry_ticks: int = 30_000
+    courtesy_ticks: int = 100
+    """For so long after a piece of the leader's snapshot none of one's own begins: the next piece would end it."""
     most_deaf_ticks: int = 3_000
     """For so long at most the leader's snapshot is not taken in after a failure: this node is behind meanwhile."""
 
@@ -118,6 +120,8 @@ class Snapshots:
         """Of jobs, since one succeeded."""
         self._failed_at = 0
         """The tick of the last failure."""
+        self._own_after = 0
+        """No job of this node's own begins before that tick: the leader is sending its snapshot."""
         self._wait_until = 0
         """No job begins by itself before that tick."""
         self._readable = True
@@ -239,6 +243,8 @@ class Snapshots:
 
     def _due(self) -> Job | None:
         """The job that is to begin now, if any."""
+        if self._now < self._own_after:
+            return None
         core, newest = self._node.core, self.newest
         entries = core.last_applied - (newest.header.last_included_index if newest else 0)
         if self._wanted:
@@ -414,11 +420,12 @@ class Snapshots:
             if self._incoming is not None and message.last_included_index == self._incoming_point.index:
                 self._node.core.snapshot_stored(message.last_included_index, self._incoming.received)
             return
+        if self._now < min(self._wait_until, self._failed_at + self._settings.most_deaf_ticks):
+            return
+        self._own_after = self._now + self._settings.courtesy_ticks
         if self._job is not None:
             # One's own is given up, once what is being written of it is; this piece will come again.
             self._given_up = not self._failing
-            return
-        if self._now < min(self._wait_until, self._failed_at + self._settings.most_deaf_ticks):
             return
         self._installing = True
         self._job = self._store(message)
