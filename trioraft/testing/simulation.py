@@ -209,6 +209,8 @@ class Simulation:
         for node in self.nodes:
             self.clients.read_all(keys, node)
         self._run_until(lambda: not self.clients.waiting, 20 * timeouts, "a client has no answer")
+        # A client's last write may have come since: a leader's own disk has it when its followers have committed it.
+        self._run_until(self._agrees, 20 * timeouts, "the nodes do not converge")
         self.invariants.settled([node.core for node in self.nodes])
 
     def _run_until(self, condition: Callable[[], bool], limit: int, failure: str) -> None:
