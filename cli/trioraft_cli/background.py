@@ -13,6 +13,7 @@ T = TypeVar("T")
 def in_background(work: Callable[[], T]) -> Future[T]:
     """Begin the work in a thread of its own; an executor's threads would be waited for at the end of the process."""
     future: Future[T] = Future()
+    future.set_running_or_notify_cancel()  # from here on it cannot be cancelled
 
     def run() -> None:
         try:

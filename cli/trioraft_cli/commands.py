@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import shlex
+import re
 from typing import Any, Final
 
 import msgspec
 
-from trioraft_cli.values import to_json
+from trioraft_cli.values import is_json, to_json
+from trioraft_cli.words import WordError, beginning_of, next_word, words_of
 
 
 class PromptCommand(msgspec.Struct, frozen=True):
@@ -42,13 +43,23 @@ COMMANDS: Final = {
 }
 
 
+_WORDS_HELP: Final = (
+    "",
+    'A word with blanks, or one that begins with a quote, stands in double quotes as JSON has them: get "my key"',
+    "Several lines, pasted, are a command each, up to the first that fails; a value in JSON may go on over lines.",
+)
+MOST_LINES: Final = 1000
+"""Of one value: what is no JSON at all is not searched for its end through everything that was pasted."""
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+
 class PromptError(ValueError):
     """A line that is no command: what is wrong, and what to type."""
 
 
 def parse_line(line: str) -> tuple[str, dict[str, Any]]:
     """A line's command and the fields of its request. Raises PromptError."""
-    word, _, rest = line.strip().partition(" ")
+    word, rest = _first(line)
     name = word.replace("-", "_")
     if name == "quit":
         name = "exit"
@@ -57,17 +68,53 @@ def parse_line(line: str) -> tuple[str, dict[str, Any]]:
         raise PromptError(
             f"there is no command '{word}'" + (f": did you mean '{near[0]}'?" if near else ": try 'help'")
         )
-    rest = rest.strip()
-    if name == "put":
-        key, value = _split_key(rest)
-        if not key or not value:
-            raise _usage(name)
-        return name, {"key": key, "value": to_json(value)}
     try:
-        words = shlex.split(rest)
-    except ValueError as error:
-        raise PromptError(f"{error}: quotes come in pairs") from None
-    return name, _fields(name, words)
+        if name != "put":
+            return name, _fields(name, words_of(rest))
+        key, value = next_word(rest)
+    except WordError as error:
+        raise PromptError(str(error)) from None
+    if not rest or not value:
+        raise _usage(name)
+    return name, {"key": key, "value": to_json(value)}
+
+
+def split_commands(text: str) -> list[str]:
+    """The commands of a text of several lines: each line is one, but for JSON, which goes on until it is whole."""
+    lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
+    commands = []
+    place = 0
+    while place < len(lines):
+        count = _lines_of_value(lines, place)
+        commands.append("\n".join(lines[place : place + count]))
+        place += count
+    return commands
+
+
+def _lines_of_value(lines: list[str], place: int) -> int:
+    """How many lines the command that begins there has."""
+    word, rest = _first(lines[place])
+    if word != "put":
+        return 1
+    try:
+        _, value = next_word(rest)
+    except WordError:
+        return 1
+    if value[:1] not in ("{", "[") or is_json(value):
+        return 1
+    depth = 0
+    for number, line in enumerate(lines[place : place + MOST_LINES]):
+        brackets = _STRING.sub("", value if number == 0 else line)
+        depth += sum(map(brackets.count, "{[")) - sum(map(brackets.count, "}]"))
+        if depth <= 0:
+            return number + 1 if is_json("\n".join([value, *lines[place + 1 : place + number + 1]])) else 1
+    return 1
+
+
+def _first(line: str) -> tuple[str, str]:
+    """A line's first word, as it stands, and the rest."""
+    word, *rest = line.split(None, 1) or [""]
+    return word, rest[0].strip() if rest else ""
 
 
 def _fields(name: str, words: list[str]) -> dict[str, Any]:
@@ -99,41 +146,34 @@ def help_lines(about: str | None = None) -> list[str]:
     """What can be typed, a line each."""
     chosen = [COMMANDS[about]] if about else list(COMMANDS.values())
     width = max(len(command.usage) for command in COMMANDS.values())
-    return [f"{command.usage:{width}}  {command.summary}" for command in chosen]
+    rows = [f"{command.usage:{width}}  {command.summary}" for command in chosen]
+    return rows if about else [*rows, *_WORDS_HELP]
 
 
 def complete_command(text: str) -> list[str]:
     """The commands that the text before the cursor may become; none once the first word has ended."""
-    if " " in text.lstrip():
+    word = text.lstrip()
+    if any(sign.isspace() for sign in word):
         return []
-    word = text.lstrip().replace("-", "_")
+    word = word.replace("-", "_")
     return [name for name in COMMANDS if name.startswith(word)]
 
 
-def key_to_complete(text: str) -> str | None:
-    """The beginning of a key that is being typed before the cursor; None where none is."""
-    word, blank, rest = text.lstrip().partition(" ")
+def key_to_complete(text: str) -> tuple[str, int] | None:
+    """The beginning of a key that is being typed before the cursor, and how much of the text it takes; None if none is.
+
+    What `quote` gives for a key goes in the place of that much.
+    """
+    word, *rest = text.lstrip().split(None, 1) or [""]
     command = COMMANDS.get(word.replace("-", "_"))
-    if not blank or command is None or not command.takes_key:
+    if command is None or not command.takes_key or (not rest and not text[-1:].isspace()):
         return None
-    rest = rest.lstrip()
-    return None if " " in rest or rest[:1] in ("'", '"') else rest
-
-
-def quote_key(key: str) -> str:
-    """The key as it has to be typed."""
-    return key if key and all(sign.isalnum() or sign in "-_./:@" for sign in key) else shlex.quote(key)
-
-
-def _split_key(rest: str) -> tuple[str, str]:
-    """The key, quoted or not, and the rest of the line as it stands."""
-    if rest[:1] in ("'", '"'):
-        end = rest.find(rest[0], 1)
-        if end < 0:
-            raise PromptError("the key's quote has no end")
-        return rest[1:end], rest[end + 1 :].strip()
-    key, _, value = rest.partition(" ")
-    return key, value.strip()
+    typed = rest[0] if rest else ""
+    try:
+        prefix = beginning_of(typed)
+    except WordError:
+        return None
+    return None if prefix is None else (prefix, len(typed))
 
 
 def _is_integer(text: str) -> bool:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
+import io
 import sys
-import threading
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
-from prompt_toolkit.history import FileHistory
 
 from trioraft.addresses import Address
 from trioraft.client import Client, ClientError, Reply
@@ -26,12 +24,16 @@ from trioraft_cli.commands import (
     help_lines,
     key_to_complete,
     parse_line,
-    quote_key,
+    split_commands,
 )
-from trioraft_cli.main import NO, complain, exit_code
+from trioraft_cli.history import KeptHistory
+from trioraft_cli.main import NO, USAGE, complain, exit_code
+from trioraft_cli.values import safe
+from trioraft_cli.words import quote
 
 COMPLETION_SECONDS: Final = 0.5
 COMPLETIONS: Final = 100
+PROMPT: Final = "trioraft> "
 
 T = TypeVar("T")
 
@@ -79,43 +81,51 @@ class Connection:
 
 
 class ClusterCompleter(Completer):
-    """Completes commands, and the keys that exist; prompt-toolkit runs it beside the prompt."""
+    """Completes commands, and the keys that exist.
+
+    It takes no thread of the prompt's loop: the loop waits for those before a command that was entered is carried out.
+    """
 
     def __init__(self, addresses: Sequence[Address]) -> None:
         self._addresses = addresses
         self._client = Client(addresses, timeout=COMPLETION_SECONDS)
-        self._lock = threading.Lock()
-        """Completions that are not wanted any more may still be under way when the next are asked for."""
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
-        """The completions of the text before the cursor."""
-        text = document.text_before_cursor
-        for name in complete_command(text):
-            yield Completion(name, start_position=-len(text.lstrip()))
-        prefix = key_to_complete(text)
-        if prefix is None:
-            return
-        for key in self._keys(prefix):
-            yield Completion(quote_key(key), start_position=-len(prefix), display=key)
+        """The commands alone: for the keys a node has to be waited for."""
+        text = document.current_line_before_cursor
+        return [Completion(name, start_position=-len(text.lstrip())) for name in complete_command(text)]
 
-    def _keys(self, prefix: str) -> list[str]:
+    async def get_completions_async(
+        self, document: Document, complete_event: CompleteEvent
+    ) -> AsyncGenerator[Completion, None]:
+        """The completions of the text before the cursor."""
+        for completion in self.get_completions(document, complete_event):
+            yield completion
+        found = key_to_complete(document.current_line_before_cursor)
+        if found is None:
+            return
+        prefix, typed = found
+        for key in await self._keys(prefix):
+            yield Completion(quote(key), start_position=-typed)
+
+    async def _keys(self, prefix: str) -> list[str]:
         fields = {"op": "scan", "prefix": prefix, "keys_only": True, "limit": COMPLETIONS, "read": "stale"}
-        with self._lock:
-            client = self._client
-            future = in_background(lambda: client.pipeline([fields])[0])
-            try:
-                reply = future.result(COMPLETION_SECONDS)
-            except TimeoutError:
+        client = self._client
+        asked = in_background(lambda: client.pipeline([fields])[0])
+        try:
+            reply = await asyncio.wait_for(asyncio.wrap_future(asked), COMPLETION_SECONDS)
+        except (ClientError, TimeoutError):
+            return []  # no key is worth a delay, or a message in the middle of the typing
+        finally:
+            if not asked.done():
                 client.abandon()
                 self._client = Client(self._addresses, timeout=COMPLETION_SECONDS)
-                return []
-            except ClientError:
-                return []  # no key is worth a delay, or a message in the middle of the typing
         return [row.key for row in render.scan_rows(reply)] if reply.ok else []
 
 
 def run_shell(addresses: Sequence[Address]) -> int:
     """Read commands until the end; the exit code. Without a terminal, a failed command is told by it."""
+    _expect_any_bytes()
     connection = Connection(addresses)
     try:
         if sys.stdin.isatty() and sys.stdout.isatty():
@@ -135,13 +145,14 @@ def run_shell(addresses: Sequence[Address]) -> int:
 def run_line(connection: Connection, addresses: Sequence[Address], line: str) -> int | None:
     """Carry out one line; its exit code, None where it ends the prompt."""
     try:
+        _check_text(line)
         name, fields = parse_line(line)
         if name == "exit":
             return None
         return _carry_out(connection, addresses, name, fields)
     except PromptError as error:
-        print(f"trioraft: {error}", file=sys.stderr)
-        return 2
+        print(f"trioraft: {safe(str(error))}", file=sys.stderr)
+        return USAGE
     except ClientError as error:
         complain(error)
         return exit_code(error)
@@ -172,13 +183,13 @@ def _carry_out(connection: Connection, addresses: Sequence[Address], name: str, 
             print(f"{reply['keys']} keys up to entry {reply['index']}, {reply['bytes']} bytes")
         case "get":
             if reply["version"] == 0:
-                print(f"trioraft: there is no key {fields['key']!r}", file=sys.stderr)
+                print(f"trioraft: there is no key {quote(fields['key'])}", file=sys.stderr)
                 return NO
             render.out(reply.raw("value").decode())
         case "put":
             print(f"revision {reply['rev']}")
         case "delete":
-            print("deleted" if reply["deleted"] else f"there is no key {fields['key']!r}")
+            print("deleted" if reply["deleted"] else f"there is no key {quote(fields['key'])}")
         case "incr":
             render.out(reply.raw("value").decode())
         case "scan":
@@ -188,35 +199,54 @@ def _carry_out(connection: Connection, addresses: Sequence[Address], name: str, 
     return 0
 
 
+def _expect_any_bytes() -> None:
+    """Let input that is no text come as far as the line that it is in, and output be shown that the terminal cannot."""
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+
+
+def _check_text(line: str) -> None:
+    try:
+        line.encode()
+    except UnicodeEncodeError as error:
+        place = len(line[: error.start].encode()) + 1
+        raise PromptError(f"the line holds bytes that are no UTF-8, from byte {place} on: nothing was sent") from None
+
+
 def _prompt(connection: Connection, addresses: Sequence[Address]) -> int:
+    history = KeptHistory()
     session: PromptSession[str] = PromptSession(
-        history=FileHistory(str(_history_file())),
+        history=history,
         auto_suggest=AutoSuggestFromHistory(),
         completer=ClusterCompleter(addresses),
-        complete_in_thread=True,
         bottom_toolbar=lambda: f" {connection.node or 'not connected yet'}   help, exit; Tab completes ",
     )
     while True:
+        if warning := history.take_warning():
+            print(f"trioraft: {warning}", file=sys.stderr)
         try:
-            line = session.prompt("trioraft> ")
+            text = session.prompt(PROMPT)
         except KeyboardInterrupt:
             continue  # Ctrl-C clears the line
         except EOFError:
             return 0
-        if not line.strip():
-            continue
         try:
-            if run_line(connection, addresses, line) is None:
+            if not _run_lines(connection, addresses, split_commands(text)):
                 return 0
         except KeyboardInterrupt:
             print("trioraft: not waited for; a write may still take effect", file=sys.stderr)
 
 
-def _history_file() -> Path:
-    """Where the history is kept, for its owner alone."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    folder = state / "trioraft"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / "history"
-    path.touch(mode=0o600)
-    return path
+def _run_lines(connection: Connection, addresses: Sequence[Address], lines: Sequence[str]) -> bool:
+    """Carry out what was typed, or pasted, up to the first that fails; whether the prompt goes on."""
+    for number, line in enumerate(lines, 1):
+        if len(lines) > 1:
+            print(f"{PROMPT}{safe(line)}")
+        outcome = run_line(connection, addresses, line)
+        if outcome is None:
+            return False
+        if outcome not in (0, NO) and number < len(lines):
+            print(f"trioraft: not carried out: {len(lines) - number} more of the lines pasted", file=sys.stderr)
+            break
+    return True

@@ -26,6 +26,15 @@ def to_json(text: str, *, string: bool = False) -> msgspec.Raw:
     return msgspec.Raw(encode(text))
 
 
+def is_json(text: str) -> bool:
+    """Whether the text is one whole value of JSON."""
+    try:
+        decode(text.encode("utf-8", "surrogateescape"), msgspec.Raw)
+    except DecodeError:
+        return False
+    return True
+
+
 def as_text(value: bytes) -> str:
     """A value for `--raw`: a string without its quotes, anything else as it is."""
     if value[:1] == b'"':

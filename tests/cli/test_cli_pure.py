@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from trioraft_cli.commands import COMMANDS, PromptError, complete_command, key_to_complete, parse_line, quote_key
+from trioraft_cli.commands import COMMANDS, PromptError, complete_command, key_to_complete, parse_line
 from trioraft_cli.values import as_text, safe, to_json
 
 from trioraft.addresses import Address, AddressError, ServersFileError, parse_address, read_servers
@@ -74,11 +74,12 @@ def test_completion() -> None:
     assert complete_command("") == list(COMMANDS)
     assert complete_command("s") == ["scan", "show_log", "snapshot", "status"]
     assert complete_command("get na") == []
-    assert key_to_complete("get na") == "na"
-    assert key_to_complete("get ") == ""
+    assert key_to_complete("get na") == ("na", 2)
+    assert key_to_complete("get ") == ("", 0)
+    assert key_to_complete("get") is None
+    assert key_to_complete("put 'two w") == ("two w", 6)
     assert key_to_complete("put name v") is None
     assert key_to_complete("status ") is None
-    assert quote_key("two words") == "'two words'"
 
 
 @pytest.mark.parametrize(

@@ -895,4 +895,24 @@ MUTANTS = (
         "tests/client/test_silent_nodes.py::test_a_node_that_stops_between_two_calls_costs_no_write",
         simulated=False,
     ),
+    Mutant(
+        "a key with a backslash in quotes is completed to another",
+        "cli/trioraft_cli/words.py",
+        """    if sign in '"\\\\\\b\\f\\n\\r\\t':
+""",
+        """    if sign in '"\\b\\f\\n\\r\\t':
+""",
+        "tests/cli/test_words.py::test_a_key_that_is_completed_and_then_read_is_that_key",
+        simulated=False,
+    ),
+    Mutant(
+        "pasted lines are one command",
+        "cli/trioraft_cli/commands.py",
+        """    lines = [line for line in re.split(r"[\\r\\n]+", text) if line.strip()]
+""",
+        """    lines = [text] if text.strip() else []
+""",
+        "tests/cli/test_prompt.py::test_two_pasted_lines_are_two_commands_each_shown",
+        simulated=False,
+    ),
 )

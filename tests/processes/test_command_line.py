@@ -128,6 +128,40 @@ def test_the_prompt_without_a_terminal(steady: Cluster) -> None:
     assert trioraft(steady, "shell", typed="get never was\n").returncode == 2
 
 
+def test_bytes_that_are_no_text_in_a_pipe_are_said_and_the_lines_after_them_are_carried_out(steady: Cluster) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "trioraft_cli", "shell", f"127.0.0.1:{steady.nodes[0].port}"],
+        input=b'put nt 1\nput nt "\xff"\nget \xc3\nget "\\ud800"\nget nt\n',
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert result.stdout.endswith(b"\n1\n")
+    assert result.stderr.count(b"trioraft:") == result.stderr.count(b"\n") == 3
+
+
+def test_what_the_output_cannot_show_is_escaped_and_the_lines_after_it_are_carried_out(steady: Cluster) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "trioraft_cli", "shell", f"127.0.0.1:{steady.nodes[0].port}"],
+        input='put sun "\\u2600"\nput moon "☾"\nget moon\nget sun\n'.encode(),
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict", "LC_ALL": "C.UTF-8"},
+        timeout=30,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+    shown = subprocess.run(
+        [sys.executable, "-m", "trioraft_cli", "shell", f"127.0.0.1:{steady.nodes[0].port}"],
+        input=b"get moon\nget sun\n",
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        timeout=30,
+        check=False,
+    )
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, b'"\\u263e"\n"\\u2600"\n', b"")
+
+
 def test_a_demo_ends_all_that_it_started() -> None:
     result = trioraft(None, "demo", typed="put d 1\nget d\n")
     assert result.returncode == 0, result.stderr

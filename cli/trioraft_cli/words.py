@@ -1,0 +1,94 @@
+"""How a word of the prompt is typed: one rule for reading, completing and showing. Pure.
+
+A word ends at the next blank and stands for itself, quotes and backslashes within it included. One that begins with a
+double quote is a JSON string, which any text can be written as. One that begins with a single quote ends at the next.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from trioraft.wire.codec import DecodeError, decode, encode
+
+_HIGH: Final = r"\\u[dD][89abAB][0-9a-fA-F]{2}"
+_PAIR: Final = _HIGH + r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_SIGN: Final = rf'[^"\\]|\\["\\/bfnrt]|{_PAIR}|\\u(?![dD][89a-fA-F])[0-9a-fA-F]{{4}}'
+_SIGNS: Final = re.compile(f'"(?:{_SIGN})*')
+_CUT_SIGN: Final = re.compile(rf"(?:{_HIGH})?(?:\\(?:u[0-9a-fA-F]{{0,3}})?)?")
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_CONTROL: Final = re.compile("[\0-\x1f]")
+
+
+class WordError(ValueError):
+    """Quotes that cannot be read: what is wrong, and what to type."""
+
+
+def quote(word: str) -> str:
+    """The word as it has to be typed; in quotes only where it needs them."""
+    if word and word[0] not in "\"'" and all(sign.isprintable() and sign != " " for sign in word):
+        return word
+    return f'"{"".join(map(_escaped, word))}"'
+
+
+def next_word(text: str) -> tuple[str, str]:
+    """The first word of a text that begins with one, and the rest behind the blanks. Raises WordError."""
+    match text[:1]:
+        case '"':
+            string = _STRING.match(text)
+            if string is None:
+                raise WordError('the quote has no end: put a " behind the word')
+            word, end = _read(string[0]), string.end()
+        case "'":
+            end = text.find("'", 1) + 1
+            if not end:
+                raise WordError("the quote has no end: put a ' behind the word")
+            word = text[1 : end - 1]
+        case _:
+            end = next((place for place, sign in enumerate(text) if sign.isspace()), len(text))
+            word = text[:end]
+    rest = text[end:]
+    if rest and not rest[0].isspace():
+        raise WordError(f"a blank has to follow the quote before {rest[0]!r}")
+    return word, rest.strip()
+
+
+def words_of(text: str) -> list[str]:
+    """All words of the text. Raises WordError."""
+    words = []
+    rest = text.strip()
+    while rest:
+        word, rest = next_word(rest)
+        words.append(word)
+    return words
+
+
+def beginning_of(text: str) -> str | None:
+    """What the word begins with that is being typed at the end of the text; None where it has ended already."""
+    if text[:1] == "'":
+        return None if "'" in text[1:] else text[1:]
+    if text[:1] != '"':
+        return None if any(sign.isspace() for sign in text) else text
+    whole = _SIGNS.match(text)
+    if whole is None or not _CUT_SIGN.fullmatch(text, whole.end()):
+        return None
+    return _read(f'{whole[0]}"')
+
+
+def _read(string: str) -> str:
+    escaped = _CONTROL.sub(lambda control: _escaped(control[0]), string)
+    try:
+        return decode(escaped.encode("utf-8", "surrogatepass"), str)
+    except DecodeError:
+        raise WordError(
+            r"in double quotes a backslash begins an escape, as in \n or \u00e9: write \\ for itself"
+        ) from None
+
+
+def _escaped(sign: str) -> str:
+    if sign in '"\\\b\f\n\r\t':
+        return encode(sign)[1:-1].decode()
+    if sign.isprintable():
+        return sign
+    units = sign.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[place : place + 2].hex()}" for place in range(0, len(units), 2))
