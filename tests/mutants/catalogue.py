@@ -915,4 +915,14 @@ MUTANTS = (
         "tests/cli/test_prompt.py::test_two_pasted_lines_are_two_commands_each_shown",
         simulated=False,
     ),
+    Mutant(
+        "a snapshot that is asked for is taken for a read",
+        "trioraft/wire/requests.py",
+        """LATER: Final = (AddMember, RemoveMember, PromoteMember, TransferLeadership, Snapshot)
+""",
+        """LATER: Final = (AddMember, RemoveMember, PromoteMember, TransferLeadership)
+""",
+        "tests/server/test_pipelines.py::test_every_operation_may_stand_before_a_write",
+        simulated=False,
+    ),
 )

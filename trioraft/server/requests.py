@@ -29,7 +29,6 @@ from trioraft.wire.commands import UnknownCommand, commands_of, decode_command, 
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
 from trioraft.wire.replies import Reply
 from trioraft.wire.requests import (
-    AdminRequest,
     AnyRequest,
     Delete,
     Get,
@@ -40,7 +39,6 @@ from trioraft.wire.requests import (
     ReadSnapshot,
     Scan,
     ShowLog,
-    Snapshot,
 )
 
 MAX_SCAN_BYTES: Final = 1024 * 1024
@@ -138,13 +136,12 @@ class Requests:
                 return
             slot.commands = _commands(slot.requests)
             self._held.append(slot)
-        elif isinstance(request, (PlainGet, Get, Scan)) and request.read == "linearizable":
-            self._held.append(slot)
-        elif isinstance(request, (AdminRequest, Snapshot)):
+        elif type(slot) is not ReadSlot:
             self._node.administer(slot)
             return
+        elif isinstance(request, (PlainGet, Get, Scan)) and request.read == "linearizable":
+            self._held.append(slot)
         else:
-            assert isinstance(slot, ReadSlot)
             slot.confirmed = True
             self._advance(slot)
             return

@@ -20,8 +20,8 @@ from trioraft.wire import replies
 from trioraft.wire.framing import LineBuffer, LineTooLong
 from trioraft.wire.replies import Reply
 from trioraft.wire.requests import (
+    LATER,
     WRITES,
-    AdminRequest,
     AnyRequest,
     HttpRequest,
     PlainGet,
@@ -52,7 +52,10 @@ class Owner(Protocol):
 
 
 class Slot(msgspec.Struct, eq=False):
-    """A request, or some of a kind that came together, and the place of the reply."""
+    """A request, or some of a kind that came together, and the place of the reply.
+
+    Its class says how it is dealt with, from the door on: what is no write and no read is answered whenever it is done.
+    """
 
     owner: Owner
     requests: list[AnyRequest]
@@ -332,7 +335,7 @@ class Session:
         if type(request) in WRITES:
             reads, self._reads = self._reads, []
             slot = WriteSlot(self, requests, size, len(requests), reads_before=reads)
-        elif isinstance(request, AdminRequest):
+        elif type(request) in LATER:
             slot = Slot(self, requests, size)
         else:
             slot = read = ReadSlot(self, requests, size, len(requests))

@@ -214,6 +214,9 @@ class PlainPut(_Plain, kw_only=True, gc=False):
 
 AnyRequest = _FullRequest | PlainGet | PlainPut
 WRITES: Final = (Put, PlainPut, Delete, Incr)
+LATER: Final = (AddMember, RemoveMember, PromoteMember, TransferLeadership, Snapshot)
+"""What takes its time and is neither an entry for the store nor a look at the state. All that is
+neither here nor a write is a read."""
 
 EXAMPLES: Final = {
     "get": '{"op":"get","key":"name"}',
