@@ -925,4 +925,24 @@ MUTANTS = (
         "tests/server/test_pipelines.py::test_every_operation_may_stand_before_a_write",
         simulated=False,
     ),
+    Mutant(
+        "a read that fails unforeseen ends the node",
+        "trioraft/server/requests.py",
+        """                slot.answer(self._read_safely(slot))
+""",
+        """                slot.answer(self._read(slot))
+""",
+        "tests/server/test_unforeseen.py::test_a_request_that_fails_unforeseen_is_answered_and_the_node_goes_on",
+        simulated=False,
+    ),
+    Mutant(
+        "what ends a node has no traceback in its log",
+        "trioraft/server/node.py",
+        """why, exc_info=error)
+""",
+        """why)
+""",
+        "tests/server/test_unforeseen.py::test_a_node_that_must_stop_says_why_with_the_cause_itself",
+        simulated=False,
+    ),
 )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import textwrap
 import time
+from types import TracebackType
 from typing import Final
 
 from trioraft.wire.codec import encode
+
+ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 LONGEST_MESSAGE: Final = 2000
 """In characters; what strangers send stands in some messages."""
@@ -23,6 +27,10 @@ class _Text(logging.Formatter):
         record.message = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
         return super().formatMessage(record)
 
+    def formatException(self, ei: ExceptionInfo) -> str:
+        """The traceback, indented: no line of it looks like one of the log."""
+        return textwrap.indent(super().formatException(ei), "    ", lambda _: True)
+
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
@@ -33,6 +41,8 @@ class _Json(logging.Formatter):
             "logger": record.name,
             "message": _cut(record.getMessage()),
         }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
         return encode(line).decode()
 
 

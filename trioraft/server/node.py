@@ -197,6 +197,12 @@ async def serve(driver: Driver, listener: Listener) -> int:
     except* (StorageError, UnknownCommand) as errors:
         log.critical("node %d stops: %s", driver.node, _flat(errors))
         code = INTERNAL
+    except* Exception as errors:
+        # Whatever nobody foresaw: the groups of the nurseries say nothing, each error in them says where it comes from.
+        for error in _leaves(errors):
+            why = f"{type(error).__name__}: {error}"
+            log.critical("node %d stops, which is a bug: %s", driver.node, why, exc_info=error)
+        code = INTERNAL
     finally:
         try:
             driver.close()

@@ -23,7 +23,7 @@ from trioraft.raft.core import Core
 from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import LostReason, Overloaded
 from trioraft.raft.runs import Entries, Run
-from trioraft.server.session import ReadSlot, Slot, WriteSlot
+from trioraft.server.session import ReadSlot, Slot, WriteSlot, internal_reply
 from trioraft.wire import replies
 from trioraft.wire.commands import UnknownCommand, commands_of, decode_command, encode_commands
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
@@ -560,12 +560,19 @@ class Requests:
             if slot.reply is None:
                 if not isinstance(slot, ReadSlot) or not slot.confirmed:
                     return
-                slot.answer(self._read(slot))
+                slot.answer(self._read_safely(slot))
             following = slot.following
             if following is None or following.turn:
                 return
             following.turn = True
             slot = following
+
+    def _read_safely(self, slot: ReadSlot) -> Reply:
+        """The reply; a read changes nothing, and so nothing that fails in it needs to end the node."""
+        try:
+            return self._read(slot)
+        except Exception:
+            return [internal_reply(bytes(request.id), None) for request in slot.requests]
 
     def _read(self, slot: ReadSlot) -> Reply:
         """The reply, from the state as applied here."""

@@ -8,6 +8,7 @@ commitment also proves that the read is not stale.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from itertools import accumulate
@@ -31,6 +32,8 @@ from trioraft.wire.requests import (
     parse_request,
 )
 
+log = logging.getLogger("trioraft.node")
+
 MAX_UNANSWERED: Final = 1024
 MAX_UNANSWERED_BYTES: Final = 4 * 1024 * 1024
 
@@ -38,6 +41,13 @@ _NO_HTTP: Final = b"This is trioraft: it speaks JSON, one object a line, and no 
 HTTP_REFUSAL: Final = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b"
 ) % (len(_NO_HTTP), _NO_HTTP)
+
+
+def internal_reply(id: bytes, applied: str | None) -> bytes:
+    """Log the exception at hand, which nobody foresaw, and make the reply to the request that it comes from."""
+    log.exception("a request could not be carried out, which is a bug; the node goes on")
+    message = "the node could not carry out this request, which is a bug of its own"
+    return replies.error_reply(id, "internal", message, "see the node's log, and report it", applied)
 
 
 class Owner(Protocol):
@@ -206,6 +216,11 @@ class Session:
                 break
             except RequestError as error:
                 self._answer_wrong(error, len(line))
+                run = None
+                continue
+            except Exception:
+                # Nothing has been done with it yet: it can have changed nothing.
+                self.reserve(len(line)).answer(internal_reply(b"", "no"))
                 run = None
                 continue
             size = len(line)
