@@ -945,4 +945,15 @@ MUTANTS = (
         "tests/server/test_unforeseen.py::test_a_node_that_must_stop_says_why_with_the_cause_itself",
         simulated=False,
     ),
+    Mutant(
+        "a change of members knows no deadline",
+        "trioraft/server/requests.py",
+        """            self._node.administer(slot)
+            self._limit(slot)
+""",
+        """            self._node.administer(slot)
+""",
+        "tests/server/test_pipelines.py::test_every_request_keeps_to_its_time",
+        simulated=False,
+    ),
 )

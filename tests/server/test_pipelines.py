@@ -87,3 +87,33 @@ async def test_random_pipelines_are_answered_in_order_through_every_node(cluster
             client = await cluster.connect(index)
             nursery.start_soon(_speak, client, random, _pipeline(random))
     await cluster.leader()
+
+
+@pytest.mark.parametrize("op", ["put", "get", "add_member", "remove_member", "promote_member", "transfer_leadership"])
+async def test_every_request_keeps_to_its_time(cluster: Cluster, op: str) -> None:
+    leader = await cluster.leader()
+    follower = (leader + 1) % 3
+    client = await cluster.connect(follower)
+    for node in cluster.nodes:
+        if node.index != follower:
+            node.crash()
+    began = trio.current_time()
+    fields = {**FIELDS[op](Random(1)), **({"read": "linearizable"} if op == "get" else {})}
+    client.send({"op": op, "timeout_ms": 300, **fields}, {"op": "get", "key": "a", "read": "stale", "timeout_ms": 200})
+    replies = await client.replies(2)
+    assert trio.current_time() - began < 1
+    assert replies[0]["error"]["code"] == "timeout"  # type: ignore[index]
+    assert ("applied" in replies[0]["error"]) == (op != "get")  # type: ignore[operator]
+    assert replies[1]["error"]["code"] == "timeout"  # type: ignore[index]
+
+
+async def test_a_snapshot_of_nothing_is_refused_at_once(cluster: Cluster) -> None:
+    await cluster.leader()
+    for node in cluster.nodes:
+        node.crash()
+    await trio.sleep(1)
+    cluster.nodes[0].start()
+    await trio.sleep(1)
+    [reply] = await cluster.ask(0, {"op": "snapshot"})
+    assert reply["error"]["code"] == "no_quorum"  # type: ignore[index]
+    assert "nothing has been applied" in reply["error"]["message"]  # type: ignore[index]

@@ -708,6 +708,9 @@ class Driver:
         if self.snapshots is None:
             why, hint = self.whom_to_wait_for(), "see 'status'"
             self.settle(slot, replies.error_reply(slot.id, "no_quorum", why, hint, "no"))
+        elif isinstance(slot.request, SnapshotRequest) and not self.core.last_applied:
+            why = "nothing has been applied here yet, and so there is nothing to write a snapshot of"
+            self.settle(slot, replies.error_reply(slot.id, "no_quorum", why, "try again once a leader is known", None))
         elif isinstance(slot.request, SnapshotRequest):
             self.snapshots.want(lambda outcome: self.settle(slot, snapshot_reply(slot.id, outcome)))
         else:

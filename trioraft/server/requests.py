@@ -29,6 +29,7 @@ from trioraft.wire.commands import UnknownCommand, commands_of, decode_command, 
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
 from trioraft.wire.replies import Reply
 from trioraft.wire.requests import (
+    AdminRequest,
     AnyRequest,
     Delete,
     Get,
@@ -138,17 +139,25 @@ class Requests:
             self._held.append(slot)
         elif type(slot) is not ReadSlot:
             self._node.administer(slot)
+            self._limit(slot)
             return
         elif isinstance(request, (PlainGet, Get, Scan)) and request.read == "linearizable":
             self._held.append(slot)
         else:
             slot.confirmed = True
             self._advance(slot)
+            self._limit(slot)
             return
         self.gathered += slot.count
         if request.timeout_ms is not None:
+            self._limit(slot)
+
+    def _limit(self, slot: Slot) -> None:
+        """Let the request fail when the time given with it is over, wherever it is then."""
+        timeout = slot.requests[0].timeout_ms
+        if timeout is not None and slot.reply is None:
             # A tick is 10 ms; a part of one counts as one.
-            heapq.heappush(self._deadlines, (self.now + -(-request.timeout_ms // 10), next(self._numbers), slot))
+            heapq.heappush(self._deadlines, (self.now + -(-timeout // 10), next(self._numbers), slot))
 
     def route(self, gather: bool = False) -> None:
         """Send on its way what has come since the last time, and what was held for want of a leader.
@@ -443,7 +452,7 @@ class Requests:
         while self._deadlines and self._deadlines[0][0] <= self.now:
             slot = heapq.heappop(self._deadlines)[2]
             if slot.reply is None:
-                applied = "unknown" if isinstance(slot, WriteSlot) and slot not in self._held else "no"
+                applied = "no" if slot in self._held else "unknown"
                 why = "the time given with the request is over"
                 self._answer(slot, _failure(slot, "timeout", why, "give it more, or see 'status'", applied))
         core = self._node.core
@@ -593,9 +602,9 @@ _NO_QUORUM_HINT: Final = "see which nodes answer with 'status'; a majority must 
 
 
 def _failure(slot: Slot, code: str, message: str, hint: str, applied: str) -> Reply:
-    """The reply to what failed of a slot; only of a write is it said whether it was applied."""
+    """The reply to what failed of a slot; only of what changes something is it said whether it was applied."""
     done = slot.replies if isinstance(slot, WriteSlot) else []
-    said = applied if isinstance(slot, WriteSlot) else None
+    said = applied if isinstance(slot, WriteSlot) or isinstance(slot.request, AdminRequest) else None
     failed = slot.requests[len(done) :]
     return done + [replies.error_reply(bytes(one.id), code, message, hint, said) for one in failed]
 
