@@ -67,7 +67,7 @@ async def test_a_node_that_must_stop_says_why_with_the_cause_itself(
     cluster: Cluster,
     own_log: None,  # noqa: ARG001
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
     format: str,
 ) -> None:
     await cluster.leader()
@@ -79,7 +79,8 @@ async def test_a_node_that_must_stop_says_why_with_the_cause_itself(
     logs.configure(format, "info")
     monkeypatch.setattr(Driver, "run", _fail)
     assert await serve(driver, node.hub.listen(ADDRESSES[0])) == 70
-    said = capsys.readouterr().err
+    logging.getLogger("trioraft").handlers[0].flush()
+    said = capfd.readouterr().err
     if format == "json":
         said = json.loads(said.splitlines()[0])["traceback"]
     else:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import queue
 import sys
 import textwrap
+import threading
 import time
 from types import TracebackType
 from typing import Final
@@ -15,6 +19,9 @@ ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] 
 
 LONGEST_MESSAGE: Final = 2000
 """In characters; what strangers send stands in some messages."""
+MAX_WAITING_LINES: Final = 1000
+FLUSH_SECONDS: Final = 1.0
+"""How long the end of the process waits for its last words to be taken."""
 
 
 class _Text(logging.Formatter):
@@ -50,9 +57,47 @@ def _cut(message: str) -> str:
     return message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…"
 
 
+class _Patient(logging.Handler):
+    """Writes lines to a file descriptor from a thread of its own; what nobody takes is dropped, never waited for."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._lines: queue.Queue[bytes] = queue.Queue(MAX_WAITING_LINES)
+        self._dropped = 0
+        threading.Thread(target=self._write, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand a line to the thread, or count it where too many wait."""
+        try:
+            line = self.format(record) + "\n"
+            if self._dropped:
+                self._lines.put_nowait(b"%d lines of the log were dropped: nobody took them\n" % self._dropped)
+                self._dropped = 0
+            self._lines.put_nowait(line.encode(errors="backslashreplace"))
+        except queue.Full:
+            self._dropped += 1
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Wait for what has been said to be written, but not for long; at the end of the process too."""
+        end = time.monotonic() + FLUSH_SECONDS
+        while self._lines.unfinished_tasks and time.monotonic() < end:
+            time.sleep(0.005)
+
+    def _write(self) -> None:
+        while True:
+            line = self._lines.get()
+            with contextlib.suppress(OSError):  # whoever read it is gone
+                while line:
+                    line = line[os.write(self._descriptor, line) :]
+            self._lines.task_done()
+
+
 def configure(format: str, level: str) -> None:
     """Log to standard error, as text or json, from that level on."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Patient(sys.stderr.fileno())
     handler.setFormatter(_Json() if format == "json" else _Text())
     logger = logging.getLogger("trioraft")
     logger.handlers = [handler]
