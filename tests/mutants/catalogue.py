@@ -32,6 +32,9 @@ PAPER = "tests/raft/test_raft_paper.py"
 CHANGES = "tests/raft/test_raft_changes.py"
 SNAPSHOTS = "trioraft/server/snapshots.py"
 FAILING = "tests/server/test_failing_snapshots.py"
+SOCKETS = "trioraft/server/sockets.py"
+SESSION = "trioraft/server/session.py"
+GONE = "tests/server/test_gone_connections.py"
 
 
 @dataclass(frozen=True)
@@ -954,6 +957,70 @@ MUTANTS = (
         """            self._node.administer(slot)
 """,
         "tests/server/test_pipelines.py::test_every_request_keeps_to_its_time",
+        simulated=False,
+    ),
+    # Connections
+    Mutant(
+        "a closed connection keeps its handler",
+        SOCKETS,
+        """            self.handler = _NOBODY
+            self._unsent = bytearray()
+""",
+        "",
+        f"{GONE}::test_nothing_is_left_of_a_connection_that",
+        simulated=False,
+    ),
+    Mutant(
+        "a session that nobody needs any more keeps its requests",
+        SESSION,
+        """        self._slots.clear()
+        self._last = None
+        self._reads.clear()
+
+    def _cut""",
+        """
+    def _cut""",
+        f"{GONE}::test_nothing_is_left_of_a_connection_that",
+        simulated=False,
+    ),
+    Mutant(
+        "a client that is gone is given to the collector",
+        CLIENTS,
+        """        self._session.abandon()
+""",
+        "",
+        f"{GONE}::test_nothing_is_left_of_a_connection_that",
+        simulated=False,
+    ),
+    Mutant(
+        "an answered request is held until its deadline",
+        REQUESTS,
+        """next(self._numbers), ref(slot)))
+""",
+        """next(self._numbers), lambda: slot))  # type: ignore[arg-type]
+""",
+        f"{GONE}::test_nothing_is_left_of_a_connection_that",
+        simulated=False,
+    ),
+    Mutant(
+        "a write that was applied knows the reads before it for good",
+        REQUESTS,
+        """            slot.reads_before = []  # they know of this write, as what follows them
+""",
+        """            pass
+""",
+        f"{GONE}::test_nothing_is_left_of_a_connection_that",
+        simulated=False,
+    ),
+    Mutant(
+        "who takes connections in keeps the last of them",
+        "trioraft/server/listener.py",
+        """            await _take(listener, accept)
+""",
+        """            for connection in await listener.accept():
+                accept(connection)
+""",
+        f"{GONE}::test_nothing_is_left_of_a_connection_that",
         simulated=False,
     ),
 )

@@ -20,11 +20,11 @@ async def cluster(nursery: trio.Nursery) -> Cluster:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run whatever asks for a cluster in virtual time: a clock counts only where the test itself names it."""
+    """Run whatever asks for a cluster, or says so, in virtual time: a clock counts only where the test names it."""
     for item in items:
         if (
             isinstance(item, pytest.Function)
-            and "cluster" in item.fixturenames
+            and {"cluster", "virtual_time"} & set(item.fixturenames)
             and item.module.__package__ == __package__
         ):
             item.add_marker(pytest.mark.trio(run=_run_in_virtual_time))

@@ -126,7 +126,7 @@ class Client:
         self._asked = self._place = None
         if place is None and isinstance(reply, bytes):
             self._connection.send(reply)
-        else:
+        elif not self._session.abandoned:
             assert asked is not None
             self._host.requests.settle(place or self._session.follow(asked), reply)
 
@@ -135,8 +135,15 @@ class Client:
         self.flush()
 
     def broken(self) -> None:
-        """The client is gone; what it asked takes its course."""
+        """The client is gone; what it asked takes its course, and what has not been looked at yet is let go of."""
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Hold nothing any more: this goes with its connection, and is not left for the garbage collector to find."""
         self._host.clients.discard(self)
+        self._session.abandon()
+        self._asked = self._place = None
+        self.lines = b""
 
     def flush(self) -> bool:
         """Send the replies that are ready; True if that made room for requests that had waited."""
@@ -178,7 +185,7 @@ class Client:
             self._reading = False
             self._connection.pause()
         if session.done:
-            self._host.clients.discard(self)
+            self.abandon()
             self._connection.finish()
         return taken
 

@@ -266,7 +266,9 @@ class Driver:
             log.info("node %d did not take over in time", target)
 
     def close(self) -> None:
-        """Leave the log marked and closed, if the disk allows it."""
+        """Let go of the clients, and leave the log marked and closed, if the disk allows it."""
+        for client in list(self.clients):
+            client.abandon()
         if self.snapshots is not None:
             self.snapshots.close()
         if self._log is not None:

@@ -20,7 +20,7 @@ async def serve_listener(listener: Listener, accept: Callable[[Connection], None
     complained = False
     while True:
         try:
-            connections = await listener.accept()
+            await _take(listener, accept)
         except OSError as error:
             if not complained:
                 log.warning("no connection can be taken at the moment: %s", error.strerror)
@@ -28,5 +28,9 @@ async def serve_listener(listener: Listener, accept: Callable[[Connection], None
             await trio.sleep(PAUSE_SECONDS)
             continue
         complained = False
-        for connection in connections:
-            accept(connection)
+
+
+async def _take(listener: Listener, accept: Callable[[Connection], None]) -> None:
+    """Hand over those that come next; nothing of them is kept here until others come."""
+    for connection in await listener.accept():
+        accept(connection)

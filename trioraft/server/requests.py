@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate, chain, count, takewhile
 from typing import Final, Protocol, cast
+from weakref import ReferenceType, ref
 
 from trioraft.kv.commands import Command
 from trioraft.kv.commands import Delete as DeleteCommand
@@ -49,6 +50,8 @@ MAX_SCAN_ITEM_BYTES: Final = 6 * 1024
 SMALL_REPLY_BYTES: Final = 1024
 """What is reckoned for a reply about the node itself."""
 
+FEW_DEADLINES: Final = 64
+"""So many are not looked through for those of requests that are answered."""
 FAREWELL_TICKS: Final = 30
 """How long a leader that is none any more is waited for, to say what became of the writes passed on to it."""
 
@@ -92,7 +95,9 @@ class Requests:
         """How many requests wait to be sent on their way, or have come since."""
         self.gathering = False
         """Whether writes wait for nothing but that more come."""
-        self._deadlines: list[tuple[int, int, Slot]] = []
+        self._deadlines: list[tuple[int, int, ReferenceType[Slot]]] = []
+        """A heap. Long before a deadline its request is mostly answered, and then it must not be held for this."""
+        self._most_deadlines = FEW_DEADLINES
         self._numbers = count()
 
         self._proposed: dict[int, WriteSlot] = {}
@@ -122,7 +127,7 @@ class Requests:
     def idle(self) -> bool:
         """Whether no write or read is under way."""
         waits = self._held or self._proposed or self._reads or self._unnamed or self._asked or self._waiting
-        return not waits and not self._deadlines
+        return not waits and not any(map(_is_open, self._deadlines))
 
     # From the clients
 
@@ -156,8 +161,12 @@ class Requests:
         """Let the request fail when the time given with it is over, wherever it is then."""
         timeout = slot.requests[0].timeout_ms
         if timeout is not None and slot.reply is None:
+            if len(self._deadlines) >= self._most_deadlines:
+                self._deadlines = list(filter(_is_open, self._deadlines))
+                heapq.heapify(self._deadlines)
+                self._most_deadlines = max(2 * len(self._deadlines), FEW_DEADLINES)
             # A tick is 10 ms; a part of one counts as one.
-            heapq.heappush(self._deadlines, (self.now + -(-timeout // 10), next(self._numbers), slot))
+            heapq.heappush(self._deadlines, (self.now + -(-timeout // 10), next(self._numbers), ref(slot)))
 
     def route(self, gather: bool = False) -> None:
         """Send on its way what has come since the last time, and what was held for want of a leader.
@@ -346,6 +355,8 @@ class Requests:
                 # The commitment of a later write of its connection proves it, and it must not see that write.
                 read.confirmed = read.turn = True
                 self._advance(read)
+        if slot.reads_before:
+            slot.reads_before = []  # they know of this write, as what follows them
         if not _is_plain_put(slot.commands[0]):
             result = self._store.apply(first, slot.commands[0])
             self._node.core.applied(first)
@@ -450,8 +461,8 @@ class Requests:
         """Time has passed: give up what has waited too long."""
         self.now += ticks
         while self._deadlines and self._deadlines[0][0] <= self.now:
-            slot = heapq.heappop(self._deadlines)[2]
-            if slot.reply is None:
+            slot = heapq.heappop(self._deadlines)[2]()
+            if slot is not None and slot.reply is None:
                 applied = "no" if slot in self._held else "unknown"
                 why = "the time given with the request is over"
                 self._answer(slot, _failure(slot, "timeout", why, "give it more, or see 'status'", applied))
@@ -555,6 +566,7 @@ class Requests:
         slot.answer(reply)
         if isinstance(slot, WriteSlot) and slot.reads_before:
             slot.owner.hand_on(slot)
+            slot.reads_before = []  # they know of it, as what follows them
         if slot.following is not None:
             self._advance(slot)
 
@@ -596,6 +608,12 @@ class Requests:
             items, more = self._store.scan(request.prefix, request.after, request.limit, MAX_SCAN_BYTES)
             return replies.scan_reply(slot.id, items, more, request.keys_only)
         return self._node.answer_locally(slot)
+
+
+def _is_open(deadline: tuple[int, int, ReferenceType[Slot]]) -> bool:
+    """Whether the request that it is for is not answered yet."""
+    slot = deadline[2]()
+    return slot is not None and slot.reply is None
 
 
 _NO_QUORUM_HINT: Final = "see which nodes answer with 'status'; a majority must be up"

@@ -61,7 +61,7 @@ class Owner(Protocol):
         """A write is settled that was not applied: the reads before it must not see the writes after it either."""
 
 
-class Slot(msgspec.Struct, eq=False):
+class Slot(msgspec.Struct, eq=False, weakref=True):
     """A request, or some of a kind that came together, and the place of the reply.
 
     Its class says how it is dealt with, from the door on: what is no write and no read is answered whenever it is done.
@@ -136,10 +136,12 @@ class Session:
 
         `reply_size` tells about how many bytes the reply to what changes nothing will have.
         """
-        self.on_settled: Final = on_settled
+        self.on_settled = on_settled
         self._reply_size = reply_size  # until it is sent, a reply counts like what was read: it may be large
         self.closing = False
         """Whether nothing more is to be read: an error closed it."""
+        self.abandoned = False
+        """Whether nobody is there any more who could be given a reply."""
         self._buffer = LineBuffer(max_request_bytes)
         self._lines: deque[bytes] = deque()
         self._whole = b""
@@ -179,6 +181,20 @@ class Session:
             self._whole = data[begin:end]
             if end < len(data):
                 self._cut(data[end:])
+
+    def abandon(self) -> None:
+        """Let go of everything, for good: what is answered from now on is answered to nobody.
+
+        The requests under way know this session as their owner; it must not hold them too.
+        """
+        self.closing = self.abandoned = True
+        self.on_settled = _to_nobody
+        self._lines.clear()
+        self._whole = b""
+        self._buffer.finish()
+        self._slots.clear()
+        self._last = None
+        self._reads.clear()
 
     def _cut(self, data: bytes) -> None:
         try:
@@ -290,7 +306,7 @@ class Session:
     def hand_on(self, write: WriteSlot) -> None:
         """A write is settled that was not applied: the reads before it must not see the writes after it either."""
         waiting = [read for read in write.reads_before if read.reply is None]
-        if not waiting:
+        if not waiting or self.abandoned:
             return
         later = write.following
         while later is not None and not (isinstance(later, WriteSlot) and later.reply is None):
@@ -375,6 +391,10 @@ class Session:
         self._slots.append(slot)
         self._count += slot.count
         self._bytes += slot.size
+
+
+def _to_nobody() -> None:
+    """Where the replies of a client go that is gone."""
 
 
 def _fitting(pieces: list[bytes], room: int) -> list[bytes]:

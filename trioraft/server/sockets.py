@@ -41,14 +41,17 @@ _view: Final = memoryview(_buffer)
 _BROKEN = select.EPOLLERR | select.EPOLLHUP
 
 
-class _Unset:
-    """The handler of a connection that has none yet."""
+class _Nobody:
+    """The handler of a connection that has none yet, or none any more."""
 
     def received(self, data: bytes) -> None: ...
 
     def drained(self) -> None: ...
 
     def broken(self) -> None: ...
+
+
+_NOBODY: Final = _Nobody()
 
 
 class SocketConnection:
@@ -58,7 +61,7 @@ class SocketConnection:
         sock.setblocking(False)
         with contextlib.suppress(OSError):  # it may be gone already; the first use will tell
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.handler: Handler = _Unset()
+        self.handler: Handler = _NOBODY
         self.remote = _name(sock)
         self._hub = hub
         self._socket = sock
@@ -118,6 +121,9 @@ class SocketConnection:
             self._open = False
             self._hub.forget(self, self._socket.fileno())
             self._socket.close()
+            # The handler knows this connection: were it kept, only the garbage collector would find the two.
+            self.handler = _NOBODY
+            self._unsent = bytearray()
 
     def serve(self, events: int) -> None:
         """Do what epoll says can be done."""
@@ -180,8 +186,9 @@ class SocketConnection:
 
     def _break(self) -> None:
         if self._open:
+            handler = self.handler
             self.close()
-            self.handler.broken()
+            handler.broken()
 
     def _watch(self) -> None:
         if not self._open:

@@ -1,0 +1,330 @@
+"""What is left of connections that are gone: nothing, without the garbage collector, however they ended."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import socket
+import struct
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from random import Random
+from typing import Any
+
+import pytest
+import trio
+
+from trioraft.addresses import Address
+from trioraft.server import clients, links, session, sockets
+from trioraft.server.clients import FEW
+from trioraft.server.driver import Driver
+from trioraft.server.node import live
+from trioraft.server.sockets import SocketHub
+from trioraft.server.writer import DirectWriter
+from trioraft.storage.folder import DataFolder
+from trioraft.testing.disk import MemoryDisk
+from trioraft.wire import framing, peers
+from trioraft.wire.codec import encode
+from trioraft.wire.peers import PeerHello
+
+HOST = "127.0.0.1"
+LIMIT = 1024 * 1024
+ROOMS = {module.__name__ for module in (clients, framing, links, peers, session, sockets)}
+"""Where the classes are of all that a connection is made of."""
+LASTING = {"SocketHub", "SocketListener", "_Nobody"}
+"""What is there of these rooms as long as the node is."""
+LARGE = b'{"op":"put","key":"large","value":"%b"}\n' % (b"x" * 1_000_000)
+
+
+def everything() -> list[Any]:
+    """All objects there are of all connections, found or not by those who look for garbage."""
+    return [
+        thing for thing in gc.get_objects() if type(thing).__module__ in ROOMS and type(thing).__name__ not in LASTING
+    ]
+
+
+@pytest.fixture(autouse=True)
+def silence() -> Iterator[None]:
+    """What pytest keeps of the log holds the errors that are told in it, and these the places where they were met."""
+    logger = logging.getLogger("trioraft")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(before)
+
+
+@pytest.fixture(autouse=True)
+def virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock jumps as soon as all tasks wait, and so none may wait by itself."""
+    monkeypatch.setattr(sockets, "ALONE_SECONDS", 0.0)
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Let nothing be found as garbage; what other tests have left is none of these connections'."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+class Node:
+    """A node on real sockets, and those who come to it."""
+
+    def __init__(self, others: Sequence[str] = ()) -> None:
+        self.hub = SocketHub()
+        self.listener = self.hub.listen(Address(HOST, 0))
+        folder = DataFolder(MemoryDisk("disk"), 0)
+        servers = [str(self.listener.address), *others]
+        self.driver = Driver(0, servers, folder, self.hub, DirectWriter(), DirectWriter(), Random(1), LIMIT)
+
+    async def connect(self) -> trio.SocketStream:
+        return await trio.open_tcp_stream(HOST, self.listener.address.port)
+
+    async def until(self, condition: Callable[[], object], what: str) -> None:
+        with trio.move_on_after(10):
+            while not condition():
+                await trio.sleep(0.001)
+        assert condition(), what
+
+    @property
+    def connected(self) -> int:
+        return len(self.hub._connections)
+
+
+@asynccontextmanager
+async def running(others: Sequence[str] = ()) -> AsyncIterator[Node]:
+    """A cluster of one leads; no other node is ever there."""
+    node = Node(others)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(live, node.driver, node.listener, trio.CancelScope())
+            if not others:
+                await node.until(lambda: node.driver.core.role == "leader", "it leads")
+            yield node
+            nursery.cancel_scope.cancel()
+    finally:
+        node.driver.close()
+        node.hub.close()
+
+
+def reset(stream: trio.SocketStream) -> None:
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    stream.socket.close()
+
+
+async def to_the_end(stream: trio.SocketStream) -> bytes:
+    said = b""
+    async for part in stream:
+        said += part
+    return said
+
+
+async def says_all(stream: trio.SocketStream, data: bytes) -> None:
+    """Send it, and what comes back is read by nobody."""
+    with trio.move_on_after(0.3):
+        await stream.send_all(data)
+
+
+def introduction(receiver: int = 0) -> bytes:
+    hello = PeerHello((2, 2), None, 1, receiver, "a folder", 1, "run", 0, 0, [], None)
+    return encode(hello) + b"\n"
+
+
+# How a connection ends: what the other end does with it.
+
+
+async def is_reset_before_a_word(node: Node, stream: trio.SocketStream) -> None:
+    await node.until(lambda: node.connected == 1, "it is taken")
+    reset(stream)
+
+
+async def is_reset_within_a_long_line(node: Node, stream: trio.SocketStream) -> None:
+    await stream.send_all(LARGE[:-200_000])
+    await node.until(lambda: [one for one in everything() if getattr(one, "pending", 0) > 700_000], "it has come")
+    reset(stream)
+
+
+async def is_reset_with_large_replies_unread(node: Node, stream: trio.SocketStream) -> None:
+    await says_all(stream, LARGE + b'{"op":"get","key":"large"}\n' * 400)
+    await node.until(lambda: any(one.unsent for one in node.hub._connections.values()), "nobody reads")
+    reset(stream)
+
+
+async def is_reset_with_small_requests_on_their_way(node: Node, stream: trio.SocketStream) -> None:
+    lines = b'{"op":"get","key":"a"}\n{"op":"put","key":"a","value":1}\n{"op":"incr","key":"a"}\n{"op":"ping"}\n'
+    await stream.send_all(lines * 500)
+    await node.until(lambda: node.driver.clients, "it is a client")
+    reset(stream)
+
+
+async def is_half_closed(_: Node, stream: trio.SocketStream) -> None:
+    await stream.send_all(b'{"op":"get","key":"a"}\n{"op":"put","key":"a","value":1}\n{"op":"get","key":"a"}\n' * 300)
+    await stream.send_eof()
+    assert (await to_the_end(stream)).count(b'"ok":true') == 900
+
+
+async def is_half_closed_with_large_replies(_: Node, stream: trio.SocketStream) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.send_all, LARGE + b'{"op":"get","key":"large"}\n' * 20)
+        received = 0
+        while received < 20_000_000:
+            received += len(await stream.receive_some(LIMIT))
+    await stream.send_eof()
+    await to_the_end(stream)
+
+
+async def is_half_closed_within_a_line(_: Node, stream: trio.SocketStream) -> None:
+    await stream.send_all(b'{"op":"ping"}\n{"op":')
+    await stream.send_eof()
+    assert b'"bad_json"' in await to_the_end(stream)
+
+
+async def asks_what_is_wrong(_: Node, stream: trio.SocketStream) -> None:
+    await stream.send_all(b'{"op":"nothing"}\n{"op":"get"}\n\xff\n{"op":"put","key":"k","value":1,"if_rev":9}\n')
+    await stream.send_eof()
+    assert (await to_the_end(stream)).count(b'"ok":false') == 4
+
+
+async def has_deadlines_of_a_day(_: Node, stream: trio.SocketStream) -> None:
+    day = b',"timeout_ms":86400000}\n'
+    await stream.send_all((b'{"op":"get","key":"a"' + day + b'{"op":"put","key":"a","value":1' + day) * 100)
+    await stream.send_eof()
+    assert (await to_the_end(stream)).count(b'"ok":true') == 200
+
+
+async def says_too_much_in_a_line(_: Node, stream: trio.SocketStream) -> None:
+    await stream.send_all(b"[" * (LIMIT + 10))
+    assert b"line_too_long" in await to_the_end(stream)
+
+
+async def says_too_much_and_does_not_go(node: Node, stream: trio.SocketStream) -> None:
+    await stream.send_all(b"[" * (LIMIT + 10))
+    await node.until(lambda: not node.connected, "it is closed")
+
+
+async def speaks_http(_: Node, stream: trio.SocketStream) -> None:
+    await stream.send_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+    assert b"400" in await to_the_end(stream)
+
+
+async def speaks_tls(node: Node, stream: trio.SocketStream) -> None:
+    await stream.send_all(b"\x16\x03\x01")
+    await node.until(lambda: not node.connected, "it is closed")
+
+
+async def is_a_peer_that_is_refused(_: Node, stream: trio.SocketStream) -> None:
+    await stream.send_all(introduction())
+    assert b'"refused"' in await to_the_end(stream)
+
+
+async def is_a_peer_that_makes_no_sense(_: Node, stream: trio.SocketStream) -> None:
+    await stream.send_all(b'{"peer":"nobody"}\n')
+    assert await to_the_end(stream) == b""
+
+
+async def may_yet_be_a_peer(node: Node, stream: trio.SocketStream) -> None:
+    await stream.send_all(b'{"pe')
+    await node.until(lambda: node.connected == 1, "it is taken")
+    reset(stream)
+
+
+async def is_a_crowd(node: Node, stream: trio.SocketStream) -> None:
+    some = [stream, *[await node.connect() for _ in range(2 * FEW)]]
+    for one in some:
+        await one.send_all(b'{"op":"ping"}\n')
+        await one.receive_some()
+    for line in (b'{"op":"put","key":"a","value":1}\n', b'{"op":"get","key":"a"}\n') * 3:
+        for one in some:
+            await one.send_all(line)
+        for one in some[::2]:
+            await one.receive_some()
+    for one in some:
+        await one.send_all(b'{"op":"put","key":"a","value":2}\n')
+        reset(one)
+
+
+ENDS = [
+    is_reset_before_a_word,
+    is_reset_within_a_long_line,
+    is_reset_with_large_replies_unread,
+    is_reset_with_small_requests_on_their_way,
+    is_half_closed,
+    is_half_closed_with_large_replies,
+    is_half_closed_within_a_line,
+    asks_what_is_wrong,
+    has_deadlines_of_a_day,
+    says_too_much_in_a_line,
+    says_too_much_and_does_not_go,
+    speaks_http,
+    speaks_tls,
+    is_a_peer_that_is_refused,
+    is_a_peer_that_makes_no_sense,
+    may_yet_be_a_peer,
+    is_a_crowd,
+]
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_nothing_is_left_of_a_connection_that(end: Callable[[Node, trio.SocketStream], Awaitable[None]]) -> None:
+    async with running() as node:
+        with without_collector():
+            stream = await node.connect()
+            await end(node, stream)
+            stream.socket.close()
+            await node.until(lambda: not node.connected, "the node has noticed")
+            await node.until(lambda: node.driver.requests.idle, "what was asked has taken its course")
+            assert not everything()
+
+
+async def test_all_that_a_connection_is_made_of_dies_with_it() -> None:
+    async with running(["127.0.0.1:1", "127.0.0.1:2"]) as node:  # nobody is there: requests are held
+        with without_collector():
+            stream = await node.connect()
+            one = b'{"op":"get","key":"a"}\n{"op":"put","key":"a","value":1}\n{"op":"ping"}\n{"op":"snapshot"}\n'
+            await stream.send_all(one * 10 + b'{"op":"get"')
+            await node.until(lambda: not node.driver.requests.idle, "they are held")
+            parts = {type(thing).__name__ for thing in everything()}
+            assert {"SocketConnection", "Client", "Session", "LineBuffer", "WriteSlot", "ReadSlot", "Slot"} <= parts
+            held = [weakref.ref(thing) for thing in everything() if type(thing).__weakrefoffset__]
+            reset(stream)
+            await node.until(lambda: not node.connected, "the node has noticed")
+            left = {type(thing).__name__ for thing in everything()}
+            assert not left & {"SocketConnection", "Client"}, "nothing but the requests that are held is waited for"
+            await node.until(lambda: node.driver.requests.idle, "they have been refused")
+            assert not [thing for one in held if (thing := one()) is not None]
+            assert not everything()
+
+
+async def test_nothing_is_left_of_connections_when_the_node_ends() -> None:
+    with without_collector():
+        async with running() as node:
+            some = [await node.connect() for _ in range(3)]
+            await some[0].send_all(b'{"op":"get","key":"a"}\n')
+            await says_all(some[1], LARGE + b'{"op":"get","key":"large"}\n' * 400)
+            await some[2].send_all(introduction()[:20])
+            await node.until(lambda: node.connected == 3, "all are there")
+        for stream in some:
+            stream.socket.close()
+        assert not everything()
+
+
+async def test_nothing_is_left_of_connections_to_a_peer_that_goes_away() -> None:
+    with socket.socket() as peer:
+        peer.bind((HOST, 0))
+        peer.listen()
+        peer.setblocking(False)
+        listener = trio.socket.from_stdlib_socket(peer)
+        async with running([f"{HOST}:{peer.getsockname()[1]}"]) as node:
+            with without_collector():
+                for _ in range(5):
+                    accepted, _ = await listener.accept()
+                    assert (await accepted.recv(1000)).startswith(b'{"peer":"hello"')
+                    accepted.close()
+                    await node.until(lambda: not node.connected, "the node has noticed")
+                    await node.until(lambda: not everything(), "nothing is left")
