@@ -16,7 +16,7 @@ from processes.cluster import HOST
 
 from trioraft.testing.history import History, Kind, Operation
 
-from .observations import Observations, Session
+from .observations import Observations
 
 REPLY_SECONDS = 2.5
 """Longer than a node holds a request without a leader, so that mostly it is the node that gives up."""
@@ -92,13 +92,18 @@ class Load:
             for number in range(clients)
         ]
 
-    def call(self, operations: list[Operation]) -> None:
-        """Write down what is about to be asked, in the order of the times."""
+    def connect(self) -> int:
+        """A client has a new connection; its number."""
+        with self._lock:
+            return self.history.connect()
+
+    def call(self, operations: list[Operation], connection: int | None = None) -> None:
+        """Write down what is about to be asked, in the order of the times, and on which connection."""
         with self._lock:
             now = time.monotonic()
             for operation in operations:
                 operation.called = now
-                self.history.call(operation)
+                self.history.call(operation, connection)
 
     def written(self, now: float) -> None:
         with self._lock:
@@ -128,12 +133,11 @@ class Load:
 
 @dataclass
 class Request:
-    """One request that is on its way; a stale read is in no history, as it may see the past."""
+    """One request that is on its way."""
 
     id: int
     operation: Operation
     key: Key
-    stale: bool
 
 
 class Client:
@@ -153,7 +157,7 @@ class Client:
             try:
                 with socket.create_connection((HOST, self._load.ports[node]), REPLY_SECONDS) as connection:
                     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    self._use(node, connection)
+                    self._use(connection)
             except (OSError, EOFError):
                 self._avoid[node] = time.monotonic() + AVOID_SECONDS
                 stopping.wait(0.02)
@@ -163,28 +167,36 @@ class Client:
         nodes = [node for node in range(len(self._load.ports)) if self._avoid.get(node, 0.0) < now]
         return self._random.choice(nodes or range(len(self._load.ports)))
 
-    def _use(self, node: int, connection: socket.socket) -> None:
+    def _use(self, connection: socket.socket) -> None:
         """Ask until the connection breaks, or for a while."""
         load, random = self._load, self._random
-        session = Session(load.observations, f"client {self._number} at node {node}")
+        number = load.connect()
+        hasty = random.random() < 0.3
         next_at = time.monotonic()
         with connection.makefile("rb") as replies:
             for _ in range(random.randint(1, 100)):
-                count = 1 if random.random() < 0.9 else random.randint(2, 8)
+                count = random.randint(8, 24) if hasty else 1 if random.random() < 0.9 else random.randint(2, 8)
                 next_at = max(next_at, time.monotonic() - 0.5)
                 next_at += load.pause_seconds * count * random.uniform(0.5, 1.5)
                 if load.stopping.wait(max(0.0, next_at - time.monotonic())):
                     return
-                requests = [self._make() for _ in range(count)]
-                lines = b"".join([self._line(request) for request in requests])
-                load.call([request.operation for request in requests if not request.stale])
+                if hasty:
+                    requests = [self._make_own(number, place) for place in range(count)]
+                    parts = [[request] for request in requests]
+                else:
+                    requests = [self._make() for _ in range(count)]
+                    parts = [requests.copy()]
                 try:
-                    connection.sendall(lines)
+                    for part in parts:
+                        load.call([request.operation for request in part], number)
+                        connection.sendall(b"".join([self._line(request) for request in part]))
+                        if hasty:
+                            load.stopping.wait(random.uniform(0, 0.01))
                     while requests:
                         line = replies.readline()
                         if not line.endswith(b"\n"):
                             raise EOFError
-                        self._complete(session, requests.pop(0), line)
+                        self._complete(requests.pop(0), line)
                 finally:
                     for request in requests:
                         request.key.unknown += request.operation.kind != "get"
@@ -205,7 +217,14 @@ class Client:
             operation.by = random.randint(1, 10**9)
         if kind in ("put", "delete") and random.random() < 0.4:
             operation.if_rev = random.choice((key.revs[-1], key.revs[-1], key.revs[-1], random.choice(key.revs), 0))
-        return Request(self._made, operation, key, stale=kind == "get" and random.random() < 0.3)
+        operation.stale = kind == "get" and random.random() < 0.3
+        return Request(self._made, operation, key)
+
+    def _make_own(self, connection: int, place: int) -> Request:
+        """A put to a key that nobody else writes: many under way say nothing of each other's keys."""
+        self._made += 1
+        key = Key(f"own{connection}-{place}", counter=False, deletable=False)
+        return Request(self._made, Operation(self._number, "put", key.name, 0.0, self._value(key)), key)
 
     def _value(self, key: Key) -> bytes:
         """One that nobody else has put."""
@@ -219,15 +238,13 @@ class Client:
     def _line(self, request: Request) -> bytes:
         random = self._random
         more: dict[str, object] = {"id": request.id}
-        if request.stale:
-            more["read"] = "stale"
         if random.random() < 0.05:
             more["timeout_ms"] = random.choice((20, 200, 1000))
         if random.random() < 0.02:
             more["forward"] = False
         return msgspec.json.encode(request.operation.request(**more)) + b"\n"
 
-    def _complete(self, session: Session, request: Request, line: bytes) -> None:
+    def _complete(self, request: Request, line: bytes) -> None:
         load, operation, key = self._load, request.operation, request.key
         now = time.monotonic()
         try:
@@ -236,8 +253,7 @@ class Client:
         except (msgspec.MsgspecError, AssertionError):
             load.observations.report(f"a reply that makes no sense: {line!r}")
             raise EOFError from None
-        load.observations.stale_reads += request.stale
-        session.note(f"{now:.4f} {'stale ' * request.stale}{operation.kind} {key.name}: {line[:100].decode()}")
+        load.observations.stale_reads += operation.stale
         if operation.outcome != "done":
             self._note_error(operation, line)
         if operation.outcome == "unknown":
@@ -245,8 +261,6 @@ class Client:
         if operation.answer is None:
             return
         rev, value = operation.answer.rev, operation.answer.value
-        if rev is not None:  # of an incr that was done only the sum is told
-            session.saw(key.name, rev, key.deletable)
         if operation.outcome == "done" and operation.kind != "get":
             load.written(now)
             value = operation.value if operation.kind == "put" else None

@@ -64,11 +64,11 @@ class Report:
     check_seconds: float = 0.0
 
     def __str__(self) -> str:
-        total = sum(self.operations.values()) + self.stale_reads
+        total = sum(self.operations.values())
         lines = [
             f"seed {self.plan.seed}, {self.plan.nodes} nodes, {self.seconds:.0f} s",
             f"operations: {total}, {total / max(self.seconds, 0.001):.0f} a second on {self.keys} keys: "
-            f"{_counts(self.operations)}, stale reads {self.stale_reads}",
+            f"{_counts(self.operations)}; stale reads among them: {self.stale_reads}",
             f"answers other than yes: {_counts(self.errors)}",
             f"faults: {sum(self.faults.values())}: {_counts(self.faults)}",
             f"ends of nodes by themselves: {_counts(self.exits)}; torn off by power cuts: {self.torn_bytes} bytes",

@@ -28,6 +28,7 @@ DRIVER = "trioraft/server/driver.py"
 HANDSHAKE = "trioraft/server/handshake.py"
 CLIENTS = "trioraft/server/clients.py"
 CROWDS = "tests/server/test_crowds.py"
+NODES = "tests/server/test_node_in_virtual_time.py"
 PAPER = "tests/raft/test_raft_paper.py"
 CHANGES = "tests/raft/test_raft_changes.py"
 SNAPSHOTS = "trioraft/server/snapshots.py"
@@ -265,6 +266,21 @@ MUTANTS = (
 """,
         """        self._held.extend(unnamed)
 """,
+    ),
+    Mutant(
+        "what was passed on to the leader of another term is taken",
+        REQUESTS,
+        "message.term in (core.term, None)",
+        "bool(message)",
+        f"{NODES}::test_writes_through_a_follower_keep_their_order_while_the_lead_goes_and_comes_back",
+    ),
+    Mutant(
+        "writes are passed on behind others that may be refused yet",
+        REQUESTS,
+        "if (core.leader, core.term) != (self._leader, self._leader_term):",
+        "if core.leader != self._leader:",
+        f"{NODES}::test_nothing_is_sent_behind_a_write_that_was_refused_before_all_are_answered",
+        simulated=False,  # that takes a refusal that is under way while another has arrived
     ),
     Mutant(
         "another leader's entry is taken for one's own",

@@ -9,13 +9,13 @@ import pytest
 import trio
 import trio.testing
 
-from trioraft.kv.commands import Delete
-from trioraft.raft.messages import RequestVote
+from trioraft.kv.commands import Delete, Put
+from trioraft.raft.messages import HardState, RequestVote
 from trioraft.server.driver import GATHER_SECONDS, PLENTY
 from trioraft.testing.network import Weather
 from trioraft.testing.virtual_time import Agenda
-from trioraft.wire.commands import encode_commands
-from trioraft.wire.peers import NotProposed, Propose
+from trioraft.wire.commands import decode_command, encode_commands
+from trioraft.wire.peers import NotProposed, Propose, Proposed
 
 from .virtual_cluster import Cluster
 
@@ -205,6 +205,96 @@ async def test_a_write_passed_on_while_the_nodes_connect_anew_is_answered_soon(
         began = trio.current_time()
         await cluster.ask(follower, {"op": "put", "key": "k", "value": value})
         assert trio.current_time() - began < 1
+
+
+async def test_writes_through_a_follower_keep_their_order_while_the_lead_goes_and_comes_back(
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001
+    nursery: trio.Nursery,
+) -> None:
+    cluster = Cluster(nursery, seed=4)
+    agenda = Agenda()
+    nursery.start_soon(agenda.run)
+    weather = cluster.network.weather = Weather(agenda, Random(4), lambda _: None)
+    for node in cluster.nodes:
+        node.start()
+    leader = await cluster.leader()
+    other, deaf = (leader + 1) % 3, (leader + 2) % 3
+    client = await cluster.connect(deaf)
+    asked = 0
+
+    async def write() -> None:
+        nonlocal asked
+        while True:
+            client.send({"op": "put", "key": f"k{asked % 10}", "value": asked})
+            asked += 1
+            await trio.sleep(0.002)
+
+    async with trio.open_nursery() as writing:
+        writing.start_soon(write)
+        for _ in range(5):
+            for sender in (leader, other):  # its leader does not hear of that either: it hears nobody, and is heard
+                weather.cut(f"node {sender}", f"node {deaf}")
+            for successor in (other, leader):
+                await cluster.hand_over(successor)
+                await trio.sleep(0.02)
+            for sender in (leader, other):
+                weather.mend(f"node {sender}", f"node {deaf}")
+            await trio.sleep(0.3)
+        writing.cancel_scope.cancel()
+    replies = await client.replies(asked)
+    assert all(reply["ok"] for reply in replies)
+    revisions = [reply["rev"] for reply in replies]
+    assert revisions == sorted(revisions)  # type: ignore[type-var]
+
+
+async def test_nothing_is_sent_behind_a_write_that_was_refused_before_all_are_answered(
+    cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001
+) -> None:
+    leader = await cluster.leader()
+    follower = cluster.nodes[(leader + 1) % 3].driver
+    assert follower is not None
+    core, requests = follower.core, follower.requests
+    passed: list[Propose] = []
+    monkeypatch.setattr(follower, "send", lambda _, message: passed.append(message))
+    client = await cluster.connect(core.node)
+    term = core.term
+    for value in range(2):
+        client.send({"op": "put", "key": "k", "value": value})
+        await trio.sleep(0.01)
+    requests.on_not_proposed(leader, NotProposed(passed[0].number, 1, "leader_changed", "", ""))
+    core.hard_state = HardState(term + 2, None)  # the leader was deposed, and leads again
+    client.send({"op": "put", "key": "k", "value": 2})
+    await trio.sleep(0.05)
+    assert [message.term for message in passed] == [term, term]
+    requests.on_not_proposed(leader, NotProposed(passed[1].number, 1, "leader_changed", "", ""))
+    requests.route()
+    assert [message.term for message in passed] == [term, term, term + 2]
+    assert [
+        bytes(command.value) for line in passed[2].commands if isinstance(command := decode_command(line), Put)
+    ] == [
+        b"0",
+        b"1",
+        b"2",
+    ]
+
+
+async def test_what_was_passed_on_to_the_leader_of_another_term_is_refused(
+    cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001
+) -> None:
+    index = await cluster.leader()
+    leader = cluster.nodes[index].driver
+    assert leader is not None
+    answers: list[object] = []
+    monkeypatch.setattr(leader, "send", lambda _, message: answers.append(message))
+    command, term, last = encode_commands([Delete("k")]), leader.core.term, leader.core.last_index
+    for number, for_term in enumerate((term - 1, term, term + 1, None)):  # None: of a node that does not say it yet
+        leader.requests.on_propose((index + 1) % 3, Propose(number, command, for_term))
+    assert [type(answer) for answer in answers] == [NotProposed, Proposed, NotProposed, Proposed]
+    assert leader.core.last_index == last + 2
 
 
 async def test_writes_passed_on_during_a_transfer_are_refused_in_the_order_in_which_they_came(

@@ -109,6 +109,18 @@ class Cluster:
                         return core.node
                 await trio.sleep(0.01)
 
+    async def hand_over(self, successor: int) -> None:
+        """Have the lead handed over to that node, and wait until it leads."""
+        old = self.nodes[await self.leader()].driver
+        new = self.nodes[successor].driver
+        assert old is not None
+        assert new is not None
+        old.core.transfer_leadership(successor)
+        old.hub.wake()
+        with trio.fail_after(5):
+            while not (new.core.role == "leader" and new.core.may_change):
+                await trio.sleep(0.001)
+
     async def connect(self, index: int) -> Client:
         """A client's connection to a node."""
         return Client(await self.hub.dial(ADDRESSES[index]))

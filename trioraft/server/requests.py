@@ -4,6 +4,18 @@ A node that leads proposes writes and confirms reads itself. Any other passes th
 order; the leader only names the entry (index and term) that a write became, or the index that a read must
 see, and this node answers from its own state when it has applied so far. Without a leader, requests are held
 for a while and then refused.
+
+The writes of a connection take effect in the order of their asking, because:
+
+- what waits here is in that order, and so is what is under way to one leader on one connection;
+- a write that is passed on is for one leader in one term (`Propose.term`). A node that does not lead that term refuses
+  it, and, as nobody leads a term twice, refuses all that was sent behind it for that term;
+- to another leader, or to the same one in another term, nothing is passed on, nor proposed here, before each write
+  under way has been given an entry, is refused, or is given up as unknown. What was refused goes first then;
+- entries of a later term follow those of an earlier one in every log (the terms that a node is in only rise).
+
+Reads need no such care: a read is answered from this node's state once all before it on its connection are answered,
+and whichever leader confirms it, of whichever term, does so after it was asked.
 """
 
 from __future__ import annotations
@@ -106,7 +118,9 @@ class Requests:
         """By context: the reads that this node, leading, confirms."""
 
         self._leader: NodeId | None = None
-        """To whom what follows was passed on."""
+        """To whom what follows was passed on,"""
+        self._leader_term = 0
+        """and in which term it was taken for the leader."""
         self._unnamed: deque[WriteSlot] = deque()
         self._unnamed_number = 0
         """The number of the first of _unnamed, in the count of all that was passed on."""
@@ -179,10 +193,10 @@ class Requests:
             delayed, self._delayed = self._delayed, []
             for sender, message in delayed:
                 self.on_propose(sender, message)
-        if core.leader != self._leader:
+        if (core.leader, core.term) != (self._leader, self._leader_term):
             if self._unnamed and self._hears_from_old_leader():
                 return
-            self._leader_changed(core.leader)
+            self._leader_changed(core.leader, core.term)
         if core.transferring:
             return  # what has come waits for the next leader, or for this one to go on
         self.gathered = 0
@@ -239,7 +253,7 @@ class Requests:
         if writes:
             number = self._unnamed_number + sum(write.count for write in self._unnamed)
             self._unnamed.extend(writes)
-            self._node.send(leader, Propose(number, _payloads(writes)))
+            self._node.send(leader, Propose(number, _payloads(writes), self._leader_term))
         if reads:
             number = next(self._numbers)
             self._asked[number] = reads
@@ -248,14 +262,15 @@ class Requests:
     # From the peers
 
     def on_propose(self, sender: NodeId, message: Propose) -> None:
-        """A peer passes on writes of its clients."""
+        """A peer passes on writes of its clients. What it sent to the leader of another term comes too late."""
         core = self._node.core
         total = len(message.commands)
         if core.transferring or self._delayed:
             # Also when the transfer is just over: who passed it on takes the answers in the order of its asking.
             self._delayed.append((sender, message))
             return
-        if core.role != "leader" or self.stopping:
+        leads = core.role == "leader" and message.term in (core.term, None)
+        if not leads or self.stopping:
             refusal = NotProposed(message.number, total, "leader_changed", "the leader changed", "try again")
         else:
             try:
@@ -281,10 +296,8 @@ class Requests:
         """The leader has refused writes; they are in no log."""
         slots = self._take_unnamed(sender, message.number, message.count)
         if message.code == "leader_changed" and slots:
-            # It leads no more, and the next one is asked as soon as it is known; the order stays.
-            core = self._node.core
-            if core.leader == sender:
-                self._deposed = sender, core.term
+            # It leads that term no more, and the next one is asked as soon as it is known; the order stays.
+            self._deposed = sender, self._leader_term
             self._held = deque(sorted([*slots, *self._held], key=lambda slot: slot.number))
             return
         for slot in slots:
@@ -534,9 +547,9 @@ class Requests:
             self._farewell = self.now + FAREWELL_TICKS
         return self._leader is not None and self._node.linked(self._leader) and self.now < self._farewell
 
-    def _leader_changed(self, leader: NodeId | None) -> None:
+    def _leader_changed(self, leader: NodeId | None, term: int) -> None:
         self._forget_leader()
-        self._leader = leader
+        self._leader, self._leader_term = leader, term
         self._farewell = None
 
     def _forget_leader(self) -> None:

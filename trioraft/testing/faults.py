@@ -34,6 +34,7 @@ EVENTS: Final = (
     "bit_flip",
     "rumour",
     "transfer",
+    "round_trip",
     "members",
 )
 KINDS: Final = (*TRAFFIC, *EVENTS)
@@ -94,6 +95,7 @@ class Faults:
             "kill_many": self._kill_many,
             "coup": self._coup,
             "transfer": self._transfer,
+            "round_trip": self._round_trip,
             "members": self._members,
             "usurper": self._usurper,
             "pause": self._pause,
@@ -108,6 +110,8 @@ class Faults:
         if len(kinds) > 3 and random.random() < 0.8:  # all at once is not the worst: each hides others
             kinds = random.sample(kinds, random.randint(3, len(kinds)))
         self._rates = {kind: random.choice((0.003, 0.01, 0.03)) for kind in kinds}
+        if "round_trip" in kinds:
+            self._rates["round_trip"] = random.choice((0.03, 0.1))  # it takes a client that writes just then
         self._storm = False
         self._storm_length, self._lull_length = random.choice(((60, 3), (30, 3), (15, 6)))
         """In election timeouts."""
@@ -229,6 +233,31 @@ class Faults:
         self._world.count("transfer")
         target = self._random.choice((None, self._random.randrange(len(self._world.nodes))))
         self._world.disturb(node, lambda core: core.transfer_leadership(target))
+
+    def _round_trip(self) -> None:
+        """The lead goes to another node and comes back, while a third hears nobody and is heard."""
+        leader = self._world.leader()
+        others = [node for node in self._alive() if node is not leader]
+        if leader is None or len(others) < 2:
+            return
+        self._world.count("round_trip")
+        deaf, other = sorted(self._random.sample(others, 2), key=lambda node: node.requests.idle)
+        ticks = self._random.uniform(0.4, 0.95) * self._world.election_ticks
+        for sender in range(len(self._world.nodes)):
+            if sender != deaf.node:
+                self._hold_up((sender, deaf.node), int(ticks * self._world.tick))
+        self._world.disturb(leader, lambda core: core.transfer_leadership(other.node))
+        self._give_back(other, leader, 4 * self._world.election_ticks)
+
+    def _give_back(self, successor: SimulatedNode, leader: SimulatedNode, patience: int) -> None:
+        if self.calm or patience == 0 or not successor.up:
+            return
+        if successor.core.role == "leader":
+            pause = self._random.randrange(self._world.election_ticks * self._world.tick // 3)
+            transfer: Callable[[Core], object] = lambda core: core.transfer_leadership(leader.node)  # noqa: E731
+            self._world.after(pause, self._world.disturb, successor, transfer)
+        else:
+            self._world.after(self._world.tick // 4, self._give_back, successor, leader, patience - 1)
 
     def _members(self) -> None:
         """A voter loses its vote, or a learner gets one: as many members, and another quorum."""

@@ -42,6 +42,12 @@ class Operation(msgspec.Struct):
     returned: float | None = None
     outcome: Outcome = "unknown"
     answer: Answer | None = None
+    stale: bool = False
+    """Of a get: it may see the past, though none that its connection knows to be over."""
+    connection: int | None = None
+    """The connection that it was asked on; None where that is not noted."""
+    place: int = 0
+    """Its place among the requests of that connection."""
 
     def request(self, **more: object) -> dict[str, object]:
         """The fields of the request, to be sent by any client; `more` adds to them."""
@@ -52,6 +58,8 @@ class Operation(msgspec.Struct):
             fields["by"] = self.by
         if self.if_rev is not None:
             fields["if_rev"] = self.if_rev
+        if self.stale:
+            fields["read"] = "stale"
         return fields
 
 
@@ -80,9 +88,22 @@ class History:
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
+        self._connections: list[int] = []
+        """Of each connection: how many requests it has asked."""
 
-    def call(self, operation: Operation) -> Operation:
-        """An operation begins; until `complete` says more, its outcome is unknown."""
+    def connect(self) -> int:
+        """A client has a new connection; its number."""
+        self._connections.append(0)
+        return len(self._connections) - 1
+
+    def call(self, operation: Operation, connection: int | None = None) -> Operation:
+        """An operation begins, on that connection if it is given; until `complete` says more, its outcome is unknown.
+
+        The operations of a connection are called in the order in which they are sent on it.
+        """
+        if connection is not None:
+            operation.connection, operation.place = connection, self._connections[connection]
+            self._connections[connection] += 1
         self.operations.append(operation)
         return operation
 
@@ -112,6 +133,28 @@ class History:
     def count(self, outcome: Outcome) -> int:
         """How many operations ended so."""
         return sum(operation.outcome == outcome for operation in self.operations)
+
+
+def say(operation: Operation) -> str:
+    """An operation for people."""
+    what = f"client {operation.client}: {operation.kind} {operation.key}"
+    if operation.kind == "put":
+        what += f" {operation.value.decode()}"
+    elif operation.kind == "incr":
+        what += f" by {operation.by}"
+    if operation.if_rev is not None:
+        what += f" if_rev {operation.if_rev}"
+    if operation.stale:
+        what += ", stale,"
+    if operation.connection is not None:
+        what += f" as request {operation.place} of connection {operation.connection}"
+    answer = operation.answer
+    told = (
+        ""
+        if answer is None
+        else ", ".join(f"{name} {shown}" for name, shown in msgspec.structs.asdict(answer).items() if shown is not None)
+    )
+    return f"{what} [{operation.called} to {operation.returned}] {operation.outcome} {told}"
 
 
 def _missing_as_none(value: msgspec.Raw, rev: int | None) -> bytes | None:

@@ -4,7 +4,8 @@ Each key is judged by itself, which is sound because linearizability is local. T
 with Lowe's memory of what was tried: a set of operations done, and the state that they led to. Operations
 whose outcome is unknown may have taken effect at any time after their call, or never.
 
-Revisions are indexes of one log, so they are compared across keys as well.
+Revisions are indexes of one log, so they are compared across keys as well; and the requests of one connection are
+held to their order (`trioraft.testing.connections`), stale reads among them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from trioraft.testing.history import Operation
+from trioraft.testing.connections import check_connections
+from trioraft.testing.history import Operation, say
 from trioraft.testing.key_model import ABSENT, State, apply, describe
 
 MAX_STATES: Final = 2_000_000
@@ -43,7 +45,8 @@ def check(operations: Sequence[Operation], *, max_states: int = MAX_STATES) -> V
         outcome, explanation = check_key(of_key, max_states=max_states)
         if outcome != "linearizable":
             return Verdict(outcome, len(operations), len(by_key), key, explanation)
-    if (found := check_revisions(operations)) is not None:
+    found = check_revisions(operations) or check_connections(operations)
+    if found is not None:
         return Verdict("violation", len(operations), len(by_key), None, found)
     return Verdict("linearizable", len(operations), len(by_key))
 
@@ -51,8 +54,8 @@ def check(operations: Sequence[Operation], *, max_states: int = MAX_STATES) -> V
 def check_key(
     operations: Sequence[Operation], *, max_states: int = MAX_STATES
 ) -> tuple[Literal["linearizable", "violation", "undecided"], str]:
-    """Judge the operations on one key; and say what could not be explained, if anything."""
-    return _Search(operations).run(max_states)
+    """Judge the operations on one key; and say what could not be explained, if anything. Stale reads are left out."""
+    return _Search([operation for operation in operations if not operation.stale]).run(max_states)
 
 
 def check_revisions(operations: Sequence[Operation]) -> str | None:
@@ -75,7 +78,7 @@ def check_revisions(operations: Sequence[Operation]) -> str | None:
         known.append((operation.returned, rev, operation))
         if operation.kind in ("put", "delete") and operation.outcome == "done":
             if rev in writers:
-                return f"revision {rev} was given twice: {_say(writers[rev])}; {_say(operation)}"
+                return f"revision {rev} was given twice: {say(writers[rev])}; {say(operation)}"
             writers[rev] = operation
             writes.append((operation.called, rev, operation))
     known.sort(key=lambda fact: fact[0])
@@ -86,7 +89,7 @@ def check_revisions(operations: Sequence[Operation]) -> str | None:
             highest = max(highest, known[position][1])
             position += 1
         if rev <= highest:
-            return f"revision {highest} was known before this was called: {_say(operation)}"
+            return f"revision {highest} was known before this was called: {say(operation)}"
     return None
 
 
@@ -205,22 +208,5 @@ class _Search:
         lines = [f"{len(deepest) - 1} operations can be put in order; the last states that they go through:"]
         lines += [f"  {describe(frame.state)}" for frame in deepest[-_SHOWN:]]
         lines += ["none of these can follow:"]
-        lines += [f"  {_say(self._certain[position])}" for position in candidates[:_SHOWN]]
+        lines += [f"  {say(self._certain[position])}" for position in candidates[:_SHOWN]]
         return "\n".join(lines)
-
-
-def _say(operation: Operation) -> str:
-    what = f"client {operation.client}: {operation.kind} {operation.key}"
-    if operation.kind == "put":
-        what += f" {operation.value.decode()}"
-    elif operation.kind == "incr":
-        what += f" by {operation.by}"
-    if operation.if_rev is not None:
-        what += f" if_rev {operation.if_rev}"
-    answer = operation.answer
-    told = (
-        ""
-        if answer is None
-        else ", ".join(f"{name} {shown}" for name, shown in msgspec.structs.asdict(answer).items() if shown is not None)
-    )
-    return f"{what} [{operation.called} to {operation.returned}] {operation.outcome} {told}"

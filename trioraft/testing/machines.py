@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from hashlib import blake2b
 from random import Random
@@ -17,9 +18,9 @@ from trioraft.addresses import Address
 from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.raft.invariants import Invariants
-from trioraft.raft.membership import Configuration
+from trioraft.raft.membership import ChangeRefused, Configuration
 from trioraft.raft.messages import Entry, HardState, Message, NodeId
-from trioraft.raft.ready import Batch, Point
+from trioraft.raft.ready import Batch, NotLeader, Point
 from trioraft.server.driver import RESTFUL_TICKS, Driver
 from trioraft.server.election_timer import MAX_LATE
 from trioraft.server.node import STOP_SECONDS, live
@@ -302,6 +303,13 @@ class Machine:
         if self.life is not None:
             self.note("is told to stop")
             self.world.nursery.start_soon(self._stop, self.life)
+
+    def hand_over(self, successor: Machine) -> None:
+        """Have the lead handed over to that machine, where this one has it, and that one may get it."""
+        if self.life is not None:
+            with suppress(NotLeader, ChangeRefused):
+                self.life.driver.core.transfer_leadership(successor.index)
+                self.life.hub.wake()
 
     def freeze(self) -> None:
         """Let the process stand still, as SIGSTOP does."""

@@ -1,4 +1,4 @@
-"""Clients in virtual time: they speak bytes to any node, keep a history, and check what one connection promises."""
+"""Clients in virtual time: they speak bytes to any node, and keep a history."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ MAX_UNKNOWN: Final = 10
 """After so many operations of unknown outcome a key is used no more: it would be too hard to judge."""
 ANSWER_SECONDS: Final = 10.0
 """After the faults every request is answered within this."""
+MOST_WAITING: Final = 24
+"""Requests that a hasty client has under way."""
 
 _KINDS: Final[dict[str, Sequence[Kind]]] = {
     "p": ("put", "put", "get"),
@@ -57,32 +59,23 @@ class _Asked(msgspec.Struct):
     """A request on its way."""
 
     number: int
-    key: str
-    operation: Operation | None
-    """None for a stale read, which the history does not judge."""
-    seen: int = 0
-    """The highest revision of the key that its connection had shown when it was asked."""
+    operation: Operation
 
 
 class Talk:
-    """One connection: what was asked on it, and what it has shown."""
+    """One connection, and what was asked on it."""
 
     def __init__(self, client: SimulatedClient, connection: MemoryConnection) -> None:
+        self.number = client.history.connect()
         self.asked: deque[_Asked] = deque()
         self.ended = False
         self.news = trio.Event()
         self._client = client
         self._connection = connection
         self._rest = b""
-        self._seen: dict[str, int] = {}
-        """By key: the highest revision that this connection has shown."""
-        self._written: dict[str, int] = {}
-        """By key: the highest revision that this connection has been told to have written."""
 
     def ask(self, asked: Sequence[_Asked], data: bytes) -> None:
         """Send these requests."""
-        for one in asked:
-            one.seen = self._seen.get(one.key, 0)
         self.asked.extend(asked)
         self._connection.send(data)
 
@@ -107,27 +100,21 @@ class Talk:
         """End it; what was not answered has an unknown outcome."""
         self._connection.close()
         for asked in self.asked:
-            if asked.operation is not None and asked.operation.kind != "get":
-                self._client.keys.unknown(asked.key)
+            if asked.operation.kind != "get":
+                self._client.keys.unknown(asked.operation.key)
 
     def _take(self, asked: _Asked, line: bytes) -> None:
         client = self._client
         client.report(f"client {client.number} is told {line.decode()}")
         reply = decode(line)
         assert reply["id"] == asked.number, f"request {asked.number} is answered by {line!r}"
-        rev = reply.get("rev", 0) if reply["ok"] else reply["error"].get("rev", 0)
-        if asked.operation is None:
-            seen = max(asked.seen, self._written.get(asked.key, 0))
-            gone = rev == 0 and asked.key.startswith("d")
-            assert not reply["ok"] or rev >= seen or gone, f"a stale read goes back: revision {seen}, then {line!r}"
-        else:
-            client.history.complete(asked.operation, trio.current_time(), line)
-            if asked.operation.outcome == "unknown":
-                client.keys.unknown(asked.key)
-            if reply["ok"] and asked.operation.kind != "get":
-                self._written[asked.key] = max(rev, self._written.get(asked.key, 0))
-        if rev > self._seen.get(asked.key, 0):
-            self._seen[asked.key] = client.revisions[asked.key] = rev
+        operation = asked.operation
+        client.history.complete(operation, trio.current_time(), line)
+        if operation.outcome == "unknown":
+            client.keys.unknown(operation.key)
+        rev = operation.answer.rev if operation.answer is not None else None
+        if rev:
+            client.revisions[operation.key] = rev
 
 
 class SimulatedClient:
@@ -199,11 +186,18 @@ class SimulatedClient:
         except (OSError, trio.TooSlowError):
             return
         random = self._random
-        for _ in range(random.randint(1, 20)):
+        hasty = random.random() < 0.3
+        for _ in range(random.randint(1, 60 if hasty else 20)):
             if self.calm or talk.ended:
                 break
-            operations = [self._draw() for _ in range(random.randint(1, self._burst))]
+            if hasty and random.random() < 0.8:
+                operations = [self._draw_own()]
+            else:
+                operations = [self._draw() for _ in range(random.randint(1, self._burst))]
             self._ask(talk, operations)
+            if hasty and len(talk.asked) < MOST_WAITING:
+                await trio.sleep(random.expovariate(1 / self._pace) / 4)
+                continue
             if random.random() < 0.02:
                 break  # hang up without waiting
             if not await self._wait(talk):
@@ -228,12 +222,16 @@ class SimulatedClient:
     def _value(self) -> bytes:
         return encode(f"{self.number}-{self._requests}")
 
-    def _draw(self) -> Operation | str:
-        """What to ask next: an operation, or a stale read of a key."""
+    def _draw_own(self) -> Operation:
+        """A put to a key that nobody else writes or reads: however many are unknown, they are easily judged."""
+        return Operation(self.number, "put", f"own{self.number}-{self._requests % 4}", 0.0)
+
+    def _draw(self) -> Operation:
+        """What to ask next."""
         random = self._random
         key = self.keys.draw()
         if random.random() < 0.1:
-            return key
+            return Operation(self.number, "get", key, 0.0, stale=True)
         kind: Kind = random.choice(_KINDS[key[0]])
         operation = Operation(self.number, kind, key, 0.0)
         if kind == "incr":
@@ -242,16 +240,12 @@ class SimulatedClient:
             operation.if_rev = random.choice((0, self.revisions.get(key, 0), self.revisions.get(key, 0)))
         return operation
 
-    def _ask(self, talk: Talk, operations: Sequence[Operation | str]) -> None:
+    def _ask(self, talk: Talk, operations: Sequence[Operation]) -> None:
         asked = []
         lines = []
         for operation in operations:
             self._requests += 1
             options: dict[str, object] = {"id": self._requests}
-            if isinstance(operation, str):
-                asked.append(_Asked(self._requests, operation, None))
-                lines.append(encode({"op": "get", "key": operation, "read": "stale", **options}))
-                continue
             if operation.kind == "put":
                 operation.value = self._value()
             if self._random.random() < 0.05 and not self.calm:
@@ -259,7 +253,7 @@ class SimulatedClient:
             if self._random.random() < 0.05 and not self.calm:
                 options["forward"] = False
             operation.called = trio.current_time()
-            self.history.call(operation)
-            asked.append(_Asked(self._requests, operation.key, operation))
+            self.history.call(operation, talk.number)
+            asked.append(_Asked(self._requests, operation))
             lines.append(encode(operation.request(**options)))
         talk.ask(asked, b"".join(line + b"\n" for line in lines))

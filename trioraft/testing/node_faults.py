@@ -43,6 +43,7 @@ class Faults:
         "refused dials",
         "hanging dials",
         "forsaken leader",
+        "round trip",
         "members",
     )
 
@@ -85,6 +86,7 @@ class Faults:
             "refused dials": lambda: self._spoil_dials(self.weather.refusing),
             "hanging dials": lambda: self._spoil_dials(self.weather.silent),
             "forsaken leader": self._forsake,
+            "round trip": self._round_trip,
         }
         usual = random.choice((FAST, USUAL, BUSY))
         self._usual = usual
@@ -202,8 +204,11 @@ class Faults:
 
     def _cut(self, sender: str, receiver: str, most: float) -> None:
         """Cut one way, for up to so many seconds."""
+        self._cut_for(sender, receiver, self.random.uniform(0.05, most))
+
+    def _cut_for(self, sender: str, receiver: str, seconds: float) -> None:
         self.weather.cut(sender, receiver)
-        self._later(self.random.uniform(0.05, most), lambda: self.weather.mend(sender, receiver))
+        self._later(seconds, lambda: self.weather.mend(sender, receiver))
 
     def _forsake(self) -> None:
         """Let all others take a leader for dead, though it lives, and has clients that still talk to it."""
@@ -219,6 +224,28 @@ class Faults:
             if connection.other.hub.name in self.names:
                 connection.break_off()
         self._let_dial_again(machine, self.weather.refusing)
+
+    def _round_trip(self) -> None:
+        """Let the lead go to another node and come back, while a third hears nobody and is heard."""
+        leaders = [machine for machine in self.machines if machine.core is not None and machine.core.role == "leader"]
+        others = [machine for machine in self.machines if machine not in leaders and not machine.retired]
+        if len(leaders) != 1 or len(others) < 2:
+            return
+        deaf, other = sorted(
+            self.random.sample(others, 2), key=lambda one: one.life is None or one.life.driver.requests.idle
+        )
+        seconds = self.random.uniform(0.2, 0.45)
+        for name in self.names:
+            if name != deaf.name:
+                self._cut_for(name, deaf.name, seconds)
+        leaders[0].hand_over(other)
+        self._later(0.005, lambda: self._give_back(other, leaders[0], 100))
+
+    def _give_back(self, successor: Machine, leader: Machine, attempts: int) -> None:
+        if successor.core is not None and successor.core.role == "leader":
+            self._later(self.random.uniform(0, 0.15), lambda: successor.hand_over(leader))
+        elif attempts and not self._ended:
+            self._later(0.005, lambda: self._give_back(successor, leader, attempts - 1))
 
     def _break_connections(self) -> None:
         chance = self.random.choice((0.2, 1.0))

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, Protocol
 
 from trioraft.raft.messages import NodeId
-from trioraft.testing.history import Answer, History, Kind, Operation
+from trioraft.testing.history import History, Kind, Operation
 from trioraft.testing.simulated_node import SimulatedNode, SimulatedSession
 from trioraft.wire.codec import encode
 
@@ -17,12 +17,11 @@ RETIRE_AFTER = 10
 """Unknown outcomes, after which a key is used no more: each may take effect at any later time, and all is tried."""
 
 
-class SessionBroken(AssertionError):
-    """A stale read shows less than the same connection has shown before."""
+MOST_WAITING = 16
+"""Requests that a hasty client has under way."""
 
-
-_Request = tuple[Operation | None, str, dict[str, object]]
-"""What is noted of it, or None for a stale read; its key; its fields."""
+_Request = tuple[Operation, dict[str, object]]
+"""What is noted of it, and its fields."""
 
 
 class Surroundings(Protocol):
@@ -38,25 +37,28 @@ class Surroundings(Protocol):
 class _Conversation:
     """One connection, from the client's side."""
 
-    def __init__(self, node: NodeId, session: SimulatedSession) -> None:
+    def __init__(self, node: NodeId, session: SimulatedSession, number: int) -> None:
         self.node = node
         self.session = session
+        self.number = number
         self.open = True
-        self.waiting: deque[tuple[Operation | None, str]] = deque()
-        """In order: the operations, or None for a stale read, and the key."""
-        self.seen: dict[str, int] = {}
-        """By key: the newest revision shown or written here."""
+        self.waiting: deque[Operation] = deque()
+        """In order."""
         self.spoke = 0
         """When the newest line arrives, and the newest reply: a connection keeps its order."""
         self.heard = 0
 
 
 class _Client:
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, own: list[str]) -> None:
         self.number = number
         self.conversation: _Conversation | None = None
         self.asked = 0
         """Counts what it asked, so that an old timeout says nothing about a new request."""
+        self.due = False
+        """Whether it is about to act."""
+        self.own = own
+        """Keys that it alone writes, one after the other, without waiting for the replies; none where it is patient."""
 
 
 class Clients:
@@ -76,9 +78,9 @@ class Clients:
         self._next_key = len(self._keys)
         self._unknown: dict[str, int] = {}
         self._revisions: dict[str, int] = {}
-        self._clients = [_Client(number) for number in range(random.randint(2, 6))]
+        self._clients = [_Client(number, self._own_keys()) for number in range(random.randint(2, 6))]
         for client in self._clients:
-            world.after(random.randrange(self._think), self._act, client)
+            self._act_within(client, self._think)
 
     @property
     def keys(self) -> list[str]:
@@ -107,36 +109,58 @@ class Clients:
 
     def read_all(self, keys: list[str], node: SimulatedNode) -> None:
         """One more client reads these keys, through that node."""
-        client = _Client(len(self._clients))
+        client = _Client(len(self._clients), [])
         self._clients.append(client)
-        client.conversation = conversation = _Conversation(node.node, SimulatedSession(node, client.number))
+        client.conversation = conversation = self._converse(client, node)
         operations = [Operation(client.number, "get", key, self._world.now) for key in keys]
-        self._say(client, conversation, [(operation, operation.key, operation.request()) for operation in operations])
+        self._say(client, conversation, [(operation, operation.request()) for operation in operations])
 
     # A client's life
 
+    def _act_within(self, client: _Client, microseconds: int) -> None:
+        """Let it act soon, once, however often it is told so."""
+        if not client.due:
+            client.due = True
+            self._world.after(1 + self._random.randrange(microseconds), self._act, client)
+
     def _act(self, client: _Client) -> None:
-        """Ask for something, if nothing is under way."""
+        """Ask for something, if nothing is under way; who is hasty, if not too much is."""
+        client.due = False
         if self.calm:
             return
         conversation = client.conversation
-        if conversation is not None and conversation.waiting:
+        waiting = len(conversation.waiting) if conversation is not None else 0
+        if waiting >= (MOST_WAITING if client.own else 1):
             return
-        if conversation is None or self._random.random() < 0.1:
+        if conversation is None or (not waiting and self._random.random() < 0.1):
             conversation = client.conversation = self._connect(client)
         if conversation is None:
-            self._world.after(20 * MILLISECOND, self._act, client)
+            self._act_within(client, 40 * MILLISECOND)
             return
         self._say(client, conversation, self._draw_some(client))
         self._world.after(self._patience, self._lose_patience, client, client.asked)
+        if client.own:
+            self._act_within(client, self._think // 8)
 
     def _connect(self, client: _Client) -> _Conversation | None:
         node = self._random.choice(self._world.nodes)
-        return _Conversation(node.node, SimulatedSession(node, client.number)) if node.up else None
+        return self._converse(client, node) if node.up else None
+
+    def _converse(self, client: _Client, node: SimulatedNode) -> _Conversation:
+        return _Conversation(node.node, SimulatedSession(node, client.number), self.history.connect())
+
+    def _own_keys(self) -> list[str]:
+        return [self._new_key() for _ in range(MOST_WAITING)] if self._random.random() < 0.5 else []
+
+    def _new_key(self) -> str:
+        self._next_key += 1
+        return f"key-{self._next_key - 1}"
 
     def _draw_some(self, client: _Client) -> list[_Request]:
         """What is asked in one go: mostly one request."""
         chance = self._random.random()
+        if client.own and chance < 0.8:
+            return [self._draw_put(client, client.own[client.asked % len(client.own)])]
         if chance < 0.05:
             # Each to another key: many of one key with unknown outcomes would be in no order that can be found.
             return [self._draw_put(client, key) for key in self._random.sample(self._keys, len(self._keys))]
@@ -147,14 +171,15 @@ class Clients:
         operation = Operation(client.number, "put", key, self._world.now)
         self._values += 1
         operation.value = b"%d" % self._values
-        return operation, operation.key, operation.request()
+        return operation, operation.request()
 
     def _draw(self, client: _Client) -> _Request:
         """One request."""
         random = self._random
         key = random.choice(self._keys)
         if random.random() < 0.08:
-            return None, key, {"op": "get", "key": key, "read": "stale"}
+            operation = Operation(client.number, "get", key, self._world.now, stale=True)
+            return operation, operation.request()
         kinds: tuple[Kind, ...] = ("get", "get", "get", "get", "put", "put", "put", "incr", "delete")
         kind = random.choice(kinds)
         operation = Operation(client.number, kind, key, self._world.now)
@@ -168,7 +193,7 @@ class Clients:
             fields["timeout_ms"] = random.choice((10, 50, 300))
         if random.random() < 0.05:
             fields["forward"] = False
-        return operation, key, fields
+        return operation, fields
 
     def _say(
         self,
@@ -177,11 +202,9 @@ class Clients:
         requests: list[_Request],
     ) -> None:
         client.asked += 1
-        for operation, key, _ in requests:
-            conversation.waiting.append((operation, key))
-            if operation is not None:
-                self.history.call(operation)
-        lines = b"".join(encode(fields) + b"\n" for _, _, fields in requests)
+        for operation, _ in requests:
+            conversation.waiting.append(self.history.call(operation, conversation.number))
+        lines = b"".join(encode(fields) + b"\n" for _, fields in requests)
         delay, conversation.spoke = self._arrival(conversation.spoke)
         self._world.after(delay, self._arrive, client, conversation, lines)
 
@@ -202,30 +225,20 @@ class Clients:
         if not conversation.open:
             return
         for line in replies.splitlines():
-            operation, key = conversation.waiting.popleft()
-            told = operation or Operation(client.number, "get", key, self._world.now)
+            told = conversation.waiting.popleft()
             self.history.complete(told, self._world.now, line)
-            self._learn(conversation, told, stale=operation is None)
-        if not conversation.waiting:
-            self._world.after(1 + self._random.randrange(self._think), self._act, client)
+            self._learn(client, told)
+        if not conversation.waiting or client.own:
+            self._act_within(client, self._think)
 
-    def _learn(self, conversation: _Conversation, told: Operation, stale: bool) -> None:
+    def _learn(self, client: _Client, told: Operation) -> None:
         if told.outcome == "unknown":
-            self._doubt(told.key)
+            self._doubt(client, told.key)
         answer = told.answer
         if told.outcome not in ("done", "conflict") or answer is None or answer.rev is None:
             return
-        if stale:
-            self.stale_reads += 1
-            self._check_stale(conversation, told.key, answer)
-        conversation.seen[told.key] = max(conversation.seen.get(told.key, 0), answer.rev)
+        self.stale_reads += told.stale
         self._revisions[told.key] = answer.rev
-
-    def _check_stale(self, conversation: _Conversation, key: str, answer: Answer) -> None:
-        assert answer.rev is not None
-        seen = conversation.seen.get(key, 0)
-        if 0 < answer.rev < seen:
-            raise SessionBroken(f"a stale read shows revision {answer.rev} of {key}, and {seen} was shown before")
 
     def _lose_patience(self, client: _Client, asked: int) -> None:
         conversation = client.conversation
@@ -238,13 +251,14 @@ class Clients:
         assert conversation is not None
         conversation.open = False
         client.conversation = None
-        for operation, key in conversation.waiting:
-            if operation is not None and operation.kind != "get":
-                self._doubt(key)
-        self._world.after(1 + self._random.randrange(self._think), self._act, client)
+        for operation in conversation.waiting:
+            if operation.kind != "get":
+                self._doubt(client, operation.key)
+        self._act_within(client, self._think)
 
-    def _doubt(self, key: str) -> None:
+    def _doubt(self, client: _Client, key: str) -> None:
         self._unknown[key] = self._unknown.get(key, 0) + 1
-        if self._unknown[key] == RETIRE_AFTER and key in self._keys:
-            self._keys[self._keys.index(key)] = f"key-{self._next_key}"
-            self._next_key += 1
+        if self._unknown[key] >= RETIRE_AFTER:
+            for keys in (self._keys, client.own):
+                if key in keys:
+                    keys[keys.index(key)] = self._new_key()

@@ -38,7 +38,7 @@ from trioraft.testing.history import Outcome
 from trioraft.testing.linearizability import check
 from trioraft.testing.outcome import SimulationFailed, is_eventful
 from trioraft.testing.quorum_watch import QuorumWatch
-from trioraft.testing.simulated_clients import Clients, SessionBroken
+from trioraft.testing.simulated_clients import Clients
 from trioraft.testing.simulated_network import MILLISECOND, Network, Traffic
 from trioraft.testing.simulated_node import Forwarded, SimulatedNode, SimulatedSession
 from trioraft.testing.timeline import Happening, Timeline
@@ -163,7 +163,7 @@ class Simulation:
             self._suffer()
             self._settle()
             return self._report(self._judge())
-        except (Violation, BrokenStore, SessionBroken, _Unsettled) as error:
+        except (Violation, BrokenStore, _Unsettled) as error:
             raise self._failed(str(error)) from error
         except Exception as error:
             raise self._failed(f"{type(error).__name__}: {error}") from error

@@ -70,10 +70,15 @@ class FormationView(msgspec.Struct, frozen=True, tag_field="type", tag="formatio
 
 
 class Propose(msgspec.Struct, frozen=True, tag_field="type", tag="propose"):
-    """Writes of the sender's clients, passed on to the leader; `number` counts all that it passed on before."""
+    """Writes of the sender's clients, passed on to the leader; `number` counts all that it passed on before.
+
+    They are for the leader of `term` alone: one that leads another term refuses them. A sender of before this field
+    does not say it, and is served by whoever leads.
+    """
 
     number: Number
     commands: list[bytes]
+    term: Number | None = None
 
 
 class Proposed(msgspec.Struct, frozen=True, tag_field="type", tag="proposed"):
@@ -151,6 +156,7 @@ class _InstallSnapshotHeader(_Header, frozen=True, tag="install_snapshot"):
 
 class _ProposeHeader(_Header, frozen=True, tag="propose"):
     number: Number
+    term: Number | None = None
 
 
 _Announcing = _AppendEntriesHeader | _ProposeHeader | _InstallSnapshotHeader
@@ -209,7 +215,10 @@ def encode(message: PeerMessage) -> bytes:
     if isinstance(message, Propose):
         data = b"".join([b"%b\n" % command for command in message.commands])
         count = len(message.commands)
-        return _announced(b'{"type":"propose","number":%d' % message.number, count, data, crc32(data))
+        header = b'{"type":"propose","number":%d' % message.number
+        if message.term is not None:
+            header += b',"term":%d' % message.term
+        return _announced(header, count, data, crc32(data))
     if isinstance(message, InstallSnapshot):
         data = message.data
         header = (
@@ -309,7 +318,7 @@ class PeerDecoder:
                 header.term, header.prev_index, header.prev_term, header.commit_index, header.round, entries
             )
         if isinstance(header, _ProposeHeader):
-            return Propose(header.number, data.split(b"\n")[:-1])
+            return Propose(header.number, data.split(b"\n")[:-1], header.term)
         return InstallSnapshot(
             header.term, header.last_included_index, header.last_included_term, header.offset, header.done, data
         )

@@ -1,0 +1,91 @@
+"""Whether each connection was served in the order of its requests: what it wrote, and what it was shown.
+
+Revisions are indexes of one log, and a node answers a connection from one state that only grows. Therefore, in the
+order of asking: the revisions of its writes rise, above everything that the requests before them had shown; and what
+it is shown later, of any key and by stale reads too, is of a state that holds all that it was told before.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from math import inf
+
+from trioraft.testing.history import Operation, say
+
+
+def check_connections(operations: Sequence[Operation]) -> str | None:
+    """What is wrong with the order in which a connection was served, if anything; of those whose number is noted."""
+    by_connection: dict[int, list[Operation]] = defaultdict(list)
+    for operation in operations:
+        if operation.connection is not None and operation.outcome in ("done", "conflict"):
+            by_connection[operation.connection].append(operation)
+    changes = _Changes(operations)
+    found = (_check(sorted(asked, key=lambda one: one.place), changes) for asked in by_connection.values())
+    return next((wrong for wrong in found if wrong is not None), None)
+
+
+def _check(asked: Sequence[Operation], changes: _Changes) -> str | None:
+    """Judge the answered requests of one connection, in the order of asking."""
+    known, by = 0, None
+    for operation in asked:
+        written = _written(operation)
+        if written is not None and written <= known:
+            assert by is not None
+            return f"revision {known} was known to the connection by {say(by)}; asked after it: {say(operation)}"
+        for shown in _shown(operation):
+            missed = changes.missed(operation.key, shown, known)
+            if missed is not None:
+                assert by is not None
+                return f"revision {missed} of the key is not seen, though {known} was, by {say(by)}: {say(operation)}"
+        rev = operation.answer.rev if operation.answer is not None else None
+        if rev is not None and rev > known:
+            known, by = rev, operation
+    return None
+
+
+class _Changes:
+    """What all clients together know of when keys changed."""
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        self._last_delete: dict[str, float] = defaultdict(float)
+        """By key: its highest revision, infinite where the outcome of a delete is unknown."""
+        known: dict[str, set[int]] = defaultdict(set)
+        for operation in operations:
+            rev = operation.answer.rev if operation.answer is not None else None
+            if rev:
+                known[operation.key].add(rev)
+            if operation.kind == "delete" and operation.outcome in ("done", "unknown"):
+                gone = inf if operation.outcome == "unknown" else rev or 0
+                self._last_delete[operation.key] = max(self._last_delete[operation.key], gone)
+        self._revisions = {key: sorted(revisions) for key, revisions in known.items()}
+        """By key: all that wrote or deleted it."""
+
+    def missed(self, key: str, shown: int, known: int) -> int | None:
+        """The revision of the key that a state of at least `known` holds, where it shows another; 0: it is missing."""
+        revisions = self._revisions.get(key, ())
+        position = bisect_right(revisions, known)
+        newest = revisions[position - 1] if position else 0
+        explained = shown >= newest or (shown == 0 and self._last_delete[key] >= newest)
+        return None if explained else newest
+
+
+def _written(operation: Operation) -> int | None:
+    """The revision that the operation made, if it is told."""
+    if operation.kind == "get" or operation.outcome != "done" or operation.answer is None:
+        return None
+    return operation.answer.rev or None
+
+
+def _shown(operation: Operation) -> Iterator[int]:
+    """The revisions that the key is said to have had when the operation was carried out; 0: it was missing."""
+    if operation.answer is None:
+        return
+    if operation.outcome == "conflict" or operation.kind == "get":
+        if operation.answer.rev is not None:
+            yield operation.answer.rev
+    elif operation.if_rev is not None:
+        yield operation.if_rev
+    if operation.outcome == "done" and operation.kind == "delete" and not operation.answer.deleted:
+        yield 0
