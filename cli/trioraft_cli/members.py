@@ -77,7 +77,9 @@ def show(members: Members) -> None:
         index = "?" if member.match_index is None else str(member.match_index)
         rows.append([str(member.id), member.address, role, live, index])
     render.show("", ["NODE#", "ADDRESS", "ROLE", "LIVE", "HAS#"], rows)
-    print(f"can lose {members.can_lose} of {members.voters}")
+    down = [str(member.id) for member in members.members if member.role == "voter" and member.live is False]
+    reason = f", while node {' and node '.join(down)} does not answer" if down else ""
+    print(f"can lose {members.can_lose} of {members.voters}{reason}")
 
 
 def added(reply: Reply) -> Member:

@@ -12,6 +12,7 @@ CORE = "trioraft/raft/core.py"
 OUTBOX = "trioraft/raft/outbox.py"
 LOG = "trioraft/raft/log.py"
 PROGRESS = "trioraft/raft/progress.py"
+QUORUM = "trioraft/raft/quorum.py"
 READS = "trioraft/raft/reads.py"
 SEGMENTS = "trioraft/storage/log.py"
 DISK = "trioraft/storage/disk.py"
@@ -24,12 +25,15 @@ ITEMS = "trioraft/kv/items.py"
 ENTRIES = "trioraft/wire/entries.py"
 PEERS = "trioraft/wire/peers.py"
 WRITER = "trioraft/server/writer.py"
+ADMINISTRATION = "trioraft/server/administration.py"
 DRIVER = "trioraft/server/driver.py"
 HANDSHAKE = "trioraft/server/handshake.py"
 CLIENTS = "trioraft/server/clients.py"
 CROWDS = "tests/server/test_crowds.py"
 NODES = "tests/server/test_node_in_virtual_time.py"
 PAPER = "tests/raft/test_raft_paper.py"
+ANSWERS = "tests/raft/test_whose_answers_count.py"
+REMOVALS = "tests/server/test_members_in_virtual_time.py"
 CHANGES = "tests/raft/test_raft_changes.py"
 SNAPSHOTS = "trioraft/server/snapshots.py"
 FAILING = "tests/server/test_failing_snapshots.py"
@@ -664,6 +668,70 @@ MUTANTS = (
         "self.commit_index >= self._term_start",
         f"{CHANGES}::test_thesis_4_1_one_change_at_a_time",
         simulated=False,  # each still differs by one; what it breaks is as rare as the one above
+    ),
+    Mutant(
+        "a new leader counts everybody as live",
+        PROGRESS,
+        "        self.was_active = False\n",
+        "        self.was_active = True\n",
+        f"{ANSWERS}::test_a_new_leader_does_not_know_who_lives_until_they_answer_it",
+        simulated=False,  # it costs the quorum only where somebody stays dead
+    ),
+    Mutant(
+        "a removal does not wait until the leader knows who lives",
+        ADMINISTRATION,
+        "if live is not False:\n            return live is True",
+        "if live is not False:\n            return True",
+        f"{REMOVALS}::test_a_removal_held_during_an_election_waits_until_the_new_leader_knows_who_lives",
+        simulated=False,
+    ),
+    Mutant(
+        "a removal is refused before the leader knows who lives",
+        ADMINISTRATION,
+        "if live is not False:\n            return live is True",
+        "if live:\n            return True",
+        f"{REMOVALS}::test_the_dead_one_is_removed_also_during_an_election",
+        simulated=False,
+    ),
+    Mutant(
+        "a leader hands over for its own removal, whoever lives",
+        ADMINISTRATION,
+        "if not self._may_be_spared(request, configuration):",
+        "if not self._is_own_end(request) and not self._may_be_spared(request, configuration):",
+        f"{REMOVALS}::test_with_one_of_three_dead_neither_the_leader_nor_the_other_is_removed",
+        simulated=False,
+    ),
+    Mutant(
+        "one whose process is dead counts as live for a while",
+        CORE,
+        "            progress.lost()\n",
+        "            pass\n",
+        f"{ANSWERS}::test_whose_process_is_dead_does_not_live_until_it_answers",
+        simulated=False,
+    ),
+    Mutant(
+        "a new leader gives a vote to a learner that has caught up with nothing",
+        CORE,
+        "self._commit_at_check = self._term_start  #",
+        "self._commit_at_check = 0  #",
+        f"{ANSWERS}::test_a_new_leader_gives_no_vote_to_a_learner_that_has_only_shown_itself",
+        simulated=False,  # it costs time, and breaks nothing
+    ),
+    Mutant(
+        "who has no vote counts when it is asked who lives",
+        QUORUM,
+        "return len(set(voters) & set(active)) >= majority(len(voters))",
+        "return len(set(active)) >= majority(len(voters))",
+        f"{ANSWERS}::test_only_a_voters_answer_counts",
+        simulated=False,
+    ),
+    Mutant(
+        "a vote counts from anybody",
+        QUORUM,
+        "return _count(voters, votes, True) >= majority(len(voters))",
+        "return sum(votes.values()) >= majority(len(voters))",
+        f"{ANSWERS}::test_only_a_voters_answer_counts",
+        simulated=False,
     ),
     Mutant(
         "an id is used again",

@@ -244,12 +244,15 @@ class Core:
         others = self._other_voters
         if not others:
             raise ChangeRefused("there is no other node that votes")
-        if target is None:
-            target = max(others, key=lambda voter: (self.progress[voter].active, self.progress[voter].match_index))
-        elif target not in others:
+        if target is not None and target not in others:
             raise ChangeRefused(f"node {target} is not another node that votes")
-        self._transfer = Transfer(target)
-        return target
+        self._transfer = Transfer(self._nearest if target is None else target, target is not None)
+        return self._transfer.target
+
+    @property
+    def _nearest(self) -> NodeId:
+        """The other voter that has most, of those that live if there are any."""
+        return max(self._other_voters, key=lambda voter: (self.progress[voter].live, self.progress[voter].match_index))
 
     def read_index(self, context: int) -> None:
         """Ask to serve a linearizable read; `context` comes back in Ready.reads once it may be served.
@@ -264,8 +267,11 @@ class Core:
         """The peer's process is dead: it broke its connection and refuses a new one.
 
         Where that peer leads, there is no need to wait for the election timeout: a campaign begins after a
-        short random wait, and others that lost the leader too may be granted a vote at once.
+        short random wait, and others that lost the leader too may be granted a vote at once. Where this node leads,
+        the peer does not live until it answers again.
         """
+        if (progress := self.progress.get(peer)) is not None:
+            progress.lost()
         if peer == self.leader and self.role == "follower":
             self._leader_lost = True
             self._wait_shortly()
@@ -298,10 +304,8 @@ class Core:
 
     @property
     def lacking_index(self) -> int:
-        """The first entry that a follower which answers may still need of this leader's log."""
-        has = [
-            max(one.match_index, one.snapshot.index) for one in self.progress.values() if one.active or one.was_active
-        ]
+        """The first index that a follower may still lack and ask for: all but those that have been silent for long."""
+        has = [max(one.match_index, one.snapshot.index) for one in self.progress.values() if one.may_lack]
         return min(has, default=self.last_index) + 1
 
     def compacted(self, snapshot: Point, index: int) -> list[Run]:
@@ -383,7 +387,7 @@ class Core:
         others = [
             voter
             for voter in self._other_voters
-            if (progress := self.progress[voter]).state == "replicate" and (progress.active or progress.was_active)
+            if (progress := self.progress[voter]).state == "replicate" and progress.live
         ]
         return quorum.heard_from(self.configuration.voters, others)
 
@@ -508,6 +512,8 @@ class Core:
             self._campaign(transfer=True)
 
     def _urge_successor(self, transfer: Transfer) -> None:
+        if not transfer.chosen and not self.progress[transfer.target].live:
+            transfer.target = self._nearest
         progress = self.progress[transfer.target]
         if transfer.take_due(progress.match_index == self.last_index == self.commit_index):
             self._outbox.send(transfer.target, TimeoutNow(self.term))
@@ -548,7 +554,7 @@ class Core:
         self._term_start = self.log.last_index + 1
         noop = self._codec.seal(self._term_start, self.term, "noop", b"null")
         self.log.append(Entries.of([noop]))
-        self._commit_at_check = 0
+        self._commit_at_check = self._term_start  # what is committed already this leader does not know
         self._uncommitted_bytes = self.log.slice(self.commit_index + 1, self.log.last_index).size
 
     def _end_leadership(self, reason: LostReason) -> None:
@@ -583,9 +589,7 @@ class Core:
         if self._elapsed < settings.election_ticks:
             return
         self._elapsed = 0
-        active = [self.node, *(peer for peer, progress in self.progress.items() if progress.active)]
-        for progress in self.progress.values():
-            progress.was_active, progress.active = progress.active, False
+        active = [self.node, *[peer for peer, progress in self.progress.items() if progress.check()]]
         disk_hangs = self._outbox.batch_elapsed >= settings.election_ticks
         if disk_hangs or not quorum.heard_from(self.configuration.voters, active):
             self._end_leadership("no_quorum")
@@ -678,7 +682,7 @@ class Core:
             return
         if message.match_index > self.log.last_index or message.round > self._reads.round:
             return  # nobody can hold what was never sent: a lie
-        progress.active = True
+        progress.heard()
         if message.round > progress.round_answered:
             progress.round_answered = message.round
             self._confirm_reads()
@@ -704,7 +708,7 @@ class Core:
 
     def _on_install_snapshot_reply(self, sender: NodeId, message: InstallSnapshotReply) -> None:
         if (progress := self.progress.get(sender)) is not None and self.role == "leader":
-            progress.active = True
+            progress.heard()
             progress.snapshot_held(message.last_included_index, message.offset)
 
     # Commitment
@@ -751,16 +755,20 @@ class Core:
         for member in self.configuration.members:
             if not member.promote or not member.folder:
                 continue
-            if self.progress[member.id].active and self.progress[member.id].match_index >= committed:
+            if self.progress[member.id].live and self.progress[member.id].match_index >= committed:
                 promoted = with_vote(self.configuration, member.id)
                 if self.is_live(promoted) and self.may_change:
                     self.propose_configuration(promoted)
                 return
 
-    def is_live(self, configuration: Configuration) -> bool:
-        """Whether this leader has heard lately from a majority of those that vote in that configuration."""
-        heard = [peer for peer, progress in self.progress.items() if progress.active or progress.was_active]
-        return quorum.heard_from(configuration.voters, [self.node, *heard])
+    def is_live(self, configuration: Configuration) -> bool | None:
+        """Whether a majority of its voters has answered this leader lately; None while it may yet turn out so.
+
+        Of whom a new leader has not heard, it knows only after an election timeout that they are silent.
+        """
+        live = [self.node, *[peer for peer, one in self.progress.items() if one.live]]
+        silent = [peer for peer, one in self.progress.items() if one.silent]
+        return quorum.live(configuration.voters, live, silent)
 
     # Reads (thesis §6.4)
 
@@ -770,7 +778,7 @@ class Core:
             voters = self.configuration.voters
             others = self._other_voters
             others.sort(
-                key=lambda voter: (self.progress[voter].active, self.progress[voter].round_answered), reverse=True
+                key=lambda voter: (self.progress[voter].live, self.progress[voter].round_answered), reverse=True
             )
             self._ask_to_confirm(others[: quorum.majority(len(voters)) - (self.node in voters)])
             self._confirm_reads()

@@ -25,8 +25,12 @@ class Progress:
         self.next_index = next_index
         self.active = False
         """Whether it answered since the last check of the quorum."""
-        self.was_active = True
+        self.was_active = False
         """Whether it had at that check."""
+        self._checked = False
+        """Whether there has been one."""
+        self._lost = False
+        """Whether its process is known to be dead."""
         self.heartbeat_due = True
         self.round_wanted = 0
         """The newest round that this peer is asked to confirm; others it may confirm in passing."""
@@ -45,6 +49,36 @@ class Progress:
         self._probe_sent = False
         self._inflight: deque[tuple[int, int]] = deque()
         self._inflight_bytes = 0
+
+    @property
+    def live(self) -> bool:
+        """Whether it has answered this leader lately."""
+        return (self.active or self.was_active) and not self._lost
+
+    @property
+    def silent(self) -> bool:
+        """Whether it is known not to live: what a new leader has not heard of yet may be anything."""
+        return not self.live and (self._checked or self._lost)
+
+    @property
+    def may_lack(self) -> bool:
+        """Whether it may soon ask for what it lacks: it answers, or has not had the time to."""
+        return self.active or self.was_active or not self._checked
+
+    def heard(self) -> None:
+        """It has answered."""
+        self.active = True
+        self._lost = False
+
+    def lost(self) -> None:
+        """Its process is dead, until it answers again."""
+        self._lost = True
+
+    def check(self) -> bool:
+        """Another election timeout has passed; whether it has answered meanwhile."""
+        self.was_active, self.active = self.active, False
+        self._checked = True
+        return self.was_active
 
     @property
     def may_send_entries(self) -> bool:

@@ -38,5 +38,12 @@ def heard_from(voters: Sequence[NodeId], active: Iterable[NodeId]) -> bool:
     return len(set(voters) & set(active)) >= majority(len(voters))
 
 
+def live(voters: Sequence[NodeId], live: Iterable[NodeId], silent: Iterable[NodeId]) -> bool | None:
+    """Whether a majority of the voters is known to live; None where that depends on those that are not known yet."""
+    if heard_from(voters, live):
+        return True
+    return None if heard_from(voters, set(voters) - set(silent)) else False
+
+
 def _count(voters: Sequence[NodeId], votes: Mapping[NodeId, bool], answer: bool) -> int:
     return sum(votes.get(voter) is answer for voter in voters)

@@ -8,8 +8,10 @@ from trioraft.raft.messages import NodeId
 class Transfer:
     """One attempt. It is over when the leader steps down, or has waited for an election timeout."""
 
-    def __init__(self, target: NodeId) -> None:
+    def __init__(self, target: NodeId, chosen: bool) -> None:
+        """`chosen`: that very node was asked for; else another may take its place that is found to be nearer to it."""
         self.target = target
+        self.chosen = chosen
         self._elapsed = 0
         self._due = True
 

@@ -6,7 +6,7 @@ when it is done: a change when it is committed, a transfer when another leads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -197,12 +197,15 @@ class Administration:
                     self._finish(task, self._leads(core.node))
                     return
                 core.transfer_leadership(request.target)
-            elif isinstance(request, RemoveMember) and self._is_own_end(request):
-                if not core.transferring:  # who comes next carries it out
-                    core.transfer_leadership(None)
-                return
             else:
                 configuration = self._changed(core.configuration, request)
+                if isinstance(request, RemoveMember):
+                    if not self._may_be_spared(request, configuration):
+                        return
+                    if self._is_own_end(request):
+                        if not core.transferring:  # who comes next carries it out
+                            core.transfer_leadership(None)
+                        return
                 if not core.may_change:
                     return
                 task.index = core.propose_configuration(configuration)
@@ -222,14 +225,24 @@ class Administration:
             case PromoteMember():
                 return membership.with_wish(configuration, request.member)
             case RemoveMember():
-                changed = membership.without(configuration, request.member)
-                if not request.force and not self._node.core.is_live(changed):
-                    raise ChangeRefused(
-                        f"without node {request.member} a majority of those that vote would not be live: "
-                        'start the others first, or say "force":true'
-                    )
-                return changed
+                return membership.without(configuration, request.member)
         raise TypeError(f"{request!r} changes no members")
+
+    def _may_be_spared(self, request: RemoveMember, changed: Configuration) -> bool:
+        """Whether a majority of those that would vote then lives; False while that is not known yet.
+
+        Raises ChangeRefused where none does: the cluster could not even commit the change.
+        """
+        core = self._node.core
+        live = request.force or core.is_live(changed)
+        if live is not False:
+            return live is True
+        silent = [voter for voter in changed.voters if (one := core.progress.get(voter)) is not None and one.silent]
+        raise ChangeRefused(
+            f"without node {request.member} no majority of those that vote would be live, and nothing could be "
+            f"written, while {_nodes(silent)} not answer: start what can be started, and remove what cannot; "
+            '"force":true does it all the same'
+        )
 
     def _look_after(self, task: _Task) -> None:
         core = self._node.core
@@ -282,3 +295,9 @@ class Administration:
     def _finish(self, task: _Task, reply: bytes) -> None:
         self._tasks.remove(task)
         task.answer(reply)
+
+
+def _nodes(nodes: Sequence[NodeId]) -> str:
+    """These, as the subject of a sentence whose verb is to do."""
+    names = " and ".join(str(node) for node in nodes)
+    return f"node {names} does" if len(nodes) == 1 else f"nodes {names} do"

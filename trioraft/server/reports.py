@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import trioraft
+from trioraft.raft import quorum
+from trioraft.raft.core import Core
 from trioraft.raft.log import Log
-from trioraft.raft.messages import InstallSnapshot
+from trioraft.raft.messages import InstallSnapshot, NodeId
 from trioraft.server.handshake import PROTOCOL
 from trioraft.server.recovery import point_of
 from trioraft.server.requests import MAX_LOG_BYTES
@@ -90,12 +93,28 @@ def _members(node: Driver) -> dict[str, object]:
         if member.id == node.node:
             row |= {"match_index": core.durable_index, "live": True}
         elif progress is not None:
-            row |= {"match_index": progress.match_index, "live": progress.active or progress.was_active}
+            row["match_index"] = progress.match_index
+            if progress.live or progress.silent:
+                row["live"] = progress.live
         if core.leader == member.id:
             row["leader"] = True
         rows.append(row)
-    voters = len(configuration.voters)
-    return {"members": rows, "next_id": configuration.next_id, "can_lose": (voters - 1) // 2, "voters": voters}
+    voters = configuration.voters
+    return {
+        "members": rows,
+        "next_id": configuration.next_id,
+        "can_lose": _can_lose(core, voters),
+        "voters": len(voters),
+    }
+
+
+def _can_lose(core: Core, voters: Sequence[NodeId]) -> int:
+    """How many more of the voters may fail: as leader, counting those that live; else, counting all as if they did."""
+    live = voters
+    if core.role == "leader":
+        heard = {peer for peer, progress in core.progress.items() if progress.live}
+        live = [voter for voter in voters if voter == core.node or voter in heard]
+    return max(0, len(live) - quorum.majority(len(voters)))
 
 
 def _status(node: Driver) -> dict[str, object]:

@@ -1,0 +1,223 @@
+"""Whose answers count, and from when on: voters alone, and only what they have said to this leader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from trioraft.raft.core import Core
+from trioraft.raft.membership import Configuration, Member, with_vote, without
+from trioraft.raft.messages import AppendEntriesReply, HardState, PreVoteReply, RequestVoteReply
+from trioraft.wire import entries as codec
+
+from .test_raft_changes import acknowledge
+from .test_raft_paper import Patient, drain
+
+VOTERS = (0, 1, 2)
+LEARNER, REMOVED, STRANGER = 3, 4, 7
+WHO = {"a voter": 1, "a learner": LEARNER, "one that is removed": REMOVED, "a stranger": STRANGER}
+
+
+def settled() -> Core:
+    """A leader of three voters and a learner, of which one was removed; its peers have said nothing lately."""
+    members = [Member(n, f"n{n}:1", "voter", f"f{n}") for n in VOTERS]
+    members += [Member(LEARNER, "n3:1", "learner", "f3"), Member(REMOVED, "n4:1", "learner", "f4")]
+    configuration = Configuration(tuple(members), 5)
+    core = Core(0, configuration, hard_state=HardState(0, None), entries=[], codec=codec, random=Patient())
+    stand(core)
+    core.step(1, PreVoteReply(1, True))
+    drain(core)
+    core.step(1, RequestVoteReply(1, True))
+    drain(core)
+    acknowledge(core, 1, LEARNER, REMOVED)
+    core.propose_configuration(without(core.configuration, REMOVED))
+    drain(core)
+    acknowledge(core, 1, LEARNER, REMOVED)
+    assert core.commit_index == core.last_index == 2
+    return core
+
+
+def stand(core: Core) -> None:
+    for _ in range(core.settings.election_ticks):
+        core.tick()
+    drain(core)
+
+
+def answer(core: Core, peer: int) -> None:
+    """The peer has all that the leader has, and has confirmed every round."""
+    core.step(peer, AppendEntriesReply(core.term, True, core.last_index, core._reads.round))
+    drain(core)
+
+
+def reads(core: Core, peer: int) -> bool:
+    core.read_index(1)
+    ready = core.ready()
+    assert ready is None or not ready.reads
+    drain(core)
+    core.step(peer, AppendEntriesReply(core.term, True, core.last_index, core._reads.round))
+    ready = core.ready()
+    return ready is not None and ready.reads == [1]
+
+
+def commits(core: Core, peer: int) -> bool:
+    core.propose([b"1"])
+    drain(core)
+    answer(core, peer)
+    return core.commit_index == core.last_index
+
+
+def keeps_the_lead(core: Core, peer: int) -> bool:
+    for _ in range(2 * core.settings.election_ticks):
+        answer(core, peer)
+        core.tick()
+    drain(core)
+    return core.role == "leader"
+
+
+def spares_another(core: Core, peer: int) -> bool:
+    """Whether the third voter may be removed: the leader and who has answered have to be a majority then."""
+    for one in core.progress.values():
+        one.check()
+        assert not one.check()
+    answer(core, peer)
+    return core.is_live(without(core.configuration, 2)) is True
+
+
+def votes(core: Core, peer: int) -> bool:
+    core.step(1, AppendEntriesReply(core.term + 1, False, 0, 0))  # somebody stood meanwhile
+    stand(core)
+    core.step(1, PreVoteReply(core.term + 1, True))
+    drain(core)
+    assert core.role == "candidate"
+    core.step(peer, RequestVoteReply(core.term, True))
+    return core.role == "leader"
+
+
+def pre_votes(core: Core, peer: int) -> bool:
+    core.step(1, AppendEntriesReply(core.term + 1, False, 0, 0))
+    stand(core)
+    core.step(peer, PreVoteReply(core.term + 1, True))
+    return core.role == "candidate"
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("what", [reads, commits, keeps_the_lead, spares_another, votes, pre_votes])
+def test_only_a_voters_answer_counts(who: str, what: Callable[[Core, int], bool]) -> None:
+    assert what(settled(), WHO[who]) == (who == "a voter")
+
+
+# A leader that is new
+
+
+def elected(voters: int = 3, learner: bool = False) -> Core:
+    """A leader that has synced its no-op, and has heard of nobody."""
+    members = [Member(n, f"n{n}:1", "voter", f"f{n}") for n in range(voters)]
+    if learner:
+        members.append(Member(voters, "new:1", "learner", "f-new", promote=True))
+    configuration = Configuration(tuple(members), len(members))
+    core = Core(0, configuration, hard_state=HardState(0, None), entries=[], codec=codec, random=Patient())
+    stand(core)
+    for peer in range(1, voters):
+        core.step(peer, PreVoteReply(1, True))
+    drain(core)
+    for peer in range(1, voters):
+        core.step(peer, RequestVoteReply(1, True))
+    drain(core)
+    assert core.role == "leader"
+    return core
+
+
+def test_a_new_leader_does_not_know_who_lives_until_they_answer_it() -> None:
+    core = elected()
+    without_one = without(core.configuration, 1)
+    assert core.is_live(without_one) is None
+    answer(core, 1)
+    assert core.is_live(without_one) is None  # the vote of node 2 says nothing: it may have died since
+    answer(core, 2)
+    assert core.is_live(without_one) is True
+
+
+def test_whom_a_leader_has_not_heard_of_for_an_election_timeout_does_not_live() -> None:
+    core = elected()
+    for _ in range(core.settings.election_ticks):
+        assert core.is_live(without(core.configuration, 1)) is None
+        answer(core, 1)
+        core.tick()
+    assert core.is_live(without(core.configuration, 1)) is False
+    assert core.is_live(without(core.configuration, 2)) is True
+
+
+def test_whose_process_is_dead_does_not_live_until_it_answers() -> None:
+    core = elected()
+    answer(core, 1)
+    answer(core, 2)
+    core.peer_lost(2)
+    assert core.is_live(without(core.configuration, 1)) is False
+    answer(core, 2)
+    assert core.is_live(without(core.configuration, 1)) is True
+
+
+def test_a_peer_that_is_taken_for_dead_has_answered_all_the_same() -> None:
+    core = elected()
+    answer(core, 1)
+    core.peer_lost(1)
+    for _ in range(core.settings.election_ticks):
+        core.tick()
+    assert core.role == "leader"
+
+
+def test_a_new_leader_gives_no_vote_to_a_learner_that_has_only_shown_itself() -> None:
+    core = elected(learner=True)
+    acknowledge(core, 1, 2)
+    for _ in range(3 * core.settings.heartbeat_ticks):
+        core.step(3, AppendEntriesReply(core.term, False, 0, 0, rejected_index=core.last_index))
+        acknowledge(core, 1, 2)
+        core.tick()
+    assert 3 not in core.configuration.voters
+    for _ in range(3 * core.settings.heartbeat_ticks):
+        acknowledge(core, 1, 2, 3)
+        core.tick()
+    assert 3 in core.configuration.voters
+
+
+def test_a_vote_is_given_only_where_a_majority_of_all_that_would_vote_has_answered_this_leader() -> None:
+    core = elected(learner=True)
+    acknowledge(core, 1)
+    assert core.is_live(with_vote(core.configuration, 3)) is None
+    for _ in range(2 * core.settings.heartbeat_ticks):
+        core.tick()
+    assert 3 not in core.configuration.voters
+
+
+def test_a_lead_that_nobody_chose_a_successor_for_goes_to_one_that_answers() -> None:
+    core = elected()
+    assert core.transfer_leadership(None) == 1  # nobody has answered yet
+    answer(core, 2)
+    sent = drain(core)
+    assert core.commit_index == core.last_index
+    core.tick()
+    sent += drain(core)
+    assert {receiver for receiver, _ in sent} <= {2}
+    assert core._transfer is not None
+    assert core._transfer.target == 2
+
+
+def test_the_lead_goes_to_who_lives_also_right_after_a_check_of_the_quorum() -> None:
+    core = elected()
+    answer(core, 1)
+    for _ in range(2 * core.settings.election_ticks):
+        answer(core, 2)
+        core.tick()
+    assert core.progress[1].match_index == core.progress[2].match_index
+    assert core.transfer_leadership(None) == 2
+
+
+def test_a_new_leader_keeps_what_those_may_lack_that_it_has_not_heard_of() -> None:
+    core = elected()
+    answer(core, 1)
+    assert core.lacking_index == 1
+    for _ in range(core.settings.election_ticks):
+        answer(core, 1)
+        core.tick()
+    assert core.lacking_index == core.last_index + 1

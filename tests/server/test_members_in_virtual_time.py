@@ -1,0 +1,85 @@
+"""Members that go while another is dead: a majority of those that stay has to live, as far as this leader knows."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+import trio.testing
+
+from .virtual_cluster import Cluster
+
+
+async def takes_a_write(cluster: Cluster, index: int) -> bool:
+    [reply] = await cluster.ask(index, {"op": "put", "key": "k", "value": 1, "timeout_ms": 1500})
+    return reply["ok"] is True
+
+
+@pytest.mark.parametrize("through", [0, 1])
+@pytest.mark.parametrize("seconds", [0.05, 0.3, 3.0])
+async def test_with_one_of_three_dead_neither_the_leader_nor_the_other_is_removed(
+    cluster: Cluster, through: int, seconds: float
+) -> None:
+    leader = await cluster.leader()
+    other, dead = (leader + 1) % 3, (leader + 2) % 3
+    cluster.nodes[dead].crash()
+    await trio.sleep(seconds)
+    for gone in (leader, other):
+        [reply] = await cluster.ask((leader, other)[through], {"op": "remove_member", "member": gone})
+        error = reply["error"]
+        assert (error["code"], error["applied"]) == ("membership", "no")  # type: ignore[index]
+        assert f"while node {dead} does not answer" in error["message"]  # type: ignore[index]
+        assert await cluster.leader() == leader, "the lead was handed over for nothing"
+    assert await takes_a_write(cluster, other)
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+async def test_a_removal_held_during_an_election_waits_until_the_new_leader_knows_who_lives(
+    cluster: Cluster, gone: int
+) -> None:
+    dead = await cluster.leader()
+    left = (dead + 1) % 3, (dead + 2) % 3
+    cluster.nodes[dead].crash()
+    [reply] = await cluster.ask(left[0], {"op": "remove_member", "member": left[gone]})
+    assert not reply["ok"], "it left two that vote, of which one is dead"
+    assert "does not answer" in reply["error"]["message"]  # type: ignore[index]
+    assert await takes_a_write(cluster, left[0])
+
+
+@pytest.mark.parametrize("through", [1, 2])
+async def test_the_dead_one_is_removed_also_during_an_election(cluster: Cluster, through: int) -> None:
+    dead = await cluster.leader()
+    cluster.nodes[dead].crash()
+    [reply] = await cluster.ask((dead + through) % 3, {"op": "remove_member", "member": dead})
+    assert reply["ok"]
+    [members] = await cluster.ask(await cluster.leader(), {"op": "members"})
+    assert (members["can_lose"], members["voters"]) == (0, 2)
+
+
+async def test_a_leader_that_is_removed_hands_over_to_one_that_lives(cluster: Cluster) -> None:
+    leader = await cluster.leader()
+    [reply] = await cluster.ask((leader + 1) % 3, {"op": "remove_member", "member": leader})
+    assert reply["ok"]
+    assert await cluster.leader() != leader
+    assert await takes_a_write(cluster, (leader + 1) % 3)
+
+
+async def test_what_the_cluster_can_lose_counts_those_that_live(
+    cluster: Cluster,
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001
+) -> None:
+    leader = await cluster.leader()
+    follower, dead = (leader + 1) % 3, (leader + 2) % 3
+    await trio.sleep(0.5)
+    [members] = await cluster.ask(leader, {"op": "members"})
+    assert (members["can_lose"], members["voters"]) == (1, 3)
+    cluster.nodes[dead].crash()
+    await trio.sleep(0.5)
+    [members] = await cluster.ask(leader, {"op": "members"})
+    assert (members["can_lose"], members["voters"]) == (0, 3)
+    assert {row["id"]: row.get("live") for row in members["members"]} == {leader: True, follower: True, dead: False}  # type: ignore[attr-defined]
+    [members] = await cluster.ask(follower, {"op": "members"})
+    assert members["can_lose"] == 1  # who does not lead does not know who lives
+    cluster.nodes[dead].start()
+    await trio.sleep(1)
+    [members] = await cluster.ask(leader, {"op": "members"})
+    assert members["can_lose"] == 1
