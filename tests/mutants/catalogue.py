@@ -734,6 +734,22 @@ MUTANTS = (
         simulated=False,
     ),
     Mutant(
+        "a change of the members does not wait for what is before it on its connection",
+        ADMINISTRATION,
+        "return self.slot is None or self.slot.turn",
+        "return True",
+        f"{REMOVALS}::test_a_change_finds_what_those_before_it_on_its_connection_did",
+        simulated=False,
+    ),
+    Mutant(
+        "a change is answered before this node has it",
+        ADMINISTRATION,
+        'task.told, task.index = bytes(message.reply) + b"\\n", message.index',
+        'task.told, task.index = bytes(message.reply) + b"\\n", 0',
+        f"{REMOVALS}::test_a_change_finds_what_those_before_it_on_its_connection_did",
+        simulated=False,
+    ),
+    Mutant(
         "an id is used again",
         "trioraft/raft/membership.py",
         "next_id=configuration.next_id + 1",

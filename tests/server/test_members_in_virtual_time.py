@@ -63,6 +63,23 @@ async def test_a_leader_that_is_removed_hands_over_to_one_that_lives(cluster: Cl
     assert await takes_a_write(cluster, (leader + 1) % 3)
 
 
+@pytest.mark.parametrize("away", [0, 1])
+async def test_a_change_finds_what_those_before_it_on_its_connection_did(cluster: Cluster, away: int) -> None:
+    index = (await cluster.leader() + away) % 3
+    replies = await cluster.ask(
+        index,
+        {"op": "add_member", "address": "new:1", "learner": True},
+        {"op": "promote_member", "member": 3},
+        {"op": "remove_member", "member": 3},
+        {"op": "add_member", "address": "new:1", "learner": True},
+        {"op": "put", "key": "k", "value": 1},
+        {"op": "remove_member", "member": 4},
+        {"op": "members"},
+    )
+    assert [reply["ok"] for reply in replies] == [True] * 7
+    assert [row["id"] for row in replies[-1]["members"]] == [0, 1, 2]  # type: ignore[attr-defined]
+
+
 async def test_what_the_cluster_can_lose_counts_those_that_live(
     cluster: Cluster,
     autojump_clock: trio.testing.MockClock,  # noqa: ARG001

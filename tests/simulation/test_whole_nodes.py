@@ -89,6 +89,12 @@ def test_writes_that_take_200_milliseconds_cause_no_election(seed: int) -> None:
     assert report.elections == 1
 
 
+@pytest.mark.parametrize("seed", [2, 4])
+def test_requests_keep_their_order_while_the_lead_goes_away_and_comes_back(seed: int) -> None:
+    report = simulate_nodes(seed, faults=["round trip"])
+    assert report.elections > 20
+
+
 def test_the_same_seed_gives_the_same_run_in_every_process() -> None:
     program = "from trioraft.testing.nodes import simulate_nodes; print(*(simulate_nodes(s).trace for s in (2, 7)))"
     hashes = [

@@ -29,8 +29,8 @@ from trioraft.wire.requests import (
     without_id,
 )
 
-Answer = Callable[[bytes], None]
-"""Takes a reply without an id."""
+Answer = Callable[[bytes, int], None]
+"""Takes a reply without an id, and the index of the entry that has made it true, or 0."""
 
 _START_HINT: Final = "see 'members'; a change waits for the one before it, and for a majority of the voters"
 
@@ -68,6 +68,15 @@ class _Task:
         """The entry that carries the change; 0 for a transfer."""
         self.asked: NodeId | None = None
         """To whom it was passed on."""
+        self.told: bytes | None = None
+        """What the leader answered, while this node has not yet what it did."""
+        self.slot: Slot | None = None
+        """Its place on the connection of a client of this node."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether all before it on its connection are answered: it is to find what they did."""
+        return self.slot is None or self.slot.turn
 
 
 class Administration:
@@ -93,16 +102,19 @@ class Administration:
         assert isinstance(request, AdminRequest)
         id = slot.id
 
-        def answer(reply: bytes) -> None:
+        def answer(reply: bytes, index: int) -> None:  # noqa: ARG001
             self._node.settle(slot, replies.with_id(id, reply))
 
-        self._tasks.append(_Task(request, answer, self._now))
+        task = _Task(request, answer, self._now)
+        task.slot = slot
+        self._tasks.append(task)
 
     def on_ask(self, sender: NodeId, message: Ask) -> None:
         """A peer passes on a request."""
 
-        def answer(reply: bytes) -> None:
-            self._node.send(sender, Told(message.number, msgspec.Raw(reply.rstrip(b"\n"))))
+        def answer(reply: bytes, index: int) -> None:
+            self._node.core.want_commit(sender, index)
+            self._node.send(sender, Told(message.number, msgspec.Raw(reply.rstrip(b"\n")), index=index))
 
         def refuse() -> None:
             self._node.send(sender, Told(message.number, msgspec.Raw(b"null"), leads=False))
@@ -110,7 +122,7 @@ class Administration:
         try:
             request = parse_request(bytes(message.request))
         except RequestError as error:
-            answer(replies.error_reply(b"", error.code, error.message, error.hint, "no"))
+            answer(replies.error_reply(b"", error.code, error.message, error.hint, "no"), 0)
             return
         if isinstance(request, AdminRequest):
             self._tasks.append(_Task(request, answer, self._now, refuse))
@@ -123,7 +135,8 @@ class Administration:
         if not message.leads:
             task.asked = None  # it leads no more; the next leader is asked
         else:
-            self._finish(task, bytes(message.reply) + b"\n")
+            # What follows on its connection is to find it done here as well.
+            task.told, task.index = bytes(message.reply) + b"\n", message.index
 
     def link_lost(self, peer: NodeId) -> None:
         """What that peer was asked is not answered any more."""
@@ -136,9 +149,14 @@ class Administration:
         """Time has passed: give up what has waited too long."""
         self._now += ticks
         for task in list(self._tasks):
+            if not task.is_due:
+                task.since = self._now
             if task.since + self._hold_ticks > self._now:
                 continue
-            if task.term:
+            if task.told is not None:
+                if task.since + 2 * self._hold_ticks <= self._now:
+                    self._finish(task, task.told)
+            elif task.term:
                 # It may be committed at any time, and is waited for twice as long.
                 if task.index and task.since + 2 * self._hold_ticks <= self._now:
                     self._fail(task, "timeout", "the change is not committed yet", "unknown")
@@ -148,7 +166,9 @@ class Administration:
     def turn(self) -> None:
         """Begin what can be begun, and end what is done."""
         for task in list(self._tasks):
-            if task.asked is not None:
+            if task.told is not None and self._node.core.commit_index >= task.index:
+                self._finish(task, task.told)
+            if task.asked is not None or not task.is_due:
                 continue
             if task.term:
                 self._look_after(task)
@@ -250,9 +270,9 @@ class Administration:
             self._look_after_transfer(task)
         elif core.term == task.term and core.role == "leader":
             if core.commit_index >= task.index:
-                self._finish(task, replies.object_reply(b"", self._result(task)))
+                self._finish(task, replies.object_reply(b"", self._result(task)), task.index)
         elif core.commit_index >= task.index and core.log.term_at(task.index) == task.term:
-            self._finish(task, replies.object_reply(b"", self._result(task)))
+            self._finish(task, replies.object_reply(b"", self._result(task)), task.index)
         else:
             self._fail(task, "leader_changed", "the leader changed while the change was under way", "unknown")
 
@@ -292,9 +312,9 @@ class Administration:
     def _fail(self, task: _Task, code: str, message: str, applied: str) -> None:
         self._finish(task, replies.error_reply(b"", code, message, _START_HINT, applied))
 
-    def _finish(self, task: _Task, reply: bytes) -> None:
+    def _finish(self, task: _Task, reply: bytes, index: int = 0) -> None:
         self._tasks.remove(task)
-        task.answer(reply)
+        task.answer(reply, index)
 
 
 def _nodes(nodes: Sequence[NodeId]) -> str:

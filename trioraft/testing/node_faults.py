@@ -225,11 +225,16 @@ class Faults:
                 connection.break_off()
         self._let_dial_again(machine, self.weather.refusing)
 
-    def _round_trip(self) -> None:
-        """Let the lead go to another node and come back, while a third hears nobody and is heard."""
+    def _round_trip(self, attempts: int = 40) -> None:
+        """Let the lead go to another node and come back, while a third hears nobody and is heard.
+
+        With so many faults about there is often no leader: one is waited for.
+        """
         leaders = [machine for machine in self.machines if machine.core is not None and machine.core.role == "leader"]
         others = [machine for machine in self.machines if machine not in leaders and not machine.retired]
         if len(leaders) != 1 or len(others) < 2:
+            if attempts and not self._ended:
+                self._later(0.05, lambda: self._round_trip(attempts - 1))
             return
         deaf, other = sorted(
             self.random.sample(others, 2), key=lambda one: one.life is None or one.life.driver.requests.idle

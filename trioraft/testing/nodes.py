@@ -36,6 +36,8 @@ from trioraft.wire.commands import commands_of
 SECONDS: Final = 10.0
 SETTLE_SECONDS: Final = 5.0
 """Ten election timeouts: within these there is a leader once the faults have stopped, and then all agree."""
+CATCH_UP_SECONDS: Final = 15.0
+"""Within these newcomers vote: a snapshot may take hundreds of pieces, each a round trip between slow nodes."""
 MAX_STEPS_A_SECOND: Final = 100_000
 """Steps of Trio's tasks: more of them a virtual second mean that something runs in circles."""
 
@@ -119,7 +121,7 @@ class _Simulation:
         weather.split_chance = random.choice((0.0, 0.1, 0.5))
         network = MemoryNetwork(weather, random.choice((2_000, 256 * 1024)))
         async with trio.open_nursery() as nursery:
-            self.counter.after(int(MAX_STEPS_A_SECOND * (self.seconds + 20)), lambda: self._give_up(nursery))
+            self.counter.after(int(MAX_STEPS_A_SECOND * (self.seconds + 30)), lambda: self._give_up(nursery))
             nursery.start_soon(agenda.run)
             snapshots = draw_snapshot_settings(random)
             world = World(random, nursery, agenda, network, self.trace, self.invariants, snapshots)
@@ -163,7 +165,7 @@ class _Simulation:
                 1
             )  # what was sent before may be half a second on its way, and all after it on its connection
             await self._until("there is no leader", lambda: any(self._leads(machine) for machine in self.machines))
-            with trio.fail_after(SETTLE_SECONDS):
+            with trio.fail_after(CATCH_UP_SECONDS):
                 while not await operator.settle():
                     await trio.sleep(0.1)
             await self._until("not all nodes are up", lambda: all(machine.steady for machine in self.members))

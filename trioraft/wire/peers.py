@@ -121,11 +121,15 @@ class Ask(msgspec.Struct, frozen=True, tag_field="type", tag="ask"):
 
 
 class Told(msgspec.Struct, frozen=True, tag_field="type", tag="told"):
-    """What came of it: the reply, without an id. Where the sender does not lead it did nothing: ask the next."""
+    """What came of it: the reply, without an id. Where the sender does not lead it did nothing: ask the next.
+
+    `index` is that of the entry that carries the change, if it was made; 0 also from a sender of before this field.
+    """
 
     number: Number
     reply: msgspec.Raw
     leads: bool = True
+    index: Number = 0
 
 
 class _Header(msgspec.Struct, frozen=True, tag_field="type"):
