@@ -39,6 +39,7 @@ SNAPSHOTS = "trioraft/server/snapshots.py"
 FAILING = "tests/server/test_failing_snapshots.py"
 SOCKETS = "trioraft/server/sockets.py"
 SESSION = "trioraft/server/session.py"
+DOOR = "trioraft/server/door.py"
 GONE = "tests/server/test_gone_connections.py"
 
 
@@ -971,7 +972,9 @@ MUTANTS = (
     Mutant(
         "a write is sent to a node that has not answered yet",
         "trioraft/client/blocking.py",
-        """                _ping(connection, protocol, time.monotonic() + max(0.001, share))
+        """                answer = _ping(connection, protocol, time.monotonic() + max(0.001, share))
+                if not answer.ok:
+                    raise ConnectionError(answer.error.message)  # it has no place for one more
 """,
         "",
         "tests/client/test_silent_nodes.py::"
@@ -1121,6 +1124,59 @@ MUTANTS = (
                 accept(connection)
 """,
         f"{GONE}::test_nothing_is_left_of_a_connection_that",
+        simulated=False,
+    ),
+    Mutant(
+        "peers have no more places than clients have left",
+        SOCKETS,
+        """        return self.guests >= self._most + RESERVE
+""",
+        """        return self.guests >= self._most
+""",
+        "tests/processes/test_full_houses.py::test_a_follower_comes_back_however_many_clients_the_leader_has",
+        simulated=False,
+    ),
+    Mutant(
+        "who is silent stays in the reserve",
+        DOOR,
+        """        if not self._hub.full:
+            return
+        for connection""",
+        """        return
+        for connection""",
+        "tests/processes/test_full_houses.py::test_a_follower_comes_back_however_many_clients_the_leader_has",
+        simulated=False,
+    ),
+    Mutant(
+        "an introduction may take for ever",
+        "trioraft/server/clients.py",
+        """            self._hand_to(Incoming(self._connection, self._host), start)
+""",
+        """            self._host.door.leave(self._connection)
+            self._hand_to(Incoming(self._connection, self._host), start)
+""",
+        "tests/processes/test_full_houses.py::test_a_follower_comes_back_however_many_clients_the_leader_has",
+        simulated=False,
+    ),
+    Mutant(
+        "a client for whom there is no place is taken",
+        DOOR,
+        """        if not self._hub.full:
+            return True
+        self._complain""",
+        """        if self._hub.full is not None:
+            return True
+        self._complain""",
+        "tests/processes/test_full_houses.py::test_a_client_that_finds_no_place_is_told_so_in_one_line",
+        simulated=False,
+    ),
+    Mutant(
+        "whose machine is gone is never found out",
+        SOCKETS,
+        """            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # what is accepted inherits it
+""",
+        "",
+        "tests/processes/test_full_houses.py::test_a_client_whose_machine_is_gone_is_found_out",
         simulated=False,
     ),
 )

@@ -249,7 +249,9 @@ class Client:
                 connection.connect(place)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 protocol = Protocol()
-                _ping(connection, protocol, time.monotonic() + max(0.001, share))
+                answer = _ping(connection, protocol, time.monotonic() + max(0.001, share))
+                if not answer.ok:
+                    raise ConnectionError(answer.error.message)  # it has no place for one more
             except (OSError, ValueError) as error:
                 connection.close()
                 failure = error
@@ -283,16 +285,16 @@ _WHERE_HINT: Final = "start the nodes, or say where they are with --servers FILE
 _SILENT: Final = "timed out"
 
 
-def _ping(connection: socket.socket, protocol: Protocol, deadline: float) -> None:
-    """Have the node answer. Raises OSError where it does not in time, and ValueError where it is none."""
+def _ping(connection: socket.socket, protocol: Protocol, deadline: float) -> Reply:
+    """Have the node answer, whatever it says. Raises OSError where it is late, and ValueError where it is none."""
     connection.sendall(protocol.send({"op": "ping"}))
     while True:
         connection.settimeout(max(0.001, deadline - time.monotonic()))
         data = connection.recv(4096)
         if not data:
             raise ConnectionError("it closed the connection")
-        if protocol.receive(data):
-            return
+        if replies := protocol.receive(data):
+            return replies[0]
 
 
 def _closed_by_other_end(connection: socket.socket) -> bool:

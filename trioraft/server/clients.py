@@ -45,18 +45,20 @@ class Recognizer:
         self._connection = connection
         self._host = host
         self._start = b""
+        host.door.enter(connection)
 
     def received(self, data: bytes) -> None:
         """Bytes, as yet of somebody unknown."""
         start = self._start = self._start + data
         if start[:1] == bytes([_TLS_HANDSHAKE]):
             log.warning("%s speaks TLS, and this port does not: connect without it", self._connection.remote)
+            self._host.door.leave(self._connection)
             self._connection.close()
         elif start.startswith(_PEER_START):
             self._hand_to(Incoming(self._connection, self._host), start)
         elif data and len(start) < len(_PEER_START) and _PEER_START.startswith(start):
             return  # it may yet become a peer's introduction
-        else:
+        elif self._host.door.admits_client(self._connection):
             client = Client(self._connection, self._host)
             self._hand_to(client, start)
             if not data and start:
@@ -67,6 +69,7 @@ class Recognizer:
 
     def broken(self) -> None:
         """Nobody came to be known."""
+        self._host.door.leave(self._connection)
 
     def _hand_to(self, handler: Client | Incoming, start: bytes) -> None:
         self._connection.handler = handler

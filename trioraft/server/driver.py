@@ -23,6 +23,7 @@ from trioraft.raft.ready import NOWHERE, Batch, Point, Random, Ready, Role
 from trioraft.raft.settings import Settings
 from trioraft.server.administration import Administration
 from trioraft.server.clients import Client, Crowd, Recognizer, take_joining
+from trioraft.server.door import Door
 from trioraft.server.election_timer import ElectionTimer
 from trioraft.server.formation import Assembly, View
 from trioraft.server.handshake import PROTOCOL, Acknowledged, Evidence, refusal
@@ -107,6 +108,7 @@ class Driver:
         self.snapshots: Snapshots | None = None
         """None before the cluster has formed."""
         self.max_request_bytes = max_request_bytes
+        self.door = Door(hub)
         self.clients: set[Client] = set()
         self.dirty: list[Client | Crowd] = []
         """Clients with replies to send at the end of the turn."""
@@ -267,6 +269,7 @@ class Driver:
 
     def close(self) -> None:
         """Let go of the clients, and leave the log marked and closed, if the disk allows it."""
+        self.door.close()
         for client in list(self.clients):
             client.abandon()
         if self.snapshots is not None:
@@ -467,7 +470,8 @@ class Driver:
         if self.snapshots is not None:
             self.snapshots.tick(ticks)
         self._follow_members()
-        self.hub.expire(trio.current_time())
+        self.hub.expire(now := trio.current_time())
+        self.door.expire(now)
         self._report_waiting()
         self._idle_ticks += ticks
         segments = self._log

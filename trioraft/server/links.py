@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from trioraft.raft.messages import NodeId
+from trioraft.server import door
 from trioraft.server.transport import Connection
 from trioraft.wire.codec import BadLine
 from trioraft.wire.framing import LineBuffer, LineTooLong
@@ -45,7 +46,7 @@ class Link:
             self.connection.send(data)
 
 
-class Host(Protocol):
+class Host(door.Host, Protocol):
     """What an incoming connection needs of its node."""
 
     def greet(self, incoming: Incoming, hello: PeerHello) -> PeerHello | PeerRefused:
@@ -99,7 +100,9 @@ class Incoming:
 
     def broken(self) -> None:
         """The connection is gone."""
-        if self.peer is not None:
+        if self.peer is None:
+            self._host.door.leave(self._connection)
+        else:
             self._host.lose(self)
 
     def close(self) -> None:
@@ -111,10 +114,12 @@ class Incoming:
         if not isinstance(hello, PeerHello):
             raise BadLine("a peer's first line is its introduction")
         answer = self._host.greet(self, hello)
+        self._host.door.leave(self._connection)
         self._connection.send(encode(answer))
         if isinstance(answer, PeerRefused):
             self._connection.finish()
             return False
+        self._connection.admit()
         self.peer = hello.sender
         self._start = b""
         return True

@@ -22,8 +22,16 @@ RECEIVE_BYTES: Final = 256 * 1024
 SERVED_AT_ONCE: Final = 32
 """So many connections are served before the node may take a turn: its peers then work while it serves the others."""
 ACCEPT_AT_ONCE: Final = 256
-SPARE_DESCRIPTORS: Final = 48
-"""Never given to those who dial in: the log needs some for its files, and the node to dial its peers."""
+SPARE_DESCRIPTORS: Final = 64
+"""Never given to clients: the log needs some for its files, and so do peers, whether they dial or are dialled."""
+RESERVE: Final = 16
+"""So many of these are lent to those who come in when clients have all the places, until it shows who they are."""
+CROWDED_DISCARD_SECONDS: Final = 0.2
+"""What is left of DISCARD_SECONDS then."""
+CROWDED_SECONDS: Final = 0.02
+"""How often it is looked whether there is room in the reserve again."""
+KEEPALIVE: Final = {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3}
+"""Who came in and is silent for 30 s is asked whether it is there, and is gone if it has not answered 30 s later."""
 ALONE_SECONDS: Final = 0.02
 """How long `wait` may find something ready again and again before it gives the other tasks a chance."""
 LINGER_SECONDS: Final = 0.001
@@ -57,7 +65,8 @@ _NOBODY: Final = _Nobody()
 class SocketConnection:
     """One connected TCP socket, not blocking."""
 
-    def __init__(self, hub: SocketHub, sock: socket.socket) -> None:
+    def __init__(self, hub: SocketHub, sock: socket.socket, guest: bool = False) -> None:
+        """`guest`: it came in, and takes a place until it is known to be a peer's."""
         sock.setblocking(False)
         with contextlib.suppress(OSError):  # it may be gone already; the first use will tell
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -69,6 +78,7 @@ class SocketConnection:
         self._reading = False
         self._interest = 0
         self._open = True
+        self._guest = guest
         self._finishing = False
         self._ended = False
         self.discard_until: float | None = None
@@ -107,6 +117,12 @@ class SocketConnection:
         self._reading = not self._ended
         self._watch()
 
+    def admit(self) -> None:
+        """It is a peer's."""
+        if self._guest:
+            self._guest = False
+            self._hub.guests -= 1
+
     def finish(self) -> None:
         """Send what is kept, say that this is all, discard input for a moment, and close."""
         if not self._open or self._finishing:
@@ -119,6 +135,7 @@ class SocketConnection:
         """Close now; the handler is not told."""
         if self._open:
             self._open = False
+            self.admit()
             self._hub.forget(self, self._socket.fileno())
             self._socket.close()
             # The handler knows this connection: were it kept, only the garbage collector would find the two.
@@ -209,6 +226,9 @@ def _listening(address: Address) -> socket.socket:
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # what is accepted inherits it
+            for option, value in KEEPALIVE.items():
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
             sock.bind(place)
             sock.listen(1024)
         except OSError as error:
@@ -233,11 +253,9 @@ class SocketListener:
         connections: list[Connection] = []
         while not connections:
             await trio.lowlevel.wait_readable(self._socket)
-            while len(connections) < ACCEPT_AT_ONCE:
-                if self._hub.full:
-                    if connections:
-                        break
-                    raise OSError(errno.EMFILE, "as many are connected as the limit of open files has room for")
+            while self._hub.crowded:  # not for long: who is in the reserve shows who it is, or is closed
+                await trio.sleep(CROWDED_SECONDS)
+            while len(connections) < ACCEPT_AT_ONCE and not self._hub.crowded:
                 try:
                     sock, _ = self._socket.accept()
                 except BlockingIOError:
@@ -248,7 +266,8 @@ class SocketListener:
                     if connections:
                         break  # it will be said when there is nothing else to do
                     raise
-                connections.append(SocketConnection(self._hub, sock))
+                connections.append(SocketConnection(self._hub, sock, guest=True))
+                self._hub.guests += 1
         return connections
 
     def close(self) -> None:
@@ -263,6 +282,8 @@ class SocketHub:
     def __init__(self) -> None:
         self.epoll = select.epoll()
         self.finishing: set[SocketConnection] = set()
+        self.guests = 0
+        """How many have come in, peers apart."""
         self._connections: dict[int, SocketConnection] = {}
         self._ready: list[tuple[int, int]] = []
         self._alone_until = 0.0
@@ -274,8 +295,13 @@ class SocketHub:
 
     @property
     def full(self) -> bool:
-        """Whether no more connections are to be taken."""
-        return len(self._connections) >= self._most
+        """Whether there are more guests than places."""
+        return self.guests > self._most
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the reserve is full too."""
+        return self.guests >= self._most + RESERVE
 
     def listen(self, address: Address) -> SocketListener:
         """Listen there. Raises OSError."""
@@ -341,7 +367,9 @@ class SocketHub:
         os.eventfd_write(self._waker, 1)
 
     def expire(self, now: float) -> None:
-        """Close the finished connections whose time to discard is over."""
+        """Close the finished connections whose time to discard is over, which is shorter where others need the room."""
+        if self.crowded:
+            now += DISCARD_SECONDS - CROWDED_DISCARD_SECONDS
         for connection in list(self.finishing):
             if connection.discard_until is not None and connection.discard_until <= now:
                 connection.close()
@@ -366,9 +394,9 @@ class SocketHub:
 
 
 def _most_connections() -> float:
-    """How many there may be before those who dial in have to wait."""
+    """How many places there are for clients."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return math.inf if limit == resource.RLIM_INFINITY else max(limit - SPARE_DESCRIPTORS, limit // 2)
+    return math.inf if limit == resource.RLIM_INFINITY else max(limit - SPARE_DESCRIPTORS, limit // 4)
 
 
 def _name(sock: socket.socket) -> str:

@@ -48,6 +48,9 @@ class Connection(Protocol):
     def resume(self) -> None:
         """Go on reading."""
 
+    def admit(self) -> None:
+        """It came in, and is a peer's: it takes none of the places that there are for clients."""
+
     def finish(self) -> None:
         """Send what is kept, say that this is all, discard input for DISCARD_SECONDS at most, and close."""
 
@@ -69,6 +72,10 @@ class Listener(Protocol):
 
 class Hub(Protocol):
     """All connections of one node."""
+
+    @property
+    def full(self) -> bool:
+        """Whether more have come in, peers apart, than there are places for: then some are in the reserve."""
 
     def listen(self, address: Address) -> Listener:
         """Listen there. Raises OSError."""

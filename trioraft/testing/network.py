@@ -207,6 +207,9 @@ class MemoryConnection:
         self._reading = True
         self.hub.mark(self)
 
+    def admit(self) -> None:
+        """It is a peer's: nothing is counted here."""
+
     def finish(self) -> None:
         """Send what is kept, say that this is all, discard input for a moment, and close."""
         if self.is_open and not self._finishing:
@@ -350,6 +353,8 @@ class MemoryHub:
         self.network = network
         self.name = name
         self.connections: dict[MemoryConnection, None] = {}
+        self.full = False
+        """Whether clients have all the places that there are for them."""
         self.sending: Callable[[], None] = lambda: None
         """Called before each send; what it raises stops the sender half-way."""
         self._ready: dict[MemoryConnection, None] = {}
