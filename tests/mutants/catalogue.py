@@ -747,7 +747,7 @@ MUTANTS = (
         ADMINISTRATION,
         'task.told, task.index = bytes(message.reply) + b"\\n", message.index',
         'task.told, task.index = bytes(message.reply) + b"\\n", 0',
-        f"{REMOVALS}::test_a_change_finds_what_those_before_it_on_its_connection_did",
+        f"{REMOVALS}::test_a_change_that_was_passed_on_is_answered_when_this_node_has_it_too",
         simulated=False,
     ),
     Mutant(

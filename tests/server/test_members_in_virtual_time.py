@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import trio
 import trio.testing
+
+from trioraft.wire.peers import Told
 
 from .virtual_cluster import Cluster
 
@@ -78,6 +81,29 @@ async def test_a_change_finds_what_those_before_it_on_its_connection_did(cluster
     )
     assert [reply["ok"] for reply in replies] == [True] * 7
     assert [row["id"] for row in replies[-1]["members"]] == [0, 1, 2]  # type: ignore[attr-defined]
+
+
+async def test_a_change_that_was_passed_on_is_answered_when_this_node_has_it_too(
+    cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001
+) -> None:
+    leader = await cluster.leader()
+    follower = cluster.nodes[(leader + 1) % 3].driver
+    assert follower is not None
+    await cluster.ask(leader, {"op": "put", "key": "k", "value": 1})
+    await trio.sleep(0.5)
+    client = await cluster.connect(follower.node)
+    with monkeypatch.context() as patch:
+        patch.setattr(follower, "send", lambda *_: None)
+        client.send({"op": "promote_member", "member": 2})
+        await trio.sleep(0.01)
+    follower.administration.on_told(Told(1, msgspec.Raw(b'{"ok":true}'), index=follower.core.commit_index + 1))
+    await trio.sleep(0.2)
+    assert client.lines == b"", "the leader's entry has not come here yet"
+    await cluster.ask(leader, {"op": "put", "key": "k", "value": 2})
+    [reply] = await client.replies(1)
+    assert reply["ok"]
 
 
 async def test_what_the_cluster_can_lose_counts_those_that_live(
