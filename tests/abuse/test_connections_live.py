@@ -112,6 +112,29 @@ def test_a_client_that_never_reads_is_not_read_any_more(large: Cluster, asked: l
             assert sent < 100 * MEBIBYTE, "the node reads on though nobody reads what it says"
 
 
+def vanish(connection: socket.socket) -> None:
+    """Close it without a word of farewell."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "count"),
+    [(b'{"op":"get","key":"large-1"}\n' * 400, 100), (b'{"op":"put","key":"k","value":"' + b"x" * 900_000, 40)],
+    ids=["a lot", "half a line"],
+)
+def test_what_clients_took_that_ask_and_leave_is_given_back(large: Cluster, asked: bytes, count: int) -> None:
+    node = large.leader()
+    with nobody_is_harmed(large):
+        for _ in range(3):
+            some = [socket.create_connection((HOST, node.port), 10) for _ in range(count)]
+            for connection in some:
+                connection.sendall(asked)
+            time.sleep(0.3)  # they are in no hurry
+            for connection in some:
+                vanish(connection)
+
+
 def test_who_reads_at_last_gets_every_answer(large: Cluster) -> None:
     requests = b"".join(b'{"id":%d,"op":"get","key":"large-%d"}\n' % (number, number % 10) for number in range(200))
     with nobody_is_harmed(large), Line(large.nodes[0].port) as line:
@@ -190,8 +213,7 @@ def test_half_open_connections(steady: Cluster, end: str) -> None:
             if end == "half-closed":
                 connection.shutdown(socket.SHUT_WR)
             elif end == "reset":
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                connection.close()
+                vanish(connection)
         if end == "half-closed":  # the node says its last, and closes; nobody has to do so first
             for number, connection in enumerate(held):
                 said = b""

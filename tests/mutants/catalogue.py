@@ -40,6 +40,7 @@ FAILING = "tests/server/test_failing_snapshots.py"
 SOCKETS = "trioraft/server/sockets.py"
 SESSION = "trioraft/server/session.py"
 DOOR = "trioraft/server/door.py"
+SLICES = "tests/server/test_slices.py"
 GONE = "tests/server/test_gone_connections.py"
 
 
@@ -1177,6 +1178,53 @@ MUTANTS = (
 """,
         "",
         "tests/processes/test_full_houses.py::test_a_client_whose_machine_is_gone_is_found_out",
+        simulated=False,
+    ),
+    Mutant(
+        "a turn sends replies without an end",
+        DRIVER,
+        """        while dirty and self.reply_room > 0:
+""",
+        """        while dirty:
+""",
+        f"{SLICES}::test_values_are_sent_in_portions_to_each_in_its_turn",
+        simulated=False,
+    ),
+    Mutant(
+        "a client is given all its replies before it is others' turn",
+        CLIENTS,
+        """        room = PORTION_BYTES - connection.unsent
+""",
+        """        room = 16 * PORTION_BYTES - connection.unsent
+""",
+        f"{SLICES}::test_values_are_sent_in_portions_to_each_in_its_turn",
+        simulated=False,
+    ),
+    Mutant(
+        "a reply that was begun begins again",
+        SESSION,
+        """                slot.reply, self._begun = pieces[place:], begin
+""",
+        """                slot.reply = pieces[place:]
+""",
+        f"{SLICES}::test_replies_come_whole_and_in_order_whatever_portions_they_are_taken_in",
+        simulated=False,
+    ),
+    Mutant(
+        "a turn makes replies without an end",
+        REQUESTS,
+        """                if self._room <= 0 and type""",
+        """                if self._room is None and type""",
+        f"{SLICES}::test_scans_are_made_a_few_a_turn",
+        simulated=False,
+    ),
+    Mutant(
+        "a read that waits for its turn sees the write behind it",
+        REQUESTS,
+        """                read.answer(self._read_safely(read))
+""",
+        "",
+        f"{SLICES}::test_scans_that_wait_for_their_turn_do_not_see_the_writes_behind_them",
         simulated=False,
     ),
 )

@@ -14,6 +14,7 @@ import trio.testing
 
 from trioraft.server import clients
 from trioraft.server.clients import FEW, MANY, Crowd
+from trioraft.server.session import MAX_UNANSWERED_BYTES
 from trioraft.testing.network import MemoryConnection
 from trioraft.wire.codec import encode
 
@@ -289,7 +290,7 @@ async def test_who_does_not_read_asks_alone_and_is_read_from_no_more(
     cluster: Cluster, crowds: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some = await connected(cluster, await cluster.leader(), FEW)
-    monkeypatch.setattr(MemoryConnection, "unsent", property(lambda _: clients.MAX_UNANSWERED_BYTES))
+    monkeypatch.setattr(MemoryConnection, "unsent", property(lambda _: MAX_UNANSWERED_BYTES))
     for number, client in enumerate(some):
         client.send(put(number))
     await trio.sleep(1)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from trioraft.server import links
 from trioraft.server.links import Incoming
 from trioraft.server.requests import Requests
-from trioraft.server.session import MAX_UNANSWERED_BYTES, ReadSlot, Session, Slot, WriteSlot
+from trioraft.server.session import ReadSlot, Session, Slot, WriteSlot
 from trioraft.server.transport import Connection
 from trioraft.wire.replies import Reply
 from trioraft.wire.requests import AnyRequest, PlainPut, parse_alike
@@ -24,6 +25,8 @@ JOINING_BYTES: Final = 8 * 1024
 """Who asks more at once than that is looked at by itself."""
 JOINT_REPLY_BYTES: Final = 64 * 1024
 """Gets of more than so much are."""
+PORTION_BYTES: Final = 256 * 1024
+"""So much of its replies a client is given at most before it is others' turn."""
 
 log = logging.getLogger("trioraft.clients")
 
@@ -34,7 +37,8 @@ class Host(links.Host, Protocol):
     requests: Requests
     max_request_bytes: int
     clients: set[Client]
-    dirty: list[Client | Crowd]
+    dirty: deque[Client | Crowd]
+    reply_room: int
     joining: list[Client]
 
 
@@ -134,8 +138,8 @@ class Client:
             self._host.requests.settle(place or self._session.follow(asked), reply)
 
     def drained(self) -> None:
-        """The client has read its replies."""
-        self.flush()
+        """The client has read what it was given: the rest has its turn with those of others."""
+        self._settled()
 
     def broken(self) -> None:
         """The client is gone; what it asked takes its course, and what has not been looked at yet is let go of."""
@@ -149,16 +153,16 @@ class Client:
         self.lines = b""
 
     def flush(self) -> bool:
-        """Send the replies that are ready; True if that made room for requests that had waited."""
+        """Send a portion of the replies that are ready; True if that made room for requests that had waited."""
         self._dirty = False
         connection = self._connection
         # What the client has not read yet fills the room; the rest follows when it has.
-        room = MAX_UNANSWERED_BYTES - connection.unsent
-        while room > 0 and (data := self._session.take_replies(room)):
+        room = PORTION_BYTES - connection.unsent
+        if room > 0 and (data := self._session.take_replies(room)):
             connection.send(data)
-            if len(data) < room:
-                break  # these were all
-            room = MAX_UNANSWERED_BYTES - connection.unsent
+            self._host.reply_room -= len(data)
+            if len(data) == room and not connection.unsent:
+                self._settled()  # there may be more, and it reads as fast as it is given
         # While it is read from, there is nothing that waits for room, and more to come.
         return not self._reading and self._take()
 

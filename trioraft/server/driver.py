@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -72,6 +73,8 @@ MANY_UNCOMMITTED: Final = 32
 """A leader with more than so many entries under way does not wait for its own disk: the others commit them without."""
 GATHER_ROUNDS: Final = 8
 """How often more is taken in before a turn, at most."""
+REPLIES_A_TURN: Final = 4 * 1024 * 1024
+"""So many bytes of replies are sent in a turn; the next, which follows at once, begins with peers and the clock."""
 IDLE_TICKS: Final = 100
 """Without a write for so long, the log is marked."""
 WAITING_REPORT_TICKS: Final = 50
@@ -83,6 +86,8 @@ class Driver:
     """One node, from the inside."""
 
     snapshot_settings = SnapshotSettings()
+    reply_room = REPLIES_A_TURN
+    """How many bytes of replies this turn may still send."""
 
     def __init__(
         self,
@@ -110,8 +115,8 @@ class Driver:
         self.max_request_bytes = max_request_bytes
         self.door = Door(hub)
         self.clients: set[Client] = set()
-        self.dirty: list[Client | Crowd] = []
-        """Clients with replies to send at the end of the turn."""
+        self.dirty: deque[Client | Crowd] = deque()
+        """Clients with replies to send at the end of the turn, or of the next where it has sent enough."""
         self.joining: list[Client] = []
         """Clients that have asked what has not been looked at yet."""
         self.assembly: Assembly | None = None
@@ -179,6 +184,8 @@ class Driver:
 
     def turn(self) -> None:
         """Carry out all that can be done now."""
+        self.reply_room = REPLIES_A_TURN
+        self.requests.begin_turn()
         ticked = self._ticks > 0
         if ticked:
             self._pass_time()
@@ -228,6 +235,8 @@ class Driver:
     @property
     def _pause(self) -> float | None:
         """For how many seconds the next turn waits for something to come in, where not as long as it takes."""
+        if self.dirty or self.requests.hurries:
+            return 0
         if self.snapshots is not None and self.snapshots.busy:
             return 0 if self._quiet else SLICE_PAUSE_SECONDS
         if not self.requests.gathering:
@@ -727,12 +736,11 @@ class Driver:
         self.requests.settle(slot, reply)
 
     def _flush_clients(self) -> bool:
-        """Send the replies that are ready, each client's in one piece; True if that made room for more requests."""
+        """Send the replies that are ready, to each client a portion; True if that made room for more requests."""
         more = False
-        while self.dirty:
-            dirty, self.dirty = self.dirty, []
-            for client in dirty:
-                more = client.flush() or more
+        dirty = self.dirty
+        while dirty and self.reply_room > 0:
+            more = dirty.popleft().flush() or more
         return more
 
     # What a person sees

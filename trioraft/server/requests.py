@@ -61,6 +61,10 @@ MAX_SCAN_ITEM_BYTES: Final = 6 * 1024
 """What is reckoned for an item of a scan: a key, a value that is copied, and what is around them."""
 SMALL_REPLY_BYTES: Final = 1024
 """What is reckoned for a reply about the node itself."""
+MADE_A_TURN: Final = 4 * 1024 * 1024
+"""Of replies that have to be made, and are not at hand as values are, so many bytes a turn."""
+LEAST_MADE: Final = 16 * 1024
+"""What each of them counts for at least."""
 
 FEW_DEADLINES: Final = 64
 """So many are not looked through for those of requests that are answered."""
@@ -127,6 +131,10 @@ class Requests:
         self._asked: dict[int, list[ReadSlot]] = {}
         self._waiting: list[tuple[int, int, list[ReadSlot]]] = []
         """Reads that may be served once an index is applied: (index, number, reads), a heap."""
+        self._room = MADE_A_TURN
+        """How many bytes of replies this turn may still make."""
+        self._postponed: deque[ReferenceType[ReadSlot]] = deque()
+        """Reads that this turn had no room for; held by who waits for them."""
         self._leaderless_since = 0
         self._farewell: int | None = None
         """Until when what an old leader has to say of writes passed on to it is waited for."""
@@ -141,7 +149,19 @@ class Requests:
     def idle(self) -> bool:
         """Whether no write or read is under way."""
         waits = self._held or self._proposed or self._reads or self._unnamed or self._asked or self._waiting
-        return not waits and not any(map(_is_open, self._deadlines))
+        return not waits and not self._postponed and not any(map(_is_open, self._deadlines))
+
+    def begin_turn(self) -> None:
+        """Serve the reads that the last turn had no room for, as far as this one has."""
+        self._room = MADE_A_TURN
+        while self._postponed and self._room > 0:
+            if (slot := self._postponed.popleft()()) is not None:
+                self._advance(slot)
+
+    @property
+    def hurries(self) -> bool:
+        """Whether the next turn has something to do, whatever comes in."""
+        return bool(self._postponed)
 
     # From the clients
 
@@ -367,6 +387,7 @@ class Requests:
             if read.reply is None:
                 # The commitment of a later write of its connection proves it, and it must not see that write.
                 read.confirmed = read.turn = True
+                read.answer(self._read_safely(read))
                 self._advance(read)
         if slot.reads_before:
             slot.reads_before = []  # they know of this write, as what follows them
@@ -594,6 +615,9 @@ class Requests:
             if slot.reply is None:
                 if not isinstance(slot, ReadSlot) or not slot.confirmed:
                     return
+                if self._room <= 0 and type(slot.requests[0]) not in _GETS:
+                    self._postponed.append(ref(slot))
+                    return
                 slot.answer(self._read_safely(slot))
             following = slot.following
             if following is None or following.turn:
@@ -617,6 +641,7 @@ class Requests:
                 return replies.get_reply(request.id, find(request.key))
             gets = cast("list[PlainGet | Get]", slot.requests)
             return replies.joined([replies.get_reply(get.id, find(get.key)) for get in gets])
+        self._room -= max(slot.size, LEAST_MADE)
         if isinstance(request, Scan):
             items, more = self._store.scan(request.prefix, request.after, request.limit, MAX_SCAN_BYTES)
             return replies.scan_reply(slot.id, items, more, request.keys_only)
@@ -629,6 +654,7 @@ def _is_open(deadline: tuple[int, int, ReferenceType[Slot]]) -> bool:
     return slot is not None and slot.reply is None
 
 
+_GETS: Final = (PlainGet, Get)
 _NO_QUORUM_HINT: Final = "see which nodes answer with 'status'; a majority must be up"
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from itertools import accumulate
 from typing import Final, Protocol
 
 import msgspec
@@ -156,6 +155,8 @@ class Session:
         """The newest, while it or one before it is not answered or taken."""
         self._reads: list[ReadSlot] = []
         """Those that came after the last write."""
+        self._begun = 0
+        """How much of the first piece of the first reply has been taken already."""
 
     def receive(self, data: bytes) -> None:
         """Take bytes as they came; none at all is the end of input."""
@@ -317,18 +318,22 @@ class Session:
             later.reads_before = waiting + later.reads_before
 
     def take_replies(self, room: int = MAX_UNANSWERED_BYTES) -> bytes:
-        """The replies that may leave: those before the first request not yet answered, until they fill the room."""
+        """The replies that may leave: those before the first request not yet answered, as much as there is room for."""
         slots = self._slots
         ready: list[bytes] = []
         while slots and room > 0 and (reply := slots[0].reply) is not None:
             if isinstance(reply, list):
-                size = sum(map(len, reply))
-                if size > room and len(fitting := _fitting(reply, room)) < len(reply):
-                    slots[0].reply = reply[len(fitting) :]
-                    ready.extend(fitting)
-                    break
-                ready.extend(reply)
+                size = sum(map(len, reply)) - self._begun
+                if size > room or self._begun:
+                    ready += self._take_part(slots[0], reply, room)
+                    if size > room:
+                        break
+                else:
+                    ready.extend(reply)
                 room -= size
+            elif len(reply) > room:
+                ready += self._take_part(slots[0], [reply], room)
+                break
             else:
                 ready.append(reply)
                 room -= len(reply)
@@ -340,6 +345,21 @@ class Session:
             self._last = None
             self._reads.clear()
         return b"".join(ready)
+
+    def _take_part(self, slot: Slot, pieces: list[bytes], room: int) -> list[bytes]:
+        """The next bytes of the first reply, as many as there is room for; the others stay."""
+        part: list[bytes] = []
+        begin, self._begun = self._begun, 0
+        for place, piece in enumerate(pieces):
+            taken = piece[begin : begin + room]
+            part.append(taken)
+            room -= len(taken)
+            begin += len(taken)
+            if begin < len(piece):
+                slot.reply, self._begun = pieces[place:], begin
+                break
+            begin = 0
+        return part
 
     def _has_room(self, unsent: int) -> bool:
         return self._count < MAX_UNANSWERED and self._bytes < MAX_UNANSWERED_BYTES and unsent < MAX_UNANSWERED_BYTES
@@ -395,9 +415,3 @@ class Session:
 
 def _to_nobody() -> None:
     """Where the replies of a client go that is gone."""
-
-
-def _fitting(pieces: list[bytes], room: int) -> list[bytes]:
-    """The first of the pieces, one at least, until they fill the room."""
-    before = accumulate(map(len, pieces), initial=0)
-    return [piece for piece, filled in zip(pieces, before, strict=False) if filled < room]

@@ -265,6 +265,7 @@ class SimulatedNode:
     def turn(self) -> None:
         """Carry out all that can be done now."""
         self._world.invariants.observe(self.core)
+        self.requests.begin_turn()
         self.requests.route()
         self.administration.turn()
         while self._round():
