@@ -13,11 +13,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-import click
-
 from trioraft.addresses import Address
 from trioraft_cli.cluster import ClusterStatus
 from trioraft_cli.main import NO
+from trioraft_cli.streams import say
 
 START_SECONDS: Final = 20.0
 STOP_SECONDS: Final = 5.0
@@ -39,7 +38,8 @@ def run_demo(nodes: int) -> int:
             processes.extend(_start(index, servers, Path(folder)) for index in range(nodes))
             if not _wait_for_leader(addresses, processes):
                 log = Path(folder, "node-0.log").read_text()
-                click.echo(f"trioraft: the nodes did not elect a leader in {START_SECONDS:.0f} s:\n{log}", err=True)
+                say(f"the nodes did not elect a leader in {START_SECONDS:.0f} s:")
+                print(log, file=sys.stderr)
                 return NO
             _welcome(addresses, processes, Path(folder))
             return run_shell(addresses)
@@ -77,11 +77,11 @@ def _wait_for_leader(addresses: list[Address], processes: list[subprocess.Popen[
 def _welcome(addresses: list[Address], processes: list[subprocess.Popen[bytes]], folder: Path) -> None:
     names = ",".join(str(address) for address in addresses)
     first = addresses[0]
-    click.echo(f"A cluster of {len(addresses)} nodes runs until you leave; data and logs are in {folder}")
-    click.echo("In a second terminal:")
-    click.echo(f"  export TRIORAFT_SERVERS={names}")
-    click.echo(f'  echo \'{{"op":"get","key":"name"}}\' | nc -N {first.host} {first.port}')
-    click.echo(f"  kill -9 {processes[0].pid}    # node 0; the others go on\n")
+    print(f"A cluster of {len(addresses)} nodes runs until you leave; data and logs are in {folder}")
+    print("In a second terminal:")
+    print(f"  export TRIORAFT_SERVERS={names}")
+    print(f'  echo \'{{"op":"get","key":"name"}}\' | nc -N {first.host} {first.port}')
+    print(f"  kill -9 {processes[0].pid}    # node 0; the others go on\n")
 
 
 def _end(processes: list[subprocess.Popen[bytes]]) -> None:

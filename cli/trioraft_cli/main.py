@@ -12,9 +12,12 @@ import click
 import trioraft
 from trioraft.addresses import Address, AddressError, ServersFileError, numbered, parse_address, read_servers
 from trioraft.client import BadRequest, Client, ClientError, NoNode, Refused, Reply, Unknown
-from trioraft_cli import members, render, where
+from trioraft_cli import members, render, streams, where
+from trioraft_cli.arguments import TEXT, VALUE
 from trioraft_cli.cluster import COLUMNS, ClusterStatus
-from trioraft_cli.values import as_text, to_json
+from trioraft_cli.streams import say
+from trioraft_cli.values import to_json
+from trioraft_cli.words import quote, shell_word
 
 NO: Final = 1
 USAGE: Final = 2
@@ -23,6 +26,9 @@ NOT_NOW: Final = 4
 UNKNOWN: Final = 5
 INTERNAL: Final = 70
 INTERRUPTED: Final = 130
+
+LONGEST_COMPLAINT: Final = 1000
+"""In characters: what was given on the command line may be said again, and may be long."""
 
 
 class Failure(Exception):
@@ -42,24 +48,29 @@ class _Commands(click.Group):
 
 def run() -> int:
     """Run the command line on sys.argv; the exit code."""
+    streams.prepare()
+    return streams.finish(_run())
+
+
+def _run() -> int:
     try:
         code = cli.main(prog_name="trioraft", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except Failure as failure:
         return failure.code
     except click.ClickException as error:
-        error.show()
+        _complain_of_usage(error)
         return USAGE
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except ClientError as error:
         complain(error)
         return exit_code(error)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; say nothing of it at exit
-        return 0
+    except streams.StreamError as error:
+        streams.complain(error)
+        return error.code
     except Exception as error:  # a bug of ours: said in a line, not in a traceback
-        click.echo(f"trioraft: internal error: {type(error).__name__}: {error}", err=True)
+        say(f"internal error: {type(error).__name__}: {error}")
         return INTERNAL
 
 
@@ -69,7 +80,25 @@ def complain(error: ClientError) -> None:
     applied = {"no": " It was not applied.", "unknown": " It may have been applied."}
     state = applied.get(error.applied or "", "") if isinstance(error, Refused) else ""
     hint = f" ({error.hint})" if error.hint else ""
-    click.echo(f"trioraft: {code}{error.message}.{state}{hint}", err=True)
+    say(f"{code}{error.message}.{state}{hint}")
+
+
+def _complain_of_usage(error: click.ClickException) -> None:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        print(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n", file=sys.stderr)
+    message = error.format_message()
+    say(message if len(message) <= LONGEST_COMPLAINT else f"{message[:LONGEST_COMPLAINT]}…")
+    if isinstance(error, NoSuchNode):
+        print(error.listed, file=sys.stderr)
+
+
+class NoSuchNode(click.UsageError):
+    """An INDEX that a servers.txt does not have, and what it has."""
+
+    def __init__(self, message: str, listed: str) -> None:
+        super().__init__(f"{message}:")
+        self.listed = listed
 
 
 def exit_code(error: ClientError) -> int:
@@ -93,7 +122,9 @@ def exit_code(error: ClientError) -> int:
 def _place(command: Any) -> Any:
     """The options that say where the cluster is, and how to print."""
     servers = click.option("--servers", type=click.Path(path_type=Path), help="A servers.txt that lists the nodes.")
-    connect = click.option("--connect", multiple=True, metavar="HOST:PORT", help="A node; may be given again.")
+    connect = click.option(
+        "--connect", type=TEXT, multiple=True, metavar="HOST:PORT", help="A node; may be given again."
+    )
     output = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="json: as sent.")
     return servers(connect(output(command)))
 
@@ -105,11 +136,11 @@ def _ask(servers: Path | None, connect: tuple[str, ...], output: str, op: str, *
             reply = client.call(op, **fields)
         except Refused as refused:
             if output == "json":
-                print(refused.reply.line.decode())
+                render.show_json(refused.reply.line)
                 raise Failure(exit_code(refused)) from None
             raise
     if output == "json":
-        print(reply.line.decode())
+        render.show_json(reply.line)
     return reply
 
 
@@ -156,14 +187,14 @@ def node(
     except (AddressError, ServersFileError) as error:
         raise click.UsageError(str(error)) from None
     if not (0 <= index < len(listed)) or listed[index] is None:
-        raise click.UsageError(f"there is no node {index} in {servers}:\n{numbered(listed)}")
+        raise NoSuchNode(f"there is no node {index} in {servers}", numbered(listed))
     parent = Path(os.environ.get("TRIORAFT_DATA_DIR") or "trioraft-data")
     folder = data_dir or parent / f"node-{index}"
     return run_at(index, listed, folder, place, log_format, log_level, max_request_bytes)
 
 
 @cli.command()
-@click.argument("key")
+@click.argument("key", type=TEXT)
 @click.option("--raw", is_flag=True, help="A string without its quotes.")
 @click.option("--stale", is_flag=True, help="From the node's own state, which may be behind.")
 @_place
@@ -171,44 +202,42 @@ def get(key: str, raw: bool, stale: bool, **place: Any) -> int:
     """Print the value of KEY, as JSON."""
     reply = _ask(**place, op="get", key=key, read="stale" if stale else None)
     if reply["version"] == 0:
-        click.echo(f"trioraft: there is no key {key!r}", err=True)
+        say(f"there is no key {quote(key)}")
         return NO
     if place["output"] == "text":
-        value = reply.raw("value")
-        render.out(as_text(value) if raw else value.decode())
+        (render.show_raw if raw else render.show_json)(reply.raw("value"))
     return 0
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
-@click.argument("key")
-@click.argument("value")
+@click.argument("key", type=TEXT)
+@click.argument("value", type=VALUE)
 @click.option("--string", is_flag=True, help="VALUE is a string, even if it reads as JSON.")
 @click.option("--if-rev", type=int, help="Only if KEY has this revision; 0: only if it does not exist.")
 @_place
 def put(key: str, value: str, string: bool, if_rev: int | None, **place: Any) -> int:
     """Give KEY the VALUE: JSON if it reads as JSON, else a string; '-' reads it from standard input."""
-    text = sys.stdin.read() if value == "-" else value
-    reply = _ask(**place, op="put", key=key, value=to_json(text, string=string), if_rev=if_rev)
+    reply = _ask(**place, op="put", key=key, value=to_json(value, string=string), if_rev=if_rev)
     if place["output"] == "text" and render.on_terminal():
-        click.echo(f"revision {reply['rev']}")
+        print(f"revision {reply['rev']}")
     return 0
 
 
 @cli.command()
-@click.argument("key")
+@click.argument("key", type=TEXT)
 @click.option("--if-rev", type=int, help="Only if KEY has this revision.")
 @_place
 def delete(key: str, if_rev: int | None, **place: Any) -> int:
     """Remove KEY."""
     if _ask(**place, op="delete", key=key, if_rev=if_rev)["deleted"] == 0:
-        click.echo(f"trioraft: there is no key {key!r}", err=True)
+        say(f"there is no key {quote(key)}")
         return NO
     return 0
 
 
 @cli.command()
-@click.argument("prefix", default="")
-@click.option("--after", help="Begin behind this key.")
+@click.argument("prefix", type=TEXT, default="")
+@click.option("--after", type=TEXT, help="Begin behind this key.")
 @click.option("--limit", type=int, help="At most so many keys.")
 @click.option("--keys-only", is_flag=True, help="The keys alone.")
 @click.option("--stale", is_flag=True, help="From the node's own state, which may be behind.")
@@ -221,19 +250,19 @@ def scan(prefix: str, after: str | None, limit: int | None, keys_only: bool, sta
         render.show_scan(reply, keys_only=keys_only)
         if reply["more"]:
             last = render.scan_rows(reply)[-1].key
-            click.echo(f"trioraft: there are more: --after {last!r}", err=True)
+            say(f"there are more: --after {shell_word(last)}")
     return 0
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
-@click.argument("key")
+@click.argument("key", type=TEXT)
 @click.argument("by", type=int, default=1)
 @_place
 def incr(key: str, by: int, **place: Any) -> int:
     """Add BY, 1 where it is not given, to the integer at KEY, and print the sum."""
     reply = _ask(**place, op="incr", key=key, by=by)
     if place["output"] == "text":
-        render.out(reply.raw("value").decode())
+        render.show_json(reply.raw("value"))
     return 0
 
 
@@ -244,14 +273,14 @@ def status(servers: Path | None, connect: tuple[str, ...], output: str) -> int:
     cluster = ClusterStatus(where.addresses(servers, connect))
     if output == "json":
         for reply in cluster.replies.values():
-            print(reply.line.decode())
+            render.show_json(reply.line)
     else:
         render.show("", COLUMNS, cluster.rows())
     if not cluster.replies:
-        click.echo("trioraft: no node answers", err=True)
+        say("no node answers")
         return NO_NODE
     if not cluster.has_leader:
-        click.echo("trioraft: no leader has a majority: writes are not taken now", err=True)
+        say("no leader has a majority: writes are not taken now")
         return NOT_NOW
     return 0
 
@@ -286,7 +315,7 @@ def members_group(context: click.Context, servers: Path | None, connect: tuple[s
 
 
 @members_group.command("add")
-@click.argument("address")
+@click.argument("address", type=TEXT)
 @click.option("--learner", is_flag=True, help="It never votes, unless it is promoted.")
 @_place
 def members_add(address: str, learner: bool, **place: Any) -> int:
@@ -408,9 +437,9 @@ def _address(text: str) -> Address:
 
 
 @cli.command()
-@click.argument("address", required=False)
+@click.argument("address", type=TEXT, required=False)
 @click.option("--servers", type=click.Path(path_type=Path), help="A servers.txt that lists the nodes.")
-@click.option("--connect", multiple=True, metavar="HOST:PORT", help="A node; may be given again.")
+@click.option("--connect", type=TEXT, multiple=True, metavar="HOST:PORT", help="A node; may be given again.")
 def shell(address: str | None, servers: Path | None, connect: tuple[str, ...]) -> int:
     """Open a prompt on the cluster, or on the node at ADDRESS."""
     from trioraft_cli.shell import run_shell

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-
-import click
 
 from trioraft.addresses import Address
 from trioraft.server import NodeOptions, StartError, run_node
+from trioraft_cli.escapes import safe
+from trioraft_cli.streams import say
 
 
 def run_at(
@@ -23,5 +24,6 @@ def run_at(
     try:
         return run_node(NodeOptions(index, servers, folder, listen, log_format, log_level, max_request_bytes))
     except StartError as error:
-        click.echo(f"trioraft: {error.message}\n  {error.hint}", err=True)
+        say(error.message)
+        print(f"  {safe(error.hint)}", file=sys.stderr)
         return error.code

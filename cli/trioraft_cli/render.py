@@ -5,15 +5,22 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from trioraft.wire.codec import decode
-from trioraft_cli.values import safe
+from trioraft_cli.escapes import ascii_json, safe, safe_json
+from trioraft_cli.streams import in_utf8
+from trioraft_cli.values import unquoted
+from trioraft_cli.words import as_string, line_of, quote
 
 if TYPE_CHECKING:
     from trioraft.client import Reply
+
+
+WIDEST: Final = 60
+"""The most characters that a column takes for its shorter cells to stand below its longest."""
 
 
 class ScanItem(msgspec.Struct):
@@ -41,36 +48,58 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def out(text: str) -> None:
-    """Print data: exactly as it is when piped, and harmless on a terminal."""
-    print(safe(text) if on_terminal() else text)
+def show_json(value: bytes) -> None:
+    """Print JSON as it was sent: exactly when piped, and as the same JSON where that cannot be, as on a terminal."""
+    text = value.decode()
+    if on_terminal():
+        text = safe_json(text)
+    elif not in_utf8(sys.stdout):
+        text = ascii_json(text)
+    print(text)
+
+
+def show_raw(value: bytes) -> None:
+    """Print a value, of a string its text: in UTF-8 when piped, whatever the locale; a terminal only shows it."""
+    text = unquoted(value)
+    if text is None:
+        show_json(value)
+    elif on_terminal():
+        print(safe(text, keep="\n\t"))
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode() + b"\n")
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; the columns of numbers are those whose name ends in '#'."""
-    if not on_terminal() or "NO_COLOR" in os.environ:
-        _show_plain([name.removesuffix("#") for name in columns], rows)
+    """Print a table, a row a line when piped; the columns of numbers are those whose name ends in '#'."""
+    names = [name.removesuffix("#") for name in columns]
+    safe_rows = [[safe(cell) for cell in row] for row in rows]
+    if not on_terminal():
+        _show_plain([names, *safe_rows])
         return
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
+
+    from trioraft_cli.cells import Cell
 
     table = Table(title=title or None, title_justify="left", header_style="bold cyan", box=None, pad_edge=False)
     for name in columns:
         table.add_column(name.removesuffix("#"), justify="right" if name.endswith("#") else "left", overflow="fold")
+    for row in safe_rows:
+        table.add_row(*(Cell(cell, _style(name, cell)) for name, cell in zip(names, row, strict=True)))
+    Console(no_color=bool(os.environ.get("NO_COLOR"))).print(table)
+
+
+def _show_plain(rows: Sequence[Sequence[str]]) -> None:
+    """Columns stand below each other, but for cells of unusual length: one is not paid for in every row."""
+    widths = [min(WIDEST, max(map(len, column))) for column in zip(*rows, strict=True)]
     for row in rows:
-        table.add_row(*(Text(safe(cell), style=_style(cell)) for cell in row))
-    Console().print(table)
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip(" "))
 
 
-def _show_plain(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    cells = [list(names), *[[safe(cell) for cell in row] for row in rows]]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(names))]
-    for row in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _style(cell: str) -> str:
+def _style(name: str, cell: str) -> str:
+    if name != "ROLE":
+        return ""
     if cell == "leader":
         return "bold green"
     return "red" if cell.startswith(("no answer", "no leader")) else ""
@@ -87,13 +116,14 @@ def log_rows(reply: Reply) -> list[LogRow]:
 
 
 def show_scan(reply: Reply, *, keys_only: bool) -> None:
-    """A scan as a table, keys alone as a list."""
+    """A scan as a table; of keys alone a line each, which is the key itself wherever that can be."""
     rows = scan_rows(reply)
     if keys_only:
         for row in rows:
-            out(row.key)
+            print(line_of(row.key) if _encodable(row.key) else as_string(row.key))
         return
-    show("", ["KEY", "VALUE", "REV#"], [[row.key, bytes(row.value).decode(), str(row.rev)] for row in rows])
+    table = [[quote(row.key), safe_json(bytes(row.value).decode()), str(row.rev)] for row in rows]
+    show("", ["KEY", "VALUE", "REV#"], table)
 
 
 def show_log(reply: Reply) -> None:
@@ -101,6 +131,15 @@ def show_log(reply: Reply) -> None:
     table = []
     for row in log_rows(reply):
         state = "applied" if row.applied else "committed" if row.committed else "appended"
-        command = bytes(row.command).decode()
+        command = safe_json(bytes(row.command).decode())
         table.append([str(row.index), str(row.term), state, "no-op" if command == "null" else command])
     show("", ["INDEX#", "TERM#", "STATE", "COMMAND"], table)
+
+
+def _encodable(text: str) -> bool:
+    """Whether the output has these characters, and needs no escapes for them."""
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True

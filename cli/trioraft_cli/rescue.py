@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-import click
-
 from trioraft.addresses import Address
 from trioraft.client import Client, Refused
 from trioraft.server.rebirth import Reborn, recover_survivor, restore_backup
 from trioraft.storage.backups import is_stream, save_backup
 from trioraft.storage.errors import NO_ROOM, StorageError, describe
 from trioraft.storage.snapshots import Snapshot
+from trioraft_cli.escapes import safe
+from trioraft_cli.streams import BROKEN, NO_READER, say
 
 
 def backup(client: Client, file: Path) -> int:
@@ -77,11 +77,10 @@ def restore(file: Path, path: Path, node: int, address: Address) -> int:
 
 
 def _tell(reborn: Reborn, path: Path, address: Address) -> None:
-    print(
-        f"{path} is a new cluster of one node now, {reborn.cluster}: {reborn.keys} keys, from entry {reborn.index} on"
-    )
+    cluster = f"a new cluster of one node now, {reborn.cluster}"
+    print(f"{safe(str(path))} is {cluster}: {reborn.keys} keys, from entry {reborn.index} on")
     if reborn.kept is not None:
-        print(f"the old files are kept in {reborn.kept}")
+        print(f"the old files are kept in {safe(str(reborn.kept))}")
     print("No node of the old cluster may run any more: its writes would be lost, and its clients misled.")
     print(
         f"Start this node, at {address}; empty the folders of the others, and take them in with 'trioraft members add'."
@@ -90,12 +89,13 @@ def _tell(reborn: Reborn, path: Path, address: Address) -> None:
 
 def _complain(error: StorageError | OSError) -> int:
     if isinstance(error, StorageError):
-        text = f"{error.message} ({error.hint})"
-    else:
-        hint = "make room there, or name a file on another disk" if error.errno in NO_ROOM else "nothing was changed"
-        text = f"{describe(error)} ({hint})"
-    click.echo(f"trioraft: {text}", err=True)
-    return 1
+        say(f"{error.message} ({error.hint})")
+        return 1
+    if isinstance(error, BrokenPipeError):
+        return NO_READER
+    hint = "make room there, or name a file on another disk" if error.errno in NO_ROOM else "nothing was changed"
+    say(f"{describe(error)} ({hint})")
+    return BROKEN
 
 
 @contextmanager

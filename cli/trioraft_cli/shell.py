@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
@@ -26,9 +25,10 @@ from trioraft_cli.commands import (
     parse_line,
     split_commands,
 )
+from trioraft_cli.escapes import safe
 from trioraft_cli.history import KeptHistory
 from trioraft_cli.main import NO, USAGE, complain, exit_code
-from trioraft_cli.values import safe
+from trioraft_cli.streams import say
 from trioraft_cli.words import quote
 
 COMPLETION_SECONDS: Final = 0.5
@@ -77,7 +77,7 @@ class Connection:
             if now is not None:
                 self._node = now
                 if before not in (None, now):
-                    print(f"trioraft: {before} does not answer, now asking {now}", file=sys.stderr)
+                    say(f"{before} does not answer, now asking {now}")
 
 
 class ClusterCompleter(Completer):
@@ -125,7 +125,6 @@ class ClusterCompleter(Completer):
 
 def run_shell(addresses: Sequence[Address]) -> int:
     """Read commands until the end; the exit code. Without a terminal, a failed command is told by it."""
-    _expect_any_bytes()
     connection = Connection(addresses)
     try:
         if sys.stdin.isatty() and sys.stdout.isatty():
@@ -137,6 +136,7 @@ def run_shell(addresses: Sequence[Address]) -> int:
                 if outcome is None:
                     break
                 code = code or outcome
+                sys.stdout.flush()  # who writes the lines may wait for what comes of them
         return code
     finally:
         connection.close()
@@ -151,7 +151,7 @@ def run_line(connection: Connection, addresses: Sequence[Address], line: str) ->
             return None
         return _carry_out(connection, addresses, name, fields)
     except PromptError as error:
-        print(f"trioraft: {safe(str(error))}", file=sys.stderr)
+        say(str(error))
         return USAGE
     except ClientError as error:
         complain(error)
@@ -183,27 +183,20 @@ def _carry_out(connection: Connection, addresses: Sequence[Address], name: str, 
             print(f"{reply['keys']} keys up to entry {reply['index']}, {reply['bytes']} bytes")
         case "get":
             if reply["version"] == 0:
-                print(f"trioraft: there is no key {quote(fields['key'])}", file=sys.stderr)
+                say(f"there is no key {quote(fields['key'])}")
                 return NO
-            render.out(reply.raw("value").decode())
+            render.show_json(reply.raw("value"))
         case "put":
             print(f"revision {reply['rev']}")
         case "delete":
             print("deleted" if reply["deleted"] else f"there is no key {quote(fields['key'])}")
         case "incr":
-            render.out(reply.raw("value").decode())
+            render.show_json(reply.raw("value"))
         case "scan":
             render.show_scan(reply, keys_only=False)
         case "show_log":
             render.show_log(reply)
     return 0
-
-
-def _expect_any_bytes() -> None:
-    """Let input that is no text come as far as the line that it is in, and output be shown that the terminal cannot."""
-    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=errors)
 
 
 def _check_text(line: str) -> None:
@@ -224,7 +217,7 @@ def _prompt(connection: Connection, addresses: Sequence[Address]) -> int:
     )
     while True:
         if warning := history.take_warning():
-            print(f"trioraft: {warning}", file=sys.stderr)
+            say(warning)
         try:
             text = session.prompt(PROMPT)
         except KeyboardInterrupt:
@@ -235,7 +228,7 @@ def _prompt(connection: Connection, addresses: Sequence[Address]) -> int:
             if not _run_lines(connection, addresses, split_commands(text)):
                 return 0
         except KeyboardInterrupt:
-            print("trioraft: not waited for; a write may still take effect", file=sys.stderr)
+            say("not waited for; a write may still take effect")
 
 
 def _run_lines(connection: Connection, addresses: Sequence[Address], lines: Sequence[str]) -> bool:
@@ -247,6 +240,6 @@ def _run_lines(connection: Connection, addresses: Sequence[Address], lines: Sequ
         if outcome is None:
             return False
         if outcome not in (0, NO) and number < len(lines):
-            print(f"trioraft: not carried out: {len(lines) - number} more of the lines pasted", file=sys.stderr)
+            say(f"not carried out: {len(lines) - number} more of the lines pasted")
             break
     return True

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
 import msgspec
 
 from trioraft.wire.codec import DecodeError, decode, encode, one_line
 
-_UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+class NotText(ValueError):
+    """Bytes that are no UTF-8: which of them."""
+
+
+def text_of(data: bytes) -> str:
+    """The text that these bytes are. Raises NotText."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise NotText(f"bytes that are no UTF-8, from byte {error.start + 1} on") from None
 
 
 def to_json(text: str, *, string: bool = False) -> msgspec.Raw:
@@ -35,14 +42,6 @@ def is_json(text: str) -> bool:
     return True
 
 
-def as_text(value: bytes) -> str:
-    """A value for `--raw`: a string without its quotes, anything else as it is."""
-    if value[:1] == b'"':
-        text: str = decode(value, str)
-        return text
-    return value.decode()
-
-
-def safe(text: str) -> str:
-    """The text without what a terminal would take for a command, or for a change of direction."""
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+def unquoted(value: bytes) -> str | None:
+    """The text of a value that is a string; None where it is anything else."""
+    return decode(value, str) if value[:1] == b'"' else None

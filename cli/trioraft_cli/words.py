@@ -7,9 +7,11 @@ double quote is a JSON string, which any text can be written as. One that begins
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Final
 
-from trioraft.wire.codec import DecodeError, decode, encode
+from trioraft.wire.codec import DecodeError, decode
+from trioraft_cli.escapes import escape
 
 _HIGH: Final = r"\\u[dD][89abAB][0-9a-fA-F]{2}"
 _PAIR: Final = _HIGH + r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -18,6 +20,7 @@ _SIGNS: Final = re.compile(f'"(?:{_SIGN})*')
 _CUT_SIGN: Final = re.compile(rf"(?:{_HIGH})?(?:\\(?:u[0-9a-fA-F]{{0,3}})?)?")
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _CONTROL: Final = re.compile("[\0-\x1f]")
+_ESCAPED: Final = '"\\'
 
 
 class WordError(ValueError):
@@ -28,7 +31,25 @@ def quote(word: str) -> str:
     """The word as it has to be typed; in quotes only where it needs them."""
     if word and word[0] not in "\"'" and all(sign.isprintable() and sign != " " for sign in word):
         return word
-    return f'"{"".join(map(_escaped, word))}"'
+    return as_string(word)
+
+
+def as_string(word: str) -> str:
+    """The word as a JSON string, of characters that are shown alone."""
+    return f'"{"".join(sign if sign.isprintable() and sign not in _ESCAPED else escape(sign) for sign in word)}"'
+
+
+def line_of(word: str) -> str:
+    """The word as it stands in a line of its own: as it is, unless it cannot be shown or looks like JSON."""
+    return word if word.isprintable() and word[:1] != '"' else as_string(word)
+
+
+def shell_word(word: str) -> str:
+    """The word as it is typed into a shell."""
+    if word.isprintable():
+        return shlex.quote(word)
+    signs = (sign if sign.isprintable() and sign not in "'\\" else _octal(sign) for sign in word)
+    return f"$'{''.join(signs)}'"
 
 
 def next_word(text: str) -> tuple[str, str]:
@@ -76,7 +97,7 @@ def beginning_of(text: str) -> str | None:
 
 
 def _read(string: str) -> str:
-    escaped = _CONTROL.sub(lambda control: _escaped(control[0]), string)
+    escaped = _CONTROL.sub(lambda control: escape(control[0]), string)
     try:
         return decode(escaped.encode("utf-8", "surrogatepass"), str)
     except DecodeError:
@@ -85,10 +106,5 @@ def _read(string: str) -> str:
         ) from None
 
 
-def _escaped(sign: str) -> str:
-    if sign in '"\\\b\f\n\r\t':
-        return encode(sign)[1:-1].decode()
-    if sign.isprintable():
-        return sign
-    units = sign.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[place : place + 2].hex()}" for place in range(0, len(units), 2))
+def _octal(sign: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in sign.encode())

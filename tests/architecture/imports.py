@@ -61,6 +61,8 @@ ALLOWED = {
         "trioraft.storage.backups",
         "trioraft.storage.errors",
         "trioraft.storage.snapshots",
+        "trioraft_cli.escapes",
+        "trioraft_cli.streams",
     },
     "trioraft_cli.sim": {"trioraft.testing", "trioraft.wire", "trioraft_cli"},
     "trioraft_cli.node": {
@@ -105,6 +107,7 @@ HEAVY = {
     "trioraft_cli.rescue",
     "trioraft_cli.sim",
     "trioraft_cli.shell",
+    "trioraft_cli.cells",
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from trioraft_cli.commands import COMMANDS, PromptError, complete_command, key_to_complete, parse_line
-from trioraft_cli.values import as_text, safe, to_json
+from trioraft_cli.values import to_json, unquoted
 
 from trioraft.addresses import Address, AddressError, ServersFileError, parse_address, read_servers
 
@@ -35,12 +35,8 @@ def test_a_value_is_json_if_it_reads_as_json_and_else_a_string(typed: str, json:
 
 def test_a_string_can_be_forced_and_comes_back_without_its_quotes() -> None:
     assert bytes(to_json("1", string=True)) == b'"1"'
-    assert as_text(b'"1"') == "1"
-    assert as_text(b"[1]") == "[1]"
-
-
-def test_nothing_that_a_terminal_obeys_reaches_it() -> None:
-    assert safe("a\x1b[31mb\x9bc\u202ed\tE\n") == "a\\u001b[31mb\\u009bc\\u202ed\tE\n"
+    assert unquoted(b'"1"') == "1"
+    assert unquoted(b"[1]") is None
 
 
 @pytest.mark.parametrize(

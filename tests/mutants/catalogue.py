@@ -1005,11 +1005,49 @@ MUTANTS = (
     Mutant(
         "a key with a backslash in quotes is completed to another",
         "cli/trioraft_cli/words.py",
-        """    if sign in '"\\\\\\b\\f\\n\\r\\t':
+        """_ESCAPED: Final = '"\\\\'
 """,
-        """    if sign in '"\\b\\f\\n\\r\\t':
+        """_ESCAPED: Final = '"'
 """,
         "tests/cli/test_words.py::test_a_key_that_is_completed_and_then_read_is_that_key",
+        simulated=False,
+    ),
+    Mutant(
+        "a key forges rows of a scan",
+        "cli/trioraft_cli/render.py",
+        """    safe_rows = [[safe(cell) for cell in row] for row in rows]
+    if""",
+        """    safe_rows = [list(row) for row in rows]
+    if""",
+        "tests/cli/test_shown.py::test_members_whose_addresses_could_be_anything_are_a_row_each",
+        simulated=False,
+    ),
+    Mutant(
+        "a key with a blank looks like two columns",
+        "cli/trioraft_cli/render.py",
+        """    table = [[quote(row.key), """,
+        """    table = [[row.key, """,
+        "tests/cli/test_shown.py::test_a_scan_has_a_row_a_key_in_a_pipe_and_on_a_terminal",
+        simulated=False,
+    ),
+    Mutant(
+        "what a full disk does not take is forgotten",
+        "cli/trioraft_cli/streams.py",
+        """                raise StreamError(message, NO_READER if reader_left else BROKEN) from None
+""",
+        """                return size
+""",
+        "tests/processes/test_streams.py::test_output_that_cannot_be_written_is_a_failure",
+        simulated=False,
+    ),
+    Mutant(
+        "bytes that are no text are sent",
+        "cli/trioraft_cli/arguments.py",
+        """                self.fail(f"it holds {error}", param, ctx)
+""",
+        """                pass
+""",
+        "tests/processes/test_streams.py::test_arguments_that_are_no_text_are_refused_and_nothing_is_sent",
         simulated=False,
     ),
     Mutant(

@@ -1,0 +1,57 @@
+"""What is given on the command line, or by it on standard input, as text."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from trioraft_cli.streams import MOST_READ, read_all
+from trioraft_cli.values import NotText, text_of
+
+if TYPE_CHECKING:
+    _TextType = click.ParamType[str]
+else:
+    _TextType = click.ParamType  # older ones are not generic
+
+_STANDARD_INPUT: Final = "-"
+
+
+class Text(_TextType):
+    """Text. Bytes for which the locale has no characters are UTF-8, or wrong."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Give the text back. Raises click.BadParameter."""
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # Python keeps such bytes as halves of surrogate pairs
+            try:
+                return text_of(os.fsencode(value))
+            except (NotText, UnicodeEncodeError) as error:
+                self.fail(f"it holds {error}", param, ctx)
+        return value
+
+
+TEXT: Final = Text()
+
+
+class Value(Text):
+    """Text, or '-' for all of standard input, which is UTF-8 whatever the locale."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Give the text. Raises click.BadParameter, StreamError."""
+        if value != _STANDARD_INPUT:
+            return super().convert(value, param, ctx)
+        data = read_all()
+        if len(data) > MOST_READ:
+            self.fail(f"standard input is longer than {MOST_READ} bytes, which no node takes", param, ctx)
+        try:
+            return text_of(data)
+        except NotText as error:
+            self.fail(f"standard input holds {error}", param, ctx)
+
+
+VALUE: Final = Value()

@@ -1,0 +1,161 @@
+"""Standard input, output and error of any kind: closed, full, left by their reader, and in any encoding.
+
+What is written to standard output is written, or the command fails: nothing is dropped in silence, at the end of the
+process neither. What cannot be said on standard error is dropped, and the exit code tells alone.
+"""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import io
+import os
+import select
+import sys
+from typing import TYPE_CHECKING, Final, TextIO
+
+from trioraft_cli.escapes import escape_unencodable, safe
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+BROKEN: Final = 74
+"""As the system's headers number it: an input or output error."""
+NO_READER: Final = 141
+"""What a shell says of a program that the signal for this has ended."""
+MOST_READ: Final = 32 * 1024 * 1024
+"""No node takes a longer request."""
+_ESCAPES: Final = "trioraft-escapes"
+_NAMES: Final = ("stdin", "stdout", "stderr")
+
+
+class StreamError(Exception):
+    """Standard input cannot be read, or standard output not be written: what to say, if anything, and the exit code.
+
+    It is no OSError, of which libraries on the way would make something else.
+    """
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class _Output(io.FileIO):
+    """Standard output. Once it has failed, which is said in an exception, it takes no more."""
+
+    failed = False
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """All of the data, or as much as fits. Raises StreamError."""
+        size = memoryview(data).nbytes
+        while not self.failed:
+            try:
+                written = super().write(data)
+            except OSError as error:
+                self.failed = True
+                reader_left = error.errno == errno.EPIPE
+                message = "" if reader_left else f"standard output cannot be written: {error.strerror}"
+                raise StreamError(message, NO_READER if reader_left else BROKEN) from None
+            if written is not None:  # it would be for one that does not block, which our parent may have made of it
+                return written
+            select.select([], [self], [])
+        return size
+
+
+class _Errors(io.FileIO):
+    """Standard error, which never fails: there is nowhere to say so."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """As much of the data as the system takes; all of it where it takes none."""
+        try:
+            written = super().write(data)
+        except OSError:
+            written = None
+        return memoryview(data).nbytes if written is None else written
+
+
+class _Input(io.FileIO):
+    """Standard input."""
+
+    def readinto(self, buffer: ReadableBuffer, /) -> int:
+        """Some bytes, none at the end. Raises StreamError."""
+        while True:
+            try:
+                size = super().readinto(buffer)
+            except OSError as error:
+                raise StreamError(f"standard input cannot be read: {error.strerror}", BROKEN) from None
+            if size is not None:
+                return size
+            select.select([self], [], [])
+
+
+def prepare() -> None:
+    """Make the standard streams safe to use. Those that are no files, as in tests, stay as they are."""
+    codecs.register_error(_ESCAPES, escape_unencodable)
+    for descriptor, name in enumerate(_NAMES):
+        stream = getattr(sys, name)
+        if stream is None:
+            _occupy(descriptor)
+        if stream is None or type(stream) is io.TextIOWrapper:
+            setattr(sys, name, _wrapped(descriptor, stream))
+
+
+def finish(code: int) -> int:
+    """Write what is left; the exit code then. What fails only now fails all the same."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except StreamError as error:
+        complain(error)
+        return error.code
+    return code
+
+
+def say(text: str) -> None:
+    """Tell on standard error, in one line that a terminal only shows."""
+    print(f"trioraft: {safe(text)}", file=sys.stderr)
+
+
+def complain(error: StreamError) -> None:
+    """Say why a stream failed; of a reader that has what it wanted, nothing."""
+    if error.message:
+        say(error.message)
+
+
+def read_all() -> bytes:
+    """All of standard input, unless it is more than any node takes: then so much that it shows. Raises StreamError."""
+    return sys.stdin.buffer.read(MOST_READ + 1)
+
+
+def in_utf8(stream: TextIO) -> bool:
+    """Whether what is written there goes out in UTF-8."""
+    try:
+        return codecs.lookup(stream.encoding).name == "utf-8"
+    except (LookupError, TypeError):
+        return False
+
+
+def _occupy(descriptor: int) -> None:
+    """Open a closed descriptor so that all its uses fail, and no file or connection gets its number."""
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        opened = os.open(os.devnull, os.O_WRONLY if descriptor == 0 else os.O_RDONLY)
+        if opened != descriptor:
+            os.dup2(opened, descriptor, inheritable=False)
+            os.close(opened)
+
+
+def _wrapped(descriptor: int, stream: io.TextIOWrapper | None) -> io.TextIOWrapper:
+    encoding = stream.encoding if stream is not None else "utf-8"
+    if stream is not None:
+        descriptor = stream.fileno()
+    if descriptor == 0:
+        source = _Input(descriptor, "rb", closefd=False)
+        # A pipe or a file holds UTF-8, whatever the locale; and bytes that are none come as far as who can say so.
+        encoding = encoding if source.isatty() else "utf-8"
+        return io.TextIOWrapper(io.BufferedReader(source), encoding, "surrogateescape")
+    raw = _Output(descriptor, "wb", closefd=False) if descriptor == 1 else _Errors(descriptor, "wb", closefd=False)
+    lines = descriptor == 2 or raw.isatty() or (stream is not None and stream.write_through)
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding, _ESCAPES, line_buffering=lines)
