@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +16,7 @@ import pytest
 from trioraft_cli.main import cli
 
 from .cluster import Cluster
+from .terminals import output_on_terminal
 
 KEY: Final = "stream"
 ODD_KEY: Final = "odd\nforged  1  7\x1b[2K\x9b1A\u202e"
@@ -76,6 +75,12 @@ class Called:
         self.cluster = cluster
         self.folder = folder
 
+    def program(self, words: Sequence[str | bytes]) -> list[str | bytes]:
+        return [sys.executable, "-m", "trioraft_cli", *words]
+
+    def environment(self, more: dict[str, str]) -> dict[str, str]:
+        return {**os.environ, "TRIORAFT_SERVERS": str(self.cluster.servers), **more}
+
     def __call__(
         self,
         words: str | list[str | bytes],
@@ -89,13 +94,13 @@ class Called:
             words = [word.replace("FOLDER", str(self.folder)) for word in words.split()]
             words = [str(self.cluster.servers) if word == "SERVERS" else word for word in words]
             words = [str(self.folder / "file") if word == "FILE" else word for word in words]
-        program = [sys.executable, "-m", "trioraft_cli", *words]
+        program = self.program(words)
         return subprocess.run(
             ["bash", "-c", f'"$@" {before}', "bash", *program] if before else program,
             input=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
-            env={**os.environ, "TRIORAFT_SERVERS": str(self.cluster.servers), **environment},
+            env=self.environment(environment),
             timeout=60,
             check=False,
         )
@@ -240,23 +245,17 @@ def test_files_may_have_any_name(call: Called, tmp_path: Path) -> None:
 
 
 def on_terminal(call: Called, *words: str, **environment: str) -> str:
-    """What a terminal is sent."""
-    master, slave = pty.openpty()
-    try:
-        result = call(list(words), stdout=slave, **environment)
-        assert is_plain(result.stderr)
-        os.close(slave)
-        sent = b""
-        with contextlib.suppress(OSError):  # the other end is closed
-            while part := os.read(master, 65536):
-                sent += part
-        return sent.decode()
-    finally:
-        os.close(master)
+    """What a terminal is sent, which takes it as it comes: one holds no more than some kilobytes."""
+    sent, stderr = output_on_terminal(call.program(list(words)), call.environment(environment))
+    assert is_plain(stderr)
+    return sent
 
 
 def test_a_terminal_is_sent_nothing_that_it_obeys(call: Called) -> None:
+    more_than_a_terminal_holds = json.dumps("odd" * 10000)
+    assert call(["put", "large", "-"], stdin=more_than_a_terminal_holds.encode()).returncode == 0
     for words in (
+        ["get", "large"],
         ["get", ODD_KEY],
         ["get", ODD_KEY, "--raw"],
         ["get", ODD_KEY, "-o", "json"],
