@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
+from math import inf
 
 import msgspec
 
@@ -37,7 +38,8 @@ class NodeStatus(msgspec.Struct):
     first_index: int
     last_index: int
     members: list[Member]
-    waiting_for: list[str] = []
+    waiting_for: list[str] | None = None
+    """Of a node of no cluster yet: which nodes, and why."""
 
 
 class ClusterStatus:
@@ -70,28 +72,47 @@ class ClusterStatus:
         return False
 
     def rows(self) -> list[list[str]]:
-        """A row a node: who, where, role, term, commit, applied, lag, log."""
+        """A row a node, by their numbers: who, where, role, term, commit, applied, lag, log.
+
+        Those whose number nobody tells come last.
+        """
         statuses = self.statuses
         ids = {member.address: member.id for status in statuses.values() for member in status.members}
         commit = max((status.commit_index for status in statuses.values()), default=0)
-        rows = []
+        rows: list[tuple[float, list[str]]] = []
         for address, status in statuses.items():
-            role = status.role if not status.waiting_for else "waiting for " + ", ".join(status.waiting_for)
-            rows.append(
-                [
-                    str(status.node),
-                    str(address),
-                    role,
-                    str(status.term),
-                    str(status.commit_index),
-                    str(status.last_applied),
-                    str(commit - status.last_applied),
-                    f"{status.first_index}..{status.last_index}" if status.last_index else "empty",
-                ]
-            )
+            cells = [
+                str(status.node),
+                str(address),
+                status.role if status.waiting_for is None else "not formed",
+                str(status.term),
+                str(status.commit_index),
+                str(status.last_applied),
+                str(commit - status.last_applied),
+                f"{status.first_index}..{status.last_index}" if status.last_index else "empty",
+            ]
+            rows.append((status.node, cells))
         for address, failure in self.failures.items():
-            rows.append([str(ids.get(str(address), "?")), str(address), f"no answer: {failure}", *["-"] * 5])
-        return sorted(rows)
+            number = ids.get(str(address))
+            cells = ["?" if number is None else str(number), str(address), f"no answer: {failure}", *["-"] * 5]
+            rows.append((inf if number is None else number, cells))
+        return [cells for _, cells in sorted(rows, key=lambda row: row[0])]
+
+    def remarks(self) -> list[str]:
+        """What else there is to say: why no writes are taken, and which nodes belong to no cluster yet."""
+        if not self.replies:
+            return ["no node answers"]
+        unformed = {address: status for address, status in self.statuses.items() if status.waiting_for is not None}
+        if len(unformed) == len(self.replies):
+            reasons = dict.fromkeys(reason for status in unformed.values() for reason in status.waiting_for or ())
+            return [f"the cluster has not formed yet: {_waiting_for(reasons)}"]
+        remarks = [
+            f"node {status.node} at {address} belongs to no cluster yet: {_waiting_for(status.waiting_for or ())}"
+            for address, status in unformed.items()
+        ]
+        if not self.has_leader:
+            remarks.append("no leader has a majority: writes are not taken now")
+        return remarks
 
     def _ask(self, addresses: Sequence[Address] | set[Address]) -> None:
         for address, asked in [(address, in_background(partial(_ask_one, address))) for address in addresses]:
@@ -105,9 +126,14 @@ class ClusterStatus:
 COLUMNS = ["NODE#", "ADDRESS", "ROLE", "TERM#", "COMMIT#", "APPLIED#", "LAG#", "LOG"]
 
 
+def _waiting_for(reasons: Iterable[str]) -> str:
+    return f"waiting for {'; '.join(reasons) or 'the nodes to agree'}"
+
+
 def _ask_one(address: Address) -> Reply | str:
     with Client([address], timeout=ASK_SECONDS) as client:
         try:
-            return client.pipeline([{"op": "status"}])[0]
+            reply = client.pipeline([{"op": "status"}])[0]
+            return reply if reply.ok else reply.error.message
         except ClientError as error:
             return error.message.rpartition(": ")[2].rstrip(")")

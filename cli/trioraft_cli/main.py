@@ -263,6 +263,8 @@ def incr(key: str, by: int, **place: Any) -> int:
     reply = _ask(**place, op="incr", key=key, by=by)
     if place["output"] == "text":
         render.show_json(reply.raw("value"))
+        if render.on_terminal():
+            print(f"revision {reply['rev']}")
     return 0
 
 
@@ -276,13 +278,16 @@ def status(servers: Path | None, connect: tuple[str, ...], output: str) -> int:
             render.show_json(reply.line)
     else:
         render.show("", COLUMNS, cluster.rows())
+    return judge(cluster)
+
+
+def judge(cluster: ClusterStatus) -> int:
+    """Say what is not as it should be; the exit code, 0 while writes are taken."""
+    for remark in cluster.remarks():
+        say(remark)
     if not cluster.replies:
-        say("no node answers")
         return NO_NODE
-    if not cluster.has_leader:
-        say("no leader has a majority: writes are not taken now")
-        return NOT_NOW
-    return 0
+    return 0 if cluster.has_leader else NOT_NOW
 
 
 @cli.command("show-log")
@@ -310,7 +315,15 @@ def members_group(context: click.Context, servers: Path | None, connect: tuple[s
         _ask(servers, connect, output, "members")
         return 0
     with Client(where.addresses(servers, connect)) as client:
-        members.show(members.ask_members(client))
+        return show_members(members.ask_members(client))
+
+
+def show_members(found: members.Members) -> int:
+    """Print the members; the exit code."""
+    if not found.members:
+        say("the cluster has not formed yet, and has no members: 'status' tells which nodes are waited for")
+        return NOT_NOW
+    members.show(found)
     return 0
 
 

@@ -27,7 +27,7 @@ from trioraft_cli.commands import (
 )
 from trioraft_cli.escapes import safe
 from trioraft_cli.history import KeptHistory
-from trioraft_cli.main import NO, USAGE, complain, exit_code
+from trioraft_cli.main import NO, USAGE, complain, exit_code, judge, show_members
 from trioraft_cli.streams import say
 from trioraft_cli.words import quote
 
@@ -163,11 +163,11 @@ def _carry_out(connection: Connection, addresses: Sequence[Address], name: str, 
         print("\n".join(help_lines(fields.get("about"))))
         return 0
     if name == "status":
-        render.show("", COLUMNS, ClusterStatus(addresses).rows())
-        return 0
+        cluster = ClusterStatus(addresses)
+        render.show("", COLUMNS, cluster.rows())
+        return judge(cluster)
     if name == "members":
-        members.show(connection.members())
-        return 0
+        return show_members(connection.members())
     reply = connection.call("transfer_leadership" if name == "transfer" else name, **fields)
     match name:
         case "add_member":
@@ -192,6 +192,7 @@ def _carry_out(connection: Connection, addresses: Sequence[Address], name: str, 
             print("deleted" if reply["deleted"] else f"there is no key {quote(fields['key'])}")
         case "incr":
             render.show_json(reply.raw("value"))
+            print(f"revision {reply['rev']}")
         case "scan":
             render.show_scan(reply, keys_only=False)
         case "show_log":

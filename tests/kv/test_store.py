@@ -44,7 +44,7 @@ class Model:
                 return ("conflict", rev, old[0] if old else None)
             value = str(total).encode()
         self.items[command.key] = (value, index, old[2] if old else index, old[3] + 1 if old else 1)
-        return ("counted", int(value)) if isinstance(command, Incr) else ("written", index)
+        return ("counted", int(value), index) if isinstance(command, Incr) else ("written", index)
 
 
 def plain(result: Result) -> tuple[object, ...]:
@@ -53,8 +53,8 @@ def plain(result: Result) -> tuple[object, ...]:
             return ("written", rev)
         case Deleted(deleted, rev):
             return ("deleted", deleted, rev)
-        case Counted(value, _):
-            return ("counted", value)
+        case Counted(value, rev):
+            return ("counted", value, rev)
         case Conflict(_, _, rev, value):
             return ("conflict", rev, value)
     raise TypeError(result)
@@ -96,3 +96,5 @@ def test_a_scan_is_bounded_in_bytes_but_gives_one_item_in_any_case() -> None:
     assert [key for key, _ in store.scan("", None, 10, 250)[0]] == ["a", "b"]
     assert [key for key, _ in store.scan("", None, 10, 1)[0]] == ["a"]
     assert store.scan("", None, 10, 1)[1]
+    assert [key for key, _ in store.scan("", None, 10, 2, keys_only=True)[0]] == ["a", "b"]
+    assert store.scan("", None, 10, 3, keys_only=True)[1] is False

@@ -110,7 +110,7 @@ def test_a_first_node_that_is_stopped_costs_no_command_but_a_moment(cluster: Clu
         result = trioraft(cluster, "shell", typed="get k\nput k 2\nget k\nmembers\nincr k\n")
         assert (result.returncode, result.stderr) == (0, "")
         assert result.stdout.startswith("1\nrevision ")
-        assert result.stdout.endswith("\n3\n")
+        assert "\n3\nrevision " in result.stdout
         assert trioraft(cluster, "get", "k").stdout == "3\n"
         assert trioraft(cluster, "put", "k", "4").returncode == 0
         assert trioraft(cluster, "members").returncode == 0

@@ -37,11 +37,41 @@ async def test_no_node_votes_before_all_have_been_up_together(
     [reply] = await cluster.ask(0, {"op": "status"})
     assert reply["term"] == 0
     assert reply["waiting_for"] == ["node 2 at node:3"]
+    assert reply["role"] == "unformed"
     [reply] = await cluster.ask(0, {"op": "put", "key": "k", "value": 1})
     assert reply["error"]["code"] == "no_quorum"  # type: ignore[index]
     assert reply["error"]["applied"] == "no"  # type: ignore[index]
     cluster.nodes[2].start()
-    await cluster.leader()
+    leader = await cluster.leader()
+    [reply] = await cluster.ask(leader, {"op": "status"})
+    assert reply["role"] == "leader"
+    assert "waiting_for" not in reply
+
+
+async def test_every_write_is_answered_with_the_revision_that_a_read_shows_then(cluster: Cluster) -> None:
+    leader = await cluster.leader()
+    for writer in range(3):
+        for write in ({"op": "put", "value": 1}, {"op": "incr", "by": 5}, {"op": "incr"}, {"op": "put", "value": "x"}):
+            wrote, read = await cluster.ask(writer, {"key": "k", **write}, {"op": "get", "key": "k"})
+            assert wrote["rev"] == read["rev"] > 0
+            if write["op"] == "incr":
+                assert wrote["value"] == read["value"]
+    [deleted, gone, put] = await cluster.ask(
+        leader, {"op": "delete", "key": "k"}, {"op": "get", "key": "k"}, {"op": "put", "key": "k", "value": 1}
+    )
+    assert deleted["rev"] == put["rev"] - 1  # type: ignore[operator]
+    assert gone["rev"] == 0
+
+
+async def test_keys_alone_come_by_the_page_whatever_their_values_weigh(cluster: Cluster) -> None:
+    leader = await cluster.leader()
+    keys = [f"k{number}" for number in range(5)]
+    await cluster.ask(leader, *({"op": "put", "key": key, "value": "x" * 900_000} for key in keys))
+    for read in ("linearizable", "stale"):
+        [reply] = await cluster.ask(leader, {"op": "scan", "keys_only": True, "read": read})
+        assert ([item["key"] for item in reply["items"]], reply["more"]) == (keys, False)  # type: ignore[attr-defined]
+        [reply] = await cluster.ask(leader, {"op": "scan", "read": read})
+        assert ([item["key"] for item in reply["items"]], reply["more"]) == (keys[:1], True)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("away", [0, 1, 2])

@@ -62,8 +62,8 @@ def _take_effect(store: Store, index: int, operation: Operation) -> tuple[str, A
             return "done", Answer(rev=rev)
         case Deleted(deleted, rev):
             return "done", Answer(rev=rev, deleted=deleted)
-        case Counted(value, _):
-            return "done", Answer(b"%d" % value)
+        case Counted(value, rev):
+            return "done", Answer(b"%d" % value, rev)
         case Conflict(_, _, rev, value):
             return "conflict", Answer(value, rev)
 

@@ -19,7 +19,7 @@ class Deleted(msgspec.Struct, frozen=True, gc=False):
 
 
 class Counted(msgspec.Struct, frozen=True, gc=False):
-    """The integer at the key after the addition."""
+    """The integer at the key after the addition, and the key's revision."""
 
     value: int
     rev: int

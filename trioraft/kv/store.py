@@ -84,10 +84,13 @@ class Store:
             self._items[key] = keep(item.value, item.rev, item.created, item.version)
             self._keys.add(key)
 
-    def scan(self, prefix: str, after: str | None, limit: int, max_bytes: int) -> tuple[list[tuple[str, Item]], bool]:
+    def scan(
+        self, prefix: str, after: str | None, limit: int, max_bytes: int, keys_only: bool = False
+    ) -> tuple[list[tuple[str, Item]], bool]:
         """The keys with that prefix that come after `after`, in order, and whether there are more.
 
-        At most `limit` of them, and at most max_bytes of keys and values, but one in any case.
+        At most `limit` of them, and at most max_bytes of keys and values, but one in any case. The values do not count
+        for who wants the keys only.
         """
         start = prefix if after is None or after < prefix else after
         found: list[tuple[str, Item]] = []
@@ -98,7 +101,7 @@ class Store:
             if not key.startswith(prefix):
                 break
             item = item_of(self._items[key])
-            size += len(key.encode()) + len(item.value)
+            size += len(key.encode()) + (0 if keys_only else len(item.value))
             if len(found) == limit or (found and size > max_bytes):
                 return found, True
             found.append((key, item))

@@ -122,7 +122,7 @@ def _status(node: Driver) -> dict[str, object]:
     leader = None if core.leader is None else core.configuration.member(core.leader)
     status: dict[str, object] = {
         "node": node.node,
-        "role": core.role,
+        "role": core.role if node.assembly is None else "unformed",
         "term": core.term,
         "leader": core.leader,
         "leader_address": leader.address if leader else None,

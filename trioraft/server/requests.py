@@ -643,8 +643,9 @@ class Requests:
             return replies.joined([replies.get_reply(get.id, find(get.key)) for get in gets])
         self._room -= max(slot.size, LEAST_MADE)
         if isinstance(request, Scan):
-            items, more = self._store.scan(request.prefix, request.after, request.limit, MAX_SCAN_BYTES)
-            return replies.scan_reply(slot.id, items, more, request.keys_only)
+            keys_only = request.keys_only
+            items, more = self._store.scan(request.prefix, request.after, request.limit, MAX_SCAN_BYTES, keys_only)
+            return replies.scan_reply(slot.id, items, more, keys_only)
         return self._node.answer_locally(slot)
 
 

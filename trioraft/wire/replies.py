@@ -54,8 +54,8 @@ def result_reply(raw: Raw, result: Result) -> Reply:
     match result:
         case Deleted(deleted, rev):
             return b'%b,"deleted":%d,"rev":%d}\n' % (_ok(id), deleted, rev)
-        case Counted(value, _):
-            return b'%b,"value":%d}\n' % (_ok(id), value)
+        case Counted(value, rev):
+            return b'%b,"value":%d,"rev":%d}\n' % (_ok(id), value, rev)
         case Conflict(message, hint, rev, value):
             reply = _error(id, "conflict", message, hint, "no", b',"rev":%d,"value":' % rev)
             return _gathered([reply[:-3], value or b"null", reply[-3:]])
