@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import msgspec
 import pytest
 import trio
 import trio.testing
 
+from trioraft.testing.network import Weather
+from trioraft.testing.virtual_time import Agenda
 from trioraft.wire.peers import Told
 
 from .virtual_cluster import Cluster
@@ -126,3 +130,28 @@ async def test_what_the_cluster_can_lose_counts_those_that_live(
     await trio.sleep(1)
     [members] = await cluster.ask(leader, {"op": "members"})
     assert members["can_lose"] == 1
+
+
+async def test_who_takes_in_a_newcomer_is_told_its_id_and_not_anothers(
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001
+    nursery: trio.Nursery,
+) -> None:
+    cluster = Cluster(nursery, seed=5)
+    agenda = Agenda()
+    nursery.start_soon(agenda.run)
+    weather = cluster.network.weather = Weather(agenda, Random(5), lambda _: None)
+    weather.seconds = (0.002, 0.002)
+    for node in cluster.nodes:
+        node.start()
+    index = await cluster.leader()
+    assert await takes_a_write(cluster, index)
+    waiting, other = await cluster.connect(index), await cluster.connect(index)
+    # The write is applied before the other's newcomer is committed: then it is the turn of the change behind it, too.
+    waiting.send({"op": "put", "key": "k", "value": 1}, {"op": "add_member", "address": "waiting:1", "learner": True})
+    await trio.sleep(0.001)
+    other.send({"op": "add_member", "address": "other:1", "learner": True})
+    told = [(await client.replies(count))[-1]["member"] for client, count in ((waiting, 2), (other, 1))]
+    [members] = await cluster.ask(index, {"op": "members"})
+    taken_in = {row["address"]: row["id"] for row in members["members"][3:]}  # type: ignore[index]
+    assert taken_in == {"other:1": 3, "waiting:1": 4}
+    assert [(row["address"], row["id"]) for row in told] == [("waiting:1", 4), ("other:1", 3)]  # type: ignore[index]

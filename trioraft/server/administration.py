@@ -66,6 +66,8 @@ class _Task:
         """The term in which it was begun; 0 before."""
         self.index = 0
         """The entry that carries the change; 0 for a transfer."""
+        self.changed: Configuration | None = None
+        """What it makes of the members: when it is answered, others may have changed them again."""
         self.asked: NodeId | None = None
         """To whom it was passed on."""
         self.told: bytes | None = None
@@ -228,7 +230,7 @@ class Administration:
                         return
                 if not core.may_change:
                     return
-                task.index = core.propose_configuration(configuration)
+                task.index, task.changed = core.propose_configuration(configuration), configuration
         except ChangeRefused as error:
             self._fail(task, "membership", str(error), "no")
             return
@@ -288,13 +290,13 @@ class Administration:
         return replies.object_reply(b"", {"leader": leader, "term": self._node.core.term})
 
     def _result(self, task: _Task) -> dict[str, object]:
-        configuration = self._node.core.configuration
+        assert task.changed is not None
         member: Member | None
         match task.request:
             case AddMember():
-                member = next((m for m in reversed(configuration.members)), None)
+                member = task.changed.members[-1]
             case PromoteMember(member=node):
-                member = configuration.member(node)
+                member = task.changed.member(node)
             case _:
                 member = None
         return {"member": member} if member is not None else {}
