@@ -1,12 +1,46 @@
-"""What tests of several rooms use."""
+"""What tests of several rooms use, and what is set up before any of them."""
 
 from __future__ import annotations
 
 import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+HERE = Path(__file__).parent
+QUICK = ("architecture", "cli", "kv", "raft", "storage", "wire")
+"""The folders whose tests start no node: all that they hold is quick, but for what is marked slow."""
+
+# How long an example takes says nothing on a machine that does other things besides: no time fails a test.
+settings.register_profile("default", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("slow", settings.get_profile("default"), max_examples=2000)
+settings.load_profile("default")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the hundreds of processes that tests start share their compiled modules.
+
+    Where Python was told to write none, each of them would compile the whole program again, for half a second. They
+    are kept apart then, in a folder that goes when the tests end.
+    """
+    if sys.dont_write_bytecode and sys.pycache_prefix is None:
+        folder = tempfile.TemporaryDirectory(prefix="trioraft-bytecode-")
+        patch = pytest.MonkeyPatch()
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.setenv("PYTHONPYCACHEPREFIX", folder.name)
+        config.add_cleanup(folder.cleanup)
+        config.add_cleanup(patch.undo)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `pytest -m quick` runs: by the folder, so that a new file needs no mark."""
+    for item in items:
+        if item.path.relative_to(HERE).parts[0] in QUICK and item.get_closest_marker("slow") is None:
+            item.add_marker(pytest.mark.quick)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from trioraft_cli import main, members, render
 from trioraft_cli.escapes import ascii_json, escape_unencodable, safe, safe_json
@@ -75,7 +75,6 @@ ROWS = st.lists(st.tuples(TEXTS, st.builds(raw_json, VALUES, st.sampled_from([""
 
 
 @given(ROWS)
-@settings(max_examples=40)
 @example([(FORGED, b'"\x7f"'), ("b", '"\u2028\u009b"'.encode())])
 def test_a_scan_has_a_row_a_key_in_a_pipe_and_on_a_terminal(rows: list[tuple[str, bytes]]) -> None:
     piped = printed(Pipe(), lambda: render.show_scan(scanned(rows), keys_only=False))
@@ -154,7 +153,6 @@ def test_a_string_without_its_quotes_is_only_shown_on_a_terminal(text: str) -> N
 
 
 @given(st.text(st.characters() | ODD), st.sampled_from(["ascii", "latin-1", "utf-16-le", "utf-8", "cp1252"]))
-@settings(max_examples=200)
 def test_any_text_can_be_printed_in_any_encoding(text: str, encoding: str) -> None:
     codecs.register_error("test-escapes", escape_unencodable)
     assert safe(safe(text).encode(encoding, "test-escapes").decode(encoding)).isprintable()

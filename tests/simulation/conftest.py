@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
@@ -14,4 +17,30 @@ import pytest
 def on_all_cores() -> Iterator[Callable[[Callable[[int], Any], Iterable[int]], list[Any]]]:
     """Runs seeds in processes, as many at a time as there are cores; what fails is raised here."""
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("forkserver")) as pool:
-        yield lambda run, seeds: list(pool.map(run, seeds, chunksize=5))
+        yield lambda run, seeds: list(pool.map(run, seeds, chunksize=2))
+
+
+@pytest.fixture
+def traces_of() -> Callable[[str, Iterable[str]], list[str]]:
+    """Runs a program in several processes at once, which differ in the seed of their hashes; what each prints."""
+
+    def run(program: str, hash_seeds: Iterable[str]) -> list[str]:
+        path = os.pathsep.join(sys.path)
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-W", "error", "-c", program],
+                env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": path},
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for hash_seed in hash_seeds
+        ]
+        try:
+            printed = [process.communicate(timeout=120)[0] for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
+        assert [process.returncode for process in processes] == [0] * len(processes)
+        return printed
+
+    return run

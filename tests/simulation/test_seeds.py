@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -20,8 +17,9 @@ from trioraft.testing.faults import KINDS
 from trioraft.testing.outcome import SimulationFailed
 from trioraft.testing.simulation import Report, simulate
 
-ALWAYS = range(100)
-MORE = range(100, 600)
+ALWAYS = range(40)
+MORE = range(40, 600)
+SLOW = pytest.mark.slow
 
 
 def check(reports: list[Report]) -> None:
@@ -38,55 +36,46 @@ def check(reports: list[Report]) -> None:
     assert sum(report.stale_reads for report in reports) > 5 * len(reports)
 
 
-def test_no_seed_breaks_a_property() -> None:
-    check([simulate(seed) for seed in ALWAYS])
+@pytest.mark.parametrize("seeds", [ALWAYS, pytest.param(MORE, marks=SLOW)], ids=str)
+def test_no_seed_breaks_a_property(seeds: range, on_all_cores: Callable[..., list[Report]]) -> None:
+    check(on_all_cores(simulate, seeds))
 
 
-def test_nor_do_some_new_ones() -> None:
+@pytest.mark.parametrize("count", [8, pytest.param(100, marks=SLOW)])
+def test_nor_do_some_new_ones(count: int, on_all_cores: Callable[..., list[Report]]) -> None:
     first = random.SystemRandom().randrange(10**6, 10**9)
-    print(f"seeds {first}..{first + 29}")  # a failure names its own
-    for seed in range(first, first + 30):
-        simulate(seed)
+    print(f"seeds {first}..{first + count - 1}")  # a failure names its own
+    on_all_cores(simulate, range(first, first + count))
 
 
-@pytest.mark.slow
-def test_nor_do_many(on_all_cores: Callable[..., list[Report]]) -> None:
-    check(on_all_cores(simulate, MORE))
-
-
-def test_nor_does_one_where_runs_end_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("seeds", [range(5), pytest.param(range(5, 20), marks=SLOW)], ids=str)
+def test_nor_does_one_where_runs_end_anywhere(seeds: range, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "RUN_BYTES", 200)
-    for seed in range(20):
+    for seed in seeds:
         simulate(seed)
 
 
+@pytest.mark.parametrize("seeds", [range(2), pytest.param(range(2, 8), marks=SLOW)], ids=str)
 @pytest.mark.parametrize("nodes", [1, 2, 4, 6])
-def test_nor_clusters_of_other_sizes(nodes: int) -> None:
-    for seed in range(8):
+def test_nor_clusters_of_other_sizes(nodes: int, seeds: range) -> None:
+    for seed in seeds:
         assert simulate(seed, nodes=nodes).nodes == nodes
 
 
-def test_without_faults_there_is_one_election() -> None:
-    for seed in range(5):
+@pytest.mark.parametrize("seeds", [range(1), pytest.param(range(1, 5), marks=SLOW)], ids=str)
+def test_without_faults_there_is_one_election(seeds: range) -> None:
+    for seed in seeds:
         report = simulate(seed, faults=())
         assert report.faults == {}
         assert report.elections == 1
 
 
-def test_the_same_seed_gives_the_same_run_in_every_process() -> None:
-    program = "from trioraft.testing.simulation import simulate; print(*(simulate(seed).trace for seed in range(10)))"
-    traces = [
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split()
-        for hash_seed in ("1", "2", "random")
-    ]
+@pytest.mark.parametrize("count", [3, pytest.param(10, marks=SLOW)])
+def test_the_same_seed_gives_the_same_run_in_every_process(count: int, traces_of: Callable[..., list[str]]) -> None:
+    program = f"from trioraft.testing.simulation import simulate; print(*(simulate(s).trace for s in range({count})))"
+    traces = traces_of(program, ("1", "2", "random"))
     assert traces[0] == traces[1] == traces[2]
-    assert len(set(traces[0])) == 10
+    assert len(set(traces[0].split())) == count
 
 
 # It can fail: each of these breaks the program in one place.

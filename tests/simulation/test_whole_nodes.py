@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from random import Random
@@ -25,8 +22,9 @@ from trioraft.testing.nodes import Report, simulate_nodes
 from trioraft.testing.outcome import SimulationFailed
 from trioraft.testing.virtual_time import Agenda, SimulatedWriter, repeatable_scheduling, run_in_virtual_time
 
-SEEDS = range(25)
-MORE_SEEDS = range(25, 150)
+ALWAYS = range(25)
+MORE = range(25, 150)
+SLOW = pytest.mark.slow
 
 
 def check(reports: Sequence[Report]) -> None:
@@ -45,22 +43,20 @@ def check(reports: Sequence[Report]) -> None:
         assert sum(report.operations[outcome] for report in reports) > 10 * len(reports)
 
 
-def test_no_seed_breaks_a_promise() -> None:
-    check([simulate_nodes(seed) for seed in SEEDS])
+@pytest.mark.parametrize("seeds", [ALWAYS, pytest.param(MORE, marks=SLOW)], ids=str)
+def test_no_seed_breaks_a_promise(seeds: range, on_all_cores: Callable[..., list[Report]]) -> None:
+    check(on_all_cores(simulate_nodes, seeds))
 
 
-@pytest.mark.slow
-def test_nor_do_many_more(on_all_cores: Callable[..., list[Report]]) -> None:
-    check(on_all_cores(simulate_nodes, MORE_SEEDS))
-
-
-def test_nor_does_one_where_runs_end_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("seeds", [range(2), pytest.param(range(2, 12), marks=SLOW)], ids=str)
+def test_nor_does_one_where_runs_end_anywhere(seeds: range, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "RUN_BYTES", 200)
-    for seed in range(4):
+    for seed in seeds:
         simulate_nodes(seed)
 
 
-def test_nor_does_one_where_clients_are_served_together(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("seeds", [range(2), pytest.param(range(2, 12), marks=SLOW)], ids=str)
+def test_nor_does_one_where_clients_are_served_together(seeds: range, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: Counter[int] = Counter()
 
     class Counted(Crowd):
@@ -76,7 +72,7 @@ def test_nor_does_one_where_clients_are_served_together(monkeypatch: pytest.Monk
     monkeypatch.setattr(clients, "FEW", 1)  # what is done together is as rare here as it is frequent under load
     monkeypatch.setattr(clients, "Crowd", Counted)
     monkeypatch.setattr(machines, "MemoryHub", SlowHub)
-    for seed in range(6):
+    for seed in seeds:
         simulate_nodes(seed, clients=12)
     assert sizes.total() > 100
     assert max(sizes) > 1
@@ -95,22 +91,13 @@ def test_requests_keep_their_order_while_the_lead_goes_away_and_comes_back(seed:
     assert report.elections > 20
 
 
-def test_the_same_seed_gives_the_same_run_in_every_process() -> None:
+def test_the_same_seed_gives_the_same_run_in_every_process(traces_of: Callable[..., list[str]]) -> None:
     program = "from trioraft.testing.nodes import simulate_nodes; print(*(simulate_nodes(s).trace for s in (2, 7)))"
-    hashes = [
-        subprocess.run(
-            [sys.executable, "-W", "error", "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        ).stdout.split()
-        for hash_seed in ("1", "2")
-    ]
-    assert hashes[0] == hashes[1]
-    assert hashes[0] == [simulate_nodes(seed).trace for seed in (2, 7)]
-    assert hashes[0][0] != hashes[0][1]
+    traces = traces_of(program, ("1", "2"))
+    assert traces[0] == traces[1]
+    first, second = traces[0].split()
+    assert first != second
+    assert [first, second] == [simulate_nodes(seed).trace for seed in (2, 7)]
 
 
 def test_a_failure_names_its_seed_and_shows_the_last_events(monkeypatch: pytest.MonkeyPatch) -> None:

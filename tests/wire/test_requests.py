@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trioraft.wire.requests import MAX_DEPTH, Get, PlainPut, Put, RequestError, is_plain, parse_alike, parse_request
@@ -164,7 +164,6 @@ def said(request: object) -> dict[str, object]:
 
 
 @given(st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map(b"".join)))
-@settings(max_examples=2000)
 def test_lines_read_at_once_are_what_they_are_one_by_one(lines: list[bytes]) -> None:
     together = parse_alike(b"".join([line + b"\n" for line in lines]), 100)
     if together:
