@@ -6,13 +6,12 @@ import contextlib
 import json
 import resource
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes.cluster import HOST, Cluster, Line, Node, eventually, sockets_left
+from processes.cluster import HOST, Cluster, Line, Node, eventually, half_close, sockets_left, vanish
 
 from .bystanders import MEBIBYTE, nobody_is_harmed
 
@@ -29,7 +28,7 @@ def send_until_closed(node: Node, start: bytes, block: bytes, most: int) -> tupl
             while sent < most:
                 connection.sendall(block)
                 sent += len(block)
-            connection.shutdown(socket.SHUT_WR)
+            half_close(connection)
         with contextlib.suppress(ConnectionError):
             while part := connection.recv(1 << 16):
                 received += part
@@ -112,12 +111,6 @@ def test_a_client_that_never_reads_is_not_read_any_more(large: Cluster, asked: l
             assert sent < 100 * MEBIBYTE, "the node reads on though nobody reads what it says"
 
 
-def vanish(connection: socket.socket) -> None:
-    """Close it without a word of farewell."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
-
-
 @pytest.mark.parametrize(
     ("asked", "count"),
     [(b'{"op":"get","key":"large-1"}\n' * 400, 100), (b'{"op":"put","key":"k","value":"' + b"x" * 900_000, 40)],
@@ -139,7 +132,7 @@ def test_who_reads_at_last_gets_every_answer(large: Cluster) -> None:
     requests = b"".join(b'{"id":%d,"op":"get","key":"large-%d"}\n' % (number, number % 10) for number in range(200))
     with nobody_is_harmed(large), Line(large.nodes[0].port) as line:
         line.send(requests)
-        line.socket.shutdown(socket.SHUT_WR)
+        half_close(line.socket)
         for number in range(200):
             reply = line.read()
             assert (reply["id"], len(reply["value"])) == (number, len(LARGE))
@@ -211,7 +204,7 @@ def test_half_open_connections(steady: Cluster, end: str) -> None:
             held.append(connection)
         for connection in held:
             if end == "half-closed":
-                connection.shutdown(socket.SHUT_WR)
+                half_close(connection)
             elif end == "reset":
                 vanish(connection)
         if end == "half-closed":  # the node says its last, and closes; nobody has to do so first

@@ -7,7 +7,7 @@ import json
 import socket
 
 import pytest
-from processes.cluster import HOST, Cluster
+from processes.cluster import HOST, Cluster, half_close, vanish
 
 from .bystanders import nobody_is_harmed
 from .lines import REQUESTS, Request
@@ -22,11 +22,22 @@ def exchange(port: int, data: bytes) -> bytes:
     with socket.create_connection((HOST, port), 20) as connection:
         with contextlib.suppress(ConnectionError):
             connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
+            half_close(connection)
         with contextlib.suppress(ConnectionError):
             while part := connection.recv(1 << 16):
                 received += part
     return received
+
+
+def test_who_has_hung_up_need_not_be_told_that_nothing_more_comes() -> None:
+    with socket.create_server((HOST, 0)) as listener, socket.create_connection(listener.getsockname()) as connection:
+        vanish(listener.accept()[0])
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+        with pytest.raises(OSError, match="not connected") as told:
+            connection.shutdown(socket.SHUT_WR)
+        assert not isinstance(told.value, ConnectionError)
+        half_close(connection)
 
 
 @pytest.mark.parametrize("requests", HALVES, ids=["even", "odd"])

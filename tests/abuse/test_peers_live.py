@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 from typing import Any
 from zlib import crc32
 
 import pytest
-from processes.cluster import Cluster, Line, eventually
+from processes.cluster import Cluster, Line, eventually, half_close
 
 from trioraft.wire.entries import seal
 
@@ -130,7 +129,7 @@ def test_a_message_that_breaks_off_is_no_message(without_node_1: Cluster, cut: s
             with introduced(cluster) as connection:
                 part = {"header": head[:-20], "after the header": head, "entry": head + entry[:-20]}.get(cut)
                 connection.send(part or head + entry)
-                connection.socket.shutdown(socket.SHUT_WR)
+                half_close(connection.socket)
                 assert closed(connection)
     assert node.get("cut", "stale")["value"] is None
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import random
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -54,13 +56,27 @@ def eventually(look: Callable[[], T], what: str, seconds: float = 10.0) -> T:
         time.sleep(0.01)
 
 
+def half_close(connection: socket.socket) -> None:
+    """Say that nothing more will come. Where the other end has hung up there is nobody to be told, and no error."""
+    try:
+        connection.shutdown(socket.SHUT_WR)
+    except OSError as error:
+        if error.errno != errno.ENOTCONN:  # for which Python has no class: it is no ConnectionError
+            raise
+
+
+def vanish(connection: socket.socket) -> None:
+    """Close it without a word of farewell: the other end is reset."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
 def talk(port: int, data: bytes, timeout: float = 10.0, half_close: bool = True) -> bytes:
     """Send bytes, say that they are all, and return what came until the node closed: netcat's `nc -N`."""
     with socket.create_connection((HOST, port), timeout) as connection:
         connection.sendall(data)
         if half_close:
-            with contextlib.suppress(OSError):  # the node may have closed already
-                connection.shutdown(socket.SHUT_WR)
+            half_close(connection)
         received = []
         while part := connection.recv(1 << 16):
             received.append(part)

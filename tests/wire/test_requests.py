@@ -1,10 +1,20 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trioraft.wire.requests import MAX_DEPTH, Get, PlainPut, Put, RequestError, is_plain, parse_alike, parse_request
+from trioraft.wire.requests import (
+    MAX_DEPTH,
+    Get,
+    HttpRequest,
+    PlainPut,
+    Put,
+    RequestError,
+    is_plain,
+    parse_alike,
+    parse_request,
+)
 
 
 def refusal(line: bytes) -> RequestError:
@@ -115,10 +125,14 @@ def test_keys_are_counted_in_bytes() -> None:
 
 
 @given(st.binary(min_size=1, max_size=200).filter(lambda line: b"\n" not in line and line.strip()))
+@example(b"A:")
+@example(b"GET / HTTP/1.1\r")
 def test_no_bytes_can_do_more_than_be_refused(line: bytes) -> None:
     for attempt in (line, b'{"op":"put","key":"a","value":' + line + b"}", b'{"op":"' + line):
         try:
             parse_request(attempt)
+        except HttpRequest:
+            assert attempt is line, "what begins as JSON is not taken for HTTP"
         except RequestError as error:
             assert error.code in ("bad_json", "bad_request", "unknown_op", "too_deep")
 
