@@ -7,7 +7,7 @@ import json
 import socket
 
 import pytest
-from processes.cluster import HOST, Cluster, half_close, vanish
+from processes.cluster import HOST, Cluster, end_sending, vanish
 
 from .bystanders import nobody_is_harmed
 from .lines import REQUESTS, Request
@@ -22,7 +22,7 @@ def exchange(port: int, data: bytes) -> bytes:
     with socket.create_connection((HOST, port), 20) as connection:
         with contextlib.suppress(ConnectionError):
             connection.sendall(data)
-            half_close(connection)
+            end_sending(connection)
         with contextlib.suppress(ConnectionError):
             while part := connection.recv(1 << 16):
                 received += part
@@ -37,7 +37,7 @@ def test_who_has_hung_up_need_not_be_told_that_nothing_more_comes() -> None:
         with pytest.raises(OSError, match="not connected") as told:
             connection.shutdown(socket.SHUT_WR)
         assert not isinstance(told.value, ConnectionError)
-        half_close(connection)
+        end_sending(connection)
 
 
 @pytest.mark.parametrize("requests", HALVES, ids=["even", "odd"])

@@ -8,7 +8,7 @@ from typing import Any
 from zlib import crc32
 
 import pytest
-from processes.cluster import Cluster, Line, eventually, half_close
+from processes.cluster import Cluster, Line, end_sending, eventually
 
 from trioraft.wire.entries import seal
 
@@ -129,7 +129,7 @@ def test_a_message_that_breaks_off_is_no_message(without_node_1: Cluster, cut: s
             with introduced(cluster) as connection:
                 part = {"header": head[:-20], "after the header": head, "entry": head + entry[:-20]}.get(cut)
                 connection.send(part or head + entry)
-                half_close(connection.socket)
+                end_sending(connection.socket)
                 assert closed(connection)
     assert node.get("cut", "stale")["value"] is None
 

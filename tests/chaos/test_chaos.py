@@ -20,6 +20,13 @@ ONE_OF_EACH = [
     ["one way at the leader"],
     ["refuse", "terminate one"],
 ]
+A_FEW = [
+    ["kill the leader"],
+    ["power cut of all"],
+    ["isolate the leader", "slow disk"],
+    ["failing sync of the leader"],
+    ["terminate one"],
+]
 
 VANISHING = [
     ["isolate the leader"],
@@ -40,8 +47,9 @@ def went_well(report: Report, folder: Path) -> None:
     assert report.operations["done"] > 50 * report.seconds, "the clients got too little done"
 
 
-def test_three_nodes_bear_a_few_faults_of_each_kind(tmp_path: Path) -> None:
-    plan = Plan(seed=11, nodes=3, clients=6, keys=20, rounds=ONE_OF_EACH, round_seconds=(0.4, 1.2))
+@pytest.mark.parametrize("rounds", [A_FEW, pytest.param(ONE_OF_EACH, marks=pytest.mark.slow)], ids=["few", "each"])
+def test_three_nodes_bear_a_few_faults_of_each_kind(tmp_path: Path, rounds: list[list[str]]) -> None:
+    plan = Plan(seed=11, nodes=3, clients=6, keys=20, rounds=rounds, round_seconds=(0.4, 1.2))
     report = run(plan, tmp_path)
     went_well(report, tmp_path)
     assert report.term > 3
@@ -68,6 +76,7 @@ def test_three_nodes_bear_packets_that_vanish(tmp_path: Path) -> None:
     assert report.slowest_recovery < 10.0
 
 
+@pytest.mark.slow
 def test_disks_that_sync_nothing_are_found_out(tmp_path: Path) -> None:
     """The harness itself: what was acknowledged and then lost does not escape it."""
     plan = Plan(seed=13, nodes=3, clients=6, keys=10, round_seconds=(1.5, 2.0))

@@ -56,7 +56,7 @@ def eventually(look: Callable[[], T], what: str, seconds: float = 10.0) -> T:
         time.sleep(0.01)
 
 
-def half_close(connection: socket.socket) -> None:
+def end_sending(connection: socket.socket) -> None:
     """Say that nothing more will come. Where the other end has hung up there is nobody to be told, and no error."""
     try:
         connection.shutdown(socket.SHUT_WR)
@@ -76,7 +76,7 @@ def talk(port: int, data: bytes, timeout: float = 10.0, half_close: bool = True)
     with socket.create_connection((HOST, port), timeout) as connection:
         connection.sendall(data)
         if half_close:
-            half_close(connection)
+            end_sending(connection)
         received = []
         while part := connection.recv(1 << 16):
             received.append(part)
@@ -247,13 +247,17 @@ class Cluster:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def end(self) -> None:
+        """Leave no process behind."""
         for node in self.nodes:
             if node.running:
                 node.signal(signal.SIGKILL)
         for node in self.nodes:
             if node.process is not None:
                 node.wait()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.end()
         for node in self.nodes:
             print(f"--- node {node.index}, port {node.port}\n{node.log}")  # pytest shows it where a test failed
 

@@ -1,8 +1,8 @@
-"""Clusters for the tests: one that is shared by those that leave it whole, and a fresh one for the others."""
+"""Clusters for the tests: one that is shared by those that leave it whole, and a fresh one for each of the others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +10,37 @@ import pytest
 from .cluster import Cluster, running_cluster
 
 
+@pytest.fixture(scope="package")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bool], Cluster]]:
+    """Gives started clusters. Where another will be wanted, it starts while the test at hand is running."""
+    spare: list[Cluster] = []
+
+    def launch() -> Cluster:
+        cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+        for node in cluster.nodes:
+            node.start()
+        return cluster
+
+    def take(another: bool) -> Cluster:
+        cluster = spare.pop() if spare else launch()
+        for node in cluster.nodes:
+            node.listens()
+        if another:
+            spare.append(launch())
+        return cluster
+
+    yield take
+    for cluster in spare:
+        cluster.end()
+
+
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest, fresh: Callable[[bool], Cluster]) -> Iterator[Cluster]:
     """Three nodes and a leader, to be broken."""
-    with running_cluster(tmp_path) as cluster:
+    rest = request.session.items[request.session.items.index(request.node) + 1 :]
+    another = any(item.path.parent == request.path.parent and "cluster" in item.fixturenames for item in rest)  # type: ignore[attr-defined]
+    with fresh(another) as cluster:
+        cluster.leader()
         yield cluster
 
 

@@ -55,7 +55,9 @@ def make_folder(node: Node, where: str, own: str = "") -> None:
         log.close()
 
 
-@pytest.mark.parametrize("where", ["formation", "log", "snapshot"])
+@pytest.mark.parametrize(
+    "where", ["log", *[pytest.param(place, marks=pytest.mark.slow) for place in ("formation", "snapshot")]]
+)
 def test_a_cluster_that_holds_addresses_that_cannot_be_lives_and_gets_rid_of_them(alone: Cluster, where: str) -> None:
     (node,) = alone.nodes
     make_folder(node, where)
@@ -156,6 +158,7 @@ def make_moved(cluster: Cluster) -> None:
         log.close()
 
 
+@pytest.mark.slow
 def test_when_all_addresses_have_changed_the_way_that_is_named_keeps_the_data(unstarted: Cluster) -> None:
     """What docs/operations.md says, command by command."""
     cluster = unstarted

@@ -13,7 +13,7 @@ import pytest
 
 from trioraft.wire.entries import seal
 
-from .cluster import HOST, Cluster, half_close, running_cluster
+from .cluster import HOST, Cluster, end_sending, running_cluster
 
 HUGE = 2**63
 ACCEPTED = b'"peer":"hello"'
@@ -46,7 +46,7 @@ def say(port: int, *lines: dict[str, Any] | bytes) -> bytes:
         try:
             for line in lines:
                 connection.sendall(line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n")
-            half_close(connection)
+            end_sending(connection)
             while part := connection.recv(1 << 16):
                 received += part
         except OSError:

@@ -43,7 +43,10 @@ def others_go_on(cluster: Cluster, without: Node) -> None:
     assert all(node.get("still")["value"] == "here" for node in rest)
 
 
-@pytest.mark.parametrize("where", ["middle", "header", "entry of the first batch"])
+@pytest.mark.parametrize(
+    "where",
+    ["middle", *[pytest.param(place, marks=pytest.mark.slow) for place in ("header", "entry of the first batch")]],
+)
 def test_one_flipped_byte_stops_that_node_alone(cluster: Cluster, where: str) -> None:
     fill(cluster)
     node = cluster.followers()[0]
@@ -61,6 +64,7 @@ def test_one_flipped_byte_stops_that_node_alone(cluster: Cluster, where: str) ->
     others_go_on(cluster, node)
 
 
+@pytest.mark.slow
 def test_after_kill_9_a_flip_before_the_last_batch_stops_the_node_too(cluster: Cluster) -> None:
     fill(cluster)
     node = cluster.leader()
@@ -145,6 +149,7 @@ def test_a_wiped_folder_gets_no_vote_and_is_told_why(cluster: Cluster) -> None:
     others_go_on(cluster, node)
 
 
+@pytest.mark.slow
 def test_two_wiped_folders_make_no_second_cluster(cluster: Cluster) -> None:
     fill(cluster, 5)
     kept = cluster.leader()
@@ -221,6 +226,7 @@ def test_another_nodes_folder_is_refused_naming_both(cluster: Cluster) -> None:
     others_go_on(cluster, second)
 
 
+@pytest.mark.slow
 def test_an_edited_servers_file_changes_no_member(cluster: Cluster) -> None:
     """Two nodes restarted with a list of two, then of one: the cluster's own list is what counts."""
     fill(cluster, 5)

@@ -153,7 +153,7 @@ def test_a_removed_node_stays_out_and_is_told_so(cluster: Cluster) -> None:
 def test_a_change_that_leaves_no_live_majority_is_refused_unless_forced(cluster: Cluster) -> None:
     dead, other = cluster.followers()
     leader = cluster.leader()
-    dead.kill()
+    dead.pause()
     alone = f"can lose 0 of 3, while node {dead.index} does not answer"
     eventually(lambda: alone in told("members", at=other), "the leader knows that it is dead")
     for gone in (leader, other):
@@ -165,7 +165,7 @@ def test_a_change_that_leaves_no_live_majority_is_refused_unless_forced(cluster:
     with ThreadPoolExecutor() as pool:
         forced = pool.submit(command, "members", "remove", leader.index, "--force", at=other)
         eventually(lambda: other.status()["role"] == "leader", "the lead is handed over")
-        dead.start()  # it takes a majority of those that stay, and dead was one of two
+        dead.resume()  # it takes a majority of those that stay, and dead was one of two
         assert forced.result().returncode == 0, forced.result().stderr
     assert sorted(members(other)) == sorted([dead.index, other.index])
     assert other.put("k", 2)["ok"]

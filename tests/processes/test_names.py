@@ -31,7 +31,7 @@ def with_hosts(folder: Path) -> list[str]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="only root gives names to a process alone")
-@pytest.mark.parametrize("backlog", [0, 1000], ids=["deaf", "mute"])
+@pytest.mark.parametrize("backlog", [pytest.param(0, id="deaf"), pytest.param(1000, id="mute", marks=pytest.mark.slow)])
 def test_nodes_reach_each_other_though_the_first_address_of_their_names_is_silent(tmp_path: Path, backlog: int) -> None:
     with Cluster(tmp_path) as cluster, contextlib.ExitStack() as stack:
         wrapper = with_hosts(tmp_path)

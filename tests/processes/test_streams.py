@@ -18,6 +18,7 @@ from trioraft_cli.main import cli
 from .cluster import Cluster
 from .terminals import output_on_terminal
 
+SLOW = pytest.mark.slow
 KEY: Final = "stream"
 ODD_KEY: Final = "odd\nforged  1  7\x1b[2K\x9b1A\u202e"
 ODD_VALUE: Final = '"\x7f\x9b31m\u202e\u2028"'
@@ -47,7 +48,7 @@ COMMANDS: Final[dict[str, list[tuple[str, int, bool]]]] = {
     "": [("--help", 0, True), ("--version", 0, True), ("frobnicate", 2, False)],
 }
 """Of each command: how it is called, how it ends, and whether it prints to standard output."""
-BRIEFLY: Final = (f"get {KEY}", "get nothing", "scan", f"put {KEY} 1", "shell", "--help", "frobnicate")
+BRIEFLY: Final = (f"get {KEY}", f"put {KEY} 1", "shell", "frobnicate")
 
 
 def all_commands(group: click.Group, before: str = "") -> Iterator[str]:
@@ -61,7 +62,7 @@ def calls() -> list[Any]:
     """All calls, of which most take their time only in the slow part; and the help of each command."""
     table = [call for called in COMMANDS.values() for call in called]
     table += [(f"{name} --help", 0, True) for name in all_commands(cli)]
-    return [pytest.param(*call, marks=[] if call[0] in BRIEFLY else pytest.mark.slow, id=call[0]) for call in table]
+    return [pytest.param(*call, marks=[] if call[0] in BRIEFLY else SLOW, id=call[0]) for call in table]
 
 
 def test_no_command_is_left_out() -> None:
@@ -172,7 +173,14 @@ def test_a_reader_that_leaves_in_the_middle_is_a_quiet_end_too(call: Called) -> 
     assert (result.returncode, len(result.stdout), result.stderr) == (141, 100, b"")
 
 
-@pytest.mark.parametrize("words", [["get"], ["put", "k"], ["put"], ["delete"], ["scan"], ["scan", "--after"], ["incr"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["get"],
+        ["put", "k"],
+        *[pytest.param(words, marks=SLOW) for words in (["put"], ["delete"], ["scan"], ["scan", "--after"], ["incr"])],
+    ],
+)
 def test_arguments_that_are_no_text_are_refused_and_nothing_is_sent(call: Called, words: list[str | bytes]) -> None:
     for odd in (b"\xff", b"a\xc3", b"\xed\xa0\x80"):
         result = call([*words, odd, *(["1"] if words == ["put"] else [])])
@@ -188,17 +196,6 @@ def test_options_and_commands_that_are_no_text_are_unknown_ones(call: Called, od
     assert result.stderr.isascii()
 
 
-def test_values_from_standard_input_are_utf_8_whatever_the_locale(call: Called) -> None:
-    for environment in LOCALES:
-        assert call(["put", "in", "-"], stdin='"\u263e\xe9"'.encode(), **environment).returncode == 0
-        assert json.loads(call(["get", "in"], **environment).stdout) == "\u263e\xe9"
-        result = call(["put", "in", "-"], stdin=b'"\xe9"', **environment)
-        assert result.returncode == 2
-        told = result.stderr.replace(b"\0", b"")  # of UTF-16
-        assert told.endswith(b"standard input holds bytes that are no UTF-8, from byte 2 on\n")
-    assert json.loads(call(["get", "in"]).stdout) == "\u263e\xe9"
-
-
 LOCALES: Final = (
     {"LC_ALL": "C.UTF-8"},
     {"LC_ALL": "C"},
@@ -208,9 +205,26 @@ LOCALES: Final = (
     {"PYTHONIOENCODING": "utf-16"},
     {"PYTHONIOENCODING": "utf-8:strict", "PYTHONUNBUFFERED": "1"},
 )
+in_locales = pytest.mark.parametrize(
+    "environment",
+    [pytest.param(one, marks=[] if number in (2, 5) else SLOW) for number, one in enumerate(LOCALES)],
+    ids=str,
+)
+"""In each of them; by default in the two that are farthest from UTF-8."""
 
 
-@pytest.mark.parametrize("environment", LOCALES)
+@in_locales
+def test_values_from_standard_input_are_utf_8_whatever_the_locale(call: Called, environment: dict[str, str]) -> None:
+    assert call(["put", "in", "-"], stdin='"\u263e\xe9"'.encode(), **environment).returncode == 0
+    assert json.loads(call(["get", "in"], **environment).stdout) == "\u263e\xe9"
+    result = call(["put", "in", "-"], stdin=b'"\xe9"', **environment)
+    assert result.returncode == 2
+    told = result.stderr.replace(b"\0", b"")  # of UTF-16
+    assert told.endswith(b"standard input holds bytes that are no UTF-8, from byte 2 on\n")
+    assert json.loads(call(["get", "in"]).stdout) == "\u263e\xe9"
+
+
+@in_locales
 def test_in_any_locale_keys_are_those_that_were_typed_and_json_is_the_same(
     call: Called, environment: dict[str, str]
 ) -> None:

@@ -240,8 +240,13 @@ def killed_at(call: int, act: Callable[[], object]) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 9
 
 
+at_calls = pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+"""Killed at every call to the system; by default at one of five."""
+
+
+@at_calls
 def test_a_restore_that_is_killed_anywhere_is_no_node_or_a_whole_one_and_can_be_said_again(
-    tmp_path: Path, backup: Path
+    tmp_path: Path, backup: Path, step: int
 ) -> None:
     call, interrupted = 0, 0
     while True:
@@ -262,9 +267,9 @@ def test_a_restore_that_is_killed_anywhere_is_no_node_or_a_whole_one_and_can_be_
         restore_again(backup, path)
         assert len(started(path).store) == KEYS
         assert [name for name in os.listdir(path) if name.startswith("new.")] == []
-        call += 1
+        call += step
     assert call > 20
-    assert interrupted > 3
+    assert interrupted > 3 / step
     assert [name for name in os.listdir(tmp_path) if name != "backup.jsonl" and not name.startswith("n")] == []
 
 
@@ -277,8 +282,9 @@ def restore_again(backup: Path, path: Path) -> None:
         started(path)
 
 
+@at_calls
 def test_a_recover_that_is_killed_anywhere_loses_nothing_and_is_finished_by_the_next(
-    tmp_path: Path, backup: Path
+    tmp_path: Path, backup: Path, step: int
 ) -> None:
     call, interrupted = 0, 0
     while True:
@@ -301,6 +307,6 @@ def test_a_recover_that_is_killed_anywhere_loses_nothing_and_is_finished_by_the_
         assert reborn.kept is not None or any(name.startswith("before-") for name in os.listdir(path))
         assert [name for name in os.listdir(path) if name.startswith("new.")] == []
         assert os.listdir(home) == ["n0"]
-        call += 1
+        call += step
     assert call > 30
-    assert interrupted > 5
+    assert interrupted > 5 / step
