@@ -16,7 +16,7 @@ from typing import Final
 from trioraft.addresses import Address
 from trioraft_cli.cluster import ClusterStatus
 from trioraft_cli.main import NO
-from trioraft_cli.streams import say
+from trioraft_cli.streams import say, wait_for_nobody
 
 START_SECONDS: Final = 20.0
 STOP_SECONDS: Final = 5.0
@@ -44,6 +44,7 @@ def run_demo(nodes: int) -> int:
             _welcome(addresses, processes, Path(folder))
             return run_shell(addresses)
         finally:
+            wait_for_nobody()
             _end(processes)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from trioraft.addresses import Address
 from trioraft.server import NodeOptions, StartError, run_node
 from trioraft_cli.escapes import safe
-from trioraft_cli.streams import say
+from trioraft_cli.streams import say, wait_for_nobody
 
 
 def run_at(
@@ -21,6 +21,7 @@ def run_at(
     max_request_bytes: int,
 ) -> int:
     """Run a node until it is told to stop; the exit code."""
+    wait_for_nobody()
     try:
         return run_node(NodeOptions(index, servers, folder, listen, log_format, log_level, max_request_bytes))
     except StartError as error:

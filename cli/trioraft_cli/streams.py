@@ -25,6 +25,8 @@ NO_READER: Final = 141
 """What a shell says of a program that the signal for this has ended."""
 MOST_READ: Final = 32 * 1024 * 1024
 """No node takes a longer request."""
+READER_SECONDS: Final = 1.0
+"""How long a reader may take to make room where nobody is to be waited for."""
 _ESCAPES: Final = "trioraft-escapes"
 _NAMES: Final = ("stdin", "stdout", "stderr")
 
@@ -66,13 +68,22 @@ class _Output(io.FileIO):
 class _Errors(io.FileIO):
     """Standard error, which never fails: there is nowhere to say so."""
 
+    patience: float | None = None
+    """How many seconds its reader has to make room, before it is waited for no more; None: as long as it likes."""
+
     def write(self, data: ReadableBuffer, /) -> int:
-        """As much of the data as the system takes; all of it where it takes none."""
+        """As much of the data as the system takes; all of it where it takes none, or not in time."""
+        view = memoryview(data).cast("B")
+        if self.patience is not None:
+            if not select.select([], [self], [], self.patience)[1]:
+                self.patience = 0.0
+                return len(view)
+            view = view[: select.PIPE_BUF]  # for so much there is room
         try:
-            written = super().write(data)
+            written = super().write(view)
         except OSError:
             written = None
-        return memoryview(data).nbytes if written is None else written
+        return len(view) if written is None else written
 
 
 class _Input(io.FileIO):
@@ -115,6 +126,13 @@ def finish(code: int) -> int:
 def say(text: str) -> None:
     """Tell on standard error, in one line that a terminal only shows."""
     print(f"trioraft: {safe(text)}", file=sys.stderr)
+
+
+def wait_for_nobody() -> None:
+    """From now on drop what is said on standard error where nobody reads it: this process is to go on, or to end."""
+    raw = getattr(getattr(sys.stderr, "buffer", None), "raw", None)
+    if isinstance(raw, _Errors):
+        raw.patience = READER_SECONDS
 
 
 def complain(error: StreamError) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from zlib import crc32
 
 import pytest
-from processes.cluster import Cluster, Line, end_sending, eventually
+from processes.cluster import Cluster, Line, end_sending
 
 from trioraft.wire.entries import seal
 
@@ -164,17 +164,3 @@ def test_a_member_that_dials_again_and_again_is_one_member(without_node_1: Clust
         connections[-1].send({"type": "read_index", "number": 1})
         connections[-1].send(b"nonsense\n")
         assert closed(connections[-1])
-
-
-def test_what_a_stranger_says_forges_no_line_of_the_log(without_node_1: Cluster) -> None:
-    cluster = without_node_1
-    node = cluster.nodes[0]
-    forged = "12:00:00.000 INFO    all is well\n" * 10
-    with nobody_is_harmed(cluster):
-        hello = as_node_1(cluster, cluster=f"\n{forged}", folder=f"{'y' * 100_000}\x1b[2J")
-        assert json.loads(exchange(node.port, line(hello)))["peer"] == "refused"
-        eventually(lambda: "all is well" in node.log, "the refusal is in the log")
-    lines = node.log.splitlines()
-    assert not [line for line in lines if line.endswith("INFO    all is well")]
-    assert max(map(len, lines)) < 10_000
-    assert "\x1b" not in node.log

@@ -42,6 +42,11 @@ SESSION = "trioraft/server/session.py"
 DOOR = "trioraft/server/door.py"
 SLICES = "tests/server/test_slices.py"
 GONE = "tests/server/test_gone_connections.py"
+LOGS = "trioraft/server/logs.py"
+REPEATS = "trioraft/server/repeats.py"
+UNDRAINED = "tests/server/test_log_not_drained.py"
+COUNTED = "tests/server/test_repeats.py"
+STRANGERS = "tests/server/test_strangers_in_the_log.py"
 
 
 @dataclass(frozen=True)
@@ -1202,10 +1207,10 @@ MUTANTS = (
         DOOR,
         """        if not self._hub.full:
             return True
-        self._complain""",
+        _complain""",
         """        if self._hub.full is not None:
             return True
-        self._complain""",
+        _complain""",
         "tests/processes/test_full_houses.py::test_a_client_that_finds_no_place_is_told_so_in_one_line",
         simulated=False,
     ),
@@ -1263,6 +1268,132 @@ MUTANTS = (
 """,
         "",
         f"{SLICES}::test_scans_that_wait_for_their_turn_do_not_see_the_writes_behind_them",
+        simulated=False,
+    ),
+    # The node's log
+    Mutant(
+        "what was dropped of the log is said with the next line alone",
+        LOGS,
+        """            self._writing = True
+            self._confess()
+""",
+        """            self._writing = True
+""",
+        f"{UNDRAINED}::test_what_was_dropped_is_said_as_soon_as_there_is_room_though_nothing_follows",
+        simulated=False,
+    ),
+    Mutant(
+        "a line of the log comes before the count of those dropped before it",
+        LOGS,
+        """        self._confess()
+        if self._size >= MAX""",
+        """        if self._size >= MAX""",
+        f"{UNDRAINED}::test_a_line_that_finds_room_again_comes_behind_the_count",
+        simulated=False,
+    ),
+    Mutant(
+        "what a full disk did not take of the log is not counted",
+        LOGS,
+        "                self._failed += lines\n",
+        "                pass\n",
+        f"{UNDRAINED}::test_what_could_not_be_written_is_counted_and_said_once_it_can",
+        simulated=False,
+    ),
+    Mutant(
+        "a line of the log follows half of another",
+        LOGS,
+        """                self._torn = bool(data)
+""",
+        "",
+        f"{UNDRAINED}::test_what_could_not_be_written_is_counted_and_said_once_it_can",
+        simulated=False,
+    ),
+    Mutant(
+        "lines of the log wait without a bound",
+        LOGS,
+        "        if self._size >= MAX_WAITING_BYTES:\n",
+        "        if self._size < 0:\n",
+        f"{UNDRAINED}::test_what_was_dropped_is_said_as_soon_as_there_is_room_though_nothing_follows",
+        simulated=False,
+    ),
+    Mutant(
+        "a traceback of the log is written as it is",
+        LOGS,
+        """{_printable(line)}" for line""",
+        """{line}" for line""",
+        f"{UNDRAINED}::test_a_traceback_is_bounded_and_forges_nothing",
+        simulated=False,
+    ),
+    Mutant(
+        "the end of a node waits for the reader of its log",
+        LOGS,
+        "not self._waiting and not self._writing, FLUSH_SECONDS)",
+        "not self._waiting and not self._writing)",
+        f"{UNDRAINED}::test_the_end_waits_for_nobody",
+        simulated=False,
+    ),
+    Mutant(
+        "lines that come again and again are all written",
+        REPEATS,
+        """        kind.take_in(record)
+        return False
+""",
+        """        kind.take_in(record)
+        return True
+""",
+        STRANGERS,
+        simulated=False,
+    ),
+    Mutant(
+        "the count of lines is said with the next one alone",
+        REPEATS,
+        "        return min((kind.until for kind in self._kinds.values()), default=None)\n",
+        "        return None\n",
+        f"{COUNTED}::test_the_first_is_written_the_others_are_counted_and_the_count_is_said_though_none_follows",
+        simulated=False,
+    ),
+    Mutant(
+        "a refused stranger is a kind of line of its own",
+        DRIVER,
+        """if hello.sender in self.peers else None
+""",
+        """if hello.sender in self.peers else (hello.sender, hello.folder)
+""",
+        STRANGERS,
+        simulated=False,
+    ),
+    Mutant(
+        "what a line is about does not tell it apart",
+        REPEATS,
+        'record.msg, getattr(record, "about", None), place',
+        "record.msg, place",
+        f"{COUNTED}::test_another_kind_is_written",
+        simulated=False,
+    ),
+    Mutant(
+        "kinds of lines are remembered without a bound",
+        REPEATS,
+        "        if name not in self._kinds and len(self._kinds) >= MOST_KINDS:\n            name = record.levelno\n",
+        "",
+        f"{COUNTED}::test_memory_is_bounded_and_nothing_is_kept_alive",
+        simulated=False,
+    ),
+    Mutant(
+        "who hangs up is dialled again at once",
+        "trioraft/server/replicator.py",
+        """                pause = SHORTEST_PAUSE  # and that long at least: there are some who only answer and hang up
+""",
+        """                continue
+""",
+        STRANGERS,
+        simulated=False,
+    ),
+    Mutant(
+        "a node that cannot start waits until somebody reads why",
+        "cli/trioraft_cli/streams.py",
+        "        raw.patience = READER_SECONDS\n",
+        "        pass\n",
+        "tests/cli/test_unread_errors.py::test_who_waits_for_nobody_goes_on_though_what_it_says_is_not_read",
         simulated=False,
     ),
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -17,6 +18,16 @@ async def cluster(nursery: trio.Nursery) -> Cluster:
     for node in cluster.nodes:
         node.start()
     return cluster
+
+
+@pytest.fixture
+def own_log() -> Iterator[None]:
+    """Let the test configure the log, and leave it as it was."""
+    logger = logging.getLogger("trioraft")
+    before = logger.handlers, logger.level, logger.propagate
+    yield
+    logger.handlers, level, logger.propagate = before
+    logger.setLevel(level)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from typing import NoReturn
 
 import pytest
@@ -32,16 +31,6 @@ PLACES: list[tuple[object, str, dict[str, object]]] = [
 
 def _fail(*_: object) -> NoReturn:
     raise ZeroDivisionError("put here by the test")
-
-
-@pytest.fixture
-def own_log() -> Iterator[None]:
-    """Let the test configure the log, and leave it as it was."""
-    logger = logging.getLogger("trioraft")
-    before = logger.handlers, logger.level, logger.propagate
-    yield
-    logger.handlers, level, logger.propagate = before
-    logger.setLevel(level)
 
 
 @pytest.mark.parametrize(("owner", "name", "request_"), PLACES, ids=[f"{place[1]} {place[2]}" for place in PLACES])

@@ -8,7 +8,6 @@ is none, and who says nothing is not waited for.
 from __future__ import annotations
 
 import logging
-import math
 from typing import Final, Protocol
 
 import trio
@@ -20,8 +19,6 @@ SILENT_SECONDS: Final = 10.0
 """How long a connection that has a place may say nothing before another may have that place."""
 RESERVE_SECONDS: Final = 0.2
 """How long one in the reserve may say nothing: a peer introduces itself as soon as it is connected."""
-COMPLAINT_SECONDS: Final = 60.0
-"""How often it is said at most that places have run short."""
 
 OVERLOADED: Final = error_reply(
     b"",
@@ -47,7 +44,6 @@ class Door:
         self._hub = hub
         self._unknown: dict[Connection, float] = {}
         """Until when each may stay unknown where places run short."""
-        self._next_complaint = -math.inf
 
     def enter(self, connection: Connection) -> None:
         """Somebody comes in."""
@@ -60,11 +56,10 @@ class Door:
     def admits_client(self, connection: Connection) -> bool:
         """Whether there is a place for this one, which is a client; else it is told so, and closed."""
         self.leave(connection)
-        now = trio.current_time()
-        self.expire(now)
+        self.expire(trio.current_time())
         if not self._hub.full:
             return True
-        self._complain(now)
+        _complain()
         connection.send(OVERLOADED)
         connection.finish()
         return False
@@ -76,19 +71,18 @@ class Door:
         for connection in [connection for connection, until in self._unknown.items() if until <= now]:
             if not self._hub.full:
                 return
-            self._complain(now)
+            _complain()
             self.leave(connection)
             connection.send(OVERLOADED)
             connection.close()
 
-    def _complain(self, now: float) -> None:
-        if now >= self._next_complaint:
-            self._next_complaint = now + COMPLAINT_SECONDS
-            log.warning(
-                "no more clients are taken at the moment, for as many are connected as the limit of open files has "
-                "room for: start the node with a higher one (ulimit -n)"
-            )
-
     def close(self) -> None:
         """Forget them."""
         self._unknown.clear()
+
+
+def _complain() -> None:
+    log.warning(
+        "no more clients are taken at the moment, for as many are connected as the limit of open files has "
+        "room for: start the node with a higher one (ulimit -n)"
+    )

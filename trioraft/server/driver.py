@@ -138,7 +138,6 @@ class Driver:
         self._early: dict[NodeId, list[PeerMessage]] = {}
         """Answers that wait for the connection to a peer, whose own to this node is up."""
         self._evidence = Evidence()
-        self._refused: dict[NodeId | None, str] = {}
         self._replicators: dict[NodeId, Replicator] = {}
         self._nursery: trio.Nursery | None = None
         self.timer = ElectionTimer(self.tick, self.ticks_to_rest)
@@ -359,7 +358,7 @@ class Driver:
         recovered = recover(self.folder, formation)
         self._log, self.store = recovered.log, recovered.store
         for notice in recovered.notices:
-            log.warning("%s", notice)
+            log.warning("%s", notice, extra={"about": notice})
         log.info(
             "cluster %s: recovered %d keys up to entry %d, %d entries, term %d",
             formation.cluster,
@@ -599,12 +598,9 @@ class Driver:
         mine = self.introduction(hello.sender)
         refused = self._judge(hello, mine, self.acknowledged(hello.sender))
         if refused is not None:
-            who = hello.sender if hello.sender in self.peers else None  # of strangers only the last is remembered
-            if self._refused.get(who) != refused.message:  # it tries again and again; once is enough
-                self._refused[who] = refused.message
-                log.warning("refused a connection: %s", refused.message)
+            about = (hello.sender, refused.hint) if hello.sender in self.peers else None
+            log.warning("refused a connection: %s", refused.message, extra={"about": about})
             return refused
-        self._refused.pop(hello.sender, None)
         old = self._incoming.get(hello.sender)
         if old is not None:
             # What the peer says now supersedes what it said before and this node has not read.
@@ -760,9 +756,9 @@ class Driver:
             return
         waiting = self.assembly.waiting_for
         total = len(self.assembly.others) + 1
-        said = f"waiting for {len(waiting)} of {total}: {', '.join(waiting.values())}" if waiting else ""
+        said = f"{len(waiting)} of {total}: {', '.join(waiting.values())}" if waiting else ""
         if said and said != self._waiting_said:
-            log.info("%s", said)
+            log.info("waiting for %s", said)
         self._waiting_said = said
 
     def _report_changes(self) -> None:

@@ -91,7 +91,8 @@ class Incoming:
                 self._host.hear(self, message)
         except BadLine as error:
             who = self._connection.remote if self.peer is None else f"node {self.peer}"
-            log.warning("what %s sends makes no sense (%s): its connection is closed", who, error)
+            about = {"about": self.peer}
+            log.warning("what %s sends makes no sense (%s): its connection is closed", who, error, extra=about)
             self._connection.close()
             self.broken()
 

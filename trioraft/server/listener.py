@@ -17,17 +17,12 @@ log = logging.getLogger("trioraft.node")
 
 async def serve_listener(listener: Listener, accept: Callable[[Connection], None]) -> None:
     """Hand over each connection, for ever; where there are no file descriptors left, wait for some."""
-    complained = False
     while True:
         try:
             await _take(listener, accept)
         except OSError as error:
-            if not complained:
-                log.warning("no connection can be taken at the moment: %s", error.strerror)
-            complained = True
+            log.warning("no connection can be taken at the moment: %s", error.strerror)
             await trio.sleep(PAUSE_SECONDS)
-            continue
-        complained = False
 
 
 async def _take(listener: Listener, accept: Callable[[Connection], None]) -> None:

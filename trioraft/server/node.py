@@ -173,9 +173,10 @@ def _warn_of_differences(driver: Driver, options: NodeOptions, own: Member) -> N
                 listed,
                 member.id,
                 member.address,
+                extra={"about": member.id},
             )
     if str(_listed(options)) != own.address and options.listen is not None:
-        log.warning("%s", _moved_hint(options, own))
+        log.warning("%s", _moved_hint(options, own), extra={"about": own.id})
 
 
 async def serve(driver: Driver, listener: Listener) -> int:

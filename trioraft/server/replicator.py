@@ -86,11 +86,10 @@ class Replicator:
         while not self._stopped:
             self._again = trio.Event()
             self._hurried = trio.Event()
-            next_try = trio.current_time() + pause
+            began = trio.current_time()
             if await self._connect_once():
-                pause = SHORTEST_PAUSE
-                continue
-            with trio.move_on_at(next_try):
+                pause = SHORTEST_PAUSE  # and that long at least: there are some who only answer and hang up
+            with trio.move_on_at(began + pause):
                 await self._hurried.wait()
             pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -170,7 +169,7 @@ class Replicator:
         """Say it once, until there is a connection."""
         if trouble not in self._reported:
             self._reported.append(trouble)
-            log.log(level, "%s", trouble)
+            log.log(level, "%s", trouble, extra={"about": (self.peer, len(self._reported))})
 
 
 def _reason(error: Exception) -> str:
