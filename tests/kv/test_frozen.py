@@ -53,6 +53,15 @@ def test_what_is_taken_is_what_was_there_when_it_was_frozen(seed: int) -> None:
     frozen.close()
 
 
+def test_no_more_large_values_are_taken_at_once_than_are_enough() -> None:
+    store = Store()
+    for index, size in enumerate((10, 300, 10, 10, 10, 500), 1):
+        store.apply(index, Put(f"k{index}", msgspec.Raw(b"1" * size)))
+    frozen = store.freeze()
+    taken = [[key for key, _ in frozen.take(3, 100)] for _ in range(5)]
+    assert taken == [["k1", "k2"], ["k3", "k4", "k5"], ["k6"], [], []]
+
+
 def test_one_view_at_a_time_and_another_when_it_is_closed() -> None:
     store = Store()
     store.apply(1, Put("a", msgspec.Raw(b"1")))

@@ -47,6 +47,7 @@ REPEATS = "trioraft/server/repeats.py"
 UNDRAINED = "tests/server/test_log_not_drained.py"
 COUNTED = "tests/server/test_repeats.py"
 STRANGERS = "tests/server/test_strangers_in_the_log.py"
+TRAVELS = f"{SLICES}::test_a_value_that_travels_longer_than_an_election_timeout_costs_no_election"
 
 
 @dataclass(frozen=True)
@@ -1394,6 +1395,87 @@ MUTANTS = (
         "        raw.patience = READER_SECONDS\n",
         "        pass\n",
         "tests/cli/test_unread_errors.py::test_who_waits_for_nobody_goes_on_though_what_it_says_is_not_read",
+        simulated=False,
+    ),
+    # What is long
+    Mutant(
+        "who sends what is long is silent until it is whole",
+        PEERS,
+        """self._header.bytes > LONG_BYTES and""",
+        """self._header.bytes > 10**9 and""",
+        TRAVELS,
+        simulated=False,
+    ),
+    Mutant(
+        "who passes on what is long is silent until it is whole",
+        DRIVER,
+        """                    progress.heard()
+""",
+        """                    pass
+""",
+        TRAVELS,
+        simulated=False,
+    ),
+    Mutant(
+        "a follower whose disk is slow is silent",
+        CORE,
+        """ > self._answered_round or slow:""",
+        """ > self._answered_round:""",
+        f"{PAPER}::test_a_follower_whose_disk_is_slow_is_not_silent_and_promises_nothing_new",
+        simulated=False,
+    ),
+    Mutant(
+        "a follower whose disk hangs gives signs of life",
+        CORE,
+        """0 < self._outbox.batch_elapsed < self.settings.election_ticks""",
+        """0 < self._outbox.batch_elapsed""",
+        f"{PAPER}::test_a_follower_whose_disk_is_slow_is_not_silent_and_promises_nothing_new",
+        simulated=False,
+    ),
+    Mutant(
+        "a disk that is slow is taken for one that hangs",
+        DRIVER,
+        """            segments.moved = False
+            self.core.persisting()
+""",
+        """            segments.moved = False
+""",
+        f"{SLICES}::test_disks_that_are_slow_and_do_not_hang_cost_no_election",
+        simulated=False,
+    ),
+    Mutant(
+        "a long batch is on the disk only when it is whole",
+        SEGMENTS,
+        """                self._file.sync()
+                self.moved = True
+""",
+        """                pass
+""",
+        "tests/storage/test_snapshots.py::test_a_long_batch_reaches_the_disk_in_parts",
+        simulated=False,
+    ),
+    Mutant(
+        "a probe carries what is long",
+        PROGRESS,
+        """entries.size > PROBE_BYTES""",
+        """entries.size > 10**9""",
+        f"{PAPER}::test_a_probe_carries_nothing_long",
+        simulated=False,
+    ),
+    Mutant(
+        "a turn sends writes on their way without an end",
+        REQUESTS,
+        """taken < len(writes) and self._write_room > 0""",
+        """taken < len(writes)""",
+        f"{SLICES}::test_large_writes_of_many_are_sent_on_their_way_a_few_a_turn",
+        simulated=False,
+    ),
+    Mutant(
+        "a turn takes large values for a snapshot without an end",
+        SNAPSHOTS,
+        """frozen.take(settings.slice_keys, settings.write_bytes)""",
+        """frozen.take(settings.slice_keys)""",
+        f"{SLICES}::test_a_snapshot_of_large_values_is_taken_a_few_a_turn",
         simulated=False,
     ),
 )

@@ -369,6 +369,58 @@ def test_a_leader_whose_disk_hangs_steps_down_though_its_peers_answer() -> None:
     assert core.role == "follower"
 
 
+def test_a_leader_whose_disk_is_slow_and_does_not_hang_goes_on() -> None:
+    core = leader(term=1)
+    core.propose([b"1"])
+    assert only(core).batch is not None
+    for tick in range(300):
+        core.tick()
+        core.step(1, AppendEntriesReply(1, True, 1, 0))
+        if tick % 20 == 0:
+            core.persisting()
+    assert core.role == "leader"
+
+
+def test_a_follower_whose_disk_is_slow_is_not_silent_and_promises_nothing_new() -> None:
+    core = node(1)
+    core.step(1, AppendEntries(1, 1, 1, 0, 0, [seal(2, 1, "command", b"1")]))
+    ready = only(core)
+    assert ready.batch is not None
+    assert not ready.messages
+    heartbeat = AppendEntries(1, 2, 1, 0, 0, [])
+    core.tick()
+    for part in range(3):
+        for _ in range(40):
+            core.step(1, heartbeat)
+            assert only(core).messages == [(1, AppendEntriesReply(1, True, 1, 0))], part
+            core.tick()
+        core.persisting()
+    for _ in range(60):
+        core.tick()
+        core.step(1, heartbeat)
+        core.ready()
+    core.step(1, heartbeat)
+    assert core.ready() is None, "a disk that hangs is no sign of life"
+
+
+def test_a_probe_carries_nothing_long() -> None:
+    core = leader(term=1)
+    long = [b'"%b"' % (b"x" * 2_000_000)]
+    core.step(1, AppendEntriesReply(1, True, 1, 0))
+    core.propose(long)
+    append = core.next_append(1)
+    assert isinstance(append, AppendEntries)
+    assert len(append.entries) == 1
+    core.peer_connected(1)  # anew: what was on its way may be lost
+    append = core.next_append(1)
+    assert isinstance(append, AppendEntries)
+    assert not append.entries
+    core.step(1, AppendEntriesReply(1, True, append.prev_index, 0))
+    append = core.next_append(1)
+    assert isinstance(append, AppendEntries)
+    assert len(append.entries) == 1
+
+
 def test_a_sync_of_200_ms_causes_no_election() -> None:
     core = leader(term=1)
     for _ in range(10):

@@ -1,22 +1,29 @@
-"""Large replies to many: no turn sends or makes all of them, and everybody has a share of each."""
+"""Large replies to many, and large values: no turn handles all of them, each has a share, and nobody seems dead."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from random import Random
 from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trioraft.kv.store import Store
+from trioraft.raft.core import Core
+from trioraft.server import snapshots
 from trioraft.server.driver import Driver
 from trioraft.server.requests import MAX_SCAN_BYTES
 from trioraft.server.session import Session
-from trioraft.testing.network import MemoryConnection
+from trioraft.server.writer import DirectWriter
+from trioraft.testing.network import MemoryConnection, Weather
+from trioraft.testing.virtual_time import Agenda
 from trioraft.wire.codec import encode
+from trioraft.wire.peers import Propose
 
 from .virtual_cluster import Client, Cluster
 
@@ -43,8 +50,8 @@ class Turns:
         monkeypatch.setattr(Driver, "turn", watched)
         self._monkeypatch = monkeypatch
 
-    def count(self, owner: type, name: str, what: Callable[..., tuple[Any, int]]) -> None:
-        """Count what is done by calls of that method."""
+    def count(self, owner: Any, name: str, what: Callable[..., tuple[Any, int]]) -> None:
+        """Count what is done by calls of that method, or that function of a module."""
         method = getattr(owner, name)
 
         def counted(*arguments: Any) -> Any:
@@ -134,6 +141,112 @@ async def test_who_leaves_while_its_scans_wait_is_not_served(cluster: Cluster, t
         client.connection.other.break_off()
     await trio.sleep(1)
     assert sum(turn["scans"] for turn in turns.done) < MANY * 4
+
+
+@pytest.mark.parametrize("through", ["the leader", "a follower"])
+async def test_large_writes_of_many_are_sent_on_their_way_a_few_a_turn(
+    cluster: Cluster, turns: Turns, through: str
+) -> None:
+    leader = await cluster.leader()
+    node = leader if through == "the leader" else (leader + 1) % 3
+    turns.count(Core, "propose", lambda _, payloads: ("proposed", sum(map(len, payloads))))
+    turns.count(
+        Driver,
+        "send",
+        lambda _, __, message: ("passed on", sum(map(len, message.commands)) if isinstance(message, Propose) else 0),
+    )
+    some = [await cluster.connect(node) for _ in range(MANY // 2)]
+    for number, client in enumerate(some):
+        key = f"own-{number}"
+        puts = [{"id": part, "op": "put", "key": key, "value": LARGE + str(part)} for part in range(2)]
+        client.send(*puts, {"id": 2, "op": "get", "key": key})
+    for client in some:
+        replies: list[Any] = await client.replies(3)
+        assert [(reply["id"], reply["ok"]) for reply in replies] == [(0, True), (1, True), (2, True)]
+        assert replies[0]["rev"] < replies[1]["rev"] == replies[2]["rev"]
+        assert replies[2]["value"] == LARGE + "1"
+    for what in ("proposed", "passed on") if node != leader else ("proposed",):
+        assert sum(turn[what] for turn in turns.done) > MANY * len(LARGE)
+        assert max(turn[what] for turn in turns.done) < A_TURN
+
+
+async def test_a_snapshot_of_large_values_is_taken_a_few_a_turn(cluster: Cluster, turns: Turns) -> None:
+    leader = await cluster.leader()
+    for number in range(MANY):
+        await cluster.ask(leader, {"op": "put", "key": f"k{number}", "value": LARGE})
+    turns.count(snapshots, "encode_items", lambda items: ("bytes", sum(len(item.value) for _, item in items)))
+    (reply,) = await cluster.ask(leader, {"op": "snapshot"})
+    assert reply["keys"] == MANY
+    assert sum(turn["bytes"] for turn in turns.done) > MANY * len(LARGE)
+    assert max(turn["bytes"] for turn in turns.done) < MEBIBYTE
+
+
+@pytest.mark.parametrize("through", ["the leader", "a follower"])
+async def test_a_value_that_travels_longer_than_an_election_timeout_costs_no_election(
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001
+    nursery: trio.Nursery,
+    monkeypatch: pytest.MonkeyPatch,
+    through: str,
+) -> None:
+    cluster = Cluster(nursery, seed=5)
+    agenda = Agenda()
+    nursery.start_soon(agenda.run)
+    weather = cluster.network.weather = Weather(agenda, Random(5), lambda _: None)
+    monkeypatch.setattr(weather, "delay", lambda: 0.2)
+    cluster.network.capacity = 128 * 1024  # every 0.2 s: a value takes more than 1.6 s
+    for node in cluster.nodes:
+        node.start()
+    leader = await cluster.leader()
+    term = term_of(cluster, leader)
+    node = leader
+    if through == "a follower":
+        node = (leader + 1) % 3
+        cluster.nodes[(leader + 2) % 3].crash()  # the leader needs to hear this very one
+    for number in range(3):
+        (reply,) = await cluster.ask(node, {"op": "put", "key": f"k{number}", "value": "x" * 1_040_000})
+        assert reply["ok"], reply
+    assert term_of(cluster, leader) == term
+
+
+class Slow(DirectWriter):
+    """Each write takes two seconds, and parts of it are on the disk all the while."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__()
+        self._driver = driver
+        self._until = 0.0
+
+    def start(self, write: Callable[[], None]) -> None:
+        super().start(write)
+        self._until = trio.current_time() + 2
+
+    def finished(self, wait: bool = True) -> bool:
+        if trio.current_time() >= self._until:
+            return super().finished(wait)
+        if self._driver._log is not None:
+            self._driver._log.moved = True
+        return False
+
+
+async def test_disks_that_are_slow_and_do_not_hang_cost_no_election(cluster: Cluster) -> None:
+    leader = await cluster.leader()
+    term = term_of(cluster, leader)
+    for node in cluster.nodes:
+        assert node.driver is not None
+        node.driver._writer = Slow(node.driver)
+    began = trio.current_time()
+    (reply,) = await cluster.ask(leader, {"op": "put", "key": "k", "value": 1})
+    assert reply["ok"], reply
+    assert trio.current_time() - began > 2
+    assert term_of(cluster, leader) == term
+
+
+def term_of(cluster: Cluster, leader: int) -> int:
+    """The term, in which all that live follow that leader."""
+    cores = [node.driver.core for node in cluster.nodes if node.driver is not None]
+    assert {core.leader for core in cores} == {leader}
+    (term,) = {core.term for core in cores}
+    return term
 
 
 @given(

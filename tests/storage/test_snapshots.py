@@ -14,7 +14,7 @@ from trioraft.raft.membership import Configuration, Member
 from trioraft.raft.messages import Entry, HardState
 from trioraft.storage.disk import RealDisk
 from trioraft.storage.errors import Damaged, StorageError
-from trioraft.storage.log import SegmentedLog
+from trioraft.storage.log import PART_BYTES, SegmentedLog
 from trioraft.storage.snapshots import (
     IncomingSnapshot,
     Snapshot,
@@ -24,7 +24,7 @@ from trioraft.storage.snapshots import (
     read_items,
     remove_older,
 )
-from trioraft.testing.disk import MemoryDisk, PowerCut
+from trioraft.testing.disk import MemoryDisk, MemoryFile, MemoryReader, PowerCut
 from trioraft.wire.entries import seal
 from trioraft.wire.snapshots import FORMAT, SnapshotHeader
 
@@ -103,7 +103,61 @@ def test_a_snapshot_is_read_on_when_a_newer_one_has_taken_its_place() -> None:
     reader = SnapshotReader(disk, old)
     remove_older(disk, take(disk, 9, 3))
     assert [name for name in disk.names() if name.startswith("snapshot")] == [take(disk, 9, 3).name]
-    assert len(reader.read(0, 10**6)) == old.size
+    assert len(reader.lines(0, 10**6)) == old.size
+
+
+def test_a_long_line_is_given_whole_and_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = MemoryDisk()
+    writer = SnapshotWriter(disk, header(7, 3))
+    for key, size in (("a", 10), ("b", 3_000_000), ("c", 10)):
+        writer.add([(key, Item(b'"%b"' % (b"x" * size), 1, 1, 1))])
+    written = writer.finish()
+    reader = SnapshotReader(disk, written)
+    whole = disk.read(written.name)
+    lines: list[bytes] = []
+    read = 0
+
+    def counted(self: MemoryReader, offset: int, size: int) -> bytes:
+        nonlocal read
+        read += len(data := read_from(self, offset, size))
+        return data
+
+    read_from = MemoryReader.read
+    monkeypatch.setattr(MemoryReader, "read", counted)
+    while part := reader.lines(sum(map(len, lines)), 1000):
+        assert part.endswith(b"\n")
+        lines.append(part)
+    assert b"".join(lines) == whole
+    assert read < len(whole) + 10_000
+    assert [key for part in read_items(disk, written) for key, _ in part] == ["a", "b", "c"]
+
+
+def test_a_long_batch_reaches_the_disk_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = MemoryDisk()
+    SegmentedLog.create(disk, FOLDER)
+    log, _ = SegmentedLog.open(disk, FOLDER)
+    log.write(STATE, entries(1, 2))
+    assert not log.moved
+    sizes: list[int] = []
+    write_at, sync = MemoryFile.write_at, MemoryFile.sync
+
+    def written(self: MemoryFile, offset: int, data: bytes) -> None:
+        sizes.append(len(data))
+        write_at(self, offset, data)
+
+    def synced(self: MemoryFile) -> None:
+        sizes.append(0)
+        sync(self)
+
+    monkeypatch.setattr(MemoryFile, "write_at", written)
+    monkeypatch.setattr(MemoryFile, "sync", synced)
+    long = seal(3, TERM, "command", b'"%b"' % (b"x" * (2 * PART_BYTES)))
+    log.write(STATE, [long])
+    assert max(sizes) == PART_BYTES
+    assert sizes[1:5:2] == [0, 0], "each is synced before the next is written"
+    assert log.moved
+    log.close()
+    assert SegmentedLog.open(disk, FOLDER)[1].entries == [*entries(1, 2), long]
 
 
 def test_each_byte_of_a_snapshot_is_vouched_for() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trioraft.raft.messages import AppendEntries, AppendEntriesReply, PreVote, RequestVoteReply
+from trioraft.raft.messages import AppendEntries, AppendEntriesReply, InstallSnapshot, PreVote, RequestVoteReply
 from trioraft.raft.runs import RUN_BYTES, Entries
 from trioraft.wire import peers
 from trioraft.wire.codec import BadLine, seal_line
@@ -18,6 +18,7 @@ from trioraft.wire.commands import commands_of, decode_command
 from trioraft.wire.entries import UnknownKind, parse, payload, seal, seal_commands
 from trioraft.wire.framing import LineBuffer, LineTooLong
 from trioraft.wire.peers import (
+    PART_BYTES,
     FormationView,
     NotProposed,
     PeerDecoder,
@@ -26,6 +27,7 @@ from trioraft.wire.peers import (
     Proposed,
     ReadIndexReply,
     ReadIndexRequest,
+    Underway,
     decode_handshake,
     encode,
 )
@@ -103,6 +105,28 @@ def test_what_a_peer_says_arrives_as_it_was_said_however_the_bytes_come(message:
     heard = [said for start in range(0, len(data), step) for said in decoder.feed(data[start : start + step])]
     assert heard == [message] * 3
     assert list(decoder.feed(data[:-1])) == [message] * 2
+
+
+LONG = b'{"op":"put","key":"a","value":"%b"}' % (b"x" * 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (AppendEntries(2, 7, 2, 6, 5, seal_commands(8, 2, [LONG])), AppendEntries(2, 7, 2, 6, 5, [])),
+        (InstallSnapshot(2, 9, 1, 0, False, LONG + b"\n"), AppendEntries(2, 0, 0, 0, 0, [])),
+        (Propose(3, [LONG], 2), Underway(2)),
+    ],
+    ids=["entries", "a piece of a snapshot", "writes"],
+)
+def test_who_sends_what_is_long_is_heard_before_it_is_whole(message: PeerMessage, said: PeerMessage) -> None:
+    decoder = PeerDecoder()
+    data = encode(message)
+    for _ in range(2):
+        heard = [said for start in range(0, len(data), 1000) for said in decoder.feed(data[start : start + 1000])]
+        assert heard.pop() == message
+        assert heard == [said] * (len(data) // PART_BYTES + 1)
+    assert list(decoder.feed(data)) == [message], "where it comes at once there is nothing to tell"
 
 
 def test_entries_of_several_terms_and_kinds_arrive_as_they_were_sent() -> None:

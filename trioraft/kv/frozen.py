@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import islice
 
@@ -29,16 +30,20 @@ class Frozen:
         if old is not None and key > self._taken and key not in self._aside:
             self._aside[key] = old
 
-    def take(self, limit: int) -> list[tuple[str, Item]]:
-        """The next keys, in order; none when all were given."""
-        keys = list(islice(self._keys, limit))
-        if not keys:
-            return []
-        self._taken = keys[-1]
+    def take(self, limit: int, enough_bytes: float = math.inf) -> list[tuple[str, Item]]:
+        """The next keys, in order, until their values come to `enough_bytes`; none when all were given."""
         aside, items = self._aside, self._items
-        if not aside:
-            return [(key, item_of(items[key])) for key in keys]
-        return [(key, item_of(aside.pop(key) if key in aside else items[key])) for key in keys]
+        taken: list[tuple[str, Item]] = []
+        size = 0
+        for key in islice(self._keys, limit):
+            item = item_of(aside.pop(key) if key in aside else items[key])
+            taken.append((key, item))
+            size += len(item.value)
+            if size >= enough_bytes:
+                break
+        if taken:
+            self._taken = taken[-1][0]
+        return taken
 
     def close(self) -> None:
         """Nothing is kept aside any more."""

@@ -298,6 +298,10 @@ class Core:
         if self.role == "leader":
             self._advance_commit_index()
 
+    def persisting(self) -> None:
+        """The batch under way is not durable yet, but a part more of it: the disk does not hang."""
+        self._outbox.persisting()
+
     def applied(self, index: int) -> None:
         """The state machine has applied every entry up to that index."""
         self.last_applied = index
@@ -309,10 +313,7 @@ class Core:
         return min(has, default=self.last_index) + 1
 
     def compacted(self, snapshot: Point, index: int) -> list[Run]:
-        """A snapshot of this node is durable; the log lets go of the entries up to that index, which it covers.
-
-        They are given back, for whoever has the time to free so many.
-        """
+        """A snapshot of this node is durable; the log lets go of the entries that it covers up to that index."""
         self.snapshot = snapshot
         # What is not on the disk yet stays: the log there must not get a hole.
         before = self.log.compact(min(snapshot.index, index, self.durable_index))
@@ -406,7 +407,7 @@ class Core:
             return InstallSnapshot(self.term, progress.snapshot.index, progress.snapshot.term, progress.offset)
         entries = NO_ENTRIES
         if progress.next_index <= log.last_index and progress.may_send_entries:
-            entries = log.slice_bytes(progress.next_index, self.settings.max_append_bytes)
+            entries = progress.fitting(log.slice_bytes(progress.next_index, self.settings.max_append_bytes))
         elif not (
             progress.heartbeat_due
             or progress.round_sent < progress.round_wanted
@@ -600,8 +601,7 @@ class Core:
         """Tell a sender that is behind which term it is, so that it catches up or steps down."""
         match message:
             case AppendEntries():
-                reply = AppendEntriesReply(self.term, False, 0, 0, message.prev_index)
-                self._answer(sender, reply)
+                self._answer(sender, AppendEntriesReply(self.term, False, 0, 0, message.prev_index))
             case InstallSnapshot():
                 self._answer(sender, InstallSnapshotReply(self.term, message.last_included_index, message.offset))
             case PreVote():
@@ -667,10 +667,11 @@ class Core:
     def _acknowledge(self, leader: NodeId, agreed: int, round: int) -> None:
         """Answer for what is synced; what is not yet is answered for once it is.
 
-        A round asks only whether this node still follows: that answer does not wait for the log's sync.
+        Whether this node still follows is said before the log's sync: where a round asks, and while the disk is slow.
         """
         durable = min(agreed, self.durable_index)
-        if durable == agreed or round > self._answered_round:
+        slow = 0 < self._outbox.batch_elapsed < self.settings.election_ticks
+        if durable == agreed or round > self._answered_round or slow:
             self._answered_round = round
             self._answer(leader, AppendEntriesReply(self.term, True, durable, round))
         if durable < agreed:
@@ -735,11 +736,9 @@ class Core:
         """As leader, keep track of every member; who is removed hears of it before it is forgotten."""
         if self.role != "leader":
             return
-        settings = self.settings
         for member in self.configuration.members:
             if member.id != self.node and member.id not in self.progress:
-                progress = Progress(self.log.last_index + 1, settings.max_inflight, settings.max_inflight_bytes)
-                self.progress[member.id] = progress
+                self.progress[member.id] = Progress(self.log.last_index + 1, self.settings)
 
     def _forget_removed(self) -> None:
         """Who is removed has been told so, and that it is committed: it is nobody's peer any more."""

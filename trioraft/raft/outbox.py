@@ -39,6 +39,10 @@ class Outbox:
         """One unit of time has passed."""
         self._batch_elapsed += 1
 
+    def persisting(self) -> None:
+        """A part of the batch has reached the disk, which is slow, and does not hang."""
+        self._batch_elapsed = 1
+
     def send(self, receiver: NodeId, message: Message) -> None:
         """Say what promises nothing."""
         self._messages.append((receiver, message))

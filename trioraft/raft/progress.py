@@ -9,17 +9,21 @@ it gets the snapshot, a piece after the other, each when the one before has been
 from __future__ import annotations
 
 from collections import deque
-from typing import Literal
+from typing import Final, Literal
 
 from trioraft.raft.ready import Point
+from trioraft.raft.runs import NO_ENTRIES, Entries
+from trioraft.raft.settings import Settings
 
 State = Literal["probe", "replicate", "snapshot"]
+PROBE_BYTES: Final = 1024 * 1024
+"""A probe carries no more than so much: it may be in vain, and is repeated while there is no answer."""
 
 
 class Progress:
     """One peer, in one term of leadership. All transitions are in this class."""
 
-    def __init__(self, next_index: int, max_inflight: int, max_inflight_bytes: int) -> None:
+    def __init__(self, next_index: int, settings: Settings) -> None:
         self.state: State = "probe"
         self.match_index = 0
         self.next_index = next_index
@@ -44,8 +48,7 @@ class Progress:
         self.offset = 0
         """How much of it the peer holds."""
         self._piece_due = False
-        self._max_inflight = max_inflight
-        self._max_inflight_bytes = max_inflight_bytes
+        self._settings = settings
         self._probe_sent = False
         self._inflight: deque[tuple[int, int]] = deque()
         self._inflight_bytes = 0
@@ -87,7 +90,12 @@ class Progress:
             return not self._probe_sent
         if self.state == "snapshot":
             return False
-        return len(self._inflight) < self._max_inflight and self._inflight_bytes < self._max_inflight_bytes
+        settings = self._settings
+        return len(self._inflight) < settings.max_inflight and self._inflight_bytes < settings.max_inflight_bytes
+
+    def fitting(self, entries: Entries) -> Entries:
+        """What of these is to be sent as things are: a long one waits until the logs are known to agree."""
+        return NO_ENTRIES if self.state == "probe" and entries.size > PROBE_BYTES else entries
 
     def begin_snapshot(self, snapshot: Point) -> None:
         """The peer needs the snapshot that ends there."""

@@ -61,6 +61,8 @@ class Run(msgspec.Struct, gc=False, frozen=True):
         """The first of them, as many as fit; None where that is none."""
         if self.size <= max_bytes:
             return self
+        if self.count == 1:
+            return None  # it may be long, and is not to be copied for that
         count = sum(1 for size in accumulate(map(len, self.lines)) if size <= max_bytes)
         return self.cut(self.first, self.first + count - 1) if count else None
 

@@ -54,6 +54,7 @@ from trioraft.wire.peers import (
     ReadIndexReply,
     ReadIndexRequest,
     Told,
+    Underway,
 )
 from trioraft.wire.requests import Snapshot as SnapshotRequest
 
@@ -483,6 +484,9 @@ class Driver:
         self._report_waiting()
         self._idle_ticks += ticks
         segments = self._log
+        if segments is not None and segments.moved:
+            segments.moved = False
+            self.core.persisting()
         at_rest = self._idle_ticks >= IDLE_TICKS and self._batch is None and not self._marking
         if at_rest and segments is not None and not segments.marked:
             self._marking = True
@@ -660,6 +664,9 @@ class Driver:
                 self.administration.on_ask(peer, message)
             case Told():
                 self.administration.on_told(message)
+            case Underway():
+                if message.term == self.core.term and (progress := self.core.progress.get(peer)) is not None:
+                    progress.heard()
             case FormationView() | PeerHello() | PeerRefused():
                 pass  # said before the cluster was formed, or twice
             case _:

@@ -14,10 +14,13 @@ from trioraft.server import door
 from trioraft.server.transport import Connection
 from trioraft.wire.codec import BadLine
 from trioraft.wire.framing import LineBuffer, LineTooLong
-from trioraft.wire.peers import PeerDecoder, PeerHello, PeerMessage, PeerRefused, decode_handshake, encode
+from trioraft.wire.peers import PeerDecoder, PeerHello, PeerMessage, PeerRefused, decode_handshake, encode, encode_parts
 
 MAX_INTRODUCTION: Final = 256 * 1024
 """As long a line as is kept for somebody who has not said yet who it is: there may be thousands of them."""
+
+LONG_BYTES: Final = 2 * 1024 * 1024
+"""What is longer is not put together first: to copy it takes longer than to send its parts one by one."""
 
 log = logging.getLogger("trioraft.links")
 
@@ -33,17 +36,18 @@ class Link:
 
     def put(self, message: PeerMessage) -> None:
         """Send with the next flush."""
-        data = encode(message)
-        self.queued += len(data)
-        self._queue.append(data)
+        parts = encode_parts(message)
+        self.queued += sum(map(len, parts))
+        self._queue += parts
 
     def flush(self) -> None:
-        """Send what was put, in one piece."""
+        """Send what was put, in one piece where it is not long."""
         if self._queue:
-            data = b"".join(self._queue)
+            queue = self._queue if self.queued > LONG_BYTES else [b"".join(self._queue)]
             self._queue = []
             self.queued = 0
-            self.connection.send(data)
+            for data in queue:
+                self.connection.send(data)
 
 
 class Host(door.Host, Protocol):

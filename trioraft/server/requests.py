@@ -61,6 +61,8 @@ MAX_SCAN_ITEM_BYTES: Final = 6 * 1024
 """What is reckoned for an item of a scan: a key, a value that is copied, and what is around them."""
 SMALL_REPLY_BYTES: Final = 1024
 """What is reckoned for a reply about the node itself."""
+WRITES_A_TURN: Final = 4 * 1024 * 1024
+"""So many bytes of writes are sent on their way in a turn, or one that is longer; the next turn follows at once."""
 MADE_A_TURN: Final = 4 * 1024 * 1024
 """Of replies that have to be made, and are not at hand as values are, so many bytes a turn."""
 LEAST_MADE: Final = 16 * 1024
@@ -133,6 +135,8 @@ class Requests:
         """Reads that may be served once an index is applied: (index, number, reads), a heap."""
         self._room = MADE_A_TURN
         """How many bytes of replies this turn may still make."""
+        self._write_room = WRITES_A_TURN
+        """And how many bytes of writes it may still send on their way."""
         self._postponed: deque[ReferenceType[ReadSlot]] = deque()
         """Reads that this turn had no room for; held by who waits for them."""
         self._leaderless_since = 0
@@ -154,6 +158,7 @@ class Requests:
     def begin_turn(self) -> None:
         """Serve the reads that the last turn had no room for, as far as this one has."""
         self._room = MADE_A_TURN
+        self._write_room = WRITES_A_TURN
         while self._postponed and self._room > 0:
             if (slot := self._postponed.popleft()()) is not None:
                 self._advance(slot)
@@ -161,7 +166,7 @@ class Requests:
     @property
     def hurries(self) -> bool:
         """Whether the next turn has something to do, whatever comes in."""
-        return bool(self._postponed)
+        return bool(self._postponed) or (self._write_room <= 0 and bool(self._held))
 
     # From the clients
 
@@ -229,8 +234,8 @@ class Requests:
                 self._held.extend(writes)
                 self.gathered = sum([write.count for write in writes])
                 self.gathering = bool(writes)
-            elif writes:
-                self._propose(writes)
+            elif fitting := self._fitting(writes):
+                self._propose(fitting)
             reads = [slot for slot in slots if type(slot) is ReadSlot and slot.reply is None]
             if reads:
                 context = next(self._numbers)
@@ -241,6 +246,16 @@ class Requests:
             self._pass_on(core.leader, self._refuse_to_forward(slots))
         else:
             self._held = deque(self._refuse_to_forward(self._held))
+
+    def _fitting(self, writes: list[WriteSlot]) -> list[WriteSlot]:
+        """The first of them, as many as this turn has room for; the others are held until the next."""
+        taken = 0
+        while taken < len(writes) and self._write_room > 0:
+            self._write_room -= writes[taken].size
+            taken += 1
+        self._held.extend(writes[taken:])
+        self.gathered = sum([write.count for write in writes[taken:]])
+        return writes[:taken]
 
     def _propose(self, writes: list[WriteSlot]) -> None:
         core = self._node.core
@@ -268,7 +283,7 @@ class Requests:
         return kept
 
     def _pass_on(self, leader: NodeId, slots: list[Slot]) -> None:
-        writes = [slot for slot in slots if isinstance(slot, WriteSlot)]
+        writes = self._fitting([slot for slot in slots if isinstance(slot, WriteSlot)])
         reads = [slot for slot in slots if isinstance(slot, ReadSlot)]
         if writes:
             number = self._unnamed_number + sum(write.count for write in self._unnamed)
@@ -641,12 +656,14 @@ class Requests:
                 return replies.get_reply(request.id, find(request.key))
             gets = cast("list[PlainGet | Get]", slot.requests)
             return replies.joined([replies.get_reply(get.id, find(get.key)) for get in gets])
-        self._room -= max(slot.size, LEAST_MADE)
         if isinstance(request, Scan):
+            self._room -= max(slot.size, LEAST_MADE)
             keys_only = request.keys_only
             items, more = self._store.scan(request.prefix, request.after, request.limit, MAX_SCAN_BYTES, keys_only)
             return replies.scan_reply(slot.id, items, more, keys_only)
-        return self._node.answer_locally(slot)
+        reply = self._node.answer_locally(slot)
+        self._room -= max(len(reply), LEAST_MADE)
+        return reply
 
 
 def _is_open(deadline: tuple[int, int, ReferenceType[Slot]]) -> bool:

@@ -34,7 +34,6 @@ from trioraft.storage.snapshots import (
     SnapshotWriter,
     read_items,
     remove_older,
-    snapshot_name,
 )
 from trioraft.wire.snapshots import FORMAT, SnapshotHeader, encode_items
 
@@ -63,11 +62,12 @@ class SnapshotSettings(msgspec.Struct, frozen=True):
     """What followers that answer still lack stays too, up to so many bytes: one that is being sent a snapshot is to
     find the entries after it, or it would be sent snapshot after snapshot for ever."""
     slice_keys: int = 50
-    """How many keys are taken on one turn: those who write meanwhile wait for that."""
+    """How many keys are taken on one turn at most: those who write meanwhile wait for that."""
     free_runs: int = 200
     """How many runs of entries that it covers are let go of on one turn."""
     write_bytes: int = 128 * 1024
-    """So many bytes are written, and synced, at once: one long sync at the end would hold up those of the log."""
+    """So many bytes are taken on one turn, and written and synced at once: one long sync at the end would hold up those
+    of the log. One value may be longer."""
     piece_bytes: int = 256 * 1024
     """What goes to a follower in one message."""
     retry_ticks: int = 500
@@ -290,7 +290,7 @@ class Snapshots:
             writer = made[0]
             data = bytearray()
             lines = 0
-            while items := frozen.take(settings.slice_keys):
+            while items := frozen.take(settings.slice_keys, settings.write_bytes):
                 data += encode_items(items)
                 lines += len(items)
                 if len(data) < settings.write_bytes:
@@ -389,17 +389,8 @@ class Snapshots:
             if self.newest is None or point_of(self.newest) != point:
                 return None
             reader = self._readers[point] = SnapshotReader(self._disk, self.newest)
-        size = self._settings.piece_bytes
         offset = min(message.offset, reader.size)
-        data = reader.read(offset, size)
-        while not data.endswith(b"\n") and offset < reader.size:
-            if (end := data.rfind(b"\n")) >= 0:
-                data = data[: end + 1]
-            elif len(data) < size:
-                raise OSError(errno.EIO, "a snapshot ends before its end", snapshot_name(point.index, point.term))
-            else:
-                size *= 2
-                data = reader.read(offset, size)
+        data = reader.lines(offset, self._settings.piece_bytes)
         done = offset + len(data) == reader.size
         return msgspec.structs.replace(message, offset=offset, done=done, data=data)
 

@@ -104,7 +104,7 @@ class SocketConnection:
             self._break()
             return
         if sent < len(data):
-            self._unsent += data[sent:]
+            self._unsent += memoryview(data)[sent:]
             self._watch()
 
     def pause(self) -> None:

@@ -23,6 +23,8 @@ SEGMENT_BYTES: Final = 64 * 1024 * 1024
 ROOM_BYTES: Final = 128 * 1024
 """So many blank lines are written ahead. Within them a sync concerns the data alone: where a file grows it takes half
 as long again, and waits for the other files of the disk."""
+PART_BYTES: Final = 4 * 1024 * 1024
+"""What is longer is written and synced in parts of so many bytes: so a slow disk can be told from one that hangs."""
 _NAME: Final = re.compile(r"log-(\d{8})\.jsonl")
 
 
@@ -58,6 +60,8 @@ class SegmentedLog:
         self._rotation_due = False
         self.bytes_written = 0
         """In batches, since it was opened."""
+        self.moved = False
+        """Set whenever a part of a long batch is on the disk, for another thread to see and to take back."""
         self.marked = False
         """Whether a mark vouches for all that was written."""
         self._broken = False
@@ -163,7 +167,11 @@ class SegmentedLog:
             blanks = b"\n" * room if len(data) < room else b""  # for much data it is not worth it
             data += blanks
             self._room_end = end + len(blanks)
-        self._file.write_at(self._size, data)
+        for begin in range(0, len(data), PART_BYTES):
+            self._file.write_at(self._size + begin, data[begin : begin + PART_BYTES])
+            if len(data) > PART_BYTES:
+                self._file.sync()
+                self.moved = True
         self._size = end
 
     def _rotate(self) -> None:

@@ -138,11 +138,24 @@ class SnapshotReader:
     def __init__(self, disk: Disk, snapshot: Snapshot) -> None:
         """Open it. Raises OSError."""
         self._reader = disk.reader(snapshot.name)
+        self._name = snapshot.name
         self.size = snapshot.size
 
-    def read(self, offset: int, size: int) -> bytes:
-        """So many bytes from there on. Raises OSError."""
-        return self._reader.read(offset, size)
+    def lines(self, offset: int, size: int) -> bytes:
+        """Whole lines from there on: those in the next `size` bytes, and to the end of the first, which may be longer.
+
+        Nothing at the end. Raises OSError, also where the file ends too early.
+        """
+        parts: list[bytes] = []
+        end = 0
+        while not end and offset < self.size:
+            data = self._reader.read(offset, size)
+            if not data:
+                raise OSError(errno.EIO, "a snapshot ends before its end", self._name)
+            end = data.rfind(b"\n") + 1
+            parts.append(data[:end] if end else data)
+            offset += len(data)
+        return b"".join(parts)
 
     def close(self) -> None:
         """Let go of it."""
@@ -296,25 +309,26 @@ class _Scan:
 
     def _line(self) -> bytes | None:
         """The next line, without its newline; None where there is none."""
-        while (end := self._rest.find(b"\n")) < 0:
-            if not self._more():
-                return None
-        line, self._rest = self._rest[:end], self._rest[end + 1 :]
+        block = self._block()
+        if not block:
+            return None
+        line, _, rest = block.partition(b"\n")
+        self._rest = rest + self._rest
         return line
 
     def _block(self) -> bytes:
-        """The next whole lines."""
-        while (end := self._rest.rfind(b"\n")) < 0:
-            if not self._more():
+        """The next whole lines; a long one is put together once."""
+        parts = [self._rest]
+        while not (end := parts[-1].rfind(b"\n") + 1):
+            data = self._reader.read(self._read, READ_BYTES)
+            if not data:
+                self._rest = b"".join(parts)
                 return b""
-        block, self._rest = self._rest[: end + 1], self._rest[end + 1 :]
-        return block
-
-    def _more(self) -> bool:
-        data = self._reader.read(self._read, READ_BYTES)
-        self._read += len(data)
-        self._rest += data
-        return bool(data)
+            self._read += len(data)
+            parts.append(data)
+        self._rest = parts[-1][end:]
+        parts[-1] = parts[-1][:end]
+        return b"".join(parts)
 
 
 def _check_end(name: str, reader: Reader) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from trioraft.kv.commands import Command
 from trioraft.raft.runs import Run
-from trioraft.wire.codec import DecodeError, Decoder, encode_all
+from trioraft.wire.codec import DecodeError, Decoder, encode, encode_all
 
 
 class UnknownCommand(ValueError):
@@ -28,7 +28,8 @@ _lines: Final = Decoder(_Line)
 
 def encode_commands(commands: Sequence[Command]) -> list[bytes]:
     """The commands as the log's entries carry them; their values byte for byte."""
-    return encode_all(commands)
+    # One may be long, and is not to be copied to be told from others.
+    return [encode(commands[0])] if len(commands) == 1 else encode_all(commands)
 
 
 def commands_of(run: Run) -> list[Command]:

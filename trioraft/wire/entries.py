@@ -36,10 +36,20 @@ def seal(index: int, term: int, kind: Kind, payload: bytes) -> Entry:
 
 def seal_commands(first: int, term: int, payloads: Sequence[bytes]) -> Entries:
     """Make an entry for each command, and its line; what `seal` does, for many at once."""
+    if len(payloads) == 1 and len(payloads[0]) > RUN_BYTES:
+        return Entries([_seal_long(first, term, payloads[0])])
     middle = b',"term":%d,"command":' % term
     bodies = [b'"index":%d%b%b}' % (index, middle, payload) for index, payload in enumerate(payloads, first)]
     lines = [b'{"crc":"%08x",%b' % sealed for sealed in zip(map(crc32, bodies), bodies, strict=True)]
     return Entries(runs_of(first, term, "command", lines))
+
+
+def _seal_long(index: int, term: int, payload: bytes) -> Run:
+    """An entry for one long command, which is copied but once."""
+    head = b'"index":%d,"term":%d,"command":' % (index, term)
+    crc = crc32(b"}", crc32(payload, crc32(head)))
+    data = b"".join([b'{"crc":"%08x",' % crc, head, payload, b"}\n"])
+    return Run(index, index, term, "command", data, crc32(data))
 
 
 def parse(line: bytes) -> Entry:
@@ -49,7 +59,7 @@ def parse(line: bytes) -> Entry:
         open_line(line)
         raise BadLine("it is no entry")
     crc, index, term, name = match.groups()
-    if b"%08x" % crc32(line[_BODY_AT:]) != crc:
+    if b"%08x" % crc32(memoryview(line)[_BODY_AT:]) != crc:
         raise BadLine("its checksum does not fit")
     kind = _KIND.get(name)
     if kind is None:
@@ -67,11 +77,13 @@ def read_commands(data: bytes, crc: int, first: int, count: int, term: int) -> E
     again costs as much as all else that is done with it until it is on the disk.
     """
     last = first + count - 1
-    ends = {first: data[: data.find(b"\n")], last: data[data.rfind(b"\n", 0, -1) + 1 : -1]}
+    ends = {first: data[: data.find(b"\n")]}
+    if count > 1:
+        ends[last] = data[data.rfind(b"\n", 0, -1) + 1 : -1]
     for index, line in ends.items():
         if parse(line) != Entry(index, term, "command", line):
             raise BadLine(f"entry {index} is no command of term {term}")
-    if len(data) > RUN_BYTES:
+    if len(data) > RUN_BYTES and count > 1:
         return Entries(runs_of(first, term, "command", data[:-1].split(b"\n")))
     return Entries([Run(first, last, term, "command", data, crc)])
 

@@ -26,7 +26,7 @@ from trioraft.raft.messages import (
     RequestVoteReply,
     TimeoutNow,
 )
-from trioraft.raft.runs import Entries, Run
+from trioraft.raft.runs import NO_ENTRIES, Entries, Run
 from trioraft.wire.codec import BadLine, DecodeError, Decoder
 from trioraft.wire.codec import encode as encode_json
 from trioraft.wire.entries import parse, read_commands
@@ -37,6 +37,10 @@ Size = Annotated[int, msgspec.Meta(ge=0, le=2**32)]
 
 MAX_HEADER: Final = 64 * 1024 * 1024
 """More than any accepted request can become, so that none can jam a node."""
+LONG_BYTES: Final = 512 * 1024
+"""While what has more bytes than so many arrives, it is told that its sender lives: else only once it is whole."""
+PART_BYTES: Final = 128 * 1024
+"""Each time that so many have come: over a slow line as often as a heartbeat."""
 
 
 class PeerHello(msgspec.Struct, frozen=True, tag_field="peer", tag="hello"):
@@ -132,6 +136,15 @@ class Told(msgspec.Struct, frozen=True, tag_field="type", tag="told"):
     index: Number = 0
 
 
+class Underway(msgspec.Struct, frozen=True):
+    """A part of a long Propose has come from somebody who takes the receiver for the leader of `term`: it lives.
+
+    It is made where the part arrives, and never sent.
+    """
+
+    term: Number | None
+
+
 class _Header(msgspec.Struct, frozen=True, tag_field="type"):
     """Lines follow it: so many of them, with so many bytes in all, and the CRC-32 of these."""
 
@@ -177,8 +190,9 @@ PeerMessage = (
     | Told
     | PeerHello
     | PeerRefused
+    | Underway
 )
-"""Everything that goes over a link."""
+"""Everything that comes over a link."""
 
 _headers: Final = Decoder(
     PreVote
@@ -204,6 +218,11 @@ _handshakes: Final = Decoder(PeerHello | PeerRefused)
 
 def encode(message: PeerMessage) -> bytes:
     """The message's lines, each ended by a newline."""
+    return b"".join(encode_parts(message))
+
+
+def encode_parts(message: PeerMessage) -> list[bytes]:
+    """The same, in parts: what a header announces may be long, and is not copied."""
     if isinstance(message, AppendEntries):
         entries = Entries.of(message.entries)
         data, crc = entries.in_one_piece()
@@ -217,7 +236,7 @@ def encode(message: PeerMessage) -> bytes:
         )
         return _announced(header, len(entries), data, crc)
     if isinstance(message, Propose):
-        data = b"".join([b"%b\n" % command for command in message.commands])
+        data = b"\n".join([*message.commands, b""])
         count = len(message.commands)
         header = b'{"type":"propose","number":%d' % message.number
         if message.term is not None:
@@ -236,7 +255,7 @@ def encode(message: PeerMessage) -> bytes:
             )
         )
         return _announced(header, data.count(b"\n"), data, crc32(data))
-    return encode_json(message) + b"\n"
+    return [encode_json(message) + b"\n"]
 
 
 def _commands_of(runs: Sequence[Run]) -> bytes:
@@ -245,9 +264,9 @@ def _commands_of(runs: Sequence[Run]) -> bytes:
     return b"" if term is None else b',"commands_of":%d' % term
 
 
-def _announced(header: bytes, count: int, data: bytes, crc: int) -> bytes:
-    """The header, which tells of the lines that follow it, and these; put together once, for they may be many."""
-    return b"".join([header, b',"count":%d,"bytes":%d,"crc":"%08x"}\n' % (count, len(data), crc), data])
+def _announced(header: bytes, count: int, data: bytes, crc: int) -> list[bytes]:
+    """The header, which tells of the lines that follow it, and these."""
+    return [b'%b,"count":%d,"bytes":%d,"crc":"%08x"}\n' % (header, count, len(data), crc), data]
 
 
 def decode_handshake(line: bytes) -> PeerHello | PeerRefused:
@@ -268,9 +287,11 @@ class PeerDecoder:
         self._parts: list[bytes] = []
         """What has come of them, or of a header."""
         self._size = 0
+        self._due = 0
+        """From how many bytes on it is told again that a long message is under way."""
 
     def feed(self, data: bytes) -> Iterator[PeerMessage]:
-        """Take bytes; the messages that they complete, in order. Raises BadLine."""
+        """Take bytes; the messages that they complete, in order, and that there is more to come. Raises BadLine."""
         position = 0
         while position < len(data):
             if self._header is None:
@@ -292,6 +313,9 @@ class PeerDecoder:
                 message = self._begin(piece) if self._header is None else self._complete(self._header, piece)
                 if message is not None:
                     yield message
+            elif self._header is not None and self._header.bytes > LONG_BYTES and self._size >= self._due:
+                self._due = self._size + PART_BYTES
+                yield _underway(self._header)
 
     def _begin(self, line: bytes) -> PeerMessage | None:
         try:
@@ -309,6 +333,7 @@ class PeerDecoder:
         if not header.bytes:
             return self._complete(header, b"")
         self._header = header
+        self._due = 0
         return None
 
     def _complete(self, header: _Announcing, data: bytes) -> PeerMessage:
@@ -326,6 +351,20 @@ class PeerDecoder:
         return InstallSnapshot(
             header.term, header.last_included_index, header.last_included_term, header.offset, header.done, data
         )
+
+
+def _underway(header: _Announcing) -> PeerMessage:
+    """What a long message says before it is whole.
+
+    Without its entries an AppendEntries is a heartbeat, and with nothing before them they agree with any log: whoever
+    sends a piece of a snapshot leads.
+    """
+    if isinstance(header, _AppendEntriesHeader):
+        prev = header.prev_index, header.prev_term
+        return AppendEntries(header.term, *prev, header.commit_index, header.round, NO_ENTRIES)
+    if isinstance(header, _InstallSnapshotHeader):
+        return AppendEntries(header.term, 0, 0, 0, 0, NO_ENTRIES)
+    return Underway(header.term)
 
 
 def _entries(header: _AppendEntriesHeader, data: bytes, crc: int) -> Entries:

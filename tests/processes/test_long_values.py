@@ -1,0 +1,31 @@
+"""The longest values that may be: they are kept, and cost no election."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .cluster import Cluster, Line
+
+LONGEST = 32 * 1024 * 1024
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("through", ["the leader", "a follower"])
+def test_the_longest_values_cost_no_election(tmp_path: Path, through: str) -> None:
+    with Cluster(tmp_path) as cluster:
+        for node in cluster.nodes:
+            node.options = ["--max-request-bytes", str(LONGEST)]
+        cluster.start()
+        leader = cluster.leader()
+        term = leader.status()["term"]
+        node = leader if through == "the leader" else cluster.followers()[0]
+        with Line(node.port, 60) as line:
+            for number in range(6):
+                line.send(b'{"op":"put","key":"long-%d","value":"%b"}\n' % (number % 2, b"%d" % number * 30_000_000))
+                assert line.read()["ok"]
+            line.send({"op": "get", "key": "long-1"})
+            assert line.read()["value"] == "5" * 30_000_000
+        cluster.caught_up()
+        assert [node.status()["term"] for node in cluster.nodes] == [term] * 3
