@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.mutants.catalogue import MUTANTS, Mutant
+from tests.mutants.catalogue import MUTANTS
+from tests.mutants.mutant import Mutant
 
 from .imports import ROOT
 
@@ -13,3 +14,7 @@ from .imports import ROOT
 def test_a_mutant_fits_the_source(mutant: Mutant) -> None:
     assert (ROOT / mutant.file).read_text().count(mutant.old) == 1
     assert (ROOT / mutant.kills.partition("::")[0]).exists()
+
+
+def test_the_names_tell_them_apart() -> None:
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)

@@ -6,7 +6,8 @@ The text to be replaced must stand exactly once in its file: a change of the sou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tests.mutants.blind_spots import BLIND_SPOTS
+from tests.mutants.mutant import Mutant
 
 CORE = "trioraft/raft/core.py"
 OUTBOX = "trioraft/raft/outbox.py"
@@ -48,21 +49,6 @@ UNDRAINED = "tests/server/test_log_not_drained.py"
 COUNTED = "tests/server/test_repeats.py"
 STRANGERS = "tests/server/test_strangers_in_the_log.py"
 TRAVELS = f"{SLICES}::test_a_value_that_travels_longer_than_an_election_timeout_costs_no_election"
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One way to get it wrong."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    kills: str = ""
-    """The test that fits it, as pytest names tests; '' where the simulation is all there is."""
-    simulated: bool = True
-    """Whether the simulation must catch it."""
-
 
 MUTANTS = (
     # Votes and terms
@@ -1478,4 +1464,5 @@ MUTANTS = (
         f"{SLICES}::test_a_snapshot_of_large_values_is_taken_a_few_a_turn",
         simulated=False,
     ),
+    *BLIND_SPOTS,
 )

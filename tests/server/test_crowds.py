@@ -111,6 +111,23 @@ async def test_few_are_no_crowd(cluster: Cluster, crowds: list[int]) -> None:
     assert not crowds
 
 
+async def test_who_asks_for_more_than_is_allowed_is_told_so_also_among_many(
+    cluster: Cluster, crowds: list[int]
+) -> None:
+    index = await cluster.leader()
+    driver = cluster.nodes[index].driver
+    assert driver is not None
+    driver.max_request_bytes = 1024
+    some = await connected(cluster, index, 2 * FEW)
+    for number, client in enumerate(some):
+        client.send(put(number, "x" * (2000 if number < FEW else 500)))
+    for number, client in enumerate(some):
+        [reply] = await client.replies(1)
+        assert reply["ok"] == (number >= FEW)
+        assert reply["ok"] or reply["error"]["code"] == "line_too_long"  # type: ignore[index]
+    assert crowds == [FEW]
+
+
 async def test_who_has_more_under_way_asks_alone(cluster: Cluster, crowds: list[int]) -> None:
     leader = await cluster.leader()
     some = await connected(cluster, leader, FEW + 2)

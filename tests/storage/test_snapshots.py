@@ -16,6 +16,7 @@ from trioraft.storage.disk import RealDisk
 from trioraft.storage.errors import Damaged, StorageError
 from trioraft.storage.log import PART_BYTES, SegmentedLog
 from trioraft.storage.snapshots import (
+    READ_BYTES,
     IncomingSnapshot,
     Snapshot,
     SnapshotReader,
@@ -74,6 +75,18 @@ def test_a_snapshot_comes_back_as_it_was_written() -> None:
     written = take(disk, 7, 20)
     assert newest(disk) == written
     assert [item for part in read_items(disk, written) for item in part] == items(20)
+
+
+@pytest.mark.parametrize("more", [-300, 0, 1, READ_BYTES, 4 * READ_BYTES])
+def test_a_line_may_be_longer_than_what_is_read_at_once(more: int) -> None:
+    disk = MemoryDisk()
+    value = Item(b'"%b"' % (b"x" * (READ_BYTES + more)), 1, 1, 1)
+    around = Item(b"1", 1, 1, 1)
+    found = [("before", around), ("large", value), ("last", around)]
+    writer = SnapshotWriter(disk, header(7, len(found)))
+    writer.add(found)
+    written = writer.finish()
+    assert [item for part in read_items(disk, written) for item in part] == found
 
 
 def test_an_empty_store_has_a_snapshot_too() -> None:

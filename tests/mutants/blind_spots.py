@@ -1,0 +1,574 @@
+"""Mutants of what no test moved or looked at when they were thought up: by reading the source, before the tests."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+BETWEEN_TWO_STEPS_TESTS = "tests/raft/test_between_two_steps.py"
+CLIENT_BLOCKING = "trioraft/client/blocking.py"
+CLOCKS_TESTS = "tests/architecture/test_clocks.py"
+CLOCKS_THAT_JUMP_TESTS = "tests/server/test_clocks_that_jump.py"
+CROWDS_TESTS = "tests/server/test_crowds.py"
+HALF_GONE_TESTS = "tests/server/test_half_gone.py"
+KV_STORE = "trioraft/kv/store.py"
+LARGE_SNAPSHOTS_TESTS = "tests/server/test_large_snapshots.py"
+LIMITS_TESTS = "tests/wire/test_limits.py"
+NEWEST_MEMBER_TESTS = "tests/server/test_newest_member.py"
+NODE_IN_VIRTUAL_TIME_TESTS = "tests/server/test_node_in_virtual_time.py"
+PASSED_ON_TESTS = "tests/server/test_passed_on.py"
+RAFT_CHANGES_TESTS = "tests/raft/test_raft_changes.py"
+RAFT_CONFIGURATIONS = "trioraft/raft/configurations.py"
+RAFT_CORE = "trioraft/raft/core.py"
+RAFT_PAPER_TESTS = "tests/raft/test_raft_paper.py"
+RAFT_SCRIPTS_TESTS = "tests/raft/test_raft_scripts.py"
+SERVER_ADMINISTRATION = "trioraft/server/administration.py"
+SERVER_CLIENTS = "trioraft/server/clients.py"
+SERVER_DRIVER = "trioraft/server/driver.py"
+SERVER_ELECTION_TIMER = "trioraft/server/election_timer.py"
+SERVER_FORMATION = "trioraft/server/formation.py"
+SERVER_HANDSHAKE = "trioraft/server/handshake.py"
+SERVER_REQUESTS = "trioraft/server/requests.py"
+SERVER_SESSION = "trioraft/server/session.py"
+SERVER_SNAPSHOTS = "trioraft/server/snapshots.py"
+SERVER_SOCKETS = "trioraft/server/sockets.py"
+SERVER_WRITER = "trioraft/server/writer.py"
+SNAPSHOTS_TESTS = "tests/storage/test_snapshots.py"
+STORAGE_SNAPSHOTS = "trioraft/storage/snapshots.py"
+WHOSE_ANSWERS_COUNT_TESTS = "tests/raft/test_whose_answers_count.py"
+WIRE_FRAMING = "trioraft/wire/framing.py"
+WIRE_REQUESTS = "trioraft/wire/requests.py"
+
+BLIND_SPOTS = (
+    # The order of what is passed on
+    Mutant(
+        "what is refused later goes before what was refused earlier",
+        SERVER_REQUESTS,
+        "self._held = deque(sorted([*slots, *self._held], key=lambda slot: slot.number))",
+        "self._held = deque([*slots, *self._held])",
+        f"{PASSED_ON_TESTS}::test_what_is_refused_one_after_the_other_goes_to_the_next_leader_in_its_order",
+        simulated=False,
+    ),
+    Mutant(
+        "what comes right after a handover overtakes what came during it",
+        SERVER_REQUESTS,
+        "if core.transferring or self._delayed:",
+        "if core.transferring:",
+        f"{NODE_IN_VIRTUAL_TIME_TESTS}::test_writes_passed_on_during_a_transfer_are_refused_in_the_order_in_which_they_came",
+        simulated=False,
+    ),
+    Mutant(
+        "an answer about an earlier connection's writes is taken for the present one's",
+        SERVER_REQUESTS,
+        "if sender != self._leader or number != self._unnamed_number:",
+        "if sender != self._leader:",
+        f"{PASSED_ON_TESTS}::test_an_answer_about_writes_of_an_earlier_connection_says_nothing_of_the_present_ones",
+        simulated=False,
+    ),
+    Mutant(
+        "the count of what was passed on begins again where a connection broke",
+        SERVER_REQUESTS,
+        "        self._unnamed_number += sum(write.count for write in self._unnamed)\n        unnamed,",
+        "        unnamed,",
+        f"{PASSED_ON_TESTS}::test_an_answer_about_writes_of_an_earlier_connection_says_nothing_of_the_present_ones",
+        simulated=False,
+    ),
+    Mutant(
+        "puts that share a slot count as one where they are passed on",
+        SERVER_REQUESTS,
+        "number = self._unnamed_number + sum(write.count for write in self._unnamed)",
+        "number = self._unnamed_number + len(self._unnamed)",
+        f"{PASSED_ON_TESTS}::test_writes_that_came_together_are_counted_one_by_one",
+        simulated=False,
+    ),
+    Mutant(
+        "an old leader that says nothing is waited for as long as it is connected",
+        SERVER_REQUESTS,
+        "self._node.linked(self._leader) and self.now < self._farewell",
+        "self._node.linked(self._leader)",
+        f"{PASSED_ON_TESTS}::test_an_old_leader_that_is_connected_and_says_nothing_is_not_waited_for_for_long",
+        simulated=False,
+    ),
+    Mutant(
+        "a node that is stopping takes what others pass on",
+        SERVER_REQUESTS,
+        "        if not leads or self.stopping:\n",
+        "        if not leads:\n",
+        f"{PASSED_ON_TESTS}::test_a_node_that_is_stopping_takes_nothing_that_others_pass_on",
+        simulated=False,
+    ),
+    Mutant(
+        "who has said that it leads no more is asked again and again",
+        SERVER_REQUESTS,
+        " and (core.leader, core.term) != self._deposed:",
+        ":",
+        f"{PASSED_ON_TESTS}::test_who_has_said_that_it_leads_no_more_is_asked_nothing_until_there_is_another",
+        simulated=False,
+    ),
+    Mutant(
+        "what peers passed on during a handover is taken in the wrong order",
+        SERVER_REQUESTS,
+        "            for sender, message in delayed:\n",
+        "            for sender, message in reversed(delayed):\n",
+        f"{PASSED_ON_TESTS}::test_what_comes_during_a_handover_is_taken_in_its_order",
+        simulated=False,
+    ),
+    # Whose answers count, and who is asked
+    Mutant(
+        "learners count when an entry is committed",
+        RAFT_CORE,
+        "                self.durable_index if voter == self.node else progress[voter].match_index\n"
+        "                for voter in self.configuration.voters\n",
+        "                self.durable_index if voter == self.node else progress[voter].match_index\n"
+        "                for voter in [member.id for member in self.configuration.members]\n",
+        f"{WHOSE_ANSWERS_COUNT_TESTS}::test_only_a_voters_answer_counts",
+        simulated=False,
+    ),
+    Mutant(
+        "learners count when a read is confirmed",
+        RAFT_CORE,
+        "            self._reads.round if voter == self.node else self.progress[voter].round_answered\n"
+        "            for voter in self.configuration.voters\n",
+        "            self._reads.round if voter == self.node else self.progress[voter].round_answered\n"
+        "            for voter in [member.id for member in self.configuration.members]\n",
+        f"{WHOSE_ANSWERS_COUNT_TESTS}::test_only_a_voters_answer_counts",
+        simulated=False,
+    ),
+    Mutant(
+        "a leader whose disk waits counts itself among those that commit without it",
+        RAFT_CORE,
+        "return quorum.heard_from(self.configuration.voters, others)",
+        "return quorum.heard_from(self.configuration.voters, [self.node, *others])",
+        f"{RAFT_PAPER_TESTS}::test_thesis_10_2_1_a_leader_syncs_at_once_where_the_others_do_not_suffice",
+        simulated=False,
+    ),
+    Mutant(
+        "a learner that is silent is given its vote",
+        RAFT_CORE,
+        "if self.progress[member.id].live and self.progress[member.id].match_index >= committed:",
+        "if self.progress[member.id].match_index >= committed:",
+        f"{BETWEEN_TWO_STEPS_TESTS}::test_a_learner_that_has_caught_up_and_is_silent_gets_no_vote",
+        simulated=False,
+    ),
+    Mutant(
+        "the lead is handed to who has most, whether it votes or not",
+        RAFT_CORE,
+        "return max(self._other_voters, key=lambda voter: (",
+        "return max(self.progress, key=lambda voter: (",
+        f"{BETWEEN_TWO_STEPS_TESTS}::test_the_lead_goes_to_no_learner_though_that_has_most",
+        simulated=False,
+    ),
+    Mutant(
+        "a learner stands for leader",
+        RAFT_CORE,
+        "if disk_hangs or not self._configurations.may_campaign(self.node, self.commit_index):",
+        "if disk_hangs:",
+        f"{RAFT_CHANGES_TESTS}::test_thesis_4_2_2_a_leader_that_is_removed_leads_until_that_is_committed_and_does_not_count_itself",
+        simulated=False,
+    ),
+    Mutant(
+        "who is being removed stands no more, though that is not committed",
+        RAFT_CONFIGURATIONS,
+        "return node in self.current.voters or node in self.at(commit_index)[1].voters",
+        "return node in self.current.voters",
+        f"{BETWEEN_TWO_STEPS_TESTS}::test_thesis_4_2_2_who_is_being_removed_may_stand_until_that_is_committed",
+        simulated=False,
+    ),
+    Mutant(
+        "who is removed is not told that it is committed",
+        RAFT_CORE,
+        "min(progress.match_index, progress.commit_sent) >= changed:",
+        "progress.match_index >= changed:",
+        f"{BETWEEN_TWO_STEPS_TESTS}::test_who_is_removed_is_told_that_it_is_committed_before_it_is_forgotten",
+        simulated=False,
+    ),
+    Mutant(
+        "another takes the lead than the one that was asked for",
+        RAFT_CORE,
+        "if not transfer.chosen and not self.progress[transfer.target].live:",
+        "if not self.progress[transfer.target].live:",
+        f"{BETWEEN_TWO_STEPS_TESTS}::test_the_lead_goes_to_the_one_that_was_asked_for_or_to_none",
+        simulated=False,
+    ),
+    Mutant(
+        "a leader that is being removed asks one too few to confirm its reads",
+        RAFT_CORE,
+        "quorum.majority(len(voters)) - (self.node in voters)",
+        "quorum.majority(len(voters)) - 1",
+        f"{BETWEEN_TWO_STEPS_TESTS}::test_thesis_4_2_2_a_leader_that_is_being_removed_asks_as_many_as_it_takes",
+        simulated=False,
+    ),
+    # The identity of the newest member's folder
+    Mutant(
+        "the first folder that a newcomer shows is bound, though it came again with another",
+        SERVER_DRIVER,
+        "self._to_bind[hello.sender] = hello.folder",
+        "self._to_bind.setdefault(hello.sender, hello.folder)",
+        f"{NEWEST_MEMBER_TESTS}::test_the_folder_is_bound_with_which_a_newcomer_came_last",
+        simulated=False,
+    ),
+    Mutant(
+        "a peer is introduced to members that are not committed yet",
+        SERVER_DRIVER,
+        "formation = Formation(formation.cluster, self.core.configuration_at(self.core.commit_index)[1])",
+        "formation = Formation(formation.cluster, self.core.configuration)",
+        f"{NEWEST_MEMBER_TESTS}::test_a_peer_is_told_of_the_members_that_are_committed_alone",
+        simulated=False,
+    ),
+    Mutant(
+        "a newcomer takes itself for a member before its folder is bound",
+        SERVER_FORMATION,
+        "if member is not None and member.folder == self.folder:",
+        'if member is not None and member.folder in ("", self.folder):',
+        f"{NEWEST_MEMBER_TESTS}::test_a_newcomer_is_a_member_when_its_own_folder_is_bound",
+        simulated=False,
+    ),
+    Mutant(
+        "the newest member is not got to know by who lacks it alone",
+        SERVER_DRIVER,
+        "if member is not None and member.id >= self.core.configuration.next_id:",
+        "if member is not None and member.id > self.core.configuration.next_id:",
+        f"{NEWEST_MEMBER_TESTS}::test_who_lacks_the_newest_member_alone_gets_to_know_it",
+        simulated=False,
+    ),
+    Mutant(
+        "the newest member is taken for one that was removed, where it is not known yet",
+        SERVER_HANDSHAKE,
+        "if hello.cluster == mine.cluster and node < mine.formation.configuration.next_id:",
+        "if hello.cluster == mine.cluster and node <= mine.formation.configuration.next_id:",
+        f"{NEWEST_MEMBER_TESTS}::test_who_lacks_the_newest_member_alone_gets_to_know_it",
+        simulated=False,
+    ),
+    # Clocks that jump while a node runs
+    Mutant(
+        "a node that was stopped judges at once who is silent",
+        SERVER_ELECTION_TIMER,
+        "self._tick(min(passed, rest + MAX_LATE))",
+        "self._tick(passed)",
+        f"{CLOCKS_THAT_JUMP_TESTS}::test_of_a_jump_a_node_is_told_a_little_and_of_the_rest_never",
+        simulated=False,
+    ),
+    Mutant(
+        "what a stopped node has slept through is made up for bit by bit",
+        SERVER_ELECTION_TIMER,
+        "                told += passed * TICK_SECONDS\n",
+        "                told += min(passed, rest + MAX_LATE) * TICK_SECONDS\n",
+        f"{CLOCKS_THAT_JUMP_TESTS}::test_of_a_jump_a_node_is_told_a_little_and_of_the_rest_never",
+        simulated=False,
+    ),
+    Mutant(
+        "a client's patience is measured by the clock on the wall",
+        CLIENT_BLOCKING,
+        "        deadline = time.monotonic() + patience\n"
+        "        while True:\n"
+        "            left = deadline - time.monotonic()",
+        "        deadline = time.time() + patience\n        while True:\n            left = deadline - time.time()",
+        f"{CLOCKS_TESTS}::test_nothing_is_measured_by_the_clock_on_the_wall",
+        simulated=False,
+    ),
+    Mutant(
+        "how long the hub waits by itself is measured by the clock on the wall",
+        SERVER_SOCKETS,
+        "            lingers = time.perf_counter() < self._alone_until\n"
+        "            self._ready = self._linger(eager, seconds) if lingers else self._poll(0)\n"
+        "            returns = bool(self._ready) or seconds is not None\n"
+        "            if returns and lingers:\n"
+        "                return\n"
+        "            if returns:\n"
+        "                await trio.lowlevel.checkpoint()\n"
+        "            else:\n"
+        "                await trio.lowlevel.wait_readable(self.epoll.fileno())\n"
+        "            self._alone_until = time.perf_counter() + ALONE_SECONDS",
+        "            lingers = time.time() < self._alone_until\n"
+        "            self._ready = self._linger(eager, seconds) if lingers else self._poll(0)\n"
+        "            returns = bool(self._ready) or seconds is not None\n"
+        "            if returns and lingers:\n"
+        "                return\n"
+        "            if returns:\n"
+        "                await trio.lowlevel.checkpoint()\n"
+        "            else:\n"
+        "                await trio.lowlevel.wait_readable(self.epoll.fileno())\n"
+        "            self._alone_until = time.time() + ALONE_SECONDS",
+        f"{CLOCKS_TESTS}::test_nothing_is_measured_by_the_clock_on_the_wall",
+        simulated=False,
+    ),
+    Mutant(
+        "how long a write took is measured by the clock on the wall",
+        SERVER_WRITER,
+        "        began = time.monotonic()\n"
+        "        try:\n"
+        "            write()\n"
+        "        except BaseException as error:  # handed to the node's task\n"
+        "            self._error = error\n"
+        "        self._seconds = time.monotonic() - began",
+        "        began = time.time()\n"
+        "        try:\n"
+        "            write()\n"
+        "        except BaseException as error:  # handed to the node's task\n"
+        "            self._error = error\n"
+        "        self._seconds = time.time() - began",
+        f"{CLOCKS_TESTS}::test_nothing_is_measured_by_the_clock_on_the_wall",
+        simulated=False,
+    ),
+    # Snapshots larger than any piece, and between two steps of a change of the members
+    Mutant(
+        "a line longer than two pieces is sent cut in the middle",
+        STORAGE_SNAPSHOTS,
+        "        while not end and offset < self.size:\n",
+        "        while not end and len(parts) < 2 and offset < self.size:\n",
+        f"{LARGE_SNAPSHOTS_TESTS}::test_lines_of_any_length_are_sent_whole",
+        simulated=False,
+    ),
+    Mutant(
+        "a snapshot names the members in force, and not those as of its end",
+        SERVER_SNAPSHOTS,
+        "*core.configuration_at(index), frozen.count)",
+        "*core.configuration_at(core.last_index), frozen.count)",
+        f"{LARGE_SNAPSHOTS_TESTS}::test_a_snapshot_has_the_members_as_of_its_end",
+        simulated=False,
+    ),
+    Mutant(
+        "a change of the members behind the snapshot is forgotten where that is installed",
+        RAFT_CONFIGURATIONS,
+        "self._history = [(index, configuration), *(later for later in self._history if later[0] > index)]",
+        "self._history = [(index, configuration)]",
+        f"{BETWEEN_TWO_STEPS_TESTS}::test_7_a_change_behind_the_snapshot_stays_in_force_where_that_is_installed",
+        simulated=False,
+    ),
+    Mutant(
+        "the pieces of two snapshots are put together",
+        SERVER_SNAPSHOTS,
+        "if old is None or self._incoming_point != point:",
+        "if old is None:",
+        f"{LARGE_SNAPSHOTS_TESTS}::test_a_newer_snapshot_begins_anew_whatever_has_come_of_an_older_one",
+        simulated=False,
+    ),
+    Mutant(
+        "the last piece of a snapshot is taken for all of it",
+        SERVER_SNAPSHOTS,
+        "if message.done and incoming.received == message.offset + len(message.data):",
+        "if message.done:",
+        f"{LARGE_SNAPSHOTS_TESTS}::test_the_last_piece_alone_is_no_snapshot",
+        simulated=False,
+    ),
+    Mutant(
+        "a line longer than what is read at once is taken for the end of a snapshot",
+        STORAGE_SNAPSHOTS,
+        'while not (end := parts[-1].rfind(b"\\n") + 1):',
+        'if not (end := parts[-1].rfind(b"\\n") + 1):',
+        f"{SNAPSHOTS_TESTS}::test_a_line_may_be_longer_than_what_is_read_at_once",
+        simulated=False,
+    ),
+    Mutant(
+        "an older configuration comes back where a newer one was compacted away",
+        RAFT_CONFIGURATIONS,
+        "while len(self._history) > 1 and self._history[1][0] <= index:",
+        "while len(self._history) > 1:",
+        f"{BETWEEN_TWO_STEPS_TESTS}::test_7_a_change_behind_the_snapshot_goes_where_its_entry_is_truncated",
+        simulated=False,
+    ),
+    # Limits counted in characters or bytes, on the quick ways
+    Mutant(
+        "keys beyond ASCII are measured in characters where lines are read at once",
+        WIRE_REQUESTS,
+        'bytes(set(range(128)) - set(b"{}[]\\\\\\r\\n"))',
+        'bytes(set(range(256)) - set(b"{}[]\\\\\\r\\n"))',
+        f"{LIMITS_TESTS}::test_what_is_named_is_counted_in_bytes",
+        simulated=False,
+    ),
+    Mutant(
+        "escapes are not looked at where lines are read at once",
+        WIRE_REQUESTS,
+        'bytes(set(range(128)) - set(b"{}[]\\\\\\r\\n"))',
+        'bytes(set(range(128)) - set(b"{}[]\\r\\n"))',
+        f"{LIMITS_TESTS}::test_what_is_named_is_counted_in_bytes",
+        simulated=False,
+    ),
+    Mutant(
+        "where a scan goes on is measured in characters",
+        WIRE_REQUESTS,
+        'for name in ("key", "prefix", "after"):',
+        'for name in ("key", "prefix"):',
+        f"{LIMITS_TESTS}::test_what_is_named_is_counted_in_bytes",
+        simulated=False,
+    ),
+    Mutant(
+        "a key that is escaped is measured in characters",
+        WIRE_REQUESTS,
+        "if escapes or not line.isascii():",
+        "if not line.isascii():",
+        f"{LIMITS_TESTS}::test_what_is_named_is_counted_in_bytes",
+        simulated=False,
+    ),
+    Mutant(
+        "a key that is typed is measured in characters",
+        WIRE_REQUESTS,
+        "if len(key.encode()) <= MAX_KEY_BYTES:",
+        "if len(key) <= MAX_KEY_BYTES:",
+        f"{LIMITS_TESTS}::test_a_key_that_is_typed_is_counted_in_bytes_too",
+        simulated=False,
+    ),
+    Mutant(
+        "a line that comes in one piece may be longer than the limit",
+        WIRE_FRAMING,
+        'data.find(b"\\n") == len(data) - 1 <= self.limit and',
+        'data.find(b"\\n") == len(data) - 1 and',
+        f"{LIMITS_TESTS}::test_a_line_is_as_long_as_the_limit_at_most_however_it_comes",
+        simulated=False,
+    ),
+    Mutant(
+        "lines that come together may each be longer than the limit",
+        SERVER_SESSION,
+        "if not 0 < end - begin <= self._buffer.limit:",
+        "if not 0 < end - begin:",
+        f"{LIMITS_TESTS}::test_of_lines_that_come_together_none_may_be_longer_than_the_limit",
+        simulated=False,
+    ),
+    Mutant(
+        "a request in a crowd may be longer than the limit",
+        SERVER_CLIENTS,
+        "min(host.max_request_bytes, JOINING_BYTES)",
+        "JOINING_BYTES",
+        f"{CROWDS_TESTS}::test_who_asks_for_more_than_is_allowed_is_told_so_also_among_many",
+        simulated=False,
+    ),
+    Mutant(
+        "lines that are read at once are as many as if nothing were under way",
+        SERVER_SESSION,
+        "parse_alike(self._whole, MAX_UNANSWERED - self._count)",
+        "parse_alike(self._whole, MAX_UNANSWERED)",
+        f"{LIMITS_TESTS}::test_no_more_are_under_way_at_once_than_the_limit_however_they_come",
+        simulated=False,
+    ),
+    Mutant(
+        "lines that are read at once may be of any size in all",
+        SERVER_SESSION,
+        "if not requests or self._bytes + size > MAX_UNANSWERED_BYTES:",
+        "if not requests:",
+        f"{LIMITS_TESTS}::test_replies_that_are_large_count_though_the_lines_are_read_at_once",
+        simulated=False,
+    ),
+    Mutant(
+        "a page of a scan is measured in characters",
+        KV_STORE,
+        "size += len(key.encode()) + (0 if",
+        "size += len(key) + (0 if",
+        f"{LIMITS_TESTS}::test_a_page_of_a_scan_is_counted_in_bytes",
+        simulated=False,
+    ),
+    # What a node that leads no more does with what it is sent
+    Mutant(
+        "who asks a node that leads no more what its reads must see hears nothing",
+        SERVER_REQUESTS,
+        "            self._node.send(sender, ReadIndexReply(message.number, None))\n            return\n",
+        "            return\n",
+        f"{PASSED_ON_TESTS}::test_who_asks_a_node_that_does_not_lead_what_its_reads_must_see_is_told_so",
+        simulated=False,
+    ),
+    Mutant(
+        "peers whose reads a leader was confirming do not hear that it leads no more",
+        SERVER_REQUESTS,
+        "                self._node.send(reads[0], ReadIndexReply(reads[1], None))\n",
+        "                pass\n",
+        f"{PASSED_ON_TESTS}::test_whose_reads_a_leader_was_confirming_hears_that_it_leads_no_more",
+        simulated=False,
+    ),
+    Mutant(
+        "a change that was passed on is passed on again",
+        SERVER_ADMINISTRATION,
+        "            elif task.refuse is not None:\n"
+        "                self._tasks.remove(task)\n"
+        "                task.refuse()\n",
+        "",
+        f"{PASSED_ON_TESTS}::test_a_change_that_was_passed_on_is_not_passed_on_again",
+        simulated=False,
+    ),
+    Mutant(
+        "another leader's entry is taken for the change that was to stand there",
+        SERVER_ADMINISTRATION,
+        "elif core.commit_index >= task.index and core.log.term_at(task.index) == task.term:",
+        "elif core.commit_index >= task.index:",
+        f"{PASSED_ON_TESTS}::test_anothers_entry_in_its_place_is_not_taken_for_the_change",
+        simulated=False,
+    ),
+    Mutant(
+        "a leader counts what an earlier term of its own had under way",
+        RAFT_CORE,
+        "        self._uncommitted_bytes = self.log.slice(self.commit_index + 1, self.log.last_index).size\n",
+        "",
+        f"{BETWEEN_TWO_STEPS_TESTS}::test_a_leader_that_leads_again_counts_nothing_of_what_it_had_under_way_before",
+        simulated=False,
+    ),
+    Mutant(
+        "who led goes on to be waited for as its own leader",
+        RAFT_CORE,
+        '        self.role = "follower"\n        self.leader = None\n        self._lost = Lost(reason)\n',
+        '        self.role = "follower"\n        self._lost = Lost(reason)\n',
+        RAFT_SCRIPTS_TESTS,
+        simulated=False,
+    ),
+    # Connections that are half gone
+    Mutant(
+        "writes are passed on to who could not answer",
+        SERVER_DRIVER,
+        "return peer in self._links and peer in self._incoming",
+        "return peer in self._links",
+        f"{HALF_GONE_TESTS}::test_nothing_is_passed_on_to_who_cannot_answer",
+        simulated=False,
+    ),
+    Mutant(
+        "what a peer was asked is waited for though its connection to this node broke",
+        SERVER_DRIVER,
+        "            self.assembly.gone(peer)\n        self.requests.link_lost(peer)\n",
+        "            self.assembly.gone(peer)\n",
+        f"{HALF_GONE_TESTS}::test_what_was_asked_is_given_up_when_the_way_back_is_gone",
+        simulated=False,
+    ),
+    Mutant(
+        "a peer that comes anew is taken to have heard all that it was told",
+        SERVER_DRIVER,
+        "            old.close()\n            self.lose(old)\n",
+        "            old.close()\n",
+        f"{HALF_GONE_TESTS}::test_what_was_asked_is_given_up_when_the_leader_has_dialled_anew",
+        simulated=False,
+    ),
+    Mutant(
+        "a last line without an end is not answered",
+        SERVER_SESSION,
+        "            if rest := self._buffer.finish():\n                self._lines.append(rest)\n",
+        "            self._buffer.finish()\n",
+        f"{HALF_GONE_TESTS}::test_the_last_line_is_answered_though_it_has_no_end",
+        simulated=False,
+    ),
+    Mutant(
+        "who says little and then its last is waited for",
+        SERVER_CLIENTS,
+        '            if not data and start:\n                client.received(b"")\n',
+        "",
+        f"{HALF_GONE_TESTS}::test_the_last_line_is_answered_though_it_has_no_end",
+        simulated=False,
+    ),
+    Mutant(
+        "a connection that has ended is read on and on",
+        SERVER_SOCKETS,
+        "self._reading = not self._ended\n",
+        "self._reading = True\n",
+        f"{HALF_GONE_TESTS}::test_a_half_that_has_ended_is_told_of_once_and_costs_nothing_then",
+        simulated=False,
+    ),
+    Mutant(
+        "a connection that breaks while it is not read stays",
+        SERVER_SOCKETS,
+        "            elif events & _BROKEN:\n                self._break()\n",
+        "",
+        f"{HALF_GONE_TESTS}::test_a_connection_that_is_not_read_is_found_to_be_broken",
+        simulated=False,
+    ),
+    Mutant(
+        "a change of the members that was asked over a broken connection is waited for",
+        SERVER_DRIVER,
+        "        self.requests.link_lost(peer)\n        self.administration.link_lost(peer)\n\n    # Formation",
+        "        self.requests.link_lost(peer)\n\n    # Formation",
+        f"{HALF_GONE_TESTS}::test_what_was_asked_is_given_up_when_the_way_back_is_gone",
+        simulated=False,
+    ),
+)

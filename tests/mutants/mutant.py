@@ -1,0 +1,43 @@
+"""What a mutant is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+_NOT_SIMULATED: Final = (
+    "cli/",
+    "trioraft/client/",
+    "trioraft/addresses.py",
+    "trioraft/server/dialling.py",
+    "trioraft/server/listener.py",
+    "trioraft/server/logs.py",
+    "trioraft/server/node.py",
+    "trioraft/server/rebirth.py",
+    "trioraft/server/reports.py",
+    "trioraft/server/sockets.py",
+    "trioraft/server/writer.py",
+    "trioraft/storage/backups.py",
+    "trioraft/storage/replacement.py",
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One way to get it wrong."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    kills: str = ""
+    """The test that fits it, as pytest names tests; '' where the simulation is all there is."""
+    simulated: bool = True
+    """Whether the simulation must catch it."""
+    whole_nodes: bool = False
+    """Whether the simulation of whole nodes must, where the other one cannot."""
+
+    @property
+    def can_be_simulated(self) -> bool:
+        """Whether either simulation runs that part of the source at all."""
+        return not self.file.startswith(_NOT_SIMULATED)

@@ -1,0 +1,175 @@
+"""Connections of which one half is gone: between two nodes each way has its own; a client may end its half first."""
+
+from __future__ import annotations
+
+import socket
+from random import Random
+
+import pytest
+import trio
+import trio.testing
+
+from trioraft.addresses import Address
+from trioraft.server.driver import Driver
+from trioraft.server.sockets import SocketConnection, SocketHub
+from trioraft.testing.network import Weather
+from trioraft.testing.virtual_time import Agenda
+
+from .virtual_cluster import ADDRESSES, Cluster
+
+
+@pytest.fixture
+async def weather(cluster: Cluster, nursery: trio.Nursery) -> Weather:
+    agenda = Agenda()
+    nursery.start_soon(agenda.run)
+    weather = cluster.network.weather = Weather(agenda, Random(6), lambda _: None)
+    return weather
+
+
+async def a_follower(cluster: Cluster) -> tuple[int, Driver]:
+    """Who leads, and one that follows it."""
+    leader = await cluster.leader()
+    follower = cluster.nodes[(leader + 1) % 3].driver
+    assert follower is not None
+    assert (await cluster.ask(follower.node, {"op": "put", "key": "k", "value": 0}))[0]["ok"]
+    return leader, follower
+
+
+def lose_the_way_back(weather: Weather, leader: int, follower: Driver) -> None:
+    """Break the connection that the leader has dialled, and let no dial of its arrive any more."""
+    weather.cut(f"node {leader}", ADDRESSES[0].host)
+    follower._incoming[leader]._connection.break_off()  # type: ignore[attr-defined]
+
+
+async def test_nothing_is_passed_on_to_who_cannot_answer(cluster: Cluster, weather: Weather) -> None:
+    leader, follower = await a_follower(cluster)
+    lose_the_way_back(weather, leader, follower)
+    await trio.sleep(0.05)
+    assert leader in follower._links
+    assert follower.core.leader == leader
+    [reply] = await cluster.ask(follower.node, {"op": "put", "key": "k", "value": 1, "timeout_ms": 300})
+    assert reply["error"]["applied"] == "no", "it has never left this node"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [{"op": "put", "key": "k", "value": 1}, {"op": "add_member", "address": "new:1", "learner": True}],
+    ids=lambda request: request["op"],
+)
+async def test_what_was_asked_is_given_up_when_the_way_back_is_gone(
+    cluster: Cluster,
+    weather: Weather,
+    request_: dict[str, object],
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001
+) -> None:
+    leader, follower = await a_follower(cluster)
+    client = await cluster.connect(follower.node)
+    follower._incoming[leader]._connection.pause()  # the answer is not read any more
+    client.send(request_)
+    await trio.sleep(0.2)
+    assert client.lines == b""
+    began = trio.current_time()
+    lose_the_way_back(weather, leader, follower)
+    [reply] = await client.replies(1)
+    assert reply["error"]["applied"] == "unknown"  # type: ignore[index]
+    assert trio.current_time() - began < 0.1
+
+
+async def test_what_was_asked_is_given_up_when_the_leader_has_dialled_anew(
+    cluster: Cluster,
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001
+) -> None:
+    """What it said on its connection of before, and this node has not read, is not heard any more."""
+    leader, follower = await a_follower(cluster)
+    driver = cluster.nodes[leader].driver
+    assert driver is not None
+    client = await cluster.connect(follower.node)
+    follower._incoming[leader]._connection.pause()
+    client.send({"op": "put", "key": "k", "value": 1})
+    await trio.sleep(0.2)
+    began = trio.current_time()
+    driver._replicators[follower.node].redial()
+    [reply] = await client.replies(1)
+    assert trio.current_time() - began < 0.1
+    assert reply["ok"] or reply["error"]["applied"] == "unknown"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("line", [b"ping", b"{", b'{"op":"ping"}', b'{"op":"ping"}\n{"op":"ping"}', b'{"peer"'[:5]])
+async def test_the_last_line_is_answered_though_it_has_no_end(cluster: Cluster, line: bytes) -> None:
+    client = await cluster.connect(await cluster.leader())
+    client.connection.send(line)
+    client.connection._give("end")
+    with trio.fail_after(5):
+        while not client.ended:
+            await client.news.wait()
+            client.news = trio.Event()
+    assert client.lines.count(b"\n") == line.count(b"\n") + 1
+    assert client.lines.endswith(b"\n")
+
+
+# Sockets
+
+
+class Watched:
+    """A handler that counts what it is told."""
+
+    def __init__(self) -> None:
+        self.ends = 0
+        self.breaks = 0
+
+    def received(self, data: bytes) -> None:
+        self.ends += not data
+
+    def drained(self) -> None: ...
+
+    def broken(self) -> None:
+        self.breaks += 1
+
+
+def pair(hub: SocketHub) -> tuple[SocketConnection, socket.socket]:
+    """A connection of the hub's, and its other end."""
+    listener = hub.listen(Address("127.0.0.1", 0))
+    other = socket.create_connection(("127.0.0.1", listener.address.port))
+    mine, _ = listener._socket.accept()
+    listener._socket.close()
+    return SocketConnection(hub, mine), other
+
+
+def events(hub: SocketHub) -> int:
+    """Serve what is ready within a moment; how many connections were."""
+    hub._ready = hub._poll(0.05)
+    count = len(hub._ready)
+    hub.serve()
+    return count
+
+
+def test_a_half_that_has_ended_is_told_of_once_and_costs_nothing_then() -> None:
+    hub = SocketHub()
+    connection, other = pair(hub)
+    handler = connection.handler = Watched()
+    connection.resume()
+    other.shutdown(socket.SHUT_WR)
+    assert events(hub) == 1
+    for _ in range(3):  # as who has taken all that came, and has room for more
+        connection.pause()
+        connection.resume()
+        assert events(hub) == 0
+    assert handler.ends == 1
+    connection.send(b"an answer")
+    assert other.recv(100) == b"an answer"
+    other.close()
+    hub.close()
+
+
+def test_a_connection_that_is_not_read_is_found_to_be_broken() -> None:
+    hub = SocketHub()
+    connection, other = pair(hub)
+    handler = connection.handler = Watched()
+    connection.resume()
+    connection.pause()
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    other.close()
+    assert events(hub) == 1
+    assert handler.breaks == 1
+    assert events(hub) == 0, "it would be ready again and again"
+    hub.close()

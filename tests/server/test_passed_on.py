@@ -1,0 +1,301 @@
+"""What is passed on to the leader: in which order and count, to whom, and what one does with it that leads no more."""
+
+from __future__ import annotations
+
+from random import Random
+
+import msgspec
+import pytest
+
+from trioraft.kv.commands import Put
+from trioraft.kv.store import Store
+from trioraft.raft.core import Core
+from trioraft.raft.membership import Configuration, Member
+from trioraft.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    HardState,
+    NodeId,
+    PreVoteReply,
+    RequestVote,
+    RequestVoteReply,
+)
+from trioraft.server.administration import Administration
+from trioraft.server.requests import FAREWELL_TICKS, Requests
+from trioraft.server.session import ReadSlot, Session, Slot
+from trioraft.wire import entries as codec
+from trioraft.wire.codec import decode, encode
+from trioraft.wire.commands import decode_command, encode_commands
+from trioraft.wire.entries import seal
+from trioraft.wire.peers import Ask, NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest, Told
+
+ME, LEADER, THIRD = 0, 1, 2
+HOLD_TICKS = 200
+MEMBERS = tuple(Member(node, f"n{node}:1", "voter", f"f{node}") for node in range(3))
+
+
+class Place:
+    """One node's requests, with a core that is told what its peers say, and no connection but in name."""
+
+    def __init__(self) -> None:
+        self.node = ME
+        configuration = Configuration(MEMBERS, 3)
+        self.core = Core(ME, configuration, hard_state=HardState(0, None), entries=[], codec=codec, random=Random(1))
+        self.linked_to = {LEADER, THIRD}
+        self.sent: list[tuple[NodeId, object]] = []
+        self.requests = Requests(self, Store(), HOLD_TICKS)
+        self.administration = Administration(self, HOLD_TICKS)
+        self.session = Session(1024 * 1024, lambda: None, self.requests.reply_size)
+
+    # What requests need of their node
+
+    def send(self, peer: NodeId, message: object) -> None:
+        self.sent.append((peer, message))
+
+    def linked(self, peer: NodeId) -> bool:
+        return peer in self.linked_to
+
+    def answer_locally(self, slot: ReadSlot) -> bytes:
+        raise AssertionError(f"{slot.request} is none of these")
+
+    def administer(self, slot: Slot) -> None:
+        self.administration.take(slot)
+
+    def settle(self, slot: Slot, reply: bytes) -> None:
+        self.requests.settle(slot, reply)
+
+    def whom_to_wait_for(self) -> str:
+        return "somebody"
+
+    # What the tests do
+
+    def follow(self, leader: NodeId, term: int, commit_index: int = 0) -> None:
+        """Hear of that leader, whose log begins with its no-op in place of what was not committed."""
+        index = self.core.commit_index + 1
+        entry = seal(index, term, "noop", b"null")
+        self.core.step(
+            leader, AppendEntries(term, index - 1, self.core.log.term_at(index - 1) or 0, commit_index, 0, [entry])
+        )
+        self.settle_down()
+
+    def lead(self) -> None:
+        while self.core.role != "leader":
+            self.core.tick()
+            self.settle_down()
+            self.core.step(LEADER, PreVoteReply(self.core.term + 1, True))
+            self.settle_down()
+            self.core.step(LEADER, RequestVoteReply(self.core.term, True))
+        self.acknowledge()
+
+    def acknowledge(self, round: int = 0) -> None:
+        self.core.step(LEADER, AppendEntriesReply(self.core.term, True, self.core.last_index, round))
+        self.settle_down()
+
+    def settle_down(self) -> None:
+        """Do all that the core wants, but for what it sends."""
+        while (ready := self.core.ready()) is not None:
+            if ready.batch is not None:
+                self.core.persisted(ready.batch.number)
+            if ready.committed:
+                self.requests.apply(ready.committed)
+                self.core.applied(ready.committed.last_index)
+                self.requests.applied(ready.committed.last_index)
+            if ready.reads:
+                self.requests.servable(ready.reads)
+            if ready.lost is not None:
+                self.requests.leadership_lost(ready.lost.reason)
+
+    def ask(self, *requests: dict[str, object]) -> None:
+        """These come from a client, in one piece."""
+        self.session.receive(b"".join(encode(request) + b"\n" for request in requests))
+        for slot in self.session.requests(0):
+            self.requests.take(slot)
+        self.turn()
+
+    def turn(self) -> None:
+        self.requests.route()
+        self.administration.turn()
+        self.settle_down()
+        self.administration.turn()
+
+    def tick(self, ticks: int) -> None:
+        for _ in range(ticks):
+            self.requests.tick(1)
+            self.administration.tick(1)
+            self.turn()
+
+    def replies(self) -> list[dict[str, object]]:
+        return [decode(line) for line in self.session.take_replies().splitlines()]
+
+    def proposals(self) -> list[tuple[NodeId, Propose]]:
+        return [(peer, message) for peer, message in self.sent if isinstance(message, Propose)]
+
+    def values(self) -> list[bytes]:
+        """What was passed on, in order."""
+        commands = [decode_command(line) for _, message in self.proposals() for line in message.commands]
+        return [bytes(command.value) for command in commands if isinstance(command, Put)]
+
+
+@pytest.fixture
+def place() -> Place:
+    place = Place()
+    place.follow(LEADER, 1, commit_index=1)
+    return place
+
+
+@pytest.fixture
+def leading() -> Place:
+    place = Place()
+    place.lead()
+    return place
+
+
+def put(value: int, key: str = "k") -> dict[str, object]:
+    return {"op": "put", "key": key, "value": value}
+
+
+# The count of what was passed on, over connections that come and go
+
+
+@pytest.mark.parametrize("kind", ["named", "refused"])
+def test_an_answer_about_writes_of_an_earlier_connection_says_nothing_of_the_present_ones(
+    place: Place, kind: str
+) -> None:
+    """A link of the leader's may outlive the one to it: what it says late is of writes that were given up."""
+    place.ask(put(1))
+    [(_, first)] = place.proposals()
+    place.requests.link_lost(LEADER)
+    [reply] = place.replies()
+    assert reply["error"]["applied"] == "unknown"  # type: ignore[index]
+    place.ask(put(2))
+    _, (_, second) = place.proposals()
+    if kind == "named":
+        place.requests.on_proposed(LEADER, Proposed(first.number, 1, 2, 1))
+    else:
+        place.requests.on_not_proposed(LEADER, NotProposed(first.number, 1, "overloaded", "", ""))
+    assert place.replies() == []
+    place.core.step(
+        LEADER, AppendEntries(1, 1, 1, 3, 0, codec.seal_commands(2, 1, [*first.commands, *second.commands]))
+    )
+    place.requests.on_proposed(LEADER, Proposed(second.number, 1, 3, 1))
+    place.settle_down()
+    assert place.replies() == [{"ok": True, "rev": 3}]
+
+
+def test_writes_that_came_together_are_counted_one_by_one(place: Place) -> None:
+    place.ask(put(1), put(2), put(3))
+    place.ask(put(4), put(5))
+    place.ask(put(6))
+    assert [message.number for _, message in place.proposals()] == [0, 3, 5]
+    number, index = 0, 2
+    for _, message in place.proposals():
+        count = len(message.commands)
+        entries = codec.seal_commands(index, 1, message.commands)
+        place.core.step(LEADER, AppendEntries(1, index - 1, 1, index + count - 1, 0, entries))
+        place.requests.on_proposed(LEADER, Proposed(number, count, index, 1))
+        number, index = number + count, index + count
+        place.settle_down()
+    assert [reply["rev"] for reply in place.replies()] == [2, 3, 4, 5, 6, 7]
+
+
+# A leader that leads no more
+
+
+def test_what_is_refused_one_after_the_other_goes_to_the_next_leader_in_its_order(place: Place) -> None:
+    for value in range(4):
+        place.ask(put(value))
+    for _, message in place.proposals():
+        place.requests.on_not_proposed(LEADER, NotProposed(message.number, 1, "leader_changed", "", ""))
+    place.ask(put(4))
+    place.follow(THIRD, 2)
+    place.sent.clear()
+    place.turn()
+    assert place.values() == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_who_has_said_that_it_leads_no_more_is_asked_nothing_until_there_is_another(place: Place) -> None:
+    place.ask(put(1))
+    [(_, message)] = place.proposals()
+    place.requests.on_not_proposed(LEADER, NotProposed(message.number, 1, "leader_changed", "", ""))
+    for _ in range(10):
+        place.tick(1)
+    assert len(place.proposals()) == 1
+    place.follow(LEADER, 3)  # it leads again, and that is another lead
+    place.turn()
+    assert [(peer, message.term) for peer, message in place.proposals()] == [(LEADER, 1), (LEADER, 3)]
+
+
+def test_an_old_leader_that_is_connected_and_says_nothing_is_not_waited_for_for_long(place: Place) -> None:
+    place.ask(put(1))
+    place.follow(THIRD, 2)
+    place.ask(put(2))
+    assert [peer for peer, _ in place.proposals()] == [LEADER], "the old one may yet say what became of the first"
+    place.tick(FAREWELL_TICKS)
+    assert [peer for peer, _ in place.proposals()] == [LEADER, THIRD]
+    [reply] = place.replies()
+    assert reply["error"]["applied"] == "unknown"  # type: ignore[index]
+
+
+def test_a_node_that_is_stopping_takes_nothing_that_others_pass_on(leading: Place) -> None:
+    leading.requests.stopping = True
+    last = leading.core.last_index
+    leading.requests.on_propose(THIRD, Propose(7, encode_commands([Put("k", msgspec.Raw(b"1"))]), leading.core.term))
+    [(_, answer)] = leading.sent
+    assert isinstance(answer, NotProposed)
+    assert (answer.number, answer.count, answer.code) == (7, 1, "leader_changed")
+    assert leading.core.last_index == last
+
+
+def test_what_comes_during_a_handover_is_taken_in_its_order(leading: Place) -> None:
+    command = encode_commands([Put("k", msgspec.Raw(b"1"))])
+    leading.core.transfer_leadership(LEADER)
+    for number in range(3):
+        leading.requests.on_propose(THIRD, Propose(number, command, leading.core.term))
+    for _ in range(leading.core.settings.election_ticks):
+        leading.acknowledge()
+        leading.core.tick()
+    assert leading.core.role == "leader"
+    assert not leading.core.transferring
+    leading.turn()
+    answers = [message for _, message in leading.sent if isinstance(message, Proposed)]
+    assert [answer.number for answer in answers] == [0, 1, 2]
+    assert [answer.index for answer in answers] == sorted(answer.index for answer in answers)
+
+
+def test_who_asks_a_node_that_does_not_lead_what_its_reads_must_see_is_told_so(place: Place) -> None:
+    place.requests.on_read_index(THIRD, ReadIndexRequest(5))
+    assert place.sent == [(THIRD, ReadIndexReply(5, None))]
+
+
+def test_whose_reads_a_leader_was_confirming_hears_that_it_leads_no_more(leading: Place) -> None:
+    leading.requests.on_read_index(THIRD, ReadIndexRequest(5))
+    leading.core.step(
+        LEADER, RequestVote(leading.core.term + 1, leading.core.last_index, leading.core.log.last_term, True)
+    )
+    leading.settle_down()
+    assert leading.core.role == "follower"
+    assert leading.sent == [(THIRD, ReadIndexReply(5, None))]
+
+
+# Changes of the members, at one that leads no more
+
+
+def test_a_change_that_was_passed_on_is_not_passed_on_again(place: Place) -> None:
+    place.administration.on_ask(THIRD, Ask(5, msgspec.Raw(b'{"op":"add_member","address":"new:1"}')))
+    place.turn()
+    [(peer, answer)] = place.sent
+    assert peer == THIRD
+    assert isinstance(answer, Told)
+    assert (answer.number, answer.leads) == (5, False)
+
+
+def test_anothers_entry_in_its_place_is_not_taken_for_the_change(leading: Place) -> None:
+    leading.ask({"op": "add_member", "address": "new:1"})
+    index = leading.core.last_index
+    assert leading.core.configuration.member(3) is not None
+    leading.follow(LEADER, leading.core.term + 1, commit_index=index)
+    assert leading.core.commit_index == index
+    assert leading.core.configuration.member(3) is None
+    leading.turn()
+    [reply] = leading.replies()
+    assert not reply["ok"]
