@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.mutants import table
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutant import Mutant
 
@@ -18,3 +19,25 @@ def test_a_mutant_fits_the_source(mutant: Mutant) -> None:
 
 def test_the_names_tell_them_apart() -> None:
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+
+
+def test_the_rows_of_the_table_are_of_mutants_that_there_are_and_in_their_order() -> None:
+    rows = list(table.rows(table.DOCUMENT.read_text()))
+    assert rows == [mutant.name for mutant in MUTANTS if mutant.name in rows]
+
+
+def test_a_row_says_what_caught_the_mutant_by_default_and_in_the_slow_part() -> None:
+    tested = Mutant("tested", "f", "a", "b", "tests/raft/test_x.py::test_y")
+    alone = Mutant("alone", "f", "a", "b")
+    assert table.row(tested, True, "7: Durability") == "| tested | test_x.py::test_y | seed 7: Durability |"
+    assert table.row(tested, False, "lives") == "| tested | test_x.py::test_y (SURVIVES) | lives |"
+    assert table.row(alone, None, "7: Durability") == "| alone | the simulation | seed 7: Durability |"
+    assert table.row(alone, None, "700: Durability") == "| alone | - | seed 700: Durability |"
+
+
+def test_rows_are_written_one_by_one_and_those_of_the_others_stay() -> None:
+    mutants = [Mutant(name, "f", "a", "b") for name in ("first", "second")]
+    document = f"before\n\n{table.HEADER}| gone | - | - |\n| second | - | lives |\n\nafter\n"
+    new = table.updated(document, {"first": "| first | - | not tried |"}, mutants)
+    assert new == f"before\n\n{table.HEADER}| first | - | not tried |\n| second | - | lives |\n\nafter\n"
+    assert table.updated(new, {}, mutants) == new

@@ -2,6 +2,9 @@
 
 Words choose the mutants whose names hold one of them. Each is put before the simulation, seed after seed, and
 before the test that fits it. A survivor is a missing test: the exit code is 1.
+
+`--table` writes what was found into docs/testing.md; then both simulations are tried on all that they can run, also
+where they are not expected to catch anything.
 """
 
 from __future__ import annotations
@@ -18,11 +21,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mutants.catalogue import MUTANTS, Mutant
+from tests.mutants import table
+from tests.mutants.catalogue import MUTANTS
+from tests.mutants.mutant import Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 FAILS = re.compile(r"^seed (\d+) fails: (.*)$", re.MULTILINE)
 TEST_SECONDS = 300
+WHOLE_SEEDS = 150
+"""As many seeds of whole nodes as run in the slow part (`tests/simulation/test_whole_nodes.py`)."""
+UNEXPECTED_SEEDS = 600
+"""As many of the other simulation."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +39,21 @@ class Death:
     """What became of a mutant."""
 
     mutant: Mutant
-    seed: int | None
-    """The first seed that caught it; None where none did."""
-    reason: str
+    seed: str
+    """The first seed of a simulation that caught it, and how, or why there is none."""
     test: bool | None
     """Whether the fitting test caught it; None where there is none."""
     seconds: float
 
     @property
+    def simulated(self) -> bool:
+        """Whether a simulation caught it."""
+        return ": " in self.seed
+
+    @property
     def survived(self) -> bool:
-        missed_by_simulation = self.mutant.simulated and self.seed is None
-        return missed_by_simulation or self.test is False or (self.seed is None and self.test is None)
+        must_be_simulated = self.mutant.simulated or self.mutant.whole_nodes
+        return self.test is False or ((must_be_simulated or self.test is None) and not self.simulated)
 
 
 def apply(mutant: Mutant, folder: Path) -> None:
@@ -52,28 +65,41 @@ def apply(mutant: Mutant, folder: Path) -> None:
     path.write_text(text.replace(mutant.old, mutant.new))
 
 
-def try_out(mutant: Mutant, seeds: int) -> Death:
-    """Put one mutant before everything that should catch it."""
+def try_out(mutant: Mutant, seeds: int, everything: bool = False) -> Death:
+    """Put one mutant before what should catch it; `everything`: before both simulations, if they can run it at all."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="trioraft-mutant-") as scratch:
         folder = Path(scratch) / "checkout"
         ignore = shutil.ignore_patterns(".git", ".venv", "__pycache__", "*.egg-info", ".*_cache")
         shutil.copytree(ROOT, folder, ignore=ignore)
         apply(mutant, folder)
-        seed, reason = _simulate(folder, seeds) if seeds and mutant.simulated else (None, "")
+        seed = _in_simulations(mutant, folder, seeds, everything) if seeds else "not tried"
         test = _fails(folder, mutant.kills) if mutant.kills else None
-    return Death(mutant, seed, reason, test, time.monotonic() - began)
+    return Death(mutant, seed, test, time.monotonic() - began)
 
 
-def _simulate(folder: Path, seeds: int) -> tuple[int | None, str]:
-    command = [sys.executable, "-m", "trioraft_cli", "sim", "--seeds", f"0..{seeds - 1}", "--jobs", "1"]
+def _in_simulations(mutant: Mutant, folder: Path, seeds: int, everything: bool) -> str:
+    if not mutant.can_be_simulated:
+        return "not simulated"
+    found = ""
+    if mutant.simulated or everything:
+        found = _simulate(folder, seeds if mutant.simulated else UNEXPECTED_SEEDS)
+    if not found and (mutant.whole_nodes or (everything and not mutant.simulated)):
+        found = _simulate(folder, WHOLE_SEEDS, "--whole-nodes")
+        return f"whole nodes, seed {found}" if found else "lives"
+    return found or ("lives" if everything or mutant.simulated else "not tried")
+
+
+def _simulate(folder: Path, seeds: int, *options: str) -> str:
+    """The first seed that fails, and of what; '' where none does."""
+    command = [sys.executable, "-m", "trioraft_cli", "sim", "--seeds", f"0..{seeds - 1}", "--jobs", "1", *options]
     run = subprocess.run(command, cwd=folder, env=_environment(folder), capture_output=True, text=True, check=False)
     found = FAILS.search(run.stdout)
     if found is None:
         if run.returncode:
             raise RuntimeError(f"the simulation ended with {run.returncode}: {run.stderr[-2000:]}")
-        return None, ""
-    return int(found[1]), found[2]
+        return ""
+    return f"{found[1]}: {found[2].partition(':')[0]}"
 
 
 def _fails(folder: Path, test: str) -> bool:
@@ -93,35 +119,26 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{folder / 'cli'}", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def table(deaths: list[Death]) -> str:
-    """What caught which, as Markdown."""
-    lines = ["| mutant | seeds until the simulation caught it, and how | test |", "|---|---|---|"]
-    for death in deaths:
-        property_name = death.reason.split(":")[0]
-        simulated = f"{death.seed + 1}: {property_name}" if death.seed is not None else "-"
-        if not death.mutant.simulated and death.seed is None:
-            simulated = "not simulated"
-        test = death.mutant.kills.rpartition("/")[2] if death.mutant.kills else ""
-        lines.append(f"| {death.mutant.name} | {simulated} | {test}{' (SURVIVES)' if death.test is False else ''} |")
-    return "\n".join(lines)
-
-
 def main() -> int:
     """Try them all; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("words", nargs="*")
     parser.add_argument("--seeds", type=int, default=2000, help="how many seeds at most; 0: the tests alone")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--table", action="store_true", help="write the rows of the table in docs/testing.md")
     arguments = parser.parse_args()
     chosen = [m for m in MUTANTS if not arguments.words or any(word in m.name for word in arguments.words)]
     deaths: list[Death] = []
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        for death in pool.map(lambda mutant: try_out(mutant, arguments.seeds), chosen):
+        for death in pool.map(lambda mutant: try_out(mutant, arguments.seeds, arguments.table), chosen):
             deaths.append(death)
             state = "SURVIVES" if death.survived else "caught"
-            how = f"seed {death.seed}: {death.reason[:90]}" if death.seed is not None else "no seed"
-            print(f"{state:<9} {death.mutant.name}: {how}; test {death.test}; {death.seconds:.0f} s", flush=True)
-    print(table(deaths))
+            print(f"{state:<9} {death.mutant.name}: {death.seed}; test {death.test}; {death.seconds:.0f} s", flush=True)
+    rows = {death.mutant.name: table.row(death.mutant, death.test, death.seed) for death in deaths}
+    if arguments.table:
+        table.DOCUMENT.write_text(table.updated(table.DOCUMENT.read_text(), rows))
+    else:
+        print(table.HEADER + "\n".join(rows.values()))
     return 1 if any(death.survived for death in deaths) else 0
 
 

@@ -1,0 +1,51 @@
+"""The table of the mutants in docs/testing.md, which is written by `python -m tests.mutants --table` alone.
+
+A run may be of a few mutants: the rows of the others stay as they are, in the order of the catalogue.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from tests.mutants.catalogue import MUTANTS
+from tests.mutants.mutant import Mutant
+
+DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "testing.md"
+HEADER: Final = "| mutant | by default | by the slow part |\n|---|---|---|\n"
+SEEDS_BY_DEFAULT: Final = 40
+"""So many seeds of the simulation run by default (`tests/simulation/test_seeds.py`)."""
+SURVIVES: Final = "SURVIVES"
+_ROWS: Final = re.compile(re.escape(HEADER) + r"((?:\|.*\|\n)*)")
+
+
+def row(mutant: Mutant, caught: bool | None, seed: str) -> str:
+    """The line for that mutant: whether its test caught it (None: it has none), and what the simulations did.
+
+    `seed` is such as '34: Sync before answer', or says why there is none.
+    """
+    by_default = mutant.kills.rpartition("/")[2]
+    if caught is False:
+        by_default += f" ({SURVIVES})"
+    first = seed.partition(":")[0]
+    if not by_default and first.isdecimal():
+        by_default = "the simulation" if int(first) < SEEDS_BY_DEFAULT else "-"
+    slow = f"seed {seed}" if first.isdecimal() else seed
+    return f"| {mutant.name} | {by_default or '-'} | {slow} |"
+
+
+def rows(document: str) -> dict[str, str]:
+    """The table's lines, by the names of the mutants. Raises ValueError where there is no table."""
+    found = _ROWS.search(document)
+    if found is None:
+        raise ValueError(f"there is no table with the header {HEADER!r}")
+    return {line.split("|")[1].strip(): line for line in found[1].splitlines()}
+
+
+def updated(document: str, new: Mapping[str, str], mutants: Iterable[Mutant] = MUTANTS) -> str:
+    """The document with these rows; with none of what is no mutant any more."""
+    known = {**rows(document), **new}
+    lines = [known[mutant.name] + "\n" for mutant in mutants if mutant.name in known]
+    return _ROWS.sub(lambda _: HEADER + "".join(lines), document)
