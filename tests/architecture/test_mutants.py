@@ -29,10 +29,12 @@ def test_the_rows_of_the_table_are_of_mutants_that_there_are_and_in_their_order(
 def test_a_row_says_what_caught_the_mutant_by_default_and_in_the_slow_part() -> None:
     tested = Mutant("tested", "f", "a", "b", "tests/raft/test_x.py::test_y")
     alone = Mutant("alone", "f", "a", "b")
-    assert table.row(tested, True, "7: Durability") == "| tested | test_x.py::test_y | seed 7: Durability |"
-    assert table.row(tested, False, "lives") == "| tested | test_x.py::test_y (SURVIVES) | lives |"
-    assert table.row(alone, None, "7: Durability") == "| alone | the simulation | seed 7: Durability |"
-    assert table.row(alone, None, "700: Durability") == "| alone | - | seed 700: Durability |"
+    assert table.row(tested, "by default", "7: Durability") == "| tested | test_x.py::test_y | seed 7: Durability |"
+    assert table.row(tested, "slow", "7: Durability") == "| tested | - | test_x.py::test_y; seed 7: Durability |"
+    assert table.row(tested, "slow", "not simulated") == "| tested | - | test_x.py::test_y |"
+    assert table.row(tested, "never", "lives") == "| tested | test_x.py::test_y (SURVIVES) | lives |"
+    assert table.row(alone, "none", "7: Durability") == "| alone | the simulation | seed 7: Durability |"
+    assert table.row(alone, "none", "700: Durability") == "| alone | - | seed 700: Durability |"
 
 
 def test_rows_are_written_one_by_one_and_those_of_the_others_stay() -> None:

@@ -28,6 +28,8 @@ from tests.mutants.mutant import Mutant
 ROOT = Path(__file__).resolve().parents[2]
 FAILS = re.compile(r"^seed (\d+) fails: (.*)$", re.MULTILINE)
 TEST_SECONDS = 300
+OK, FAILED, NONE_CHOSEN = 0, 1, 5
+"""What pytest ends with."""
 WHOLE_SEEDS = 150
 """As many seeds of whole nodes as run in the slow part (`tests/simulation/test_whole_nodes.py`)."""
 UNEXPECTED_SEEDS = 600
@@ -41,8 +43,8 @@ class Death:
     mutant: Mutant
     seed: str
     """The first seed of a simulation that caught it, and how, or why there is none."""
-    test: bool | None
-    """Whether the fitting test caught it; None where there is none."""
+    test: table.Test
+    """When the fitting test caught it."""
     seconds: float
 
     @property
@@ -53,7 +55,7 @@ class Death:
     @property
     def survived(self) -> bool:
         must_be_simulated = self.mutant.simulated or self.mutant.whole_nodes
-        return self.test is False or ((must_be_simulated or self.test is None) and not self.simulated)
+        return self.test == "never" or ((must_be_simulated or self.test == "none") and not self.simulated)
 
 
 def apply(mutant: Mutant, folder: Path) -> None:
@@ -74,7 +76,7 @@ def try_out(mutant: Mutant, seeds: int, everything: bool = False) -> Death:
         shutil.copytree(ROOT, folder, ignore=ignore)
         apply(mutant, folder)
         seed = _in_simulations(mutant, folder, seeds, everything) if seeds else "not tried"
-        test = _fails(folder, mutant.kills) if mutant.kills else None
+        test = _when_it_fails(folder, mutant.kills) if mutant.kills else "none"
     return Death(mutant, seed, test, time.monotonic() - began)
 
 
@@ -102,17 +104,23 @@ def _simulate(folder: Path, seeds: int, *options: str) -> str:
     return f"{found[1]}: {found[2].partition(':')[0]}"
 
 
-def _fails(folder: Path, test: str) -> bool:
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", test]
+def _when_it_fails(folder: Path, test: str) -> table.Test:
+    if _fails(folder, test):
+        return "by default"
+    return "slow" if _fails(folder, test, "-m", "slow or hypothesis", "--hypothesis-profile=slow") else "never"
+
+
+def _fails(folder: Path, test: str, *options: str) -> bool:
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *options, test]
     try:
         run = subprocess.run(
             command, cwd=folder, env=_environment(folder), capture_output=True, timeout=TEST_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         return True
-    if run.returncode not in (0, 1):
+    if run.returncode not in (OK, FAILED, NONE_CHOSEN):
         raise RuntimeError(f"{test} could not be run: {run.stdout.decode()[-2000:]}")
-    return run.returncode == 1
+    return run.returncode == FAILED
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -133,7 +141,9 @@ def main() -> int:
         for death in pool.map(lambda mutant: try_out(mutant, arguments.seeds, arguments.table), chosen):
             deaths.append(death)
             state = "SURVIVES" if death.survived else "caught"
-            print(f"{state:<9} {death.mutant.name}: {death.seed}; test {death.test}; {death.seconds:.0f} s", flush=True)
+            print(
+                f"{state:<9} {death.mutant.name}: {death.seed}; test: {death.test}; {death.seconds:.0f} s", flush=True
+            )
     rows = {death.mutant.name: table.row(death.mutant, death.test, death.seed) for death in deaths}
     if arguments.table:
         table.DOCUMENT.write_text(table.updated(table.DOCUMENT.read_text(), rows))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutant import Mutant
@@ -18,22 +18,27 @@ HEADER: Final = "| mutant | by default | by the slow part |\n|---|---|---|\n"
 SEEDS_BY_DEFAULT: Final = 40
 """So many seeds of the simulation run by default (`tests/simulation/test_seeds.py`)."""
 SURVIVES: Final = "SURVIVES"
+Test = Literal["by default", "slow", "never", "none"]
+"""When a mutant's test catches it; none where it has no test."""
+NO_SEED: Final = ("lives", "not simulated", "not tried")
 _ROWS: Final = re.compile(re.escape(HEADER) + r"((?:\|.*\|\n)*)")
 
 
-def row(mutant: Mutant, caught: bool | None, seed: str) -> str:
-    """The line for that mutant: whether its test caught it (None: it has none), and what the simulations did.
-
-    `seed` is such as '34: Sync before answer', or says why there is none.
-    """
-    by_default = mutant.kills.rpartition("/")[2]
-    if caught is False:
-        by_default += f" ({SURVIVES})"
+def row(mutant: Mutant, test: Test, seed: str) -> str:
+    """The line for that mutant. `seed`: of a simulation, like '34: Sync before answer', or why there is none."""
+    name = mutant.kills.rpartition("/")[2]
     first = seed.partition(":")[0]
-    if not by_default and first.isdecimal():
-        by_default = "the simulation" if int(first) < SEEDS_BY_DEFAULT else "-"
-    slow = f"seed {seed}" if first.isdecimal() else seed
-    return f"| {mutant.name} | {by_default or '-'} | {slow} |"
+    caught = f"seed {seed}" if first.isdecimal() else seed
+    by_default, slow = "-", caught
+    if test == "by default":
+        by_default = name
+    elif test == "slow":
+        slow = name if seed in NO_SEED else f"{name}; {caught}"
+    elif test == "never":
+        by_default = f"{name} ({SURVIVES})"
+    elif first.isdecimal() and int(first) < SEEDS_BY_DEFAULT:
+        by_default = "the simulation"
+    return f"| {mutant.name} | {by_default} | {slow} |"
 
 
 def rows(document: str) -> dict[str, str]:
