@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-
-from trioraft_cli.main import run
 
 
 def main() -> None:
     """Run the command line; the exit code says how it went."""
-    sys.exit(run())
+    handler = signal.getsignal(signal.SIGINT)
+    caught = handler is signal.default_int_handler
+    if caught:  # until there is somebody who could say so, Ctrl-C ends the process without a word
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from trioraft_cli.main import INTERRUPTED, run
+
+    try:
+        if caught:
+            signal.signal(signal.SIGINT, handler)
+        code = run()
+    except KeyboardInterrupt:  # just before, or just after, a command
+        code = INTERRUPTED
+    if caught:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

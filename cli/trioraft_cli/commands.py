@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from trioraft_cli.values import is_json, to_json
+from trioraft_cli.values import NotText, is_json, to_json, utf_8
 from trioraft_cli.words import WordError, beginning_of, next_word, words_of
 
 
@@ -59,6 +59,10 @@ class PromptError(ValueError):
 
 def parse_line(line: str) -> tuple[str, dict[str, Any]]:
     """A line's command and the fields of its request. Raises PromptError."""
+    try:
+        utf_8(line)
+    except NotText as error:
+        raise PromptError(f"the line holds {error}: nothing was sent") from None
     word, rest = _first(line)
     name = word.replace("-", "_")
     if name == "quit":

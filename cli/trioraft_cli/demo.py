@@ -10,10 +10,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 from trioraft.addresses import Address
+from trioraft_cli import signals
 from trioraft_cli.cluster import ClusterStatus
 from trioraft_cli.main import NO
 from trioraft_cli.streams import say, wait_for_nobody
@@ -27,9 +27,10 @@ def run_demo(nodes: int) -> int:
     """Start the nodes, wait for a leader, open the prompt, and end them all; the exit code."""
     from trioraft_cli.shell import run_shell
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
-    with tempfile.TemporaryDirectory(prefix="trioraft-demo-") as folder:
+    with (
+        signals.Leaving(),
+        tempfile.TemporaryDirectory(prefix="trioraft-demo-", ignore_cleanup_errors=True) as folder,
+    ):
         addresses = [Address("127.0.0.1", port) for port in _free_ports(nodes)]
         servers = Path(folder, "servers.txt")
         servers.write_text("".join(f"{address}\n" for address in addresses))
@@ -45,7 +46,8 @@ def run_demo(nodes: int) -> int:
             return run_shell(addresses)
         finally:
             wait_for_nobody()
-            _end(processes)
+            with signals.undisturbed():
+                _end(processes)
 
 
 def _start(index: int, servers: Path, folder: Path) -> subprocess.Popen[bytes]:
@@ -103,7 +105,3 @@ def _free_ports(count: int) -> list[int]:
     for server in held:
         server.close()
     return ports
-
-
-def _leave(number: int, _: FrameType | None) -> None:
-    raise SystemExit(128 + number)

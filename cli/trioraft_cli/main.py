@@ -49,7 +49,11 @@ class _Commands(click.Group):
 def run() -> int:
     """Run the command line on sys.argv; the exit code."""
     streams.prepare()
-    return streams.finish(_run())
+    try:
+        return streams.finish(_run())
+    except SystemExit as told:  # by a signal, whatever else fails then
+        streams.finish(0)
+        return told.code if isinstance(told.code, int) else INTERNAL
 
 
 def _run() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
@@ -14,6 +15,7 @@ from prompt_toolkit.document import Document
 
 from trioraft.addresses import Address
 from trioraft.client import Client, ClientError, Reply
+from trioraft.wire.codec import DecodeError
 from trioraft_cli import members, render
 from trioraft_cli.background import in_background
 from trioraft_cli.cluster import COLUMNS, ClusterStatus
@@ -28,6 +30,7 @@ from trioraft_cli.commands import (
 from trioraft_cli.escapes import safe
 from trioraft_cli.history import KeptHistory
 from trioraft_cli.main import NO, USAGE, complain, exit_code, judge, show_members
+from trioraft_cli.signals import Interrupts, Leaving
 from trioraft_cli.streams import say
 from trioraft_cli.words import quote
 
@@ -90,6 +93,10 @@ class ClusterCompleter(Completer):
         self._addresses = addresses
         self._client = Client(addresses, timeout=COMPLETION_SECONDS)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
         """The commands alone: for the keys a node has to be waited for."""
         text = document.current_line_before_cursor
@@ -114,13 +121,13 @@ class ClusterCompleter(Completer):
         asked = in_background(lambda: client.pipeline([fields])[0])
         try:
             reply = await asyncio.wait_for(asyncio.wrap_future(asked), COMPLETION_SECONDS)
-        except (ClientError, TimeoutError):
+            return [row.key for row in render.scan_rows(reply)] if reply.ok else []
+        except (ClientError, TimeoutError, DecodeError):
             return []  # no key is worth a delay, or a message in the middle of the typing
         finally:
             if not asked.done():
                 client.abandon()
                 self._client = Client(self._addresses, timeout=COMPLETION_SECONDS)
-        return [row.key for row in render.scan_rows(reply)] if reply.ok else []
 
 
 def run_shell(addresses: Sequence[Address]) -> int:
@@ -145,7 +152,6 @@ def run_shell(addresses: Sequence[Address]) -> int:
 def run_line(connection: Connection, addresses: Sequence[Address], line: str) -> int | None:
     """Carry out one line; its exit code, None where it ends the prompt."""
     try:
-        _check_text(line)
         name, fields = parse_line(line)
         if name == "exit":
             return None
@@ -200,36 +206,57 @@ def _carry_out(connection: Connection, addresses: Sequence[Address], name: str, 
     return 0
 
 
-def _check_text(line: str) -> None:
-    try:
-        line.encode()
-    except UnicodeEncodeError as error:
-        place = len(line[: error.start].encode()) + 1
-        raise PromptError(f"the line holds bytes that are no UTF-8, from byte {place} on: nothing was sent") from None
-
-
 def _prompt(connection: Connection, addresses: Sequence[Address]) -> int:
-    history = KeptHistory()
-    session: PromptSession[str] = PromptSession(
-        history=history,
-        auto_suggest=AutoSuggestFromHistory(),
-        completer=ClusterCompleter(addresses),
-        bottom_toolbar=lambda: f" {connection.node or 'not connected yet'}   help, exit; Tab completes ",
-    )
-    while True:
-        if warning := history.take_warning():
+    with Leaving() as leaving, contextlib.closing(ClusterCompleter(addresses)) as completer:
+        typing = _Typing(connection, completer, leaving)
+        with Interrupts() as interrupts:
+            while True:
+                text = typing.next()
+                if text is None:
+                    return 0
+                try:
+                    with interrupts.breaking_off():
+                        if not _run_lines(connection, addresses, split_commands(text)):
+                            return 0
+                except KeyboardInterrupt:
+                    say("not waited for; a write may still take effect")
+
+
+class _Typing:
+    """What is typed on the terminal."""
+
+    def __init__(self, connection: Connection, completer: Completer, leaving: Leaving) -> None:
+        self._history = KeptHistory()
+        self._leaving = leaving
+        self._session: PromptSession[str] = PromptSession(
+            history=self._history,
+            auto_suggest=AutoSuggestFromHistory(),
+            completer=completer,
+            complete_while_typing=False,  # no node is asked for every key that is pressed, and no Tab is lost meanwhile
+            bottom_toolbar=lambda: f" {connection.node or 'not connected yet'}   help, exit; Tab completes ",
+        )
+
+    def next(self) -> str | None:
+        """The next line, or lines that were pasted; nothing where Ctrl-C cleared it, None at the end."""
+        if warning := self._history.take_warning():
             say(warning)
         try:
-            text = session.prompt(PROMPT)
+            with self._leaving.by_asking(self._ask_to_end):
+                return self._session.prompt(PROMPT, pre_run=self._end_if_told)
         except KeyboardInterrupt:
-            continue  # Ctrl-C clears the line
+            return ""
         except EOFError:
-            return 0
-        try:
-            if not _run_lines(connection, addresses, split_commands(text)):
-                return 0
-        except KeyboardInterrupt:
-            say("not waited for; a write may still take effect")
+            return None
+
+    def _ask_to_end(self) -> None:
+        """In the middle of anything: an exception would reach people as a traceback, with the terminal as it is now."""
+        if (loop := self._session.app.loop) is not None:
+            loop.call_soon_threadsafe(self._end_if_told)
+
+    def _end_if_told(self) -> None:
+        app = self._session.app
+        if self._leaving.told and app.is_running and not app.is_done:
+            app.exit(exception=EOFError)
 
 
 def _run_lines(connection: Connection, addresses: Sequence[Address], lines: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ from trioraft.wire.codec import DecodeError, decode, encode, one_line
 
 
 class NotText(ValueError):
-    """Bytes that are no UTF-8: which of them."""
+    """Bytes that are no UTF-8, or the halves of surrogate pairs that Python keeps for them: from where on."""
 
 
 def text_of(data: bytes) -> str:
@@ -19,12 +19,21 @@ def text_of(data: bytes) -> str:
         raise NotText(f"bytes that are no UTF-8, from byte {error.start + 1} on") from None
 
 
+def utf_8(text: str) -> bytes:
+    """The bytes of the text. Raises NotText."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        place = len(text[: error.start].encode()) + 1
+        raise NotText(f"bytes that are no UTF-8, from byte {place} on") from None
+
+
 def to_json(text: str, *, string: bool = False) -> msgspec.Raw:
     """A VALUE as typed: JSON if it parses, byte for byte; else a string. `string` takes it as a string anyway.
 
-    Line ends between the tokens of JSON are blanks there, and become spaces: a request is one line.
+    Line ends between the tokens of JSON are blanks there, and become spaces: a request is one line. Raises NotText.
     """
-    data = text.encode("utf-8", "surrogateescape")
+    data = utf_8(text)
     if not string and text.strip():
         try:
             return msgspec.Raw(one_line(data))
@@ -36,8 +45,8 @@ def to_json(text: str, *, string: bool = False) -> msgspec.Raw:
 def is_json(text: str) -> bool:
     """Whether the text is one whole value of JSON."""
     try:
-        decode(text.encode("utf-8", "surrogateescape"), msgspec.Raw)
-    except DecodeError:
+        decode(utf_8(text), msgspec.Raw)
+    except (NotText, DecodeError):
         return False
     return True
 

@@ -108,6 +108,7 @@ HEAVY = {
     "trioraft_cli.sim",
     "trioraft_cli.shell",
     "trioraft_cli.cells",
+    "trioraft_cli.main",  # by the entry point, once Ctrl-C is no traceback any more
 }
 
 

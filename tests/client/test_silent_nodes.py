@@ -2,73 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.client.fake_nodes import Make, fake_nodes
 from trioraft.addresses import Address
 from trioraft.client import Client, NoNode, Unknown, blocking
 
-Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
-
-
-class FakeNode:
-    """Listens; what it answers to each request is up to `answer`. Silent ones accept no connection: the kernel does."""
-
-    def __init__(self, answer: Answer | None) -> None:
-        self.asked: list[str] = []
-        self.answer = answer
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = Address("127.0.0.1", self._listener.getsockname()[1])
-        self._connections: list[socket.socket] = []
-        if answer is not None:
-            threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self._connections.append(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        try:
-            with connection.makefile("rb") as lines:
-                for line in lines:
-                    request = json.loads(line)
-                    self.asked.append(request["op"])
-                    assert self.answer is not None
-                    fields = self.answer(request)
-                    if fields is not None:
-                        connection.sendall(json.dumps({"id": request["id"], "ok": True, **fields}).encode() + b"\n")
-        except OSError:
-            pass
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for connection in self._connections:
-            connection.close()
-
 
 @pytest.fixture
-def fake() -> Iterator[Callable[[Answer | None], FakeNode]]:
-    nodes: list[FakeNode] = []
-
-    def make(answer: Answer | None) -> FakeNode:
-        nodes.append(FakeNode(answer))
-        return nodes[-1]
-
-    yield make
-    for node in nodes:
-        node.close()
+def fake() -> Iterator[Make]:
+    with fake_nodes() as make:
+        yield make
 
 
 @pytest.fixture(autouse=True)
@@ -82,9 +32,6 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def well(request: dict[str, Any]) -> dict[str, Any]:
     return {"version": 1, "value": 1, "rev": 7} if request["op"] != "ping" else {}
-
-
-Make = Callable[[Answer | None], FakeNode]
 
 
 @pytest.mark.parametrize("op", ["get", "put"])

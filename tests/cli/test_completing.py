@@ -1,0 +1,141 @@
+"""Completion of keys, by nodes that answer, answer late, or are silent: nobody who types waits for one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
+from trioraft_cli import shell
+from trioraft_cli.shell import ClusterCompleter
+
+from tests.client.fake_nodes import Make, fake_nodes
+from trioraft.addresses import Address
+
+KEYS = ["it's", 'a "b"', "two words", "line\nend", "plain"]
+PATIENCE = 20.0
+"""How long nothing takes that does not hang, in seconds."""
+TAB, ENTER, CLEAR, CTRL_D = b"\t", b"\r", b"\x15", b"\x04"
+
+
+@pytest.fixture
+def fake() -> Iterator[Make]:
+    with fake_nodes() as make:
+        yield make
+
+
+def keys(request: dict[str, Any]) -> dict[str, Any]:
+    """What a node of these keys answers."""
+    found = [key for key in sorted(KEYS) if key.startswith(request.get("prefix", ""))]
+    return {"items": [{"key": key, "rev": 1, "created": 1, "version": 1} for key in found], "more": False}
+
+
+def completed(completer: ClusterCompleter, text: str) -> list[str]:
+    """The lines that the text may become."""
+
+    async def ask() -> list[str]:
+        event = CompleteEvent(completion_requested=True)
+        found = [found async for found in completer.get_completions_async(Document(text), event)]
+        return [text[: len(text) + one.start_position] + one.text for one in found]
+
+    return asyncio.run(asyncio.wait_for(ask(), PATIENCE))
+
+
+def test_keys_are_completed_as_they_are_to_be_typed(fake: Make) -> None:
+    with contextlib.closing(ClusterCompleter([fake(keys).address])) as completer:
+        assert completed(completer, "get it") == ["get it's"]
+        assert completed(completer, "put l") == [r'put "line\nend"']
+        assert completed(completer, 'scan "two ') == ['scan "two words"']
+        assert completed(completer, "delete a") == [r'delete "a \"b\""']
+        assert completed(completer, "ge") == ["get"]
+        assert completed(completer, "get it's ") == []
+
+
+def test_a_node_that_is_late_completes_nothing_and_the_next_tab_asks_anew(
+    fake: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell, "COMPLETION_SECONDS", 0.2)
+    late, done = [True], threading.Event()
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        if late and request["op"] == "scan":
+            late.clear()
+            done.wait(PATIENCE)
+        return keys(request)
+
+    with contextlib.closing(ClusterCompleter([fake(answer).address])) as completer:
+        assert completed(completer, "get it") == []
+        assert completed(completer, "get it") == ["get it's"]
+    done.set()
+
+
+def test_of_nodes_that_are_silent_or_not_there_the_next_is_asked(fake: Make) -> None:
+    nobody, silent, healthy = Address("127.0.0.1", 1), fake(None).address, fake(keys).address
+    for others in ([], [nobody], [silent], [silent, nobody]):
+        with contextlib.closing(ClusterCompleter([*others, healthy])) as completer:
+            assert completed(completer, "get it") == ["get it's"]
+    for others in ([nobody], [silent]):
+        with contextlib.closing(ClusterCompleter(others)) as completer:
+            assert completed(completer, "get it") == []
+
+
+@pytest.mark.parametrize("fields", [{"items": 7}, {"items": [{"key": 7}]}, {}, {"ok": False, "error": {}}])
+def test_what_a_node_answers_that_has_no_keys_completes_nothing(fake: Make, fields: dict[str, Any]) -> None:
+    node = fake(lambda request: fields if request["op"] == "scan" else {})
+    with contextlib.closing(ClusterCompleter([node.address])) as completer:
+        assert completed(completer, "get it") == []
+
+
+@pytest.fixture
+def types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Address, bytes], None]]:
+    """Types all of that into a prompt on the node, until the prompt ends."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with create_pipe_input() as typed, create_app_session(input=typed, output=DummyOutput()):
+
+        def types(address: Address, data: bytes) -> None:
+            typed.send_bytes(data)
+            with contextlib.closing(shell.Connection([address])) as connection:
+                assert shell._prompt(connection, [address]) == 0
+
+        yield types
+
+
+Types = Callable[[Address, bytes], None]
+
+
+def test_while_somebody_only_types_no_node_is_asked(fake: Make, types: Types) -> None:
+    node = fake(keys)
+    types(node.address, b"get it" + CLEAR + b"put it" + CLEAR + CTRL_D)
+    assert node.asked == []
+
+
+@pytest.mark.parametrize("answers", ["late", "never", "refused"])
+def test_typing_goes_on_while_keys_are_waited_for(
+    fake: Make, types: Types, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answers: str
+) -> None:
+    monkeypatch.setattr(shell, "COMPLETION_SECONDS", 2 * PATIENCE)
+    done = threading.Event()
+
+    def answer(request: dict[str, Any]) -> dict[str, Any] | None:
+        if answers == "late" and request["op"] == "scan":
+            done.wait(2 * PATIENCE)
+        refusal = {"ok": False, "error": {"code": "no_quorum", "message": "", "hint": ""}}
+        return refusal if answers == "refused" else keys(request)
+
+    node = fake(None if answers == "never" else answer)
+    began = time.monotonic()
+    lines = [text + TAB + TAB + CLEAR + b"help get" + ENTER for text in (b"get it", b"put ", b"scan")]
+    types(node.address, b"".join(lines) + CTRL_D)
+    assert time.monotonic() - began < PATIENCE
+    done.set()
+    assert capsys.readouterr().out.count("the value of a key") == 3

@@ -1,0 +1,203 @@
+"""From what is typed to the store and back, at the prompt and on the command line: it is the same key and value."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Iterator
+from typing import Any, Self
+
+import msgspec
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from trioraft_cli import main, shell
+from trioraft_cli.commands import parse_line, split_commands
+from trioraft_cli.values import NotText, is_json, to_json
+from trioraft_cli.words import quote
+
+from trioraft.addresses import Address
+from trioraft.client import Refused, Reply
+from trioraft.client.protocol import Protocol
+from trioraft.kv.commands import Delete, Incr, Put
+from trioraft.kv.items import Item
+from trioraft.kv.store import Store
+from trioraft.wire import requests
+from trioraft.wire.replies import get_reply, joined, result_reply, scan_reply
+
+ODD = st.sampled_from(list("ab'\"\\ \t\n\r\x1b\x7f\x9b-{[,:]}=#$`é日😀\u00a0\u2028\u202e\ufeff"))
+TEXTS = st.text(ODD | st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=5,
+)
+VALUES = TEXTS | st.builds(
+    lambda value, indent, escaped: json.dumps(value, indent=indent, ensure_ascii=escaped),
+    JSON,
+    st.sampled_from([None, 0, 1]),
+    st.booleans(),
+)
+NOBODY = [Address("nobody", 1)]
+
+
+class Node:
+    """A node in memory, asked in lines as any other; it stands where a client does."""
+
+    def __init__(self, *_: object) -> None:
+        self.store = Store()
+        self.index = 0
+        self.address = NOBODY[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def call(self, op: str, **fields: Any) -> Reply:
+        given = {name: value for name, value in fields.items() if value is not None}
+        line = Protocol().send({"op": op, **given})
+        assert line.index(b"\n") == len(line) - 1
+        reply = Reply(joined([self._answer(requests.parse_request(line[:-1]))]))  # type: ignore[arg-type]
+        if not reply.ok:
+            raise Refused(reply)
+        return reply
+
+    def _answer(self, request: Any) -> Any:
+        match request:
+            case requests.Get() | requests.PlainGet():
+                return get_reply(request.id, self.store.get(request.key))
+            case requests.Scan():
+                found = self.store.scan(request.prefix, request.after, request.limit, 10**6, request.keys_only)
+                return scan_reply(bytes(request.id), *found, request.keys_only)
+            case requests.PlainPut():
+                command: Put | Delete | Incr = Put(request.key, request.value)
+            case requests.Put():
+                command = Put(request.key, request.value, request.if_rev)
+            case requests.Delete():
+                command = Delete(request.key, request.if_rev)
+            case requests.Incr():
+                command = Incr(request.key, request.by)
+        self.index += 1
+        return result_reply(msgspec.Raw(bytes(request.id)), self.store.apply(self.index, command))
+
+    def item(self, key: str) -> Item:
+        item = self.store.get(key)
+        assert item is not None
+        return item
+
+
+class Both:
+    """The prompt and the command line of one node."""
+
+    def __init__(self) -> None:
+        self.node = Node()
+
+    def types(self, line: str) -> str:
+        """What is printed to a pipe when that is typed at the prompt."""
+        with printing() as out:
+            assert shell.run_line(self.node, NOBODY, line) == 0  # type: ignore[arg-type]
+        return out.getvalue()
+
+    def calls(self, *words: str, code: int = 0) -> str:
+        """What is printed to a pipe by the command with these arguments."""
+        options, words = (*words[:1], "--connect", "nobody:1"), words[1:]
+        with pytest.MonkeyPatch.context() as patch, printing() as out:
+            patch.setattr(main, "Client", lambda *_: self.node)
+            patch.setattr("sys.argv", ["trioraft", *options, *words])
+            assert main._run() == code
+        return out.getvalue()
+
+
+@contextlib.contextmanager
+def printing() -> Iterator[io.TextIOWrapper]:
+    out = Printed()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+        yield out
+
+
+class Printed(io.TextIOWrapper):
+    """A pipe's end, in UTF-8."""
+
+    def __init__(self) -> None:
+        self.bytes = io.BytesIO()
+        super().__init__(self.bytes, "utf-8", newline="")
+
+    def getvalue(self) -> str:
+        self.flush()
+        return self.bytes.getvalue().decode()
+
+
+def ways_to_type(key: str) -> list[str]:
+    """All that is read as that key."""
+    ways = [quote(key), json.dumps(key), json.dumps(key, ensure_ascii=False)]
+    if "'" not in key:
+        ways.append(f"'{key}'")
+    if key[0] not in "\"'" and not any(sign.isspace() for sign in key):
+        ways.append(key)
+    return ways
+
+
+def one_value(text: str) -> str:
+    """The text as it comes through the prompt, where blanks around a value are none of it."""
+    return text.strip()
+
+
+@given(TEXTS, VALUES)
+@example("it's", '{"op": "delete",\n"key": "victim"}')
+@example('"', "'")
+@example("--force", "-5")
+@example("a\nb", '"\\u0000"')
+def test_what_is_typed_at_the_prompt_is_what_is_stored_and_what_is_shown_can_be_typed(key: str, value: str) -> None:
+    value = one_value(value)
+    assume(value)
+    for typed in ways_to_type(key):
+        both = Both()
+        both.types(f"put {typed} {value}")
+        stored = both.node.item(key).value.decode()
+        assert json.loads(stored) == (json.loads(value) if is_json(value) else value)
+        for again in ways_to_type(key):
+            assert both.types(f"get {again}") == stored + "\n"
+        [row] = both.types(f"scan {typed}").splitlines()[1:]
+        assert parse_line(f"get {row[: len(quote(key))]}") == ("get", {"key": key})
+        both.types(f"put {typed} {stored}")
+        assert both.node.item(key).value.decode() == stored
+        both.types(f"delete {typed}")
+        assert both.types(f"incr {typed} 5").startswith("5\n")
+        assert both.node.item(key).value == b"5"
+        assert len(both.node.store) == 1
+
+
+@given(TEXTS, VALUES)
+@example("-x", "-")
+@example("--if-rev", "--string")
+@example("-", "1")
+def test_the_command_line_and_the_prompt_mean_the_same_key_and_value(key: str, value: str) -> None:
+    assume(value != "-")  # standard input
+    both = Both()
+    both.calls("put", "--", key, value)
+    item = both.node.item(key)
+    assert json.loads(item.value) == (json.loads(value) if is_json(value) else value)
+    assert both.calls("get", "--", key) == both.types(f"get {quote(key)}") == f"{item.value.decode()}\n"
+    [line] = both.calls("scan", "--keys-only", "--", key).splitlines()
+    assert (json.loads(line) if line[0] == '"' else line) == key
+    assert both.calls("put", "--if-rev", "0", "--", key, value, code=1) == ""
+    both.calls("put", "--if-rev", str(item.rev), "--", key, "41")
+    assert both.calls("incr", "--", key) == "42\n"
+    assert both.types(f"get {quote(key)}") == "42\n"
+    both.calls("delete", "--", key)
+    assert len(both.node.store) == 0
+
+
+@given(st.text(ODD | st.characters(categories=["Cs"])), st.sampled_from(["put k ", "get ", "put k [", ""]))
+def test_what_is_no_text_is_refused_with_words_and_nothing_else_is_raised(text: str, before: str) -> None:
+    line = before + text
+    lines = split_commands(line)
+    assert [part for part in "\n".join(lines) if not part.isspace()] == [part for part in line if not part.isspace()]
+    with contextlib.suppress(shell.PromptError):
+        parse_line(line)
+        line.encode()
+    with contextlib.suppress(NotText):
+        assert json.loads(bytes(to_json(text, string=True))) == text
+        text.encode()
