@@ -1383,6 +1383,15 @@ MUTANTS = (
         "tests/cli/test_unread_errors.py::test_who_waits_for_nobody_goes_on_though_what_it_says_is_not_read",
         simulated=False,
     ),
+    Mutant(
+        "a node that ends holds the connections of its peers",
+        DRIVER,
+        """        self._incoming.clear()
+""",
+        "",
+        f"{GONE}::test_nothing_is_left_of_the_connections_of_a_peer_that_goes_away",
+        simulated=False,
+    ),
     # What is long
     Mutant(
         "who sends what is long is silent until it is whole",

@@ -6,14 +6,17 @@ import gc
 import logging
 import socket
 import struct
+import time
 import weakref
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from random import Random
 from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from trioraft.addresses import Address
 from trioraft.server import clients, links, session, sockets
@@ -26,7 +29,7 @@ from trioraft.storage.folder import DataFolder
 from trioraft.testing.disk import MemoryDisk
 from trioraft.wire import framing, peers
 from trioraft.wire.codec import encode
-from trioraft.wire.peers import PeerHello
+from trioraft.wire.peers import PeerHello, PeerRefused
 
 HOST = "127.0.0.1"
 LIMIT = 1024 * 1024
@@ -76,21 +79,33 @@ def without_collector() -> Iterator[None]:
 class Node:
     """A node on real sockets, and those who come to it."""
 
-    def __init__(self, others: Sequence[str] = ()) -> None:
+    driver: Driver
+
+    def __init__(self) -> None:
         self.hub = SocketHub()
         self.listener = self.hub.listen(Address(HOST, 0))
-        folder = DataFolder(MemoryDisk("disk"), 0)
-        servers = [str(self.listener.address), *others]
-        self.driver = Driver(0, servers, folder, self.hub, DirectWriter(), DirectWriter(), Random(1), LIMIT)
+        self.scope = trio.CancelScope()
+
+    def found(self, index: int, servers: Sequence[str]) -> None:
+        folder = DataFolder(MemoryDisk("disk"), index)
+        self.driver = Driver(index, servers, folder, self.hub, DirectWriter(), DirectWriter(), Random(index + 1), LIMIT)
+
+    async def live(self) -> None:
+        try:
+            with self.scope:
+                await live(self.driver, self.listener, trio.CancelScope())
+        finally:
+            self.driver.close()
+            self.hub.close()
 
     async def connect(self) -> trio.SocketStream:
         return await trio.open_tcp_stream(HOST, self.listener.address.port)
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
-        with trio.move_on_after(10):
-            while not condition():
-                await trio.sleep(0.001)
-        assert condition(), what
+        deadline = time.monotonic() + 10  # of the world that sockets live in
+        while not condition():
+            assert time.monotonic() < deadline, what
+            await trio.sleep(0.001)
 
     @property
     def connected(self) -> int:
@@ -100,17 +115,30 @@ class Node:
 @asynccontextmanager
 async def running(others: Sequence[str] = ()) -> AsyncIterator[Node]:
     """A cluster of one leads; no other node is ever there."""
-    node = Node(others)
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(live, node.driver, node.listener, trio.CancelScope())
-            if not others:
-                await node.until(lambda: node.driver.core.role == "leader", "it leads")
-            yield node
-            nursery.cancel_scope.cancel()
-    finally:
-        node.driver.close()
-        node.hub.close()
+    node = Node()
+    node.found(0, [str(node.listener.address), *others])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(node.live)
+        if not others:
+            await node.until(lambda: node.driver.core.role == "leader", "it leads")
+        yield node
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def three() -> AsyncIterator[list[Node]]:
+    """A cluster of three; the leader comes first."""
+    nodes = [Node() for _ in range(3)]
+    servers = [str(node.listener.address) for node in nodes]
+    async with trio.open_nursery() as nursery:
+        for index, node in enumerate(nodes):
+            node.found(index, servers)
+            nursery.start_soon(node.live)
+        await nodes[0].until(lambda: all(node.driver.core.leader is not None for node in nodes), "there is a leader")
+        nodes.sort(key=lambda node: node.driver.core.role != "leader")
+        await nodes[0].until(lambda: all(node.connected == 4 for node in nodes), "all are connected with all")
+        yield nodes
+        nursery.cancel_scope.cancel()
 
 
 def reset(stream: trio.SocketStream) -> None:
@@ -314,7 +342,55 @@ async def test_nothing_is_left_of_connections_when_the_node_ends() -> None:
         assert not everything()
 
 
-async def test_nothing_is_left_of_connections_to_a_peer_that_goes_away() -> None:
+async def test_nothing_is_left_of_a_connection_whose_requests_are_passed_on(mock_clock: trio.testing.MockClock) -> None:
+    mock_clock.rate = 1.0  # a cluster must not be ahead of its sockets
+    some = b'{"op":"get","key":"a"}\n{"op":"put","key":"a","value":1}\n{"op":"incr","key":"a"}\n{"op":"ping"}\n' * 100
+    some += LARGE + b'{"op":"members"}\n{"op":"get","key":"large"}\n' * 5
+    async with three() as nodes:
+        follower = nodes[1]
+        for ends in (reset, trio.SocketStream.aclose, None):
+            with without_collector():
+                stream = await follower.connect()
+                await stream.send_all(some)
+                await follower.until(lambda: follower.driver.requests._unnamed, "they are passed on")
+                if ends is None:
+                    await stream.send_eof()
+                    assert (await to_the_end(stream)).count(b'"ok":true') == some.count(b"\n")
+                    stream.socket.close()
+                elif (closing := ends(stream)) is not None:
+                    await closing
+                await follower.until(lambda: follower.connected == 4, "the node has noticed")
+                await follower.until(
+                    lambda: all(node.driver.requests.idle for node in nodes), "all has taken its course"
+                )
+                await follower.until(lambda: not everything(), "nothing is left")
+
+
+async def test_nothing_is_left_of_the_connections_of_a_peer_that_goes_away(mock_clock: trio.testing.MockClock) -> None:
+    mock_clock.rate = 1.0
+    with without_collector():
+        async with three() as nodes:
+            assert Counter(type(thing).__name__ for thing in everything())["Incoming"] == 6
+            nodes.pop().scope.cancel()
+            parts = ("Incoming", "PeerDecoder", "Link", "Outgoing", "LineBuffer", "PeerHello")
+            left = {"SocketConnection": 4, **dict.fromkeys(parts, 2)}
+            await nodes[0].until(
+                lambda: Counter(type(thing).__name__ for thing in everything()) == left,
+                "nothing is left but what the two others have with each other",
+            )
+
+
+ANSWERS = {
+    "nothing": b"",
+    "a refusal": encode(PeerRefused("code", "message", "hint")) + b"\n",
+    "what makes no sense": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "half an answer": b'{"peer":"hello",',
+    "a line without an end": b"x" * (links.MAX_INTRODUCTION + 10),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=list(ANSWERS))
+async def test_nothing_is_left_of_connections_to_who_answers_no_peer(answer: bytes) -> None:
     with socket.socket() as peer:
         peer.bind((HOST, 0))
         peer.listen()
@@ -325,6 +401,8 @@ async def test_nothing_is_left_of_connections_to_a_peer_that_goes_away() -> None
                 for _ in range(5):
                     accepted, _ = await listener.accept()
                     assert (await accepted.recv(1000)).startswith(b'{"peer":"hello"')
+                    with suppress(OSError):  # it need not listen to the end
+                        await trio.SocketStream(accepted).send_all(answer)
                     accepted.close()
                     await node.until(lambda: not node.connected, "the node has noticed")
                     await node.until(lambda: not everything(), "nothing is left")

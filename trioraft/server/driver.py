@@ -277,10 +277,11 @@ class Driver:
             log.info("node %d did not take over in time", target)
 
     def close(self) -> None:
-        """Let go of the clients, and leave the log marked and closed, if the disk allows it."""
+        """Let go of clients and peers, and leave the log marked and closed, if the disk allows it."""
         self.door.close()
         for client in list(self.clients):
             client.abandon()
+        self._incoming.clear()
         if self.snapshots is not None:
             self.snapshots.close()
         if self._log is not None:
