@@ -913,7 +913,7 @@ MUTANTS = (
         SNAPSHOTS,
         "        return self._tidy(newest) if newest is not None and self._untidy else None\n",
         "        return None\n",
-        f"{FAILING}::test_whatever_operation_of_taking_one_fails_the_node_goes_on",
+        f"{FAILING}::test_what_a_failed_removal_of_old_files_has_left_is_removed_later",
         simulated=False,
     ),
     Mutant(

@@ -118,10 +118,32 @@ async def test_whatever_operation_of_taking_one_fails_the_node_goes_on(
     assert status["leader"] == leader
     disk.fail_at = None
     await trio.sleep(7)
-    assert len(snapshot_names(disk)) == 1, "what a failed removal left is removed later"
+    assert len(snapshot_names(disk)) == 1
     node.crash()
     node.start()
     await caught_up(cluster)
+
+
+async def test_what_a_failed_removal_of_old_files_has_left_is_removed_later(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Driver, "snapshot_settings", SELDOM)
+    leader = await cluster.leader()
+    disk = cluster.nodes[leader].disk
+
+    def fail(name: str) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), name)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(disk, "remove", fail)
+        for start in (0, 25):
+            await fill(cluster, leader, 25, start)
+            assert (await cluster.ask(leader, {"op": "snapshot"}))[0]["ok"]
+        await trio.sleep(0.1)
+        assert len(snapshot_names(disk)) == 2
+    with trio.fail_after(10):  # nobody asks for another, and none is due
+        while len(snapshot_names(disk)) > 1:
+            await trio.sleep(0.1)
 
 
 async def test_no_room_anywhere_at_once_stops_nobody_and_is_tried_again_ever_more_seldom(
