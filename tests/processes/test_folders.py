@@ -213,7 +213,9 @@ def test_a_copied_folder_beside_its_original_is_refused(cluster: Cluster, tmp_pa
 def test_a_folder_in_use_is_refused_to_a_second_process(cluster: Cluster) -> None:
     node = cluster.nodes[1]
     second = Node(1, node.port, cluster.servers, cluster.folder)
+    node.pause()  # it holds its folder, and writes nothing into it meanwhile
     refuses_to_start(second, str(node.data), "in use")
+    node.resume()
     assert node.status()["node"] == 1
 
 

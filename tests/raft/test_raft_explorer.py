@@ -35,10 +35,10 @@ class Variant:
 QUICK = {
     "a write and a crash": Variant(EMPTY, 1, (0,), Bounds(timeouts=1, proposals=1, crashes=1), 45_680),
     "Figure 8, one election": Variant(FIGURE_8, 5, (1, 2), Bounds(timeouts=1), 7_746),
-    "unequal logs and a crash": Variant(UNEQUAL, 4, (0, 1, 2), Bounds(timeouts=1, crashes=1), 53_839),
 }
 LONG = {
     "two elections at once": Variant(EMPTY, 1, (0, 1), Bounds(timeouts=2), 67_118),
+    "unequal logs and a crash": Variant(UNEQUAL, 4, (0, 1, 2), Bounds(timeouts=1, crashes=1), 53_839),
     "a write, and a message twice": Variant(EMPTY, 1, (0,), Bounds(timeouts=1, proposals=1, duplicates=1), 110_139),
     "unequal logs, and a message twice": Variant(UNEQUAL, 4, (0, 1, 2), Bounds(timeouts=1, duplicates=1), 178_691),
     "two elections at once and a crash": Variant(EMPTY, 1, (0, 1), Bounds(timeouts=2, crashes=1), 304_867),
