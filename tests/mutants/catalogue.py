@@ -47,6 +47,7 @@ LOGS = "trioraft/server/logs.py"
 REPEATS = "trioraft/server/repeats.py"
 UNDRAINED = "tests/server/test_log_not_drained.py"
 COUNTED = "tests/server/test_repeats.py"
+TIMEOUTS = "tests/server/test_timeouts.py"
 STRANGERS = "tests/server/test_strangers_in_the_log.py"
 TRAVELS = f"{SLICES}::test_a_value_that_travels_longer_than_an_election_timeout_costs_no_election"
 
@@ -1270,15 +1271,6 @@ MUTANTS = (
         simulated=False,
     ),
     Mutant(
-        "a line of the log comes before the count of those dropped before it",
-        LOGS,
-        """        self._confess()
-        if self._size >= MAX""",
-        """        if self._size >= MAX""",
-        f"{UNDRAINED}::test_a_line_that_finds_room_again_comes_behind_the_count",
-        simulated=False,
-    ),
-    Mutant(
         "what a full disk did not take of the log is not counted",
         LOGS,
         "                self._failed += lines\n",
@@ -1471,6 +1463,100 @@ MUTANTS = (
         """frozen.take(settings.slice_keys, settings.write_bytes)""",
         """frozen.take(settings.slice_keys)""",
         f"{SLICES}::test_a_snapshot_of_large_values_is_taken_a_few_a_turn",
+        simulated=False,
+    ),
+    # Times that are over
+    Mutant(
+        "a change that was given up in time is carried out later",
+        ADMINISTRATION,
+        """                self._tasks.remove(task)
+                return True
+        return False
+""",
+        """                return True
+        return False
+""",
+        f"{TIMEOUTS}::test_a_change_that_waits_behind_another_request_is_withdrawn_with_its_time",
+        simulated=False,
+    ),
+    Mutant(
+        "a change that was passed on is taken for one that was not begun",
+        ADMINISTRATION,
+        "        return not self.term and self.asked is None and self.told is None\n",
+        "        return True\n",
+        TIMEOUTS,
+        simulated=False,
+    ),
+    Mutant(
+        "what was given up in time may have been applied, though it has not been begun",
+        REQUESTS,
+        'applied = "no" if slot in self._held or self._node.withdraw(slot) else "unknown"',
+        'applied = "unknown"',
+        TIMEOUTS,
+        simulated=False,
+    ),
+    Mutant(
+        "what was given up in time was not applied, though it is under way",
+        REQUESTS,
+        'applied = "no" if slot in self._held or self._node.withdraw(slot) else "unknown"',
+        'applied = "no"',
+        TIMEOUTS,
+        simulated=False,
+    ),
+    Mutant(
+        "the leader does not look at the time that a peer's client has",
+        ADMINISTRATION,
+        "            if task.is_waiting and task.is_late(self._now):\n",
+        "            if False:\n",
+        f"{TIMEOUTS}::test_what_a_follower_has_passed_on_and_given_up_is_not_begun_later",
+        simulated=False,
+    ),
+    Mutant(
+        "a leader that was asked to change something is waited for without an end",
+        ADMINISTRATION,
+        "            elif task.since + 3 * self._hold_ticks <= self._now:\n",
+        "            elif self._hold_ticks < 0:\n",
+        f"{TIMEOUTS}::test_what_has_no_time_of_its_own_is_not_kept_waiting_for_ever",
+        simulated=False,
+    ),
+    Mutant(
+        "a node that is behind keeps its reads waiting without an end",
+        REQUESTS,
+        "            late = [read for read in reads if read.since <= oldest and read.request.timeout_ms is None]\n",
+        "            late: list[ReadSlot] = []\n",
+        f"{TIMEOUTS}::test_what_has_no_time_of_its_own_is_not_kept_waiting_for_ever",
+        simulated=False,
+    ),
+    Mutant(
+        "a node that is behind gives up what has time yet",
+        REQUESTS,
+        "read.since <= oldest and read.request.timeout_ms is None]",
+        "read.since <= oldest]",
+        f"{TIMEOUTS}::test_a_read_that_has_time_is_answered_once_the_node_has_caught_up",
+        simulated=False,
+    ),
+    Mutant(
+        "a node that is behind keeps writes through it waiting without an end",
+        REQUESTS,
+        "            if index > core.durable_index and slot.request.timeout_ms is None:\n",
+        "            if False:\n",
+        f"{TIMEOUTS}::test_what_has_no_time_of_its_own_is_not_kept_waiting_for_ever",
+        simulated=False,
+    ),
+    Mutant(
+        "a node that stops waits for the times of what it has answered",
+        REQUESTS,
+        "return not waits and not self._postponed and not any(map(_is_open, self._deadlines))",
+        "return not waits and not self._postponed and not self._deadlines",
+        f"{TIMEOUTS}::test_a_node_stops_at_once_though_what_it_has_answered_had_much_time",
+        simulated=False,
+    ),
+    Mutant(
+        "the times of what is answered are kept until they are over",
+        REQUESTS,
+        "            if len(self._deadlines) >= self._most_deadlines:\n",
+        "            if False:\n",
+        f"{TIMEOUTS}::test_answered_requests_with_much_time_leave_nothing",
         simulated=False,
     ),
     *BLIND_SPOTS,

@@ -15,6 +15,7 @@ from trioraft.raft import membership
 from trioraft.raft.core import Core
 from trioraft.raft.membership import ChangeRefused, Configuration, Member
 from trioraft.raft.messages import NodeId
+from trioraft.server.election_timer import TICK_SECONDS
 from trioraft.server.session import Slot
 from trioraft.wire import replies
 from trioraft.wire.peers import Ask, Told
@@ -28,6 +29,8 @@ from trioraft.wire.requests import (
     parse_request,
     without_id,
 )
+
+TICK_MS: Final = int(TICK_SECONDS * 1000)
 
 Answer = Callable[[bytes, int], None]
 """Takes a reply without an id, and the index of the entry that has made it true, or 0."""
@@ -80,6 +83,16 @@ class _Task:
         """Whether all before it on its connection are answered: it is to find what they did."""
         return self.slot is None or self.slot.turn
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nobody has begun it, here or at the leader."""
+        return not self.term and self.asked is None and self.told is None
+
+    def is_late(self, now: int) -> bool:
+        """Whether it is a peer's, and its client, who is answered there, has given it up by that tick."""
+        timeout = self.request.timeout_ms
+        return self.slot is None and timeout is not None and self.since + timeout // TICK_MS < now
+
 
 class Administration:
     """Such requests at one node."""
@@ -110,6 +123,14 @@ class Administration:
         task = _Task(request, answer, self._now)
         task.slot = slot
         self._tasks.append(task)
+
+    def withdraw(self, slot: Slot) -> bool:
+        """Let go of a client's request that has not been begun; whether that is so, and it never will be."""
+        for task in self._tasks:
+            if task.slot is slot and task.is_waiting:
+                self._tasks.remove(task)
+                return True
+        return False
 
     def on_ask(self, sender: NodeId, message: Ask) -> None:
         """A peer passes on a request."""
@@ -153,6 +174,9 @@ class Administration:
         for task in list(self._tasks):
             if not task.is_due:
                 task.since = self._now
+            if task.is_waiting and task.is_late(self._now):
+                self._fail(task, "timeout", "the time given with the request is over", "no")
+                continue
             if task.since + self._hold_ticks > self._now:
                 continue
             if task.told is not None:
@@ -160,10 +184,13 @@ class Administration:
                     self._finish(task, task.told)
             elif task.term:
                 # It may be committed at any time, and is waited for twice as long.
-                if task.index and task.since + 2 * self._hold_ticks <= self._now:
-                    self._fail(task, "timeout", "the change is not committed yet", "unknown")
+                if task.since + 2 * self._hold_ticks <= self._now:
+                    what = "the change is not committed yet" if task.index else "no leader is known since the transfer"
+                    self._fail(task, "timeout", what, "unknown")
             elif task.asked is None:
                 self._fail(task, *self._obstacle())
+            elif task.since + 3 * self._hold_ticks <= self._now:
+                self._fail(task, "timeout", "the leader was asked, and has not answered", "unknown")
 
     def turn(self) -> None:
         """Begin what can be begun, and end what is done."""
@@ -316,6 +343,8 @@ class Administration:
 
     def _finish(self, task: _Task, reply: bytes, index: int = 0) -> None:
         self._tasks.remove(task)
+        for number in [number for number, asked in self._asked.items() if asked is task]:
+            del self._asked[number]
         task.answer(reply, index)
 
 

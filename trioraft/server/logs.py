@@ -118,7 +118,6 @@ class PatientHandler(logging.Handler):
 
     def _add(self, record: logging.LogRecord, lines: int = 1) -> None:
         """Let a line wait to be written; its loss would be that of so many."""
-        self._confess()
         if self._size >= MAX_WAITING_BYTES:
             self._dropped += lines
             return

@@ -93,6 +93,9 @@ class Surroundings(Protocol):
     def administer(self, slot: Slot) -> None:
         """Take a request that concerns the cluster, and is answered later."""
 
+    def withdraw(self, slot: Slot) -> bool:
+        """Let go of such a request where it has not been begun; whether that is so, and it never will be."""
+
     def whom_to_wait_for(self) -> str:
         """Why there is no leader, for a person."""
 
@@ -509,12 +512,7 @@ class Requests:
     def tick(self, ticks: int) -> None:
         """Time has passed: give up what has waited too long."""
         self.now += ticks
-        while self._deadlines and self._deadlines[0][0] <= self.now:
-            slot = heapq.heappop(self._deadlines)[2]()
-            if slot is not None and slot.reply is None:
-                applied = "no" if slot in self._held else "unknown"
-                why = "the time given with the request is over"
-                self._answer(slot, _failure(slot, "timeout", why, "give it more, or see 'status'", applied))
+        self._expire()
         core = self._node.core
         if core.leader is not None:
             self._leaderless_since = self.now
@@ -537,6 +535,40 @@ class Requests:
             self._forget_leader()  # its connection lives, but it does not answer
         for number in [number for number, reads in self._asked.items() if reads[0].since <= oldest]:
             self._held.extendleft(reversed(self._asked.pop(number)))
+        if core.role != "leader":
+            self._give_up_where_behind(oldest)
+
+    def _expire(self) -> None:
+        """Fail those for which the time given with them is over; what has not been begun is let go of."""
+        while self._deadlines and self._deadlines[0][0] <= self.now:
+            slot = heapq.heappop(self._deadlines)[2]()
+            if slot is not None and slot.reply is None:
+                applied = "no" if slot in self._held or self._node.withdraw(slot) else "unknown"
+                why = "the time given with the request is over"
+                self._answer(slot, _failure(slot, "timeout", why, "give it more, or see 'status'", applied))
+
+    def _give_up_where_behind(self, oldest: int) -> None:
+        """Fail what waits for entries that this node may lack for long: it takes in a snapshot, or its disk hangs.
+
+        What has a time of its own has that. A write, whose entry may yet come, is waited for twice as long.
+        """
+        core = self._node.core
+        waiting, self._waiting = self._waiting, []
+        for index, number, reads in waiting:
+            late = [read for read in reads if read.since <= oldest and read.request.timeout_ms is None]
+            if len(late) < len(reads):
+                self._waiting.append((index, number, [read for read in reads if read not in late]))
+            for read in late:
+                why = f"this node is behind: it is at entry {core.last_applied}, and the read must see entry {index}"
+                self._answer(read, _failure(read, "timeout", why, "ask another node, or give it a 'timeout_ms'", ""))
+        heapq.heapify(self._waiting)
+        for index, slot in list(
+            takewhile(lambda one: one[1].since <= oldest - self._hold_ticks, self._proposed.items())
+        ):
+            if index > core.durable_index and slot.request.timeout_ms is None:
+                del self._proposed[index]
+                why = "this node is behind, and does not have the entry yet that the write became"
+                self._answer(slot, _failure(slot, "timeout", why, "read the key before you write it again", "unknown"))
 
     # Within
 

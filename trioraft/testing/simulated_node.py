@@ -361,6 +361,10 @@ class SimulatedNode:
         """Take a request that concerns the cluster."""
         self.administration.take(slot)
 
+    def withdraw(self, slot: Slot) -> bool:
+        """Let go of such a request where it has not been begun; whether that is so."""
+        return self.administration.withdraw(slot)
+
     def settle(self, slot: Slot, reply: bytes) -> None:
         """Answer a client's request."""
         self.requests.settle(slot, reply)

@@ -1,0 +1,356 @@
+"""Every request is answered in time, and truthfully, at a node that cannot carry it out, whatever keeps it from it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+
+from trioraft.kv.store import Store
+from trioraft.raft.membership import Configuration
+from trioraft.server.driver import Driver
+from trioraft.server.writer import Writer
+from trioraft.wire.requests import EXAMPLES
+
+from .test_failing_snapshots import OFTEN, leave_one_behind
+from .test_pipelines import FIELDS
+from .virtual_cluster import Cluster, Node
+
+IN_TIME = 0.3
+SLACK = 0.12
+"""A node may rest for ten ticks before it looks what is due."""
+UNIQUE = "a value that nobody else writes"
+NEWCOMER = "newcomer:1"
+CHANGES: dict[str, dict[str, Any]] = {
+    "put": {"key": "unique", "value": UNIQUE},
+    "incr": {"key": "counted", "by": 7},
+    "delete": {"key": "there"},
+    "add_member": {"address": NEWCOMER, "learner": True},
+    "remove_member": {"member": 3},
+    "promote_member": {"member": 4},
+}
+"""What each operation that changes something is to change; `done` sees whether it did."""
+
+
+class Hangs:
+    """A disk's thread from which nothing comes back, until it is let go of."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._held: Callable[[], None] | None = None
+        self.hangs = True
+
+    def start(self, write: Callable[[], None]) -> None:
+        if self.hangs:
+            self._held = write
+        else:
+            self._writer.start(write)
+
+    def finished(self, wait: bool = True) -> bool:
+        if self.hangs:
+            return False
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._writer.start(held)
+        return self._writer.finished(wait)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+Heal = Callable[[], Awaitable[None]]
+Hindrance = Callable[[Cluster], Awaitable[tuple[int, Heal]]]
+
+
+async def no_majority(cluster: Cluster) -> tuple[int, Heal]:
+    """The others are gone; nobody leads."""
+    leader = await cluster.leader()
+    node = (leader + 1) % 3
+    gone = [other for other in cluster.nodes if other.index != node]
+    for other in gone:
+        other.crash()
+    await trio.sleep(2)
+
+    async def heal() -> None:
+        for other in gone:
+            other.start()
+
+    return node, heal
+
+
+async def no_answer(cluster: Cluster) -> tuple[int, Heal]:
+    """This node leads, as far as it knows yet; nobody hears it."""
+    leader = await cluster.leader()
+    others = [other.hub for other in cluster.nodes if other.index != leader]
+    for hub in others:
+        hub.freeze()
+
+    async def heal() -> None:
+        for hub in others:
+            hub.thaw()
+
+    return leader, heal
+
+
+async def a_silent_leader(cluster: Cluster) -> tuple[int, Heal]:
+    """The leader is stopped, and nobody has noticed yet."""
+    leader = await cluster.leader()
+    hub = cluster.nodes[leader].hub
+    hub.freeze()
+
+    async def heal() -> None:
+        hub.thaw()
+
+    return (leader + 1) % 3, heal
+
+
+def _hang(node: Node) -> Heal:
+    assert node.driver is not None
+    driver = node.driver
+    hanging = [Hangs(driver._writer), Hangs(driver._background)]
+    driver._writer, driver._background = hanging
+    assert driver.snapshots is not None
+    driver.snapshots._writer = hanging[1]
+
+    async def heal() -> None:
+        for writer in hanging:
+            writer.hangs = False
+        driver.hub.wake()
+
+    return heal
+
+
+async def a_follower_whose_disk_hangs(cluster: Cluster) -> tuple[int, Heal]:
+    node = (await cluster.leader() + 1) % 3
+    return node, _hang(cluster.nodes[node])
+
+
+async def a_leader_whose_disk_hangs(cluster: Cluster) -> tuple[int, Heal]:
+    leader = await cluster.leader()
+    return leader, _hang(cluster.nodes[leader])
+
+
+async def a_majority_whose_disks_hang(cluster: Cluster) -> tuple[int, Heal]:
+    leader = await cluster.leader()
+    heals = [_hang(node) for node in cluster.nodes if node.index != leader]
+
+    async def heal() -> None:
+        for one in heals:
+            await one()
+
+    return leader, heal
+
+
+async def a_snapshot_that_takes_long(cluster: Cluster) -> tuple[int, Heal]:
+    """This node is behind, knows the leader, and has not got what it lacks."""
+    _, behind = await leave_one_behind(cluster)
+    await trio.sleep(1)  # for the others to take a snapshot
+    behind.disk.no_snapshots = True
+    behind.start()
+    with trio.fail_after(20):
+        while behind.driver is None or behind.driver.core.leader is None:
+            await trio.sleep(0.01)
+    await trio.sleep(2)
+    assert behind.driver.core.last_applied < 100, "it is behind"
+
+    async def heal() -> None:
+        behind.disk.no_snapshots = False
+
+    return behind.index, heal
+
+
+SETTINGS = msgspec.structs.replace(OFTEN, hold_bytes=0)
+HINDRANCES: list[Hindrance] = [
+    no_majority,
+    no_answer,
+    a_silent_leader,
+    a_follower_whose_disk_hangs,
+    a_leader_whose_disk_hangs,
+    a_majority_whose_disks_hang,
+    a_snapshot_that_takes_long,
+]
+
+
+def request_for(op: str) -> dict[str, Any]:
+    fields = CHANGES.get(op) or FIELDS[op](Random(1))
+    if op in ("get", "scan"):
+        fields = {**fields, "read": "linearizable"}
+    return {"op": op, **fields}
+
+
+async def prepared(cluster: Cluster) -> None:
+    """A key to be deleted, and two learners, one to be removed and one to be promoted."""
+    leader = await cluster.leader()
+    learners = [{"op": "add_member", "address": f"learner:{port}", "learner": True} for port in (3, 4)]
+    for reply in await cluster.ask(leader, {"op": "put", "key": "there", "value": 1}, *learners):
+        assert reply["ok"], reply
+
+
+def done(op: str, cluster: Cluster) -> bool:
+    """Whether the change has taken effect anywhere."""
+
+    def holds(store: Store, configuration: Configuration) -> bool:
+        learner = configuration.member(4)
+        return {
+            "put": store.get("unique") is not None,
+            "incr": store.get("counted") is not None,
+            "delete": store.get("there") is None,
+            "add_member": any(member.address == NEWCOMER for member in configuration.members),
+            "remove_member": configuration.member(3) is None,
+            "promote_member": learner is not None and (learner.promote or learner.role == "voter"),
+        }[op]
+
+    return any(
+        holds(node.driver.store, node.driver.core.configuration) for node in cluster.nodes if node.driver is not None
+    )
+
+
+async def ask(cluster: Cluster, node: int, request: dict[str, Any]) -> tuple[float, dict[str, Any]]:
+    """How long its answer took, and that."""
+    client = await cluster.connect(node)
+    began = trio.current_time()
+    client.send(request)
+    [reply] = await client.replies(1)
+    return trio.current_time() - began, reply
+
+
+async def ask_in_time(cluster: Cluster, node: int, op: str, answers: dict[str, dict[str, Any]]) -> None:
+    seconds, answers[op] = await ask(cluster, node, {**request_for(op), "timeout_ms": int(IN_TIME * 1000)})
+    assert seconds <= IN_TIME + SLACK, (op, seconds, answers[op])
+
+
+@pytest.mark.parametrize("how", HINDRANCES, ids=lambda how: how.__name__)
+async def test_every_operation_is_answered_in_its_time_and_says_truly_whether_it_was_applied(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, how: Hindrance
+) -> None:
+    """All that there are in the table of the code, at once."""
+    monkeypatch.setattr(Driver, "snapshot_settings", SETTINGS)
+    await prepared(cluster)
+    node, heal = await how(cluster)
+    answers: dict[str, dict[str, Any]] = {}
+    async with trio.open_nursery() as nursery:
+        for op in EXAMPLES:
+            nursery.start_soon(ask_in_time, cluster, node, op, answers)
+    await heal()
+    await cluster.leader()
+    await trio.sleep(6)
+    for op, reply in answers.items():
+        applied = reply.get("error", {}).get("applied")
+        changes = op in CHANGES or op == "transfer_leadership"
+        assert reply["ok"] or (applied is not None) == changes, (op, reply)
+        if op in CHANGES and (reply["ok"] or applied == "no"):
+            assert done(op, cluster) == reply["ok"], (op, reply)
+        if how is no_majority and changes:
+            assert applied == "no", (op, reply)
+    if how in (a_follower_whose_disk_hangs, a_leader_whose_disk_hangs):
+        assert answers["snapshot"]["error"]["code"] == "timeout"
+
+
+@pytest.mark.parametrize("how", HINDRANCES, ids=lambda how: how.__name__)
+async def test_what_has_no_time_of_its_own_is_not_kept_waiting_for_ever(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, how: Hindrance
+) -> None:
+    monkeypatch.setattr(Driver, "snapshot_settings", SETTINGS)
+    await prepared(cluster)
+    node, heal = await how(cluster)
+    answers: dict[str, dict[str, Any]] = {}
+
+    async def one(op: str) -> None:
+        seconds, answers[op] = await ask(cluster, node, request_for(op))
+        assert seconds < (2.2 if op in ("get", "scan") else 8), (op, seconds, answers[op])
+
+    async with trio.open_nursery() as nursery:
+        for op in EXAMPLES:
+            if op != "snapshot":  # it takes as long as the disk does
+                nursery.start_soon(one, op)
+    await heal()
+    await cluster.leader()
+    await trio.sleep(6)
+    for op in CHANGES:
+        if answers[op]["ok"] or answers[op]["error"]["applied"] == "no":
+            assert done(op, cluster) == answers[op]["ok"], (op, answers[op])
+
+
+async def test_what_a_follower_has_passed_on_and_given_up_is_not_begun_later(cluster: Cluster) -> None:
+    """The leader is told how long it has, and carries out one change at a time: the second is never begun."""
+    await prepared(cluster)
+    leader, heal = await a_majority_whose_disks_hang(cluster)
+    first = await cluster.connect(leader)
+    first.send({"op": "remove_member", "member": 3})
+    await trio.sleep(0.1)
+    add = {"op": "add_member", "address": NEWCOMER, "learner": True, "timeout_ms": 300}
+    seconds, reply = await ask(cluster, (leader + 1) % 3, add)
+    assert seconds <= IN_TIME + SLACK
+    assert reply["error"]["code"] == "timeout"
+    await trio.sleep(0.2)
+    await heal()
+    assert (await first.replies(1))[0]["ok"]
+    await trio.sleep(3)
+    assert not done("add_member", cluster)
+
+
+async def test_a_change_that_waits_behind_another_request_is_withdrawn_with_its_time(cluster: Cluster) -> None:
+    await prepared(cluster)
+    leader, heal = await a_majority_whose_disks_hang(cluster)
+    client = await cluster.connect(leader)
+    remove = {"op": "remove_member", "member": 3, "timeout_ms": 200}
+    client.send({"op": "put", "key": "a", "value": 1}, remove)
+    await trio.sleep(0.3)
+    await heal()
+    put, removed = await client.replies(2)
+    assert put["ok"]
+    assert removed["error"]["code"] == "timeout"
+    assert removed["error"]["applied"] == "no"
+    await trio.sleep(3)
+    assert not done("remove_member", cluster)
+
+
+async def test_a_read_that_has_time_is_answered_once_the_node_has_caught_up(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Driver, "snapshot_settings", SETTINGS)
+    await prepared(cluster)
+    node, heal = await a_snapshot_that_takes_long(cluster)
+    client = await cluster.connect(node)
+    client.send({"op": "get", "key": "there", "timeout_ms": 15_000})
+    await trio.sleep(4)
+    assert client.lines == b""
+    await heal()
+    assert (await client.replies(1))[0]["value"] == 1
+
+
+async def test_a_node_stops_at_once_though_what_it_has_answered_had_much_time(cluster: Cluster) -> None:
+    node = (await cluster.leader() + 1) % 3
+    driver = cluster.nodes[node].driver
+    assert driver is not None
+    day = {"timeout_ms": 86_400_000}
+    client = await cluster.connect(node)
+    client.send({"op": "get", "key": "a", **day}, {"op": "put", "key": "a", "value": 1, **day}, {"op": "ping", **day})
+    client.send({"op": "transfer_leadership", "target": (node + 1) % 3, **day})
+    await client.replies(4)
+    client.send({"op": "snapshot", **day})
+    for reply in await client.replies(5):
+        assert reply["ok"], reply
+    began = trio.current_time()
+    await driver.stop(10)
+    assert trio.current_time() - began < 0.5
+
+
+async def test_answered_requests_with_much_time_leave_nothing(cluster: Cluster) -> None:
+    node = (await cluster.leader() + 1) % 3
+    driver = cluster.nodes[node].driver
+    assert driver is not None
+    client = await cluster.connect(node)
+    few: int | None = None
+    for _ in range(20):
+        client.send(*[{"op": "get", "key": "a", "read": "stale", "timeout_ms": 86_400_000}] * 500)
+        client.send(*[{"op": "put", "key": "a", "value": 1, "timeout_ms": 86_400_000}] * 500)
+        await client.replies(1000)
+        client.lines = b""
+        few = few or len(driver.requests._deadlines)
+        assert len(driver.requests._deadlines) <= 2 * max(few, 1024)
+    assert driver.requests.idle
