@@ -62,7 +62,6 @@ BLIND_SPOTS = (
         "if sender != self._leader or number != self._unnamed_number:",
         "if sender != self._leader:",
         f"{PASSED_ON_TESTS}::test_an_answer_about_writes_of_an_earlier_connection_says_nothing_of_the_present_ones",
-        simulated=False,
     ),
     Mutant(
         "the count of what was passed on begins again where a connection broke",
@@ -70,7 +69,6 @@ BLIND_SPOTS = (
         "        self._unnamed_number += sum(write.count for write in self._unnamed)\n        unnamed,",
         "        unnamed,",
         f"{PASSED_ON_TESTS}::test_an_answer_about_writes_of_an_earlier_connection_says_nothing_of_the_present_ones",
-        simulated=False,
     ),
     Mutant(
         "puts that share a slot count as one where they are passed on",
@@ -569,6 +567,22 @@ BLIND_SPOTS = (
         "        self.requests.link_lost(peer)\n        self.administration.link_lost(peer)\n\n    # Formation",
         "        self.requests.link_lost(peer)\n\n    # Formation",
         f"{HALF_GONE_TESTS}::test_what_was_asked_is_given_up_when_the_way_back_is_gone",
+        simulated=False,
+    ),
+    Mutant(
+        "what a peer's earlier process has asked is answered to the next",
+        SERVER_ADMINISTRATION,
+        "        self._tasks = [task for task in self._tasks if task.asker != peer]\n",
+        "",
+        f"{PASSED_ON_TESTS}::test_what_an_earlier_process_of_a_peer_has_asked_is_not_answered_to_the_next",
+        simulated=False,
+    ),
+    Mutant(
+        "what the reads of a peer's earlier process must see is said to the next",
+        SERVER_REQUESTS,
+        "            if isinstance(reads, tuple) and reads[0] == peer:\n",
+        "            if False:\n",
+        f"{PASSED_ON_TESTS}::test_what_the_reads_of_an_earlier_process_must_see_is_not_said_to_the_next",
         simulated=False,
     ),
 )

@@ -79,6 +79,24 @@ async def test_a_snapshot_has_the_members_as_of_its_end(cluster: Cluster) -> Non
     assert header.configuration_index <= header.last_included_index
 
 
+async def test_a_piece_may_be_asked_for_from_anywhere(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Driver, "snapshot_settings", SMALL_PIECES)
+    leader = await cluster.leader()
+    put, snapshot = {"op": "put", "key": "é", "value": "€😀" * PIECE}, {"op": "snapshot"}
+    _, taken = await cluster.ask(leader, put, snapshot)
+    whole = ""
+    for offset in range(taken["bytes"] + 2):  # type: ignore[operator]
+        [reply] = await cluster.ask(leader, {"op": "read_snapshot", "index": taken["index"], "offset": offset})
+        if not reply["ok"]:
+            assert reply["error"]["code"] == "bad_request"  # type: ignore[index]
+        elif offset == len(whole.encode()):
+            whole += str(reply["data"])
+    assert len(whole.encode()) == taken["bytes"]
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 # The order in which the pieces come
 
 

@@ -277,6 +277,19 @@ def test_whose_reads_a_leader_was_confirming_hears_that_it_leads_no_more(leading
     assert leading.sent == [(THIRD, ReadIndexReply(5, None))]
 
 
+def test_what_the_reads_of_an_earlier_process_must_see_is_not_said_to_the_next(leading: Place) -> None:
+    """It would take the number for that of a request of its own, and the index may be too old for that one."""
+    leading.requests.on_read_index(THIRD, ReadIndexRequest(5))
+    leading.requests.link_lost(THIRD)
+    leading.settle_down()
+    leading.acknowledge(round=1)
+    assert leading.sent == []
+    leading.requests.on_read_index(THIRD, ReadIndexRequest(6))
+    leading.settle_down()
+    leading.acknowledge(round=2)
+    assert leading.sent == [(THIRD, ReadIndexReply(6, leading.core.commit_index))]
+
+
 # Changes of the members, at one that leads no more
 
 
@@ -299,3 +312,22 @@ def test_anothers_entry_in_its_place_is_not_taken_for_the_change(leading: Place)
     leading.turn()
     [reply] = leading.replies()
     assert not reply["ok"]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_what_an_earlier_process_of_a_peer_has_asked_is_not_answered_to_the_next(leading: Place, begun: bool) -> None:
+    """Each counts what it passes on from 1 on: it would take the answer for that to its own first request."""
+    if not begun:
+        leading.ask({"op": "add_member", "address": "other:1"})  # one change at a time
+    leading.administration.on_ask(THIRD, Ask(1, msgspec.Raw(b'{"op":"add_member","address":"new:1"}')))
+    leading.turn()
+    leading.administration.link_lost(THIRD)
+    leading.administration.on_ask(THIRD, Ask(1, msgspec.Raw(b'{"op":"promote_member","member":7}')))
+    leading.turn()
+    for _ in range(2):
+        leading.acknowledge()
+        leading.turn()
+    [(peer, answer)] = leading.sent
+    assert isinstance(answer, Told)
+    assert (peer, answer.number) == (THIRD, 1)
+    assert decode(bytes(answer.reply))["error"]["message"] == "there is no member 7"

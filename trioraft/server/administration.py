@@ -77,6 +77,8 @@ class _Task:
         """What the leader answered, while this node has not yet what it did."""
         self.slot: Slot | None = None
         """Its place on the connection of a client of this node."""
+        self.asker: NodeId | None = None
+        """The peer that has passed it on."""
 
     @property
     def is_due(self) -> bool:
@@ -148,7 +150,9 @@ class Administration:
             answer(replies.error_reply(b"", error.code, error.message, error.hint, "no"), 0)
             return
         if isinstance(request, AdminRequest):
-            self._tasks.append(_Task(request, answer, self._now, refuse))
+            task = _Task(request, answer, self._now, refuse)
+            task.asker = sender
+            self._tasks.append(task)
 
     def on_told(self, message: Told) -> None:
         """The leader answers."""
@@ -162,11 +166,16 @@ class Administration:
             task.told, task.index = bytes(message.reply) + b"\n", message.index
 
     def link_lost(self, peer: NodeId) -> None:
-        """What that peer was asked is not answered any more."""
+        """What that peer was asked is not answered any more, and neither is what it has asked.
+
+        It has said itself that nobody knows what became of that. It may be another process when it comes back, which
+        counts its requests anew: it would take the answer for that to one of its own.
+        """
         for number, task in list(self._asked.items()):
             if task.asked == peer:
                 del self._asked[number]
                 self._fail(task, "leader_changed", "the connection to the leader broke", "unknown")
+        self._tasks = [task for task in self._tasks if task.asker != peer]
 
     def tick(self, ticks: int) -> None:
         """Time has passed: give up what has waited too long."""

@@ -69,8 +69,12 @@ def _piece(node: Driver, id: bytes, request: ReadSnapshot) -> bytes:
     except OSError as error:
         return _disk_failed(id, "the snapshot cannot be read", error)
     assert piece is not None  # it is the newest
-    fields: dict[str, object] = {"data": piece.data.decode(), "done": piece.done, "size": newest.size}
-    return replies.object_reply(id, fields)
+    try:
+        data = piece.data.decode()
+    except UnicodeDecodeError:
+        why = f"'offset' {request.offset} is in the middle of a character of the snapshot"
+        return replies.error_reply(id, "bad_request", why, "begin at 0, and go on where the last piece ended", None)
+    return replies.object_reply(id, {"data": data, "done": piece.done, "size": newest.size})
 
 
 def _disk_failed(id: bytes, what: str, error: OSError) -> bytes:

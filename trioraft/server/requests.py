@@ -363,8 +363,14 @@ class Requests:
             heapq.heappush(self._waiting, (message.index, message.number, reads))
 
     def link_lost(self, peer: NodeId) -> None:
-        """A connection to or from that peer broke: what it was asked and has not answered is not answered any more."""
+        """A connection to or from that peer broke: what it was asked and has not answered is not answered any more.
+
+        Neither is what it has asked: it may be another process when it comes back, which counts anew.
+        """
         self._delayed = [(sender, message) for sender, message in self._delayed if sender != peer]
+        for context, reads in self._reads.items():
+            if isinstance(reads, tuple) and reads[0] == peer:
+                self._reads[context] = []
         if peer == self._leader:
             self._forget_leader()
             self._leader = None
