@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from prompt_toolkit.application import create_app_session
+from prompt_toolkit.application.current import AppSession
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
-from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from trioraft_cli import shell
 from trioraft_cli.shell import ClusterCompleter
@@ -23,7 +24,7 @@ from tests.client.fake_nodes import Make, fake_nodes
 from trioraft.addresses import Address
 
 KEYS = ["it's", 'a "b"', "two words", "line\nend", "plain"]
-PATIENCE = 20.0
+PATIENCE = 10.0
 """How long nothing takes that does not hang, in seconds."""
 TAB, ENTER, CLEAR, CTRL_D = b"\t", b"\r", b"\x15", b"\x04"
 
@@ -96,46 +97,94 @@ def test_what_a_node_answers_that_has_no_keys_completes_nothing(fake: Make, fiel
         assert completed(completer, "get it") == []
 
 
-@pytest.fixture
-def types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Address, bytes], None]]:
-    """Types all of that into a prompt on the node, until the prompt ends."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    with create_pipe_input() as typed, create_app_session(input=typed, output=DummyOutput()):
+class Person:
+    """Who types into a prompt, and sees what is in its line."""
 
-        def types(address: Address, data: bytes) -> None:
-            typed.send_bytes(data)
+    def __init__(self, typed: PipeInput, seen: AppSession) -> None:
+        self._typed = typed
+        self._seen = seen
+
+    def types(self, data: bytes, line: str | None = None) -> None:
+        """Press keys; where it is given, wait until the line is that."""
+        self._typed.send_bytes(data)
+        if line is not None:
+            eventually(lambda: self._seen.app is not None and self._seen.app.current_buffer.text == line)
+
+
+def eventually(look: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not look():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+At = Callable[[Address, Callable[[Person], None]], bool]
+
+
+@pytest.fixture
+def at_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[At]:
+    """Has a person, in a thread, type into a prompt on the node until it ends; whether the person did all of it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with create_pipe_input() as typed, create_app_session(input=typed, output=DummyOutput()) as seen:
+
+        def at_prompt(address: Address, act: Callable[[Person], None]) -> bool:
+            done = []
+
+            def live() -> None:
+                try:
+                    act(Person(typed, seen))
+                    done.append(True)
+                finally:
+                    typed.send_bytes(CLEAR + CTRL_D)
+
+            person = threading.Thread(target=live, daemon=True)
+            person.start()
             with contextlib.closing(shell.Connection([address])) as connection:
                 assert shell._prompt(connection, [address]) == 0
+            person.join(PATIENCE)
+            return done == [True]
 
-        yield types
-
-
-Types = Callable[[Address, bytes], None]
-
-
-def test_while_somebody_only_types_no_node_is_asked(fake: Make, types: Types) -> None:
-    node = fake(keys)
-    types(node.address, b"get it" + CLEAR + b"put it" + CLEAR + CTRL_D)
-    assert node.asked == []
+        yield at_prompt
 
 
-@pytest.mark.parametrize("answers", ["late", "never", "refused"])
+def test_while_somebody_only_types_no_node_is_asked(fake: Make, at_prompt: At) -> None:
+    asked: list[str] = []
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        asked.append(request.get("prefix", request["op"]))
+        return keys(request)
+
+    def act(person: Person) -> None:
+        person.types(b"get ", "get ")
+        person.types(b"i", "get i")
+        person.types(b"t", "get it")
+        person.types(TAB, "get it's")
+
+    assert at_prompt(fake(answer).address, act)
+    assert asked == ["ping", "it"]
+
+
 def test_typing_goes_on_while_keys_are_waited_for(
-    fake: Make, types: Types, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answers: str
+    fake: Make, at_prompt: At, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(shell, "COMPLETION_SECONDS", 2 * PATIENCE)
     done = threading.Event()
 
-    def answer(request: dict[str, Any]) -> dict[str, Any] | None:
-        if answers == "late" and request["op"] == "scan":
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        if request["op"] == "scan":
             done.wait(2 * PATIENCE)
-        refusal = {"ok": False, "error": {"code": "no_quorum", "message": "", "hint": ""}}
-        return refusal if answers == "refused" else keys(request)
+        return keys(request)
 
-    node = fake(None if answers == "never" else answer)
-    began = time.monotonic()
-    lines = [text + TAB + TAB + CLEAR + b"help get" + ENTER for text in (b"get it", b"put ", b"scan")]
-    types(node.address, b"".join(lines) + CTRL_D)
-    assert time.monotonic() - began < PATIENCE
+    node = fake(answer)
+
+    def act(person: Person) -> None:
+        for turn, text in enumerate((b"get it", b"put ", b"scan "), 1):
+            person.types(text + TAB)
+            eventually(lambda turn=turn: node.asked.count("scan") == turn)  # type: ignore[misc]
+            person.types(b"'s", text.decode() + "'s")
+            person.types(CLEAR, "")
+            person.types(b"help get" + ENTER, "")
+
+    assert at_prompt(node.address, act)
     done.set()
     assert capsys.readouterr().out.count("the value of a key") == 3

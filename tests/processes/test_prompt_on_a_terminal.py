@@ -166,7 +166,8 @@ def test_a_terminal_that_goes_away_ends_a_prompt_that_is_not_told(steady: Cluste
 
 def test_ctrl_c_before_the_program_is_loaded_ends_it_without_a_word(tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n")
-    with OnTerminal(program("get"), {**os.environ, "PYTHONPATH": str(tmp_path)}) as loading:
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    with OnTerminal(program("get"), {**os.environ, "PYTHONPATH": path}) as loading:
         loading.does(b"", "loading")
         loading.terminal.type(CTRL_C)
         assert loading.ends() == -signal.SIGINT
