@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from processes.cluster import Cluster, Line, Node
+from processes.cluster import Cluster, Line, Node, eventually
 
 MEBIBYTE = 1 << 20
 MEMORY_MEBIBYTES = 64
@@ -69,6 +69,7 @@ class Bystander:
 
     def __enter__(self) -> Self:
         self._thread.start()
+        eventually(lambda: self.rounds or self._trouble, "it has been served once, before anybody is in its way")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

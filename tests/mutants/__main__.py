@@ -1,18 +1,19 @@
 """Apply each mutant to a scratch copy and show what catches it: `python -m tests.mutants [WORD ...]`.
 
 Words choose the mutants whose names hold one of them. Each is put before the simulation, seed after seed, and
-before the test that fits it. A survivor is a missing test: the exit code is 1.
+before the test that fits it; the seed that is known to catch it, from docs/testing.md, goes first. A survivor is a
+missing test: the exit code is 1.
 
 `--table` writes what was found into docs/testing.md; then both simulations are tried on all that they can run, also
-where they are not expected to catch anything.
+where they are not expected to catch anything, and from the first seed on.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import queue
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,9 +24,9 @@ from pathlib import Path
 
 from tests.mutants import table
 from tests.mutants.catalogue import MUTANTS
+from tests.mutants.checkout import Checkout
 from tests.mutants.mutant import Mutant
 
-ROOT = Path(__file__).resolve().parents[2]
 FAILS = re.compile(r"^seed (\d+) fails: (.*)$", re.MULTILINE)
 TEST_SECONDS = 300
 OK, FAILED, NONE_CHOSEN = 0, 1, 5
@@ -58,73 +59,67 @@ class Death:
         return self.test == "never" or ((must_be_simulated or self.test == "none") and not self.simulated)
 
 
-def apply(mutant: Mutant, folder: Path) -> None:
-    """Change the source in that folder. Raises ValueError where the mutant does not fit it any more."""
-    path = folder / mutant.file
-    text = path.read_text()
-    if text.count(mutant.old) != 1:
-        raise ValueError(f"{mutant.name}: its text stands {text.count(mutant.old)} times in {mutant.file}")
-    path.write_text(text.replace(mutant.old, mutant.new))
+def try_out(mutant: Mutant, checkout: Checkout, seeds: int, known: str, everything: bool) -> Death:
+    """Put one mutant before what should catch it; `everything`: before both simulations, if they can run it at all.
 
-
-def try_out(mutant: Mutant, seeds: int, everything: bool = False) -> Death:
-    """Put one mutant before what should catch it; `everything`: before both simulations, if they can run it at all."""
+    `known` says what caught it last, as the table does.
+    """
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="trioraft-mutant-") as scratch:
-        folder = Path(scratch) / "checkout"
-        ignore = shutil.ignore_patterns(".git", ".venv", "__pycache__", "*.egg-info", ".*_cache")
-        shutil.copytree(ROOT, folder, ignore=ignore)
-        apply(mutant, folder)
-        seed = _in_simulations(mutant, folder, seeds, everything) if seeds else "not tried"
-        test = _when_it_fails(folder, mutant.kills) if mutant.kills else "none"
+    with checkout.holding(mutant):
+        seed = _in_simulations(mutant, checkout, seeds, known, everything) if seeds else "not tried"
+        test = _when_it_fails(checkout, mutant.kills) if mutant.kills else "none"
     return Death(mutant, seed, test, time.monotonic() - began)
 
 
-def _in_simulations(mutant: Mutant, folder: Path, seeds: int, everything: bool) -> str:
+def _in_simulations(mutant: Mutant, checkout: Checkout, seeds: int, known: str, everything: bool) -> str:
     if not mutant.can_be_simulated:
         return "not simulated"
     found = ""
+    first = int(match[1]) if not everything and (match := table.SEED.search(known)) else None
     if mutant.simulated or everything:
-        found = _simulate(folder, seeds if mutant.simulated else UNEXPECTED_SEEDS)
+        found = _simulate(checkout, seeds if mutant.simulated else UNEXPECTED_SEEDS, first)
     if not found and (mutant.whole_nodes or (everything and not mutant.simulated)):
-        found = _simulate(folder, WHOLE_SEEDS, "--whole-nodes")
+        found = _simulate(checkout, WHOLE_SEEDS, first, "--whole-nodes")
         return f"whole nodes, seed {found}" if found else "lives"
     return found or ("lives" if everything or mutant.simulated else "not tried")
 
 
-def _simulate(folder: Path, seeds: int, *options: str) -> str:
-    """The first seed that fails, and of what; '' where none does."""
-    command = [sys.executable, "-m", "trioraft_cli", "sim", "--seeds", f"0..{seeds - 1}", "--jobs", "1", *options]
-    run = subprocess.run(command, cwd=folder, env=_environment(folder), capture_output=True, text=True, check=False)
-    found = FAILS.search(run.stdout)
-    if found is None:
+def _simulate(checkout: Checkout, seeds: int, first: int | None, *options: str) -> str:
+    """A seed that fails, and of what; '' where none does. `first` is tried first, and then all in order."""
+    for tried in ([] if first is None else [f"{first}..{first}"]) + [f"0..{seeds - 1}"]:
+        command = [sys.executable, "-m", "trioraft_cli", "sim", "--seeds", tried, "--jobs", "1", *options]
+        run = subprocess.run(
+            command, cwd=checkout.folder, env=checkout.environment, capture_output=True, text=True, check=False
+        )
+        if found := FAILS.search(run.stdout):
+            return f"{found[1]}: {found[2].partition(':')[0]}"
         if run.returncode:
             raise RuntimeError(f"the simulation ended with {run.returncode}: {run.stderr[-2000:]}")
-        return ""
-    return f"{found[1]}: {found[2].partition(':')[0]}"
+    return ""
 
 
-def _when_it_fails(folder: Path, test: str) -> table.Test:
-    if _fails(folder, test):
+def _when_it_fails(checkout: Checkout, test: str) -> table.Test:
+    if _fails(checkout, test):
         return "by default"
-    return "slow" if _fails(folder, test, "-m", "slow or hypothesis", "--hypothesis-profile=slow") else "never"
+    return "slow" if _fails(checkout, test, "-m", "slow or hypothesis", "--hypothesis-profile=slow") else "never"
 
 
-def _fails(folder: Path, test: str, *options: str) -> bool:
+def _fails(checkout: Checkout, test: str, *options: str) -> bool:
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *options, test]
     try:
         run = subprocess.run(
-            command, cwd=folder, env=_environment(folder), capture_output=True, timeout=TEST_SECONDS, check=False
+            command,
+            cwd=checkout.folder,
+            env=checkout.environment,
+            capture_output=True,
+            timeout=TEST_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return True
     if run.returncode not in (OK, FAILED, NONE_CHOSEN):
         raise RuntimeError(f"{test} could not be run: {run.stdout.decode()[-2000:]}")
     return run.returncode == FAILED
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{folder / 'cli'}", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def main() -> int:
@@ -136,9 +131,21 @@ def main() -> int:
     parser.add_argument("--table", action="store_true", help="write the rows of the table in docs/testing.md")
     arguments = parser.parse_args()
     chosen = [m for m in MUTANTS if not arguments.words or any(word in m.name for word in arguments.words)]
+    known = table.rows(table.DOCUMENT.read_text())
     deaths: list[Death] = []
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        for death in pool.map(lambda mutant: try_out(mutant, arguments.seeds, arguments.table), chosen):
+    free: queue.SimpleQueue[Checkout] = queue.SimpleQueue()
+
+    def try_in_a_checkout(mutant: Mutant) -> Death:
+        checkout = free.get()
+        try:
+            return try_out(mutant, checkout, arguments.seeds, known.get(mutant.name, ""), arguments.table)
+        finally:
+            free.put(checkout)
+
+    with tempfile.TemporaryDirectory(prefix="trioraft-mutants-") as scratch, ThreadPoolExecutor(arguments.jobs) as pool:
+        for number in range(arguments.jobs):
+            free.put(Checkout(Path(scratch), number))
+        for death in pool.map(try_in_a_checkout, chosen):
             deaths.append(death)
             state = "SURVIVES" if death.survived else "caught"
             print(

@@ -21,6 +21,8 @@ SURVIVES: Final = "SURVIVES"
 Test = Literal["by default", "slow", "never", "none"]
 """When a mutant's test catches it; none where it has no test."""
 NO_SEED: Final = ("lives", "not simulated", "not tried")
+SEED: Final = re.compile(r"\bseed (\d+): ")
+"""In a line of the table: the seed that caught it."""
 _ROWS: Final = re.compile(re.escape(HEADER) + r"((?:\|.*\|\n)*)")
 
 
