@@ -24,8 +24,7 @@ A_FEW = [
     ["kill the leader"],
     ["power cut of all"],
     ["isolate the leader", "slow disk"],
-    ["failing sync of the leader"],
-    ["terminate one"],
+    ["failing sync of the leader", "terminate one"],
 ]
 
 VANISHING = [

@@ -113,7 +113,7 @@ def test_an_end_that_was_damaged_and_cut_is_refused_and_called_what_it_may_be(cl
     others_go_on(cluster, node)
 
 
-@pytest.mark.parametrize("lost", [FIRST_SEGMENT, "node.json"])
+@pytest.mark.parametrize("lost", [FIRST_SEGMENT, pytest.param("node.json", marks=pytest.mark.slow)])
 def test_a_lost_file_is_damage_and_no_fresh_start(cluster: Cluster, lost: str) -> None:
     fill(cluster, 5)
     node = cluster.followers()[0]

@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from .cluster import HOST, Cluster, Line, Node, eventually, free_ports
 
 
@@ -87,6 +89,7 @@ def votes(at: Node, node: int) -> None:
     eventually(lambda: members(at).get(node) == "voter", f"node {node} votes", 20.0)
 
 
+@pytest.mark.slow
 def test_from_three_to_five_and_back_and_every_first_member_replaced_while_clients_write(cluster: Cluster) -> None:
     first = list(cluster.nodes)
     late = [newcomer(cluster, first[0]), newcomer(cluster, first[0])]
@@ -139,6 +142,7 @@ def test_a_wiped_member_is_refused_and_told_how_to_come_back_and_that_works(clus
     assert "has been removed" not in again.log
 
 
+@pytest.mark.slow
 def test_a_removed_node_stays_out_and_is_told_so(cluster: Cluster) -> None:
     gone, other = cluster.followers()
     told("members", "remove", gone.index, at=other)
@@ -197,6 +201,7 @@ def test_members_apply_shows_what_it_would_do_and_does_it(cluster: Cluster) -> N
     assert "nothing to do" in told("members", "apply", wanted, at=at)
 
 
+@pytest.mark.slow
 def test_the_whole_cluster_moves_and_newcomers_found_none_of_their_own(cluster: Cluster) -> None:
     old = list(cluster.nodes)
     old[0].put("k", 1)
@@ -218,6 +223,7 @@ def test_the_whole_cluster_moves_and_newcomers_found_none_of_their_own(cluster: 
     assert new[1].get("k")["value"] == 1
 
 
+@pytest.mark.slow
 def test_who_was_away_catches_up_though_a_newcomer_leads_that_it_does_not_know(cluster: Cluster) -> None:
     away, other = cluster.followers()
     away.kill()

@@ -7,6 +7,8 @@ import signal
 import socket
 from pathlib import Path
 
+import pytest
+
 from .cluster import FIRST_LEADER_SECONDS, HOST, Cluster, eventually, running_cluster
 
 LEADS = re.compile(r"node (\d) leads in term (\d+)")
@@ -21,6 +23,7 @@ def test_three_nodes_have_a_leader_within_two_seconds_and_say_so_once(unstarted:
     assert len({term for _, term in said}) == len(said), "two leaders of one term"
 
 
+@pytest.mark.slow
 def test_a_node_that_waits_says_for_whom(unstarted: Cluster) -> None:
     unstarted.start(unstarted.nodes[:2])
     last = unstarted.nodes[2]

@@ -48,7 +48,7 @@ COMMANDS: Final[dict[str, list[tuple[str, int, bool]]]] = {
     "": [("--help", 0, True), ("--version", 0, True), ("frobnicate", 2, False)],
 }
 """Of each command: how it is called, how it ends, and whether it prints to standard output."""
-BRIEFLY: Final = (f"get {KEY}", f"put {KEY} 1", "shell", "frobnicate")
+BRIEFLY: Final = (f"get {KEY}", f"put {KEY} 1", "shell")
 
 
 def all_commands(group: click.Group, before: str = "") -> Iterator[str]:
