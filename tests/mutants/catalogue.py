@@ -32,6 +32,7 @@ HANDSHAKE = "trioraft/server/handshake.py"
 CLIENTS = "trioraft/server/clients.py"
 CROWDS = "tests/server/test_crowds.py"
 NODES = "tests/server/test_node_in_virtual_time.py"
+PIPELINES = "tests/server/test_pipelines.py"
 PAPER = "tests/raft/test_raft_paper.py"
 ANSWERS = "tests/raft/test_whose_answers_count.py"
 REMOVALS = "tests/server/test_members_in_virtual_time.py"
@@ -101,7 +102,6 @@ MUTANTS = (
         "no pre-vote",
         CORE,
         """        self.role = "pre-candidate"
-        self.leader = None
 """,
         """        self._campaign()
         return
@@ -1164,8 +1164,93 @@ MUTANTS = (
 """,
         """LATER: Final = (AddMember, RemoveMember, PromoteMember, TransferLeadership)
 """,
-        "tests/server/test_pipelines.py::test_every_operation_may_stand_before_a_write",
-        simulated=False,
+        f"{PIPELINES}::test_a_snapshot_holds_what_was_written_before_it_and_is_read_behind_it",
+    ),
+    # Pipelines
+    Mutant(
+        "what is written behind a change does not wait for it",
+        SESSION,
+        """                write.waits = True
+                later.writes_behind.append(write)
+""",
+        """                pass
+""",
+        f"{PIPELINES}::test_what_follows_a_change_finds_it_done_though_a_write_follows",
+    ),
+    Mutant(
+        "what waited for a change goes its way twice",
+        REQUESTS,
+        "if write.commands and write.reply is None:",
+        "if write.reply is None:",
+    ),
+    Mutant(
+        "what waited for a change waits for ever",
+        REQUESTS,
+        """            if type(slot) is LaterSlot and slot.writes_behind:
+                self._release(slot)
+""",
+        "",
+        f"{PIPELINES}::test_what_follows_a_change_finds_it_done_though_a_write_follows",
+    ),
+    Mutant(
+        "a snapshot is begun before what comes before it is done",
+        ADMINISTRATION,
+        """            if not slot.turn:
+                self._snapshots_wanted.append(slot)
+            elif""",
+        """            if""",
+        f"{PIPELINES}::test_a_snapshot_holds_what_was_written_before_it_and_is_read_behind_it",
+    ),
+    Mutant(
+        "a change that is answered does not let those behind it go on",
+        REQUESTS,
+        """        self._answer(slot, reply)
+
+    def _answer""",
+        """        slot.answer(reply)
+
+    def _answer""",
+        f"{PIPELINES}::test_random_pipelines_are_answered_in_order_through_every_node",
+    ),
+    Mutant(
+        "what is asked last, without a newline, is not asked",
+        SESSION,
+        """            if rest := self._buffer.finish():
+                self._lines.append(rest)
+            return
+""",
+        """            self._buffer.finish()
+            return
+""",
+        f"{PIPELINES}::test_random_pipelines_are_answered_in_order_through_every_node",
+    ),
+    Mutant(
+        "who has asked its last is answered out of order",
+        SESSION,
+        """        slots = self._slots
+        ready: list[bytes] = []
+""",
+        """        if self._ended:
+            self._slots = deque(sorted(self._slots, key=lambda slot: slot.reply is None))
+        slots = self._slots
+        ready: list[bytes] = []
+""",
+        f"{PIPELINES}::test_random_pipelines_are_answered_in_order_through_every_node",
+    ),
+    Mutant(
+        "who has asked its last is taken to be served when all is taken in",
+        SESSION,
+        "return not self._slots and (self.closing or",
+        "return (self.closing or not self._slots or self._ended) and (self.closing or",
+        f"{PIPELINES}::test_random_pipelines_are_answered_in_order_through_every_node",
+    ),
+    Mutant(
+        "who has no vote follows a silent leader for ever",
+        CORE,
+        """        self.leader = None  # whoever may stand""",
+        """        if self._configurations.may_campaign(self.node, self.commit_index):
+            self.leader = None  # whoever may stand""",
+        f"{CHANGES}::test_who_has_no_vote_forgets_a_leader_that_is_silent_too",
     ),
     Mutant(
         "a read that fails unforeseen ends the node",
@@ -1213,7 +1298,7 @@ MUTANTS = (
         "a session that nobody needs any more keeps its requests",
         SESSION,
         """        self._slots.clear()
-        self._last = None
+        self._last = self._later = None
         self._reads.clear()
 
     def _cut""",
@@ -1594,7 +1679,7 @@ MUTANTS = (
     Mutant(
         "what was given up in time may have been applied, though it has not been begun",
         REQUESTS,
-        'applied = "no" if slot in self._held or self._node.withdraw(slot) else "unknown"',
+        'applied = "no" if waits or self._node.withdraw(slot) else "unknown"',
         'applied = "unknown"',
         TIMEOUTS,
         simulated=False,
@@ -1602,7 +1687,7 @@ MUTANTS = (
     Mutant(
         "what was given up in time was not applied, though it is under way",
         REQUESTS,
-        'applied = "no" if slot in self._held or self._node.withdraw(slot) else "unknown"',
+        'applied = "no" if waits or self._node.withdraw(slot) else "unknown"',
         'applied = "no"',
         TIMEOUTS,
         simulated=False,

@@ -64,6 +64,25 @@ def test_thesis_4_1_a_configuration_is_in_force_as_soon_as_it_is_appended() -> N
     assert core.commit_index == 1
 
 
+@pytest.mark.parametrize("change", ["demoted", "removed"])
+def test_who_has_no_vote_forgets_a_leader_that_is_silent_too(change: str) -> None:
+    core = node(1)
+    members = core.configuration
+    if change == "removed":
+        changed = without(members, 0)
+    else:
+        demoted = msgspec.structs.replace(members.members[0], role="learner")
+        changed = msgspec.structs.replace(members, members=(demoted, *members.members[1:]))
+    entry = seal(2, 1, "configuration", write_configuration(changed))
+    core.step(1, AppendEntries(1, 1, 1, 2, 1, [entry]))
+    drain(core)
+    assert core.leader == 1
+    for _ in range(3 * core.settings.election_ticks):
+        core.tick()
+    assert core.role == "follower"
+    assert core.leader is None, "those whose requests wait for it would never hear that it is gone"
+
+
 def test_thesis_4_1_one_change_at_a_time() -> None:
     core = settled()
     core.propose_configuration(grown(core))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
@@ -36,6 +37,9 @@ MEMBERS = tuple(Member(node, f"n{node}:1", "voter", f"f{node}") for node in rang
 
 class Place:
     """One node's requests, with a core that is told what its peers say, and no connection but in name."""
+
+    snapshots: Any = object()
+    """It has some, as the cluster has formed; nobody asks for one."""
 
     def __init__(self) -> None:
         self.node = ME

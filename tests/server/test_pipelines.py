@@ -2,91 +2,152 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from random import Random
+from typing import Any
 
+import msgspec
 import pytest
 import trio
 
-from trioraft.wire.codec import decode, encode
+from trioraft.testing.answers import TYPES
+from trioraft.testing.history import History
+from trioraft.testing.linearizability import check
+from trioraft.testing.pipelines import Exchange, Pipelines
 from trioraft.wire.requests import EXAMPLES
 
 from .virtual_cluster import Client, Cluster
 
 REQUESTS = 60
-KEYS = [f"key {number}" for number in range(5)]
 
 
-def _read(random: Random) -> dict[str, object]:
-    return {"read": random.choice(["linearizable", "stale"])}
+class Scene:
+    """Of a cluster that is to live: its members stay."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._values = 0
+
+    def key(self, op: str) -> str:
+        del op
+        return f"key {self._random.randrange(5)}"
+
+    def value(self) -> bytes:
+        self._values += 1
+        return b"%d" % self._values
+
+    def rev(self, key: str) -> int:
+        return len(key)
+
+    def snapshot(self) -> int:
+        return self._random.randrange(50)
+
+    def address(self) -> str:
+        return f"new:{self._random.randint(1, 9)}"
+
+    def removable(self) -> int:
+        return self._random.randint(3, 9)
+
+    def target(self) -> int:
+        return self._random.randrange(3)
 
 
-FIELDS: dict[str, Callable[[Random], dict[str, object]]] = {
-    "get": lambda random: {"key": random.choice(KEYS), **_read(random)},
-    "put": lambda random: {"key": random.choice(KEYS), "value": random.randrange(100)},
-    "delete": lambda random: {"key": random.choice(KEYS)},
-    "scan": lambda random: {"prefix": "key", "limit": random.randint(1, 9), **_read(random)},
-    "incr": lambda random: {"key": random.choice(KEYS)},
-    "status": lambda _: {},
-    "show_log": lambda random: {"limit": random.randint(1, 20)},
-    "ping": lambda _: {},
-    "help": lambda _: {},
-    "hello": lambda _: {},
-    "members": lambda _: {},
-    # The members of the cluster itself stay: it is to live.
-    "add_member": lambda random: {"address": f"new:{random.randint(1, 9)}", "learner": random.random() < 0.5},
-    "remove_member": lambda random: {"member": random.randint(3, 9)},
-    "promote_member": lambda random: {"member": random.randint(3, 9)},
-    "transfer_leadership": lambda random: {"target": random.randrange(3)},
-    "snapshot": lambda _: {},
-    "read_snapshot": lambda random: {"index": random.randrange(50)},
-}
-"""What a legal request of each operation has; a new operation is to be added."""
+def plainest(op: str) -> dict[str, Any]:
+    """A request of that kind with nothing that need not be."""
+    needed = {field.encode_name for field in msgspec.structs.fields(TYPES[op]) if field.required}
+    asked = Pipelines(Random(1), Scene(Random(1))).request(op)
+    return {name: value for name, value in asked.items() if name == "op" or name in needed}
 
 
-def _pipeline(random: Random) -> list[dict[str, object]]:
-    operations = random.choices(list(FIELDS), k=REQUESTS)
-    return [{"id": number, "op": op, **FIELDS[op](random)} for number, op in enumerate(operations)]
-
-
-async def _speak(client: Client, random: Random, requests: list[dict[str, object]]) -> None:
-    """Send the requests in pieces that end anywhere, and see each answered in its place."""
-    rest = b"".join(encode(request) + b"\n" for request in requests)
-    while rest:
-        size = random.choice([1, 7, 50, 400, 5000])
-        client.connection.send(rest[:size])
-        rest = rest[size:]
+async def _speak(client: Client, random: Random, history: History) -> None:
+    """Send requests in pieces that end anywhere, and see each answered in its place, whatever the last piece was."""
+    pipelines = Pipelines(random, Scene(random))
+    exchange = Exchange(random.randrange(1000), history)
+    requests = pipelines.draw(REQUESTS)
+    for asked in requests:
+        exchange.ask(asked, trio.current_time())
+    ends = random.random() < 0.5
+    for piece in pipelines.cut(pipelines.lines(requests, ends)):
+        client.connection.send(piece)
         await trio.sleep(random.choice([0, 0.001, 0.05]))
+    if ends:
+        client.connection.shut()
     with trio.fail_after(120):
         while client.lines.count(b"\n") < len(requests) and not client.ended:
             await client.news.wait()
             client.news = trio.Event()
-    replies = [decode(line) for line in client.lines.splitlines()]
-    assert [reply["id"] for reply in replies] == [request["id"] for request in requests]
-
-
-def test_each_operation_there_is_has_its_requests() -> None:
-    assert set(FIELDS) == set(EXAMPLES)
+    for line in client.lines.splitlines():
+        exchange.take(line, trio.current_time())
+    assert not exchange.waiting
+    if ends:
+        with trio.fail_after(5):
+            while not client.ended:
+                await client.news.wait()
+                client.news = trio.Event()
 
 
 @pytest.mark.parametrize("op", EXAMPLES)
 async def test_every_operation_may_stand_before_a_write(cluster: Cluster, op: str) -> None:
     leader = await cluster.leader()
-    first: dict[str, object] = {"op": op, **FIELDS[op](Random(1))}
+    first = Pipelines(Random(1), Scene(Random(1))).request(op)
     replies = await cluster.ask(leader, first, {"op": "put", "key": "a", "value": 1})
     assert len(replies) == 2
     assert replies[1]["ok"]
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(8))
 async def test_random_pipelines_are_answered_in_order_through_every_node(cluster: Cluster, seed: int) -> None:
     await cluster.leader()
     random = Random(seed)
+    history = History()
     async with trio.open_nursery() as nursery:
         for index in range(3):
             client = await cluster.connect(index)
-            nursery.start_soon(_speak, client, random, _pipeline(random))
+            nursery.start_soon(_speak, client, random, history)
     await cluster.leader()
+    assert check(history.operations).outcome == "linearizable"
+
+
+@pytest.mark.parametrize("through", [0, 1])
+async def test_what_follows_a_change_finds_it_done_though_a_write_follows(cluster: Cluster, through: int) -> None:
+    node = (await cluster.leader() + through) % 3
+    put: dict[str, object] = {"op": "put", "key": "a", "value": 1}
+    add: dict[str, object] = {"op": "add_member", "address": "new:1"}
+    replies = await cluster.ask(node, put, add, {"op": "members"}, put, {"op": "get", "key": "a"}, put)
+    assert replies[1]["member"]["id"] == 3  # type: ignore[index]
+    assert replies[2]["next_id"] == 4
+    assert replies[4]["rev"] == replies[3]["rev"]
+    revs = [reply["rev"] for reply in (replies[0], replies[3], replies[5])]
+    assert revs[1] > revs[0] + 1, "the change is between them"  # type: ignore[operator]
+    assert revs[2] == revs[1] + 1  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("through", [0, 1])
+async def test_a_snapshot_holds_what_was_written_before_it_and_is_read_behind_it(
+    cluster: Cluster, through: int
+) -> None:
+    node = (await cluster.leader() + through) % 3
+    put: dict[str, object] = {"op": "put", "key": "a", "value": 1}
+    snapshot: dict[str, object] = {"op": "snapshot"}
+    replies = await cluster.ask(node, put, snapshot, {"op": "read_snapshot", "index": 2}, put, snapshot)
+    assert (replies[0]["rev"], replies[1]["index"]) == (2, 2)
+    assert replies[2]["done"]
+    assert (replies[3]["rev"], replies[4]["index"]) == (3, 3)
+
+
+async def test_a_write_behind_what_takes_too_long_goes_on_and_had_no_effect_before(cluster: Cluster) -> None:
+    leader = await cluster.leader()
+    client = await cluster.connect(leader)
+    for node in cluster.nodes:
+        if node.index != leader:
+            node.crash()
+    add: dict[str, object] = {"op": "add_member", "address": "new:1", "timeout_ms": 300}
+    client.send(
+        add, {"op": "put", "key": "a", "value": 1, "timeout_ms": 100}, add, {"op": "put", "key": "b", "value": 1}
+    )
+    replies = await client.replies(4)
+    assert [reply["ok"] for reply in replies] == [False] * 4
+    assert replies[0]["error"]["applied"] == "unknown"  # type: ignore[index]
+    assert (replies[1]["error"]["code"], replies[1]["error"]["applied"]) == ("timeout", "no")  # type: ignore[index]
 
 
 @pytest.mark.parametrize("op", ["put", "get", "add_member", "remove_member", "promote_member", "transfer_leadership"])
@@ -98,8 +159,7 @@ async def test_every_request_keeps_to_its_time(cluster: Cluster, op: str) -> Non
         if node.index != follower:
             node.crash()
     began = trio.current_time()
-    fields = {**FIELDS[op](Random(1)), **({"read": "linearizable"} if op == "get" else {})}
-    client.send({"op": op, "timeout_ms": 300, **fields}, {"op": "get", "key": "a", "read": "stale", "timeout_ms": 200})
+    client.send({**plainest(op), "timeout_ms": 300}, {"op": "get", "key": "a", "read": "stale", "timeout_ms": 200})
     replies = await client.replies(2)
     assert trio.current_time() - began < 1
     assert replies[0]["error"]["code"] == "timeout"  # type: ignore[index]

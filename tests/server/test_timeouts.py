@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from random import Random
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ from trioraft.server.writer import Writer
 from trioraft.wire.requests import EXAMPLES
 
 from .test_failing_snapshots import OFTEN, leave_one_behind
-from .test_pipelines import FIELDS
+from .test_pipelines import plainest
 from .virtual_cluster import Cluster, Node
 
 IN_TIME = 0.3
@@ -176,7 +175,7 @@ HINDRANCES: list[Hindrance] = [
 
 
 def request_for(op: str) -> dict[str, Any]:
-    fields = CHANGES.get(op) or FIELDS[op](Random(1))
+    fields = CHANGES.get(op) or plainest(op)
     if op in ("get", "scan"):
         fields = {**fields, "read": "linearizable"}
     return {"op": op, **fields}

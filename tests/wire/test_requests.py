@@ -37,6 +37,7 @@ def refusal(line: bytes) -> RequestError:
         (b'{"op":"put","key":"a","value":1,"if_rev":true}', "bad_request"),
         (b'{"op":"put","key":"a","value":1,"timeout_ms":0}', "bad_request"),
         (b'{"op":"scan","limit":10001}', "bad_request"),
+        (b'{"op":"help","words":true}', "bad_request"),
         (b'{"op":"incr","key":"a","by":1.5}', "bad_request"),
         (b'{"id":[1],"op":"ping"}', "bad_request"),
         (b'{"op":"put","key":"a","value":NaN}', "bad_json"),

@@ -443,11 +443,11 @@ class Core:
         """Ask whether an election could be won, before raising any term."""
         self._elapsed = 0
         self._timeout = self._draw_timeout()
+        self.leader = None  # whoever may stand: those whose requests wait for that leader are to hear of it
         disk_hangs = self._outbox.batch_elapsed >= self.settings.election_ticks
         if disk_hangs or not self._configurations.may_campaign(self.node, self.commit_index):
             return  # a node that cannot sync its own vote had better not ask for others'
         self.role = "pre-candidate"
-        self.leader = None
         self._votes = {self.node: True}
         self._ask_for_votes(PreVote(self.term + 1, self.log.last_index, self.log.last_term), self._outbox.send)
         if quorum.won(self.configuration.voters, self._votes):

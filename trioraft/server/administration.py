@@ -1,12 +1,14 @@
-"""What only the leader can do beside writes: change the members, and hand over the lead.
+"""What takes its time: to change the members, to hand over the lead, and to write a snapshot.
 
-Any node takes such a request and passes it on, once; the leader carries it out, which takes a while, and answers
-when it is done: a change when it is committed, a transfer when another leads.
+The first two only the leader can do. Any node takes such a request and passes it on, once; the leader carries it out,
+and answers when it is done: a change when it is committed, a transfer when another leads. Its snapshot each node writes
+for itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
@@ -16,7 +18,10 @@ from trioraft.raft.core import Core
 from trioraft.raft.membership import ChangeRefused, Configuration, Member
 from trioraft.raft.messages import NodeId
 from trioraft.server.election_timer import TICK_SECONDS
+from trioraft.server.reports import snapshot_reply
 from trioraft.server.session import Slot
+from trioraft.server.snapshots import Snapshots
+from trioraft.storage.snapshots import Snapshot as TakenSnapshot
 from trioraft.wire import replies
 from trioraft.wire.peers import Ask, Told
 from trioraft.wire.requests import (
@@ -25,6 +30,7 @@ from trioraft.wire.requests import (
     PromoteMember,
     RemoveMember,
     RequestError,
+    Snapshot,
     TransferLeadership,
     parse_request,
     without_id,
@@ -44,6 +50,10 @@ class Surroundings(Protocol):
     node: NodeId
     core: Core
 
+    @property
+    def snapshots(self) -> Snapshots | None:
+        """None before the cluster has formed."""
+
     def send(self, peer: NodeId, message: Ask | Told) -> None:
         """Send to a peer, in order."""
 
@@ -52,6 +62,9 @@ class Surroundings(Protocol):
 
     def settle(self, slot: Slot, reply: bytes) -> None:
         """Answer a client's request."""
+
+    def whom_to_wait_for(self) -> str:
+        """Why there is no leader, for a person."""
 
 
 class _Task:
@@ -105,6 +118,8 @@ class Administration:
         self._hold_ticks = hold_ticks
         self._tasks: list[_Task] = []
         self._asked: dict[int, _Task] = {}
+        self._snapshots_wanted: list[Slot] = []
+        """Of those who are to find in it what was done before on their connection."""
         self._number = 0
         self._now = 0
 
@@ -116,7 +131,36 @@ class Administration:
     def take(self, slot: Slot) -> None:
         """A client's request."""
         request = slot.request
-        assert isinstance(request, AdminRequest)
+        snapshots = self._node.snapshots
+        if snapshots is None:
+            why, applied = self._node.whom_to_wait_for(), "no" if isinstance(request, AdminRequest) else None
+            self._node.settle(slot, replies.error_reply(slot.id, "no_quorum", why, "see 'status'", applied))
+        elif isinstance(request, AdminRequest):
+            self._take_over(slot, request)
+        else:
+            assert isinstance(request, Snapshot)
+            self._snapshots_wanted.append(slot)
+            self._begin_snapshots(snapshots)
+
+    def _begin_snapshots(self, snapshots: Snapshots) -> None:
+        """Have those taken for which it is the turn."""
+        waiting, self._snapshots_wanted = self._snapshots_wanted, []
+        for slot in waiting:
+            if slot.reply is not None:
+                continue
+            if not slot.turn:
+                self._snapshots_wanted.append(slot)
+            elif self._node.core.last_applied:
+                snapshots.want(partial(self._tell_of_snapshot, slot))
+            else:
+                why = "nothing has been applied here yet, and so there is nothing to write a snapshot of"
+                hint = "try again once a leader is known"
+                self._node.settle(slot, replies.error_reply(slot.id, "no_quorum", why, hint, None))
+
+    def _tell_of_snapshot(self, slot: Slot, outcome: TakenSnapshot | OSError) -> None:
+        self._node.settle(slot, snapshot_reply(slot.id, outcome))
+
+    def _take_over(self, slot: Slot, request: AdminRequest) -> None:
         id = slot.id
 
         def answer(reply: bytes, index: int) -> None:  # noqa: ARG001
@@ -203,6 +247,8 @@ class Administration:
 
     def turn(self) -> None:
         """Begin what can be begun, and end what is done."""
+        if self._snapshots_wanted and self._node.snapshots is not None:
+            self._begin_snapshots(self._node.snapshots)
         for task in list(self._tasks):
             if task.told is not None and self._node.core.commit_index >= task.index:
                 self._finish(task, task.told)

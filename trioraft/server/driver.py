@@ -31,7 +31,7 @@ from trioraft.server.handshake import PROTOCOL, Acknowledged, Evidence, refusal
 from trioraft.server.links import Incoming, Link
 from trioraft.server.recovery import point_of, recover
 from trioraft.server.replicator import Replicator
-from trioraft.server.reports import local_reply, snapshot_reply
+from trioraft.server.reports import local_reply
 from trioraft.server.requests import Requests
 from trioraft.server.session import ReadSlot, Slot
 from trioraft.server.snapshots import Snapshots, SnapshotSettings
@@ -41,7 +41,6 @@ from trioraft.storage.folder import DataFolder
 from trioraft.storage.log import SegmentedLog
 from trioraft.storage.snapshots import Snapshot
 from trioraft.wire import entries as codec
-from trioraft.wire import replies
 from trioraft.wire.peers import (
     Ask,
     FormationView,
@@ -56,7 +55,6 @@ from trioraft.wire.peers import (
     Told,
     Underway,
 )
-from trioraft.wire.requests import Snapshot as SnapshotRequest
 
 MAX_SEND: Final = 1024 * 1024
 """Bytes put on one link before its socket has to be free again."""
@@ -196,11 +194,11 @@ class Driver:
         gather = self._gathers()
         more = True
         while more:
+            self.administration.turn()  # first: what it brings to its end may have held up writes
             self.requests.route(gather)
-            self.administration.turn()
             while self._step():
-                self.requests.route(gather=True)
                 self.administration.turn()
+                self.requests.route(gather=True)
             more = self._flush_clients()
         if self.core.leader is None and self.core.ticks_until_due < SOON_TICKS:
             self.timer.hurry()
@@ -724,16 +722,7 @@ class Driver:
 
     def administer(self, slot: Slot) -> None:
         """Take a request that concerns the cluster, or this node's snapshots, and is answered later."""
-        if self.snapshots is None:
-            why, hint = self.whom_to_wait_for(), "see 'status'"
-            self.settle(slot, replies.error_reply(slot.id, "no_quorum", why, hint, "no"))
-        elif isinstance(slot.request, SnapshotRequest) and not self.core.last_applied:
-            why = "nothing has been applied here yet, and so there is nothing to write a snapshot of"
-            self.settle(slot, replies.error_reply(slot.id, "no_quorum", why, "try again once a leader is known", None))
-        elif isinstance(slot.request, SnapshotRequest):
-            self.snapshots.want(lambda outcome: self.settle(slot, snapshot_reply(slot.id, outcome)))
-        else:
-            self.administration.take(slot)
+        self.administration.take(slot)
 
     def withdraw(self, slot: Slot) -> bool:
         """Let go of such a request where it has not been begun; whether that is so."""

@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import trioraft
 from trioraft.raft import quorum
 from trioraft.raft.core import Core
 from trioraft.raft.log import Log
+from trioraft.raft.membership import Member
 from trioraft.raft.messages import InstallSnapshot, NodeId
+from trioraft.server.formation import Assembly
 from trioraft.server.handshake import PROTOCOL
 from trioraft.server.recovery import point_of
 from trioraft.server.requests import MAX_LOG_BYTES
 from trioraft.server.session import ReadSlot
+from trioraft.server.snapshots import Snapshots
 from trioraft.storage.errors import NO_ROOM, describe
 from trioraft.storage.snapshots import Snapshot
 from trioraft.wire import replies
 from trioraft.wire.operations import help_text, operations
-from trioraft.wire.requests import Hello, Help, Members, Ping, ReadSnapshot, ShowLog, Status
-
-if TYPE_CHECKING:
-    from trioraft.server.driver import Driver
+from trioraft.wire.requests import Hello, Help, HelpInWords, Members, Ping, ReadSnapshot, ShowLog, Status
 
 
-def local_reply(node: Driver, slot: ReadSlot) -> bytes:
+class Node(Protocol):
+    """What the answers are about."""
+
+    node: NodeId
+    core: Core
+
+    @property
+    def snapshots(self) -> Snapshots | None:
+        """None before the cluster has formed."""
+
+    @property
+    def assembly(self) -> Assembly | None:
+        """The forming of the cluster, while that is under way."""
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """Those in force."""
+
+
+def local_reply(node: Node, slot: ReadSlot) -> bytes:
     """The reply to a request that needs no other node."""
     match slot.request:
         case Status():
@@ -37,7 +56,7 @@ def local_reply(node: Driver, slot: ReadSlot) -> bytes:
             return replies.object_reply(slot.id, _members(node))
         case Ping():
             return replies.object_reply(slot.id, {})
-        case Help(words=True):
+        case HelpInWords():
             return help_text().encode()
         case Help():
             return replies.object_reply(slot.id, {"operations": operations()})
@@ -57,7 +76,7 @@ def snapshot_reply(id: bytes, snapshot: Snapshot | OSError) -> bytes:
     return replies.object_reply(id, fields)
 
 
-def _piece(node: Driver, id: bytes, request: ReadSnapshot) -> bytes:
+def _piece(node: Node, id: bytes, request: ReadSnapshot) -> bytes:
     newest = node.snapshots.newest if node.snapshots is not None else None
     if newest is None or newest.header.last_included_index != request.index:
         why = f"the snapshot up to entry {request.index} is not there, or not any more"
@@ -84,7 +103,7 @@ def _disk_failed(id: bytes, what: str, error: OSError) -> bytes:
     return replies.error_reply(id, "internal", f"{what}: {describe(error)}", hint, None)
 
 
-def _members(node: Driver) -> dict[str, object]:
+def _members(node: Node) -> dict[str, object]:
     """The members, and of each what this node knows: as leader it knows how far they are."""
     core = node.core
     configuration = core.configuration_at(core.commit_index)[1]  # what is not committed may yet be undone
@@ -121,7 +140,7 @@ def _can_lose(core: Core, voters: Sequence[NodeId]) -> int:
     return max(0, len(live) - quorum.majority(len(voters)))
 
 
-def _status(node: Driver) -> dict[str, object]:
+def _status(node: Node) -> dict[str, object]:
     core = node.core
     leader = None if core.leader is None else core.configuration.member(core.leader)
     status: dict[str, object] = {
@@ -141,7 +160,7 @@ def _status(node: Driver) -> dict[str, object]:
     return status
 
 
-def _show_log(node: Driver, id: bytes, request: ShowLog) -> bytes:
+def _show_log(node: Node, id: bytes, request: ShowLog) -> bytes:
     core = node.core
     first = request.from_ if request.from_ is not None else _first_of_newest(core.log, request.limit)
     first = max(first, core.log.first_index)

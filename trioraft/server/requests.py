@@ -14,6 +14,8 @@ The writes of a connection take effect in the order of their asking, because:
   under way has been given an entry, is refused, or is given up as unknown. What was refused goes first then;
 - entries of a later term follow those of an earlier one in every log (the terms that a node is in only rise).
 
+What takes its time, a change of the members, say, holds up the writes behind it on its connection until it is done.
+
 Reads need no such care: a read is answered from this node's state once all before it on its connection are answered,
 and whichever leader confirms it, of whichever term, does so after it was asked.
 """
@@ -36,7 +38,7 @@ from trioraft.raft.core import Core
 from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import LostReason, Overloaded
 from trioraft.raft.runs import Entries, Run
-from trioraft.server.session import ReadSlot, Slot, WriteSlot, internal_reply
+from trioraft.server.session import LaterSlot, ReadSlot, Slot, WriteSlot, internal_reply
 from trioraft.wire import replies
 from trioraft.wire.commands import UnknownCommand, commands_of, decode_command, encode_commands
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
@@ -183,6 +185,9 @@ class Requests:
                 self._answer(slot, _failure(slot, "shutting_down", "this node is stopping", "ask another node", "no"))
                 return
             slot.commands = _commands(slot.requests)
+            if slot.waits:
+                self._limit(slot)
+                return
             self._held.append(slot)
         elif type(slot) is not ReadSlot:
             self._node.administer(slot)
@@ -248,7 +253,8 @@ class Requests:
             slots, self._held = self._held, deque()
             self._pass_on(core.leader, self._refuse_to_forward(slots))
         else:
-            self._held = deque(self._refuse_to_forward(self._held))
+            slots, self._held = self._held, deque()
+            self._held.extendleft(reversed(self._refuse_to_forward(slots)))
 
     def _fitting(self, writes: list[WriteSlot]) -> list[WriteSlot]:
         """The first of them, as many as this turn has room for; the others are held until the next."""
@@ -549,7 +555,8 @@ class Requests:
         while self._deadlines and self._deadlines[0][0] <= self.now:
             slot = heapq.heappop(self._deadlines)[2]()
             if slot is not None and slot.reply is None:
-                applied = "no" if slot in self._held or self._node.withdraw(slot) else "unknown"
+                waits = slot in self._held or (type(slot) is WriteSlot and slot.waits)
+                applied = "no" if waits or self._node.withdraw(slot) else "unknown"
                 why = "the time given with the request is over"
                 self._answer(slot, _failure(slot, "timeout", why, "give it more, or see 'status'", applied))
 
@@ -672,11 +679,22 @@ class Requests:
                     self._postponed.append(ref(slot))
                     return
                 slot.answer(self._read_safely(slot))
+            if type(slot) is LaterSlot and slot.writes_behind:
+                self._release(slot)
             following = slot.following
             if following is None or following.turn:
                 return
             following.turn = True
             slot = following
+
+    def _release(self, later: LaterSlot) -> None:
+        """That has come to its end: let what waited for it go its way."""
+        writes, later.writes_behind = later.writes_behind, []
+        for write in writes:
+            write.waits = False
+            if write.commands and write.reply is None:  # else it has not come here yet, or is done with
+                self._held.append(write)
+                self.gathered += write.count
 
     def _read_safely(self, slot: ReadSlot) -> Reply:
         """The reply; a read changes nothing, and so nothing that fails in it needs to end the node."""

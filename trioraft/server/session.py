@@ -63,7 +63,7 @@ class Owner(Protocol):
 class Slot(msgspec.Struct, eq=False, weakref=True):
     """A request, or some of a kind that came together, and the place of the reply.
 
-    Its class says how it is dealt with, from the door on: what is no write and no read is answered whenever it is done.
+    Its class says how it is dealt with, from the door on.
     """
 
     owner: Owner
@@ -112,9 +112,18 @@ class ReadSlot(Slot):
     """Whether the state as applied here is new enough for it."""
 
 
+class LaterSlot(Slot):
+    """A request that takes its time: it begins once all before it are answered, and what follows waits for its end."""
+
+    writes_behind: list[WriteSlot] = []
+    """Those that wait for it."""
+
+
 class WriteSlot(Slot):
     """Requests that become entries of the log, one after the other: a write, or some plain puts that came together."""
 
+    waits: bool = False
+    """Whether a request before it takes its time, and this one is to find what that did."""
     reads_before: list[ReadSlot] = []
     """Those before it that no earlier write waits for: it must not be applied before they are served."""
     commands: list[Command] = []
@@ -155,6 +164,8 @@ class Session:
         """The newest, while it or one before it is not answered or taken."""
         self._reads: list[ReadSlot] = []
         """Those that came after the last write."""
+        self._later: LaterSlot | None = None
+        """The newest of its kind, while it or one before it is not answered or taken."""
         self._begun = 0
         """How much of the first piece of the first reply has been taken already."""
 
@@ -194,7 +205,7 @@ class Session:
         self._whole = b""
         self._buffer.finish()
         self._slots.clear()
-        self._last = None
+        self._last = self._later = None
         self._reads.clear()
 
     def _cut(self, data: bytes) -> None:
@@ -342,7 +353,7 @@ class Session:
             self._count -= slot.count
         if not slots:
             # What is done with is let go of while it is at hand, not when the next request comes.
-            self._last = None
+            self._last = self._later = None
             self._reads.clear()
         return b"".join(ready)
 
@@ -385,9 +396,13 @@ class Session:
         request = requests[0]
         if type(request) in WRITES:
             reads, self._reads = self._reads, []
-            slot = WriteSlot(self, requests, size, len(requests), reads_before=reads)
+            slot = write = WriteSlot(self, requests, size, len(requests), reads_before=reads)
+            later = self._later
+            if later is not None and not (later.turn and later.reply is not None):
+                write.waits = True
+                later.writes_behind.append(write)
         elif type(request) in LATER:
-            slot = Slot(self, requests, size)
+            slot = self._later = LaterSlot(self, requests, size)
         else:
             slot = read = ReadSlot(self, requests, size, len(requests))
             reads = self._reads

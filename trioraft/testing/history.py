@@ -102,10 +102,15 @@ class History:
         The operations of a connection are called in the order in which they are sent on it.
         """
         if connection is not None:
-            operation.connection, operation.place = connection, self._connections[connection]
-            self._connections[connection] += 1
+            operation.connection, operation.place = connection, self.take_place(connection)
         self.operations.append(operation)
         return operation
+
+    def take_place(self, connection: int) -> int:
+        """A request is asked on that connection, whether it is an operation or not; its place among the others."""
+        place = self._connections[connection]
+        self._connections[connection] += 1
+        return place
 
     def complete(self, operation: Operation, now: float, line: bytes) -> None:
         """The reply to it came: the line as a node sent it. Raises DecodeError where it is none.

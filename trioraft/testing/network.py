@@ -179,6 +179,8 @@ class MemoryConnection:
         """Whether the other end has said its last."""
         self._end_told = False
         self._finishing = False
+        self._shut = False
+        """Whether this is to be the end of what is said; the other end may go on."""
         self._was_full = False
         self._reset = False
         weather = hub.network.weather
@@ -215,6 +217,11 @@ class MemoryConnection:
         if self.is_open and not self._finishing:
             self._finishing = True
             self._say_last_if_sent()
+
+    def shut(self) -> None:
+        """Say, once all is sent, that this was all; what the other end says is still read."""
+        self._shut = True
+        self._push()
 
     def close(self) -> None:
         """Close now; the handler is not told."""
@@ -296,6 +303,9 @@ class MemoryConnection:
             if self._was_full:
                 self.hub.mark(self)
             self._say_last_if_sent()
+            if self._shut and not self._finishing:
+                self._shut = False
+                self._give("end")
 
     def _say_last_if_sent(self) -> None:
         if self._finishing and not self._unsent and self.discard_until is None:

@@ -95,7 +95,9 @@ class Ping(Request, tag="ping", kw_only=True, gc=False):
 class Help(Request, tag="help", kw_only=True, gc=False):
     """What can be asked."""
 
-    words: bool = False
+
+class HelpInWords(Request, kw_only=True, gc=False):
+    """The same for a person, in lines of text. In JSON it cannot be asked: there each reply is one line."""
 
 
 class Hello(Request, tag="hello", kw_only=True, gc=False):
@@ -212,7 +214,7 @@ class PlainPut(_Plain, kw_only=True, gc=False):
     value: msgspec.Raw
 
 
-AnyRequest = _FullRequest | PlainGet | PlainPut
+AnyRequest = _FullRequest | PlainGet | PlainPut | HelpInWords
 WRITES: Final = (Put, PlainPut, Delete, Incr)
 LATER: Final = (AddMember, RemoveMember, PromoteMember, TransferLeadership, Snapshot)
 """What takes its time and is neither an entry for the store nor a look at the state. All that is
@@ -371,7 +373,7 @@ def _parse_words(line: bytes) -> AnyRequest:
         raise RequestError("bad_json", "the line is not UTF-8", f"type 'help', or {EXAMPLES['get']}") from None
     match words:
         case ["help"]:
-            return Help(words=True)
+            return HelpInWords()
         case ["ping"]:
             return Ping()
         case ["status"]:

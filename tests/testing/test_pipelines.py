@@ -1,0 +1,174 @@
+"""The generator of pipelines knows every operation there is, and its judge what cannot be a reply."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+
+from trioraft.testing.answers import REPLIES, TYPES, Judge, codes
+from trioraft.testing.history import Answer, History
+from trioraft.testing.pipelines import Exchange, Pipelines
+from trioraft.wire.codec import encode
+from trioraft.wire.requests import EXAMPLES, Request, parse_request
+
+
+class Scene:
+    """Little to ask for."""
+
+    key: Callable[[Any, str], str] = lambda self, op: "clé"  # noqa: ARG005
+    value: Callable[[Any], bytes] = lambda self: b"[1, 2]"  # noqa: ARG005
+    rev: Callable[[Any, str], int] = lambda self, key: 7  # noqa: ARG005
+    snapshot: Callable[[Any], int] = lambda self: 7  # noqa: ARG005
+    address: Callable[[Any], str] = lambda self: "new:1"  # noqa: ARG005
+    removable: Callable[[Any], int] = lambda self: 9  # noqa: ARG005
+    target: Callable[[Any], int] = lambda self: 1  # noqa: ARG005
+
+
+def pipelines(seed: int = 1) -> Pipelines:
+    return Pipelines(Random(seed), Scene())
+
+
+def test_each_operation_there_is_is_drawn_and_known_to_the_judge() -> None:
+    assert set(REPLIES) == set(TYPES) == set(EXAMPLES)
+    assert {asked["op"] for asked in pipelines().draw(2000)} == set(EXAMPLES)
+    assert sorted(asked["op"] for asked in pipelines().all()) == sorted(EXAMPLES)
+
+
+def test_every_field_of_every_operation_is_drawn() -> None:
+    drawn = {(asked["op"], name) for asked in pipelines().draw(5000) for name in asked}
+    for op, kind in TYPES.items():
+        for field in msgspec.structs.fields(kind):
+            assert (op, field.encode_name) in drawn
+
+
+def test_what_is_drawn_is_legal() -> None:
+    for asked in pipelines().draw(3000):
+        assert type(parse_request(encode(asked))) is TYPES[asked["op"]]
+
+
+def test_a_new_operation_is_in_it_and_one_with_a_field_that_nobody_can_draw_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Touch(Request, tag="touch", kw_only=True, gc=False):
+        key: str
+        soft: bool = False
+
+    class Rename(Request, tag="rename", kw_only=True, gc=False):
+        new_name: str
+
+    monkeypatch.setitem(TYPES, "touch", Touch)
+    monkeypatch.setitem(TYPES, "rename", Rename)
+    assert pipelines().request("touch")["key"] == "clé"
+    with pytest.raises(TypeError, match="'new_name' of 'rename'"):
+        pipelines().request("rename")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pieces_are_the_whole_and_lines_are_the_requests(seed: int) -> None:
+    some = pipelines(seed)
+    requests = some.draw(20)
+    data = some.lines(requests, end=True)
+    assert b"".join(some.cut(data)) == data
+    lines = [line for line in data.splitlines() if line.strip()]
+    assert [json.loads(line)["op"] for line in lines] == [asked["op"] for asked in requests]
+
+
+RIGHT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a missing key": ({"op": "get", "key": "k"}, {"ok": True, "value": None, "rev": 0, "created": 0, "version": 0}),
+    "no id for none": ({"op": "ping"}, {"ok": True}),
+    "more than was known": ({"op": "ping", "id": "a"}, {"id": "a", "ok": True, "more": 1}),
+    "a conflict": (
+        {"op": "delete", "key": "k", "if_rev": 3},
+        {"ok": False, "error": {"code": "conflict", "message": "m", "hint": "h", "applied": "no", "rev": 4}},
+    ),
+}
+_ERROR = {"code": "timeout", "message": "m", "hint": "h"}
+WRONG: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "another id": ({"op": "ping", "id": 1}, {"id": 2, "ok": True}),
+    "an id for none": ({"op": "ping"}, {"id": 2, "ok": True}),
+    "no id": ({"op": "ping", "id": 2}, {"ok": True}),
+    "another reply": ({"op": "put", "key": "k", "value": 1}, {"ok": True, "value": 1}),
+    "a missing key with a version": (
+        {"op": "get", "key": "k"},
+        {"ok": True, "value": None, "rev": 0, "created": 0, "version": 1},
+    ),
+    "keys out of order": (
+        {"op": "scan", "keys_only": True},
+        {"ok": True, "items": [{"key": k, "rev": 2, "created": 2, "version": 1} for k in ("b", "a")], "more": False},
+    ),
+    "more than was asked for": (
+        {"op": "scan", "keys_only": True, "limit": 1},
+        {"ok": True, "items": [{"key": k, "rev": 2, "created": 2, "version": 1} for k in ("a", "b")], "more": False},
+    ),
+    "another newcomer": (
+        {"op": "add_member", "address": "a:1"},
+        {"ok": True, "member": {"id": 3, "address": "b:1", "role": "learner"}},
+    ),
+    "a timeout that nobody has asked for": ({"op": "ping"}, {"ok": False, "error": _ERROR}),
+    "a write that says nothing of its effect": (
+        {"op": "put", "key": "k", "value": 1, "timeout_ms": 1},
+        {"ok": False, "error": _ERROR},
+    ),
+    "a read that does": (
+        {"op": "get", "key": "k", "timeout_ms": 1},
+        {"ok": False, "error": {**_ERROR, "applied": "no"}},
+    ),
+    "a bug": ({"op": "snapshot"}, {"ok": False, "error": {**_ERROR, "code": "internal"}}),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_can_be_a_reply_is_taken(name: str) -> None:
+    asked, reply = RIGHT[name]
+    assert Judge().take(asked, encode(reply)) == reply
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_one_is_refused_with_the_request(name: str) -> None:
+    asked, reply = WRONG[name]
+    with pytest.raises(AssertionError, match=asked["op"]):
+        Judge().take(asked, encode(reply))
+
+
+def test_a_connection_is_held_to_what_it_was_told_before() -> None:
+    judge = Judge()
+    judge.take({"op": "put", "key": "k", "value": 1}, b'{"ok":true,"rev":9}')
+    with pytest.raises(AssertionError, match="it had applied entry 9"):
+        judge.take({"op": "snapshot"}, b'{"ok":true,"index":8,"keys":1,"bytes":100}')
+    judge.take({"op": "hello"}, b'{"ok":true,"version":"1","node":1,"protocol":[2,2]}')
+    with pytest.raises(AssertionError, match="another node's"):
+        judge.take({"op": "hello"}, b'{"ok":true,"version":"1","node":2,"protocol":[2,2]}')
+    judge.take(
+        {"op": "add_member", "address": "a:1"}, b'{"ok":true,"member":{"id":3,"address":"a:1","role":"learner"}}'
+    )
+    with pytest.raises(AssertionError, match="the next id was 4"):
+        judge.take({"op": "members"}, b'{"ok":true,"members":[],"next_id":3,"voters":0,"can_lose":0}')
+
+
+def test_how_a_request_may_fail_follows_from_what_it_is() -> None:
+    assert codes({"op": "ping"}) == set()
+    assert codes({"op": "get", "key": "k", "read": "stale", "timeout_ms": 1}) == {"timeout"}
+    assert "not_leader" in codes({"op": "put", "forward": False})
+    assert "membership" in codes({"op": "remove_member"})
+    assert "membership" not in codes({"op": "put"})
+
+
+def test_what_a_scan_shows_is_in_the_history_as_reads() -> None:
+    history = History()
+    exchange = Exchange(5, history)
+    exchange.ask({"op": "put", "key": "a", "value": msgspec.Raw(b"1")}, 1.0)
+    exchange.ask({"op": "scan"}, 2.0)
+    exchange.take(b'{"ok":true,"rev":2}', 3.0)
+    item = b'{"key":"a","value":1,"rev":2,"created":2,"version":1}'
+    exchange.take(b'{"ok":true,"items":[%b],"more":false}' % item, 4.0)
+    put, shown = history.operations
+    assert (put.value, put.place, put.outcome) == (b"1", 0, "done")
+    assert (shown.kind, shown.key, shown.place, shown.called, shown.returned) == ("get", "a", 1, 2.0, 4.0)
+    assert shown.answer == Answer(b"1", 2, 2, 1)
+    with pytest.raises(AssertionError, match="a reply to nothing"):
+        exchange.take(b'{"ok":true}', 5.0)

@@ -1,0 +1,378 @@
+"""What the replies to legal requests can be: whose they are, which fields they have, and how they may fail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, Final, Literal
+
+import msgspec
+
+from trioraft.addresses import parse_address
+from trioraft.raft.messages import NodeId
+from trioraft.raft.ready import Role
+from trioraft.wire.codec import DecodeError, Decoder
+from trioraft.wire.operations import operations
+from trioraft.wire.requests import EXAMPLES, LATER, WRITES, AdminRequest, parse_request
+
+Asked = Mapping[str, Any]
+"""A request's fields."""
+
+TYPES: Final = {op: type(parse_request(example.encode())) for op, example in EXAMPLES.items()}
+"""By operation: what its requests are read into."""
+READS: Final = ("get", "scan")
+"""What is read from the state of the cluster, unless it is asked to be stale; other reads are about the node alone."""
+
+
+class _Reply(msgspec.Struct):
+    """The fields of a reply; more may come with time."""
+
+    def fits(self, asked: Asked) -> bool:
+        """Whether it can be the reply to that."""
+        del asked
+        return True
+
+    @property
+    def seen(self) -> int:
+        """The newest entry that a node must have applied to answer so, as far as it shows."""
+        return 0
+
+
+class _Found(_Reply):
+    value: msgspec.Raw
+    rev: int
+    created: int
+    version: int
+
+    def fits(self, asked: Asked) -> bool:
+        del asked
+        if self.rev:
+            return 0 < self.created <= self.rev and self.version > 0
+        return bytes(self.value) == b"null" and self.created == self.version == 0
+
+    @property
+    def seen(self) -> int:
+        return self.rev
+
+
+class _Written(_Reply):
+    rev: int
+
+    def fits(self, asked: Asked) -> bool:
+        return self.rev > int(asked.get("if_rev", 0))
+
+    @property
+    def seen(self) -> int:
+        return self.rev
+
+
+class _Deleted(_Reply):
+    deleted: Literal[0, 1]
+    rev: int
+
+    def fits(self, asked: Asked) -> bool:
+        return (self.rev > asked.get("if_rev", 0)) if self.deleted else self.rev == 0
+
+    @property
+    def seen(self) -> int:
+        return self.rev
+
+
+class _Counted(_Reply):
+    value: int
+
+
+class Item(msgspec.Struct):
+    """A key as a scan shows it."""
+
+    key: str
+    rev: int
+    created: int
+    version: int
+    value: msgspec.Raw = msgspec.Raw()
+    """Empty where only keys are shown."""
+
+
+class Scanned(_Reply):
+    """What a scan shows."""
+
+    items: list[Item]
+    more: bool
+
+    def fits(self, asked: Asked) -> bool:
+        """Whether it can be the reply to that."""
+        keys = [item.key for item in self.items]
+        begin, after = asked.get("prefix", ""), asked.get("after")
+        return (
+            keys == sorted(set(keys))
+            and all(key.startswith(begin) and (after is None or key > after) for key in keys)
+            and len(keys) <= asked.get("limit", 1000)
+            and all((not bytes(item.value)) == asked.get("keys_only", False) for item in self.items)
+            and all(0 < item.created <= item.rev and item.version > 0 for item in self.items)
+        )
+
+    @property
+    def seen(self) -> int:
+        """The newest entry that it shows."""
+        return max((item.rev for item in self.items), default=0)
+
+
+class _Member(msgspec.Struct):
+    id: int
+    address: str
+    role: Literal["voter", "learner"]
+
+
+class _Status(_Reply):
+    node: int
+    role: Role | Literal["unformed"]
+    term: int
+    leader: int | None
+    leader_address: str | None
+    commit_index: int
+    last_applied: int
+    first_index: int
+    last_index: int
+    members: list[_Member]
+
+    def fits(self, asked: Asked) -> bool:
+        del asked
+        leads = self.role != "leader" or self.leader == self.node
+        return leads and self.last_applied <= self.commit_index <= self.last_index >= self.first_index - 1
+
+    @property
+    def seen(self) -> int:
+        return self.last_applied
+
+
+class _Entry(msgspec.Struct):
+    index: int
+    term: int
+    command: msgspec.Raw
+    committed: bool
+    applied: bool
+
+
+class _Log(_Reply):
+    entries: list[_Entry]
+    more: bool
+
+    def fits(self, asked: Asked) -> bool:
+        entries = self.entries
+        if not entries:
+            return not self.more
+        return (
+            len(entries) <= asked.get("limit", 100)
+            and entries[0].index >= asked.get("from", 1)
+            and all(
+                after.index == before.index + 1
+                and after.term >= before.term
+                and after.applied <= before.applied
+                and after.committed <= before.committed
+                for before, after in pairwise(entries)
+            )
+            and all(entry.applied <= entry.committed for entry in entries)
+        )
+
+    @property
+    def seen(self) -> int:
+        return max((entry.index for entry in self.entries if entry.applied), default=0)
+
+
+class _Members(_Reply):
+    members: list[_Member]
+    next_id: int
+    voters: int
+    can_lose: int
+
+    def fits(self, asked: Asked) -> bool:
+        del asked
+        ids = {member.id for member in self.members}
+        voters = sum(member.role == "voter" for member in self.members)
+        return len(ids) == len(self.members) and max(ids, default=-1) < self.next_id and self.voters == voters
+
+    @property
+    def following(self) -> int:
+        """The next id."""
+        return self.next_id
+
+
+class _Added(_Reply):
+    member: _Member
+
+    def fits(self, asked: Asked) -> bool:
+        return self.member.address == str(parse_address(asked["address"]))
+
+    @property
+    def following(self) -> int:
+        """The next id."""
+        return self.member.id + 1
+
+
+class _Promoted(_Reply):
+    member: _Member
+
+    def fits(self, asked: Asked) -> bool:
+        return self.member.id == int(asked["member"])
+
+
+class _Led(_Reply):
+    leader: int
+    term: int
+
+
+class _Taken(_Reply):
+    index: int
+    keys: int
+    bytes: int
+
+    def fits(self, asked: Asked) -> bool:
+        del asked
+        return self.index > 0 and self.bytes > 0
+
+    @property
+    def seen(self) -> int:
+        return self.index
+
+
+class _Piece(_Reply):
+    data: str
+    done: bool
+    size: int
+
+
+class _Helped(_Reply):
+    operations: list[dict[str, str]]
+
+    def fits(self, asked: Asked) -> bool:
+        del asked
+        return self.operations == operations()
+
+
+class _Greeted(_Reply):
+    version: str
+    node: int
+    protocol: tuple[int, int]
+
+
+REPLIES: Final[dict[str, type[_Reply]]] = {
+    "get": _Found,
+    "put": _Written,
+    "delete": _Deleted,
+    "scan": Scanned,
+    "incr": _Counted,
+    "status": _Status,
+    "show_log": _Log,
+    "ping": _Reply,
+    "help": _Helped,
+    "hello": _Greeted,
+    "members": _Members,
+    "add_member": _Added,
+    "remove_member": _Reply,
+    "promote_member": _Promoted,
+    "transfer_leadership": _Led,
+    "snapshot": _Taken,
+    "read_snapshot": _Piece,
+}
+"""By operation: what says that it was done. Each operation has its own: a new one is to be added."""
+
+
+class _Error(msgspec.Struct):
+    code: str
+    message: str
+    hint: str
+    applied: Literal["no", "unknown"] | None = None
+    rev: int = 0
+
+
+class _Failed(msgspec.Struct):
+    error: _Error
+
+
+def codes(asked: Asked) -> set[str]:
+    """With which codes a legal request may fail."""
+    kind = TYPES[asked["op"]]
+    possible = {"timeout"} if "timeout_ms" in asked else set()
+    if issubclass(kind, WRITES):
+        possible |= {"no_quorum", "leader_changed", "timeout", "overloaded", "shutting_down"}
+        if "if_rev" in asked or asked["op"] == "incr":
+            possible.add("conflict")
+    elif issubclass(kind, AdminRequest):
+        possible |= {"no_quorum", "leader_changed", "membership", "timeout"}
+    elif issubclass(kind, LATER):
+        possible |= {"no_quorum", "no_space", "internal"}
+    elif asked["op"] in READS and asked.get("read") != "stale":
+        possible |= {"no_quorum", "timeout"}
+    elif asked["op"] == "read_snapshot":
+        possible |= {"compacted", "no_space", "internal"}
+    if not asked.get("forward", True):
+        possible.add("not_leader")
+    return possible
+
+
+class Judge:
+    """Holds what a node answers on one connection to what it was asked, and to what it answered before."""
+
+    def __init__(self) -> None:
+        self._node: NodeId | None = None
+        """Who answers, once it has been said."""
+        self._seen = 0
+        """An entry that the node has applied, as it has shown; its state only grows."""
+        self._next_id = 0
+        """That of the next newcomer, at least."""
+
+    def take(self, asked: Asked, line: bytes) -> dict[str, Any]:
+        """The reply to that request. Raises AssertionError where the line can be none."""
+        try:
+            reply: dict[str, Any] = _replies.decode(line)
+            wrong = self._wrong(asked, reply, line)
+        except DecodeError as error:
+            wrong = f"it is no such reply: {error}"
+        assert wrong is None, f"{asked} is answered by {line!r}: {wrong}"
+        return reply
+
+    def _wrong(self, asked: Asked, reply: dict[str, Any], line: bytes) -> str | None:
+        if reply.get("id", _ABSENT) != asked.get("id", _ABSENT):
+            return "the id is another"
+        if reply["ok"] is not True:
+            return self._wrong_failure(asked, _failures.decode(line).error)
+        said = _dones[asked["op"]].decode(line)
+        if not said.fits(asked):
+            return "that cannot be"
+        if isinstance(said, _Status | _Greeted):
+            if self._node not in (None, said.node):
+                return f"it is another node's than {self._node}"
+            self._node = said.node
+        if isinstance(said, _Status | _Taken) and said.seen < self._seen:
+            return f"it had applied entry {self._seen}"
+        if isinstance(said, _Members) and said.next_id < self._next_id:
+            return f"the next id was {self._next_id}"
+        if isinstance(said, _Added | _Members):
+            self._next_id = max(self._next_id, said.following)
+        self._seen = max(self._seen, said.seen)
+        return None
+
+    def _wrong_failure(self, asked: Asked, error: _Error) -> str | None:
+        if error.code not in codes(asked):
+            return f"it may fail with {sorted(codes(asked))}"
+        if error.code == "internal" and "the snapshot" not in error.message:
+            return "only a disk may fail so"
+        changes = issubclass(TYPES[asked["op"]], (*WRITES, AdminRequest))
+        if (error.applied is not None) != changes:
+            return "what changes something, and nothing else, says whether it was applied"
+        if not error.message or not error.hint:
+            return "it says too little"
+        self._seen = max(self._seen, error.rev)
+        return None
+
+
+_ABSENT: Final = object()
+_replies: Final = Decoder(dict)
+_failures: Final = Decoder(_Failed)
+_dones: Final = {op: Decoder(kind) for op, kind in REPLIES.items()}
+
+
+def scanned(line: bytes) -> Scanned:
+    """The reply to a scan that was done."""
+    shown: Scanned = _dones["scan"].decode(line)
+    return shown
