@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -21,9 +22,10 @@ from trioraft.testing.node_faults import Faults
 from trioraft.testing.nodes import Report, simulate_nodes
 from trioraft.testing.outcome import SimulationFailed
 from trioraft.testing.virtual_time import Agenda, SimulatedWriter, repeatable_scheduling, run_in_virtual_time
+from trioraft.wire.requests import EXAMPLES
 
 ALWAYS = range(25)
-MORE = range(25, 150)
+MORE = range(25, 525)
 SLOW = pytest.mark.slow
 
 
@@ -34,18 +36,20 @@ def check(reports: Sequence[Report]) -> None:
     for report in reports:
         faults.update(report.faults)
     assert set(faults) == {*Faults.KINDS, "stopped by the disk"}
+    for op in EXAMPLES:
+        assert sum(report.asked.get(op, 0) for report in reports) > 2 * len(reports)
     changes: Counter[str] = Counter()
     for report in reports:
         changes.update(report.changes)
     for op in ("add_member", "remove_member", "transfer_leadership"):
-        assert changes[op] > len(reports) / 2
+        assert changes[op] > len(reports) / 3
     for outcome in ("done", "conflict", "refused", "unknown"):
         assert sum(report.operations[outcome] for report in reports) > 10 * len(reports)
 
 
 @pytest.mark.parametrize("seeds", [ALWAYS, pytest.param(MORE, marks=SLOW)], ids=str)
 def test_no_seed_breaks_a_promise(seeds: range, on_all_cores: Callable[..., list[Report]]) -> None:
-    check(on_all_cores(simulate_nodes, seeds))
+    check(on_all_cores(partial(simulate_nodes, seconds=5.0), seeds))
 
 
 @pytest.mark.parametrize("seeds", [range(2), pytest.param(range(2, 12), marks=SLOW)], ids=str)
@@ -55,7 +59,7 @@ def test_nor_does_one_where_runs_end_anywhere(seeds: range, monkeypatch: pytest.
         simulate_nodes(seed)
 
 
-@pytest.mark.parametrize("seeds", [range(2), pytest.param(range(2, 12), marks=SLOW)], ids=str)
+@pytest.mark.parametrize("seeds", [range(2, 4), pytest.param(range(4, 14), marks=SLOW)], ids=str)
 def test_nor_does_one_where_clients_are_served_together(seeds: range, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: Counter[int] = Counter()
 

@@ -259,8 +259,14 @@ class Machine:
             return
         finally:
             speaker.reset(said)
+        try:
+            listener = hub.listen(self.address)
+        except OSError:
+            self.note("cannot start: another is there that is no member any more")
+            world.agenda.after(0.2, self.start)
+            return
         self.note(f"starts, for the {folder.starts}. time")
-        self.life = Life(driver, hub, writer, background, hub.listen(self.address))
+        self.life = Life(driver, hub, writer, background, listener)
         world.nursery.start_soon(self._live, self.life)
 
     def retire(self) -> None:

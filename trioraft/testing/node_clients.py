@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Final
+from typing import Any, Final, Protocol
 
-import msgspec
 import trio
 
 from trioraft.addresses import Address
+from trioraft.raft.messages import NodeId
+from trioraft.testing.answers import Asked
 from trioraft.testing.history import History, Kind, Operation
 from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryNetwork
-from trioraft.wire.codec import decode, encode
+from trioraft.testing.pipelines import Done, Exchange, Pipelines
+from trioraft.wire.codec import encode
 
 MAX_UNKNOWN: Final = 10
 """After so many operations of unknown outcome a key is used no more: it would be too hard to judge."""
@@ -28,10 +30,26 @@ _KINDS: Final[dict[str, Sequence[Kind]]] = {
     "n": ("incr", "incr", "get"),
 }
 """By a key's first letter: what is done to it. Only those in d are ever deleted."""
+OWN: Final = "own"
+"""So keys begin that one client alone writes, without waiting: of many of their writes nobody learns the outcome."""
+MOST_DOUBTS: Final = 4
+"""After so many it is not written in a pipeline."""
+NOBODY: Final = 999
+"""No member has that id."""
 
 
 class Unanswered(AssertionError):
     """A request had no reply though nothing was wrong any more."""
+
+
+class Surroundings(Protocol):
+    """What clients know of the cluster."""
+
+    def newcomer(self) -> str:
+        """Where a newcomer may be; once there are many, only where a member is already."""
+
+    def removable(self) -> Sequence[NodeId]:
+        """Who may be asked to be let go."""
 
 
 class Keys:
@@ -47,44 +65,55 @@ class Keys:
         """One of them."""
         return self._random.choice(self._keys)
 
+    def draw_for(self, op: str) -> str:
+        """One of those that this is done to; any, where it changes none. What is much in doubt is left alone."""
+        fitting = [key for key in self._keys if op in _KINDS[key[0]]]
+        if op == "get" or not fitting:
+            return self.draw()
+        calm = [key for key in fitting if self._unknown[key] < MOST_DOUBTS]
+        return self._random.choice(calm) if calm else self._replace(fitting[0])
+
     def unknown(self, key: str) -> None:
         """An operation on it had an unknown outcome."""
         self._unknown[key] += 1
         if self._unknown[key] >= MAX_UNKNOWN and key in self._keys:
-            self._made[key[0]] += 1
-            self._keys[self._keys.index(key)] = f"{key[0]}{self._made[key[0]]}"
+            self._replace(key)
 
-
-class _Asked(msgspec.Struct):
-    """A request on its way."""
-
-    number: int
-    operation: Operation
+    def _replace(self, key: str) -> str:
+        self._made[key[0]] += 1
+        new = self._keys[self._keys.index(key)] = f"{key[0]}{self._made[key[0]]}"
+        return new
 
 
 class Talk:
     """One connection, and what was asked on it."""
 
     def __init__(self, client: SimulatedClient, connection: MemoryConnection) -> None:
-        self.number = client.history.connect()
-        self.asked: deque[_Asked] = deque()
+        self.exchange = Exchange(client.number, client.history, OWN)
         self.ended = False
         self.news = trio.Event()
         self._client = client
         self._connection = connection
         self._rest = b""
 
-    def ask(self, asked: Sequence[_Asked], data: bytes) -> None:
-        """Send these requests."""
-        self.asked.extend(asked)
+    def ask(self, asked: Asked, operation: Operation | None = None) -> None:
+        """Note that this request is sent; `operation` is what the history is to have of it, if that is there."""
+        self.exchange.ask(asked, trio.current_time(), operation)
+
+    def send(self, data: bytes) -> None:
+        """Send a part of what is asked."""
         self._connection.send(data)
+
+    def shut(self) -> None:
+        """Say that nothing more is asked."""
+        self._connection.shut()
 
     def received(self, data: bytes) -> None:
         """Replies, or a part of one."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            assert self.asked, f"a reply to nothing: {line!r}"
-            self._take(self.asked.popleft(), line)
+            self._client.report(f"client {self._client.number} is told {line.decode()}")
+            self._client.learn(self.exchange.take(line, trio.current_time()))
         self.ended = self.ended or not data
         self.news.set()
 
@@ -99,22 +128,8 @@ class Talk:
     def close(self) -> None:
         """End it; what was not answered has an unknown outcome."""
         self._connection.close()
-        for asked in self.asked:
-            if asked.operation.kind != "get":
-                self._client.keys.unknown(asked.operation.key)
-
-    def _take(self, asked: _Asked, line: bytes) -> None:
-        client = self._client
-        client.report(f"client {client.number} is told {line.decode()}")
-        reply = decode(line)
-        assert reply["id"] == asked.number, f"request {asked.number} is answered by {line!r}"
-        operation = asked.operation
-        client.history.complete(operation, trio.current_time(), line)
-        if operation.outcome == "unknown":
-            client.keys.unknown(operation.key)
-        rev = operation.answer.rev if operation.answer is not None else None
-        if rev:
-            client.revisions[operation.key] = rev
+        for operation in self.exchange.unanswered_writes():
+            self._client.keys.unknown(operation.key)
 
 
 class SimulatedClient:
@@ -129,20 +144,33 @@ class SimulatedClient:
         history: History,
         keys: Keys,
         report: Callable[[str], None],
+        cluster: Surroundings,
+        changes: bool,
     ) -> None:
+        """`changes`: whether it changes the members, and who leads."""
         self.number = number
         self.history = history
         self.keys = keys
         self.report = report
-        self.revisions: dict[str, int] = {}
+        self.asked: Counter[str] = Counter()
+        """By operation: how many were answered."""
         self.calm = False
         """Whether nothing goes wrong any more: then it waits for every reply, and expects it soon."""
+        self.lets_be = False
+        """Whether it leaves the members as they are."""
+        self._cluster = cluster
+        self._revisions: dict[str, int] = {}
+        self._snapshot = 0
+        """Where the newest known snapshot ends."""
         self._hub = MemoryHub(network, f"client{number}")
         self._addresses = addresses
         self._random = random
         self._requests = 0
         self._pace = random.choice((0.01, 0.03, 0.1))
         self._burst = random.choice((1, 4, 12))
+        self._pipelines = Pipelines(random, self, changes)
+        self._piped = random.choice((0.0, 0.2, 0.6))
+        """How often it asks for anything at all in one go."""
 
     async def run(self) -> None:
         """Ask until it is calm."""
@@ -154,17 +182,20 @@ class SimulatedClient:
             nursery.cancel_scope.cancel()
 
     async def say_goodbye(self, address: Address) -> None:
-        """Write and read once more through that node, now that nothing goes wrong. Raises Unanswered."""
+        """Write, read and ask for all else through that node, now that nothing goes wrong. Raises Unanswered."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._serve)
             with trio.fail_after(ANSWER_SECONDS):
                 talk, connection = await self._connect(address)
             for kind in ("put", "get"):
-                operation = Operation(self.number, kind, f"g{self.number}", trio.current_time(), self._value())
+                operation = Operation(self.number, kind, f"g{self.number}", trio.current_time(), self.value())
                 self._ask(talk, [operation])
                 await self._wait(talk)
                 if operation.outcome != "done":
                     raise Unanswered(f"{operation} through {address}")
+            self._pipelines.patient = True
+            await self._pipe(talk, self._pipelines.all(), True)
+            await self._wait(talk)
             connection.close()
             nursery.cancel_scope.cancel()
 
@@ -190,12 +221,18 @@ class SimulatedClient:
         for _ in range(random.randint(1, 60 if hasty else 20)):
             if self.calm or talk.ended:
                 break
+            if random.random() < self._piped:
+                end = random.random() < 0.2
+                await self._pipe(talk, self._pipelines.draw(random.randint(1, 12)), end)
+                if not await self._wait(talk) or end:
+                    break
+                continue
             if hasty and random.random() < 0.8:
                 operations = [self._draw_own()]
             else:
                 operations = [self._draw() for _ in range(random.randint(1, self._burst))]
             self._ask(talk, operations)
-            if hasty and len(talk.asked) < MOST_WAITING:
+            if hasty and len(talk.exchange.waiting) < MOST_WAITING:
                 await trio.sleep(random.expovariate(1 / self._pace) / 4)
                 continue
             if random.random() < 0.02:
@@ -208,23 +245,74 @@ class SimulatedClient:
     async def _wait(self, talk: Talk) -> bool:
         """Whether all that was asked has been answered, while the client had patience."""
         patience = trio.current_time() + self._random.choice((0.3, 3.0, 8.0))
-        while talk.asked and not talk.ended:
+        while talk.exchange.waiting and not talk.ended:
             calm = self.calm
             talk.news = trio.Event()
             with trio.move_on_at(trio.current_time() + ANSWER_SECONDS if calm else patience) as waiting:
                 await talk.news.wait()
             if waiting.cancelled_caught and calm:
-                raise Unanswered(f"client {self.number} has had no reply to {talk.asked[0]}")
+                raise Unanswered(f"client {self.number} has had no reply to {talk.exchange.waiting[0]}")
             if waiting.cancelled_caught and not self.calm:
                 return False
-        return not talk.asked
+        return not talk.exchange.waiting
 
-    def _value(self) -> bytes:
+    async def _pipe(self, talk: Talk, requests: Sequence[Asked], end: bool) -> None:
+        """Ask for these in pieces that are cut anywhere, and for nothing after them where it is to be the `end`."""
+        for asked in requests:
+            talk.ask(asked)
+        for piece in self._pipelines.cut(self._pipelines.lines(requests, end)):
+            talk.send(piece)
+            await trio.sleep(self._random.choice((0.0, 0.0, 0.001, 0.02)))
+        if end:
+            talk.shut()
+
+    def learn(self, done: Done) -> None:
+        """A reply has come."""
+        op, operation = done.asked["op"], done.operation
+        self.asked[op] += 1
+        if operation is not None:
+            if operation.outcome == "unknown":
+                self.keys.unknown(operation.key)
+            if operation.answer is not None and operation.answer.rev:
+                self._revisions[operation.key] = operation.answer.rev
+        elif op == "snapshot" and done.reply["ok"]:
+            self._snapshot = done.reply["index"]
+
+    # What there is to ask for
+
+    def key(self, op: str) -> str:
+        """A key for that operation."""
+        return self.keys.draw_for(op)
+
+    def value(self) -> bytes:
+        """Another value each time."""
+        self._requests += 1
         return encode(f"{self.number}-{self._requests}")
+
+    def rev(self, key: str) -> int:
+        """The newest revision known of the key, or 0."""
+        return self._revisions.get(key, 0)
+
+    def snapshot(self) -> int:
+        """Where a snapshot may end."""
+        return self._random.choice((self._snapshot, self._random.randrange(100)))
+
+    def address(self) -> str:
+        """Where a newcomer may be."""
+        return str(self._addresses[0]) if self.lets_be else self._cluster.newcomer()
+
+    def removable(self) -> NodeId:
+        """A member that may go, or somebody who is none."""
+        some = [] if self.lets_be else self._cluster.removable()
+        return self._random.choice([*some, NOBODY])
+
+    def target(self) -> NodeId:
+        """Who may lead."""
+        return self._random.randrange(len(self._addresses))
 
     def _draw_own(self) -> Operation:
         """A put to a key that nobody else writes or reads: however many are unknown, they are easily judged."""
-        return Operation(self.number, "put", f"own{self.number}-{self._requests % 4}", 0.0)
+        return Operation(self.number, "put", f"{OWN}{self.number}-{self._requests % 4}", 0.0)
 
     def _draw(self) -> Operation:
         """What to ask next."""
@@ -237,23 +325,21 @@ class SimulatedClient:
         if kind == "incr":
             operation.by = random.choice((1, 1, 5, -2))
         elif kind != "get" and random.random() < 0.25:
-            operation.if_rev = random.choice((0, self.revisions.get(key, 0), self.revisions.get(key, 0)))
+            operation.if_rev = random.choice((0, self.rev(key), self.rev(key)))
         return operation
 
     def _ask(self, talk: Talk, operations: Sequence[Operation]) -> None:
-        asked = []
         lines = []
         for operation in operations:
-            self._requests += 1
-            options: dict[str, object] = {"id": self._requests}
             if operation.kind == "put":
-                operation.value = self._value()
+                operation.value = self.value()
+            self._requests += 1
+            options: dict[str, Any] = {"id": self._requests}
             if self._random.random() < 0.05 and not self.calm:
                 options["timeout_ms"] = self._random.choice((1, 50, 400))
             if self._random.random() < 0.05 and not self.calm:
                 options["forward"] = False
-            operation.called = trio.current_time()
-            self.history.call(operation, talk.number)
-            asked.append(_Asked(self._requests, operation))
-            lines.append(encode(operation.request(**options)))
-        talk.ask(asked, b"".join(line + b"\n" for line in lines))
+            asked = operation.request(**options)
+            talk.ask(asked, operation)
+            lines.append(encode(asked) + b"\n")
+        talk.send(b"".join(lines))

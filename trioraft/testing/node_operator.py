@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import count
 from random import Random
 from typing import Any, Final
 
 import trio
 
 from trioraft.addresses import Address
+from trioraft.raft.messages import NodeId
 from trioraft.testing.machines import Machine, World
 from trioraft.testing.network import MemoryConnection, MemoryHub
 from trioraft.wire.codec import decode, encode
 
 MOST_MEMBERS: Final = 6
+LASTING: Final = 3
+"""Nodes with lower ids are let go by nobody but the operator."""
 PATIENCE: Final = 6.0
 
 
@@ -55,7 +59,6 @@ class Operator:
         self._add_machine = add_machine
         self._random = Random(f"operator {world.random.random()}")
         self._hub = MemoryHub(world.network, "operator")
-        self._fresh = len(machines)
         self._pace = self._random.choice((0.3, 1.0))
 
     async def run(self) -> None:
@@ -65,6 +68,20 @@ class Operator:
             while True:
                 await trio.sleep(self._random.expovariate(1 / self._pace))
                 await self._change()
+
+    def newcomer(self) -> str:
+        """Where a newcomer may be; once there are many members, only where there is one already."""
+        present = [machine for machine in self._machines if not machine.retired]
+        return self._fresh() if len(present) < MOST_MEMBERS else str(present[0].address)
+
+    def removable(self) -> list[NodeId]:
+        """Who may be let go: so many stay that elections are held, and one may die."""
+        return [machine.index for machine in self._machines if machine.index >= LASTING and not machine.retired]
+
+    def _fresh(self) -> str:
+        """An address at which no machine has ever been."""
+        names = {machine.name for machine in self._machines}
+        return next(f"{name}:8000" for number in count(1) if (name := f"node{number}") not in names)
 
     async def settle(self) -> bool:
         """Bring the machines into line with the members, as the leader knows them; False where that takes longer."""
@@ -96,8 +113,7 @@ class Operator:
         voters = [member["id"] for member in present if member["role"] == "voter"]
         kind = random.choice(("transfer", "add", "remove"))
         if kind == "add" and len(present) < MOST_MEMBERS:
-            self._fresh += 1
-            await self._carry_out("add_member", address=f"node{self._fresh}:8000", learner=random.random() < 0.1)
+            await self._carry_out("add_member", address=self._fresh(), learner=random.random() < 0.1)
         elif kind == "remove" and len(voters) > 2:
             gone = random.choice(present)["id"]
             if await self._carry_out("remove_member", member=gone, force=random.random() < 0.1):

@@ -8,6 +8,7 @@ what the clients did that is linearizable.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
@@ -62,6 +63,8 @@ class Report(msgspec.Struct, kw_only=True):
     """Of the members and of who leads, those that the operator was told are done, by op."""
     operations: dict[str, int]
     """By outcome, and `writes`, those that were done."""
+    asked: dict[str, int]
+    """By operation: how many requests of clients have been answered."""
     verdict: str
     trace: str
     """A checksum of all that happened, in order: equal for equal seeds."""
@@ -111,6 +114,7 @@ class _Simulation:
         self.counter = StepCounter()
         self.stuck = False
         self.ended = 0.0
+        self.asked: Counter[str] = Counter()
 
     async def run(self) -> None:
         """The whole run, from the first start to the verdict."""
@@ -137,6 +141,8 @@ class _Simulation:
 
     async def _use(self, world: World, weather: Weather) -> None:
         keys = Keys(self.random)
+        faults = Faults(world, weather, self.machines, self.counter, self.kinds)
+        self.operator = operator = Operator(world, self.machines, lambda machine: self._take_in(machine, faults))
         clients = [
             SimulatedClient(
                 number,
@@ -146,37 +152,46 @@ class _Simulation:
                 self.history,
                 keys,
                 self.trace.note,
+                operator,
+                "members" in faults.kinds,
             )
             for number in range(self.clients or self.random.randint(2, 5))
         ]
         async with trio.open_nursery() as nursery:
             for client in clients:
                 nursery.start_soon(client.run)
-            faults = Faults(world, weather, self.machines, self.counter, self.kinds)
-            self.operator = operator = Operator(world, self.machines, lambda machine: self._take_in(machine, faults))
             with trio.move_on_after(self.seconds):
                 async with trio.open_nursery() as hostile:
                     hostile.start_soon(faults.run)
                     if "members" in faults.kinds:
                         hostile.start_soon(operator.run)
             faults.end()
+            for client in clients:
+                client.lets_be = True
             self.trace.note("the faults stop")
             await trio.sleep(
                 1
             )  # what was sent before may be half a second on its way, and all after it on its connection
             await self._until("there is no leader", lambda: any(self._leads(machine) for machine in self.machines))
-            with trio.fail_after(CATCH_UP_SECONDS):
-                while not await operator.settle():
-                    await trio.sleep(0.1)
+            await self._settle_members()
             await self._until("not all nodes are up", lambda: all(machine.steady for machine in self.members))
             await self._until("there is no leader", self._has_leader)
             for client in clients:
                 client.calm = True
         for client in clients:
+            await self._settle_members()  # what a client asked for long ago may have come to pass since
             await client.say_goodbye(self.random.choice(self.members).address)
+            self.asked += client.asked
+        await self._settle_members()
         await self._until("the nodes do not agree", self._has_converged)
         stores = [machine.life.driver.store.scan("", None, 10**9, 10**12) for machine in self.members if machine.life]
         assert all(store == stores[0] for store in stores), "equal logs, and different stores"
+
+    async def _settle_members(self) -> None:
+        """See to it that there is a machine for each member, and that each that is to vote does."""
+        with trio.fail_after(CATCH_UP_SECONDS):
+            while not await self.operator.settle():
+                await trio.sleep(0.1)
 
     @property
     def members(self) -> list[Machine]:
@@ -232,6 +247,7 @@ class _Simulation:
             faults=dict(sorted(counts.items())),
             changes=dict(sorted(self.operator.changes.items())),
             operations=operations,
+            asked=dict(sorted(self.asked.items())),
             verdict=verdict.outcome,
             trace=self.trace.hash,
         )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 from typing import Any, Protocol
 
 from trioraft.raft.messages import NodeId
+from trioraft.testing.answers import TYPES, Asked
 from trioraft.testing.history import History, Kind, Operation
+from trioraft.testing.pipelines import Exchange, Pipelines
 from trioraft.testing.simulated_node import SimulatedNode, SimulatedSession
-from trioraft.wire.codec import encode
+from trioraft.wire.requests import WRITES
 
 MILLISECOND = 1000
 RETIRE_AFTER = 10
@@ -19,9 +21,17 @@ RETIRE_AFTER = 10
 
 MOST_WAITING = 16
 """Requests that a hasty client has under way."""
+MOST_DOUBTS = 4
+"""With so many writes under way or of unknown outcome a key is not written in a pipeline."""
+LASTING = 3
+"""So many nodes stay members, whatever is asked: with fewer there would be no elections."""
+GUESTS = 3
+"""Newcomers at most, for none of whom there is a node."""
+NOBODY = 999
+"""No member has that id."""
 
-_Request = tuple[Operation, dict[str, object]]
-"""What is noted of it, and its fields."""
+_Request = tuple[Operation | None, Asked]
+"""What is noted of it, where that has been made already, and its fields."""
 
 
 class Surroundings(Protocol):
@@ -37,13 +47,13 @@ class Surroundings(Protocol):
 class _Conversation:
     """One connection, from the client's side."""
 
-    def __init__(self, node: NodeId, session: SimulatedSession, number: int) -> None:
+    def __init__(self, node: NodeId, session: SimulatedSession, exchange: Exchange) -> None:
         self.node = node
         self.session = session
-        self.number = number
+        self.exchange = exchange
         self.open = True
-        self.waiting: deque[Operation] = deque()
-        """In order."""
+        self.ended = False
+        """Whether the client has said that it will ask no more."""
         self.spoke = 0
         """When the newest line arrives, and the newest reply: a connection keeps its order."""
         self.heard = 0
@@ -64,11 +74,16 @@ class _Client:
 class Clients:
     """All clients of a run."""
 
-    def __init__(self, world: Surroundings, random: Random, patience: int) -> None:
-        """`patience`: after so many microseconds without an answer a client gives up, and does not know."""
+    def __init__(self, world: Surroundings, random: Random, patience: int, changes: bool) -> None:
+        """`patience`: after so many microseconds without an answer a client gives up, and does not know.
+
+        `changes`: whether they change the members, and who leads.
+        """
         self.history = History()
-        self.calm = False
         self.stale_reads = 0
+        self.asked: dict[str, int] = dict.fromkeys(TYPES, 0)
+        """By operation: how many have been answered."""
+        self._calm = False
         self._world = world
         self._random = random
         self._patience = patience
@@ -78,9 +93,24 @@ class Clients:
         self._next_key = len(self._keys)
         self._unknown: dict[str, int] = {}
         self._revisions: dict[str, int] = {}
+        self._snapshot: int = 0
+        """Where the newest known snapshot ends."""
+        self._guests: list[NodeId] = []
+        self._pipelines = Pipelines(random, self, changes)
+        self._piped = random.choice((0.02, 0.1, 0.3))
+        """How often a client asks for anything at all in one go."""
         self._clients = [_Client(number, self._own_keys()) for number in range(random.randint(2, 6))]
         for client in self._clients:
             self._act_within(client, self._think)
+
+    @property
+    def calm(self) -> bool:
+        """Whether nothing goes wrong any more: then they only wait for their replies."""
+        return self._calm
+
+    @calm.setter
+    def calm(self, calm: bool) -> None:
+        self._calm = self._pipelines.patient = calm
 
     @property
     def keys(self) -> list[str]:
@@ -91,7 +121,7 @@ class Clients:
     def waiting(self) -> int:
         """How many requests have no answer yet, and may still get one."""
         conversations = [client.conversation for client in self._clients if client.conversation is not None]
-        return sum(len(conversation.waiting) for conversation in conversations)
+        return sum(len(conversation.exchange.waiting) for conversation in conversations)
 
     def node_died(self, node: NodeId) -> None:
         """Every connection to it is broken."""
@@ -106,14 +136,54 @@ class Clients:
             if conversation is not None and conversation.session is session:
                 delay, conversation.heard = self._arrival(conversation.heard)
                 self._world.after(delay, self._hear, client, conversation, replies)
+                self._look_for_end(client, conversation)
 
-    def read_all(self, keys: list[str], node: SimulatedNode) -> None:
-        """One more client reads these keys, through that node."""
+    def ask_all(self, keys: list[str], node: SimulatedNode) -> None:
+        """One more client reads these keys, through that node, and asks for all else that can be asked for."""
         client = _Client(len(self._clients), [])
         self._clients.append(client)
         client.conversation = conversation = self._converse(client, node)
         operations = [Operation(client.number, "get", key, self._world.now) for key in keys]
         self._say(client, conversation, [(operation, operation.request()) for operation in operations])
+        self._say(client, conversation, [(None, asked) for asked in self._pipelines.all()], True)
+
+    # What there is to ask for
+
+    def key(self, op: str) -> str:
+        """A key for that operation; one that is much in doubt is not written, for then nobody could judge it."""
+        if issubclass(TYPES[op], WRITES):
+            doubts = Counter(self._unknown)
+            for client in self._clients:
+                if client.conversation is not None:
+                    doubts.update(write.key for write in client.conversation.exchange.unanswered_writes())
+            return self._random.choice([key for key in self._keys if doubts[key] < MOST_DOUBTS] or [self._new_key()])
+        return self._random.choice(self._keys)
+
+    def value(self) -> bytes:
+        """Another value each time."""
+        self._values += 1
+        return b"%d" % self._values
+
+    def rev(self, key: str) -> int:
+        """The newest revision known of the key, or 0."""
+        return self._revisions.get(key, 0)
+
+    def snapshot(self) -> int:
+        """Where a snapshot may end."""
+        return self._random.choice((self._snapshot, self._random.randrange(50)))
+
+    def address(self) -> str:
+        """Where a newcomer may be; in the end only one that is there already."""
+        return "node-0:1" if self.calm else f"guest-{self._random.randrange(GUESTS)}:1"
+
+    def removable(self) -> NodeId:
+        """A guest, or a node beyond those that stay; in the end only one that is none."""
+        some: list[NodeId] = [] if self.calm else [*self._guests, *range(LASTING, len(self._world.nodes))]
+        return self._random.choice([*some, NOBODY])
+
+    def target(self) -> NodeId:
+        """Who may lead."""
+        return self._random.randrange(len(self._world.nodes))
 
     # A client's life
 
@@ -129,7 +199,9 @@ class Clients:
         if self.calm:
             return
         conversation = client.conversation
-        waiting = len(conversation.waiting) if conversation is not None else 0
+        waiting = len(conversation.exchange.waiting) if conversation is not None else 0
+        if conversation is not None and conversation.ended:
+            return
         if waiting >= (MOST_WAITING if client.own else 1):
             return
         if conversation is None or (not waiting and self._random.random() < 0.1):
@@ -137,7 +209,11 @@ class Clients:
         if conversation is None:
             self._act_within(client, 40 * MILLISECOND)
             return
-        self._say(client, conversation, self._draw_some(client))
+        if self._random.random() < self._piped:
+            pipeline = self._pipelines.draw(self._random.randint(1, 12))
+            self._say(client, conversation, [(None, asked) for asked in pipeline], self._random.random() < 0.2)
+        else:
+            self._say(client, conversation, self._draw_some(client))
         self._world.after(self._patience, self._lose_patience, client, client.asked)
         if client.own:
             self._act_within(client, self._think // 8)
@@ -147,7 +223,7 @@ class Clients:
         return self._converse(client, node) if node.up else None
 
     def _converse(self, client: _Client, node: SimulatedNode) -> _Conversation:
-        return _Conversation(node.node, SimulatedSession(node, client.number), self.history.connect())
+        return _Conversation(node.node, SimulatedSession(node, client.number), Exchange(client.number, self.history))
 
     def _own_keys(self) -> list[str]:
         return [self._new_key() for _ in range(MOST_WAITING)] if self._random.random() < 0.5 else []
@@ -168,9 +244,7 @@ class Clients:
 
     def _draw_put(self, client: _Client, key: str) -> _Request:
         """A put without a condition or a deadline: those that come together are taken together."""
-        operation = Operation(client.number, "put", key, self._world.now)
-        self._values += 1
-        operation.value = b"%d" % self._values
+        operation = Operation(client.number, "put", key, self._world.now, value=self.value())
         return operation, operation.request()
 
     def _draw(self, client: _Client) -> _Request:
@@ -184,10 +258,9 @@ class Clients:
         kind = random.choice(kinds)
         operation = Operation(client.number, kind, key, self._world.now)
         if kind == "put":
-            self._values += 1
-            operation.value = b"%d" % self._values
+            operation.value = self.value()
         if kind in ("put", "delete") and random.random() < 0.3:
-            operation.if_rev = random.choice((0, self._revisions.get(key, 0), self._revisions.get(key, 0)))
+            operation.if_rev = random.choice((0, self.rev(key), self.rev(key)))
         fields = operation.request()
         if random.random() < 0.05:
             fields["timeout_ms"] = random.choice((10, 50, 300))
@@ -200,13 +273,17 @@ class Clients:
         client: _Client,
         conversation: _Conversation,
         requests: list[_Request],
+        end: bool = False,
     ) -> None:
+        """Ask for that, and for nothing more where it is to be the `end`, in pieces that are cut anywhere."""
         client.asked += 1
-        for operation, _ in requests:
-            conversation.waiting.append(self.history.call(operation, conversation.number))
-        lines = b"".join(encode(fields) + b"\n" for _, fields in requests)
-        delay, conversation.spoke = self._arrival(conversation.spoke)
-        self._world.after(delay, self._arrive, client, conversation, lines)
+        for operation, asked in requests:
+            conversation.exchange.ask(asked, self._world.now, operation)
+        pieces = self._pipelines.cut(self._pipelines.lines([asked for _, asked in requests], end))
+        conversation.ended = end
+        for piece in [*pieces, b""] if end else pieces:
+            delay, conversation.spoke = self._arrival(conversation.spoke)
+            self._world.after(delay, self._arrive, client, conversation, piece)
 
     def _arrival(self, last: int) -> tuple[int, int]:
         """How long the way takes, and when that is: nothing overtakes what was sent before it."""
@@ -218,18 +295,35 @@ class Clients:
         node = self._world.nodes[conversation.node]
         if conversation.open and node.up and node.life == conversation.session.life:
             node.serve(conversation.session, lines)
+            self._look_for_end(client, conversation)
         elif conversation.open:
             self._hang_up(client)
 
     def _hear(self, client: _Client, conversation: _Conversation, replies: bytes) -> None:
         if not conversation.open:
             return
-        for line in replies.splitlines():
-            told = conversation.waiting.popleft()
-            self.history.complete(told, self._world.now, line)
-            self._learn(client, told)
-        if not conversation.waiting or client.own:
+        for line in replies.split(b"\n")[:-1]:
+            done = conversation.exchange.take(line, self._world.now)
+            self.asked[done.asked["op"]] += 1
+            if done.operation is not None:
+                self._learn(client, done.operation)
+            elif done.asked["op"] == "snapshot" and done.reply["ok"]:
+                self._snapshot = int(done.reply["index"])
+            elif done.asked["op"] == "add_member" and done.reply["ok"]:
+                self._guests.append(done.reply["member"]["id"])
+        if not conversation.exchange.waiting or client.own:
             self._act_within(client, self._think)
+
+    def _look_for_end(self, client: _Client, conversation: _Conversation) -> None:
+        """Let the client hear that the node has closed the connection, if it has."""
+        if conversation.session.done:
+            delay, conversation.heard = self._arrival(conversation.heard)
+            self._world.after(delay, self._hear_end, client, conversation)
+
+    def _hear_end(self, client: _Client, conversation: _Conversation) -> None:
+        if conversation.open:
+            assert not conversation.exchange.waiting, f"never answered: {conversation.exchange.waiting[0]}"
+            self._hang_up(client)
 
     def _learn(self, client: _Client, told: Operation) -> None:
         if told.outcome == "unknown":
@@ -242,7 +336,7 @@ class Clients:
 
     def _lose_patience(self, client: _Client, asked: int) -> None:
         conversation = client.conversation
-        if client.asked == asked and conversation is not None and conversation.waiting:
+        if client.asked == asked and conversation is not None and conversation.exchange.waiting and not self.calm:
             self._hang_up(client)
 
     def _hang_up(self, client: _Client) -> None:
@@ -251,9 +345,8 @@ class Clients:
         assert conversation is not None
         conversation.open = False
         client.conversation = None
-        for operation in conversation.waiting:
-            if operation.kind != "get":
-                self._doubt(client, operation.key)
+        for operation in conversation.exchange.unanswered_writes():
+            self._doubt(client, operation.key)
         self._act_within(client, self._think)
 
     def _doubt(self, client: _Client, key: str) -> None:

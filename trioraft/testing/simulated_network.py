@@ -82,9 +82,9 @@ class Network:
         self._hear = hear
 
     def send(self, sender: NodeId, receiver: NodeId, message: Message) -> None:
-        """One of Raft's messages: lost, repeated, late or in time."""
-        link = self.links[sender, receiver]
-        if link.dead:
+        """One of Raft's messages: lost, repeated, late or in time. At some members' addresses there is nobody."""
+        link = self.links.get((sender, receiver))
+        if link is None or link.dead:
             return
         random, traffic = self._random.random, self.traffic
         copies = 1
@@ -112,8 +112,8 @@ class Network:
 
     def has_room(self, sender: NodeId, receiver: NodeId) -> bool:
         """Whether the link can take another AppendEntries."""
-        link = self.links[sender, receiver]
-        return link.up and link.in_flight < self.traffic.window
+        link = self.links.get((sender, receiver))
+        return link is not None and link.up and link.in_flight < self.traffic.window
 
     def cut(self, links: Iterable[tuple[NodeId, NodeId]]) -> None:
         """From now on nothing gets through these, and nobody is told."""

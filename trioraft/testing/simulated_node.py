@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from random import Random
 from typing import Any, Protocol
@@ -10,11 +10,14 @@ from typing import Any, Protocol
 from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.raft.invariants import Invariants, Violation
+from trioraft.raft.membership import Member
 from trioraft.raft.messages import InstallSnapshot, Message, NodeId
 from trioraft.raft.ready import Batch
 from trioraft.raft.settings import Settings
 from trioraft.server.administration import Administration
+from trioraft.server.formation import Assembly
 from trioraft.server.recovery import point_of, recover
+from trioraft.server.reports import local_reply
 from trioraft.server.requests import Requests
 from trioraft.server.session import ReadSlot, Session, Slot
 from trioraft.server.snapshots import Snapshots, SnapshotSettings
@@ -69,8 +72,12 @@ class SimulatedSession:
         self._session = Session(MAX_REQUEST_BYTES, self._settled, node.requests.reply_size)
 
     def receive(self, data: bytes) -> None:
-        """Bytes from the client."""
+        """Bytes from the client; none at all is the end of what it asks."""
         self._session.receive(data)
+        self.take()
+
+    def take(self) -> None:
+        """Take what there is room for."""
         for slot in self._session.requests(0):
             self.node.requests.take(slot)
 
@@ -79,9 +86,9 @@ class SimulatedSession:
         return self._session.take_replies()
 
     @property
-    def idle(self) -> bool:
-        """Whether everything has been answered."""
-        return self._session.idle
+    def done(self) -> bool:
+        """Whether everything has been answered, and nothing can follow."""
+        return self._session.done
 
     def _settled(self) -> None:
         self.node.dirty[self.number] = self
@@ -101,6 +108,9 @@ class _WatchedCore(Core):
 
 class SimulatedNode:
     """A node, over all its lives; what it keeps from one to the next is its disk."""
+
+    assembly: Assembly | None = None
+    """Its cluster has formed."""
 
     def __init__(
         self,
@@ -266,15 +276,19 @@ class SimulatedNode:
         """Carry out all that can be done now."""
         self._world.invariants.observe(self.core)
         self.requests.begin_turn()
-        self.requests.route()
         self.administration.turn()
-        while self._round():
-            self.requests.route()
+        self.requests.route()
+        while self._round() or self._reply():
             self.administration.turn()
-        if self.dirty:
-            dirty, self.dirty = self.dirty, {}
-            for session in dirty.values():
-                self._world.replied(session, session.take_replies())
+            self.requests.route()
+
+    def _reply(self) -> bool:
+        """Let the replies that are there leave; that may have made room for requests that had waited."""
+        dirty, self.dirty = self.dirty, {}
+        for session in dirty.values():
+            self._world.replied(session, session.take_replies())
+            session.take()
+        return bool(dirty)
 
     def _round(self) -> bool:
         core = self.core
@@ -354,11 +368,16 @@ class SimulatedNode:
         return self._world.linked(self.node, peer)
 
     def answer_locally(self, slot: ReadSlot) -> bytes:
-        """Clients of a simulation ask for keys alone."""
-        raise NotImplementedError(f"{slot.request} is not simulated")
+        """The reply to a request about this node itself."""
+        return local_reply(self, slot)
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """Those in force."""
+        return self.core.configuration.members
 
     def administer(self, slot: Slot) -> None:
-        """Take a request that concerns the cluster."""
+        """Take a request that concerns the cluster, or this node's snapshots, and is answered later."""
         self.administration.take(slot)
 
     def withdraw(self, slot: Slot) -> bool:

@@ -69,6 +69,8 @@ class Report(msgspec.Struct, frozen=True):
     stale_reads: int
     operations: dict[str, int]
     """By outcome."""
+    asked: dict[str, int]
+    """By operation: how many requests have been answered."""
     faults: dict[str, int]
     """By kind."""
     verdict: str
@@ -132,7 +134,8 @@ class Simulation:
         ]
         self._paused: dict[NodeId, deque[tuple[Callable[..., None], tuple[Any, ...]]]] = {}
         self._form()
-        self.clients = Clients(self, random, patience=12 * self.election_ticks * TICK)
+        changes = bool(enabled & {"members", "transfer"})
+        self.clients = Clients(self, random, 12 * self.election_ticks * TICK, changes)
         self.faults = Faults(self, random, enabled)
 
     def _draw_settings(self, random: Random) -> Settings:
@@ -202,16 +205,16 @@ class Simulation:
         timeouts = 2 * self.election_ticks * TICK
         self._run_until(lambda: all(node.up for node in self.nodes), 30 * timeouts, "a node does not come back")
         self._run_until(self._has_one_leader, 10 * timeouts, "no leader within ten election timeouts")
-        backlog = max(node.core.last_index for node in self.nodes)
+        backlog = max(node.core.last_index for node in self._members())
         self._run_until(self._agrees, 20 * timeouts + 10 * backlog * TICK, "the nodes do not converge")
         self._run_until(lambda: not self.clients.waiting, 20 * timeouts, "a client has no answer")
         keys = self.clients.keys
-        for node in self.nodes:
-            self.clients.read_all(keys, node)
+        for node in self._members():
+            self.clients.ask_all(keys, node)
         self._run_until(lambda: not self.clients.waiting, 20 * timeouts, "a client has no answer")
         # A client's last write may have come since: a leader's own disk has it when its followers have committed it.
         self._run_until(self._agrees, 20 * timeouts, "the nodes do not converge")
-        self.invariants.settled([node.core for node in self.nodes])
+        self.invariants.settled([node.core for node in self._members()])
 
     def _run_until(self, condition: Callable[[], bool], limit: int, failure: str) -> None:
         end = self.now + limit
@@ -221,13 +224,23 @@ class Simulation:
             self._next()
 
     def _has_one_leader(self) -> bool:
-        leaders = [node for node in self.nodes if node.core.role == "leader"]
-        return len(leaders) == 1 and all(node.core.leader == leaders[0].node for node in self.nodes)
+        members = self._members()
+        leaders = [node for node in members if node.core.role == "leader"]
+        return len(leaders) == 1 and all(node.core.leader == leaders[0].node for node in members)
+
+    def _members(self) -> list[SimulatedNode]:
+        """The nodes that no client has had removed, as far as the newest leader knows."""
+        leader = self.leader()
+        if leader is None:
+            return self.nodes
+        members = leader.core.configuration_at(leader.core.commit_index)[1]
+        return [node for node in self.nodes if members.member(node.node) is not None]
 
     def _agrees(self) -> bool:
         total = len(self.invariants.committed)
         return self._has_one_leader() and all(
-            node.core.last_applied == node.core.last_index == node.core.durable_index == total for node in self.nodes
+            node.core.last_applied == node.core.last_index == node.core.durable_index == total
+            for node in self._members()
         )
 
     def _judge(self) -> str:
@@ -253,6 +266,7 @@ class Simulation:
             sum(node.reads_served for node in self.nodes),
             self.clients.stale_reads,
             {outcome: history.count(outcome) for outcome in outcomes},
+            self.clients.asked,
             dict(sorted(self._faults_seen.items())),
             verdict,
             f"{self.timeline.checksum:08x}",
