@@ -25,7 +25,6 @@ MAX_WAITING_BYTES: Final = 256 * 1024
 """How much waits at most for who reads the log."""
 FLUSH_SECONDS: Final = 1.0
 """How long the end of the process waits for its last words to be taken."""
-DROPPED: Final = "%d %s dropped: nobody took them"
 
 
 class _Text(logging.Formatter):
@@ -175,8 +174,12 @@ class PatientHandler(logging.Handler):
 
 
 def _dropped(lines: int) -> logging.LogRecord:
-    what = "line of the log was" if lines == 1 else "lines of the log were"
-    return logging.LogRecord(__name__, logging.WARNING, __file__, 0, DROPPED, (lines, what), None)
+    what = (
+        "lines of the log were dropped: nobody took them"
+        if lines > 1
+        else "line of the log was dropped: nobody took it"
+    )
+    return logging.LogRecord(__name__, logging.WARNING, __file__, 0, "%d %s", (lines, what), None)
 
 
 def configure(format: str, level: str) -> None:
