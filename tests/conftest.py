@@ -17,7 +17,7 @@ QUICK = ("architecture", "cli", "kv", "raft", "storage", "wire")
 
 # How long an example takes says nothing on a machine that does other things besides: no time fails a test.
 settings.register_profile("default", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("slow", settings.get_profile("default"), max_examples=2000)
+settings.register_profile("slow", settings.get_profile("default"), max_examples=1000)
 settings.load_profile("default")
 
 
