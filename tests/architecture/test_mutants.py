@@ -29,12 +29,23 @@ def test_the_rows_of_the_table_are_of_mutants_that_there_are_and_in_their_order(
 def test_a_row_says_what_caught_the_mutant_by_default_and_in_the_slow_part() -> None:
     tested = Mutant("tested", "f", "a", "b", "tests/raft/test_x.py::test_y")
     alone = Mutant("alone", "f", "a", "b")
-    assert table.row(tested, "by default", "7: Durability") == "| tested | test_x.py::test_y | seed 7: Durability |"
-    assert table.row(tested, "slow", "7: Durability") == "| tested | - | test_x.py::test_y; seed 7: Durability |"
+    assert (
+        table.row(tested, "by default", "seed 7: Durability") == "| tested | test_x.py::test_y | seed 7: Durability |"
+    )
+    assert table.row(tested, "slow", "seed 7: Durability") == "| tested | - | test_x.py::test_y; seed 7: Durability |"
     assert table.row(tested, "slow", "not simulated") == "| tested | - | test_x.py::test_y |"
-    assert table.row(tested, "never", "lives") == "| tested | test_x.py::test_y (SURVIVES) | lives |"
-    assert table.row(alone, "none", "7: Durability") == "| alone | the simulation | seed 7: Durability |"
-    assert table.row(alone, "none", "700: Durability") == "| alone | - | seed 700: Durability |"
+    assert (
+        table.row(tested, "never", "lives 600 seeds") == "| tested | test_x.py::test_y (SURVIVES) | lives 600 seeds |"
+    )
+    assert table.row(alone, "none", "seed 7: Durability") == "| alone | the simulation | seed 7: Durability |"
+    assert table.row(alone, "none", "seed 700: Durability") == "| alone | - | seed 700: Durability |"
+
+
+@pytest.mark.parametrize("test", ["by default", "slow"])
+@pytest.mark.parametrize("seed", ["seed 7: Durability", "lives 600 seeds, 150 of whole nodes"])
+def test_what_is_known_of_the_seeds_is_read_from_the_row(test: table.Test, seed: str) -> None:
+    assert table.seed_of(table.row(Mutant("x", "f", "a", "b", "tests/test_x.py"), test, seed)) == seed
+    assert table.seed_of("") == table.NOT_TRIED
 
 
 def test_rows_are_written_one_by_one_and_those_of_the_others_stay() -> None:

@@ -35,6 +35,8 @@ WHOLE_SEEDS = 150
 """As many seeds of whole nodes as run in the slow part (`tests/simulation/test_whole_nodes.py`)."""
 UNEXPECTED_SEEDS = 600
 """As many of the other simulation."""
+WHOLE_COSTS = 4
+"""For so many seeds of the other simulation, one of whole nodes."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Death:
     @property
     def simulated(self) -> bool:
         """Whether a simulation caught it."""
-        return ": " in self.seed
+        return table.SEED.search(self.seed) is not None
 
     @property
     def survived(self) -> bool:
@@ -66,22 +68,29 @@ def try_out(mutant: Mutant, checkout: Checkout, seeds: int, known: str, everythi
     """
     began = time.monotonic()
     with checkout.holding(mutant):
-        seed = _in_simulations(mutant, checkout, seeds, known, everything) if seeds else "not tried"
+        seed = _in_simulations(mutant, checkout, seeds, known, everything) if seeds else table.seed_of(known)
         test = _when_it_fails(checkout, mutant.kills) if mutant.kills else "none"
     return Death(mutant, seed, test, time.monotonic() - began)
 
 
 def _in_simulations(mutant: Mutant, checkout: Checkout, seeds: int, known: str, everything: bool) -> str:
     if not mutant.can_be_simulated:
-        return "not simulated"
-    found = ""
+        return table.NOT_SIMULATED
+    if not (mutant.simulated or mutant.whole_nodes or everything):
+        return table.NOT_TRIED
+    tried: list[str] = []
     first = int(match[1]) if not everything and (match := table.SEED.search(known)) else None
     if mutant.simulated or everything:
-        found = _simulate(checkout, seeds if mutant.simulated else UNEXPECTED_SEEDS, first)
-    if not found and (mutant.whole_nodes or (everything and not mutant.simulated)):
-        found = _simulate(checkout, WHOLE_SEEDS, first, "--whole-nodes")
-        return f"whole nodes, seed {found}" if found else "lives"
-    return found or ("lives" if everything or mutant.simulated else "not tried")
+        count = seeds if mutant.simulated else min(seeds, UNEXPECTED_SEEDS)
+        if found := _simulate(checkout, count, first):
+            return found
+        tried.append(f"{count} seeds")
+    if mutant.whole_nodes or (everything and not mutant.simulated):
+        count = max(1, min(seeds // WHOLE_COSTS, WHOLE_SEEDS))
+        if found := _simulate(checkout, count, first, "--whole-nodes"):
+            return f"whole nodes, {found}"
+        tried.append(f"{count} of whole nodes")
+    return f"lives {', '.join(tried)}"
 
 
 def _simulate(checkout: Checkout, seeds: int, first: int | None, *options: str) -> str:
@@ -92,7 +101,7 @@ def _simulate(checkout: Checkout, seeds: int, first: int | None, *options: str) 
             command, cwd=checkout.folder, env=checkout.environment, capture_output=True, text=True, check=False
         )
         if found := FAILS.search(run.stdout):
-            return f"{found[1]}: {found[2].partition(':')[0]}"
+            return f"seed {found[1]}: {found[2].partition(':')[0]}"
         if run.returncode:
             raise RuntimeError(f"the simulation ended with {run.returncode}: {run.stderr[-2000:]}")
     return ""
@@ -126,7 +135,12 @@ def main() -> int:
     """Try them all; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("words", nargs="*")
-    parser.add_argument("--seeds", type=int, default=2000, help="how many seeds at most; 0: the tests alone")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=2000,
+        help="how many seeds at most; 0: the tests alone, and what is known of the seeds",
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--table", action="store_true", help="write the rows of the table in docs/testing.md")
     arguments = parser.parse_args()

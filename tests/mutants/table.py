@@ -20,27 +20,32 @@ SEEDS_BY_DEFAULT: Final = 40
 SURVIVES: Final = "SURVIVES"
 Test = Literal["by default", "slow", "never", "none"]
 """When a mutant's test catches it; none where it has no test."""
-NO_SEED: Final = ("lives", "not simulated", "not tried")
+NOT_SIMULATED: Final = "not simulated"
+NOT_TRIED: Final = "not tried"
+_AND: Final = "; "
 SEED: Final = re.compile(r"\bseed (\d+): ")
 """In a line of the table: the seed that caught it."""
 _ROWS: Final = re.compile(re.escape(HEADER) + r"((?:\|.*\|\n)*)")
 
 
 def row(mutant: Mutant, test: Test, seed: str) -> str:
-    """The line for that mutant. `seed`: of a simulation, like '34: Sync before answer', or why there is none."""
+    """The line for that mutant. `seed`: of a simulation, like 'seed 34: Sync before answer', or why there is none."""
     name = mutant.kills.rpartition("/")[2]
-    first = seed.partition(":")[0]
-    caught = f"seed {seed}" if first.isdecimal() else seed
-    by_default, slow = "-", caught
+    by_default, slow = "-", seed
     if test == "by default":
         by_default = name
     elif test == "slow":
-        slow = name if seed in NO_SEED else f"{name}; {caught}"
+        slow = name if seed in (NOT_SIMULATED, NOT_TRIED) else f"{name}{_AND}{seed}"
     elif test == "never":
         by_default = f"{name} ({SURVIVES})"
-    elif first.isdecimal() and int(first) < SEEDS_BY_DEFAULT:
+    elif (first := SEED.match(seed)) and int(first[1]) < SEEDS_BY_DEFAULT:
         by_default = "the simulation"
     return f"| {mutant.name} | {by_default} | {slow} |"
+
+
+def seed_of(line: str) -> str:
+    """What a row says of the simulations; that they were not tried, where there is no row."""
+    return line.split("|")[3].strip().rpartition(_AND)[2] if line else NOT_TRIED
 
 
 def rows(document: str) -> dict[str, str]:
