@@ -32,7 +32,7 @@ from trioraft_cli.history import KeptHistory
 from trioraft_cli.main import NO, USAGE, complain, exit_code, judge, show_members
 from trioraft_cli.signals import Interrupts, Leaving
 from trioraft_cli.streams import say
-from trioraft_cli.words import quote
+from trioraft_cli.words import quote, shell_word
 
 COMPLETION_SECONDS: Final = 0.5
 COMPLETIONS: Final = 100
@@ -195,12 +195,18 @@ def _carry_out(connection: Connection, addresses: Sequence[Address], name: str, 
         case "put":
             print(f"revision {reply['rev']}")
         case "delete":
-            print("deleted" if reply["deleted"] else f"there is no key {quote(fields['key'])}")
+            if not reply["deleted"]:
+                say(f"there is no key {quote(fields['key'])}")
+                return NO
+            print("deleted")
         case "incr":
             render.show_json(reply.raw("value"))
             print(f"revision {reply['rev']}")
         case "scan":
             render.show_scan(reply, keys_only=False)
+            if reply["more"]:
+                last = shell_word(render.scan_rows(reply)[-1].key)
+                say(f"there are more: outside of this prompt 'trioraft scan' shows those --after {last}")
         case "show_log":
             render.show_log(reply)
     return 0

@@ -24,7 +24,8 @@ from trioraft.kv.commands import Delete, Incr, Put
 from trioraft.kv.items import Item
 from trioraft.kv.store import Store
 from trioraft.wire import requests
-from trioraft.wire.replies import get_reply, joined, result_reply, scan_reply
+from trioraft.wire.replies import Reply as Answer
+from trioraft.wire.replies import get_reply, result_reply, scan_reply
 
 ODD = st.sampled_from(list("ab'\"\\ \t\n\r\x1b\x7f\x9b-{[,:]}=#$`é日😀\u00a0\u2028\u202e\ufeff"))
 TEXTS = st.text(ODD | st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)
@@ -59,12 +60,13 @@ class Node:
         given = {name: value for name, value in fields.items() if value is not None}
         line = Protocol().send({"op": op, **given})
         assert line.index(b"\n") == len(line) - 1
-        reply = Reply(joined([self._answer(requests.parse_request(line[:-1]))]))  # type: ignore[arg-type]
+        answer = self._answer(requests.parse_request(line[:-1]))
+        reply = Reply(answer if isinstance(answer, bytes) else b"".join(answer))
         if not reply.ok:
             raise Refused(reply)
         return reply
 
-    def _answer(self, request: Any) -> Any:
+    def _answer(self, request: Any) -> Answer:
         match request:
             case requests.Get() | requests.PlainGet():
                 return get_reply(request.id, self.store.get(request.key))
@@ -188,6 +190,20 @@ def test_the_command_line_and_the_prompt_mean_the_same_key_and_value(key: str, v
     assert both.types(f"get {quote(key)}") == "42\n"
     both.calls("delete", "--", key)
     assert len(both.node.store) == 0
+
+
+def test_what_there_is_no_more_of_is_a_no_in_both_and_what_there_is_more_of_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    both = Both()
+    for line in ("delete a", "get a", 'delete "two words"'):
+        assert shell.run_line(both.node, NOBODY, line) == main.NO  # type: ignore[arg-type]
+        assert both.calls(*line.replace('"two words"', "two").split(), code=main.NO) == ""
+    assert capsys.readouterr().out == ""
+    for key in ("a", "b c"):
+        both.node.call("put", key=key, value="x" * 600_000)
+    assert shell.run_line(both.node, NOBODY, "scan") == 0  # type: ignore[arg-type]
+    assert "there are more: outside of this prompt 'trioraft scan' shows those --after a\n" in capsys.readouterr().err
 
 
 @given(st.text(ODD | st.characters(categories=["Cs"])), st.sampled_from(["put k ", "get ", "put k [", ""]))
