@@ -51,6 +51,8 @@ COUNTED = "tests/server/test_repeats.py"
 TIMEOUTS = "tests/server/test_timeouts.py"
 STRANGERS = "tests/server/test_strangers_in_the_log.py"
 TRAVELS = f"{SLICES}::test_a_value_that_travels_longer_than_an_election_timeout_costs_no_election"
+UNFORESEEN = "tests/server/test_unforeseen.py"
+FAILURES = "trioraft/server/failures.py"
 
 MUTANTS = (
     # Votes and terms
@@ -864,8 +866,8 @@ MUTANTS = (
     Mutant(
         "a snapshot that finds no room ends its node",
         SNAPSHOTS,
-        "        except OSError as error:\n            self._end_job()\n            self._pause(error)\n",
-        "        except OSError:\n            raise\n",
+        "        except Exception as error:\n            self._end_job()\n            self._pause(error)\n",
+        "        except Exception:\n            raise\n",
         f"{FAILING}::test_no_room_anywhere_at_once_stops_nobody_and_is_tried_again_ever_more_seldom",
     ),
     Mutant(
@@ -1254,22 +1256,232 @@ MUTANTS = (
     ),
     Mutant(
         "a read that fails unforeseen ends the node",
-        "trioraft/server/requests.py",
+        REQUESTS,
         """                slot.answer(self._read_safely(slot))
 """,
         """                slot.answer(self._read(slot))
 """,
-        "tests/server/test_unforeseen.py::test_a_request_that_fails_unforeseen_is_answered_and_the_node_goes_on",
+        f"{UNFORESEEN}::test_a_read_of_any_kind_that_fails_is_answered",
+        simulated=False,
+    ),
+    Mutant(
+        "a line that fails unforeseen while it is read has no answer",
+        SESSION,
+        """            except Exception as error:
+                self.reserve(len(line))""",
+        """            except ValueError as error:
+                self.reserve(len(line))""",
+        f"{UNFORESEEN}::test_a_request_of_any_kind_that_cannot_be_read_is_answered",
+        simulated=False,
+    ),
+    Mutant(
+        "a request that cannot be read is answered without its id",
+        FAILURES,
+        """        id = id_of(line)
+""",
+        """        id_of(line)
+""",
+        f"{UNFORESEEN}::test_a_request_of_any_kind_that_cannot_be_read_is_answered",
+        simulated=False,
+    ),
+    Mutant(
+        "requests that fail unforeseen while they are read together end the connection",
+        SESSION,
+        """    except Exception:
+        log.exception("requests could""",
+        """    except ValueError:
+        log.exception("requests could""",
+        f"{UNFORESEEN}::test_requests_that_cannot_be_read_together_are_read_one_by_one",
+        simulated=False,
+    ),
+    Mutant(
+        "a request that was passed on and fails unforeseen ends the leader",
+        ADMINISTRATION,
+        """        except Exception as error:
+            answer(internal""",
+        """        except ValueError as error:
+            answer(internal""",
+        f"{UNFORESEEN}::test_what_is_passed_on_and_cannot_be_read_there_is_answered",
+        simulated=False,
+    ),
+    Mutant(
+        "what fails on one socket ends the node",
+        SOCKETS,
+        """                except Exception:
+                    give_up""",
+        """                except ValueError:
+                    give_up""",
+        f"{UNFORESEEN}::test_what_fails_on_a_socket_ends_that_alone",
+        simulated=False,
+    ),
+    Mutant(
+        "a connection that fails as it comes in ends the node",
+        "trioraft/server/listener.py",
+        """        except Exception:
+            give_up""",
+        """        except ValueError:
+            give_up""",
+        f"{UNFORESEEN}::test_a_failure_on_a_connection_ends_no_more_than_the_connection",
+        simulated=False,
+    ),
+    Mutant(
+        "replies that cannot be taken end the node",
+        CLIENTS,
+        """            return self._flush()
+        except Exception:
+""",
+        """            return self._flush()
+        except ValueError:
+""",
+        f"{UNFORESEEN}::test_a_failure_on_a_connection_ends_no_more_than_the_connection",
+        simulated=False,
+    ),
+    Mutant(
+        "requests that go alone and fail end the node",
+        CLIENTS,
+        """            self._take_lines()
+        except Exception:
+""",
+        """            self._take_lines()
+        except ValueError:
+""",
+        f"{UNFORESEEN}::test_a_failure_on_a_connection_ends_no_more_than_the_connection",
+        simulated=False,
+    ),
+    Mutant(
+        "a connection to a peer that fails unforeseen ends the node",
+        "trioraft/server/replicator.py",
+        """            except Exception:
+""",
+        """            except ValueError:
+""",
+        f"{UNFORESEEN}::test_a_failure_on_a_connection_ends_no_more_than_the_connection",
+        simulated=False,
+    ),
+    Mutant(
+        "a node goes on after its state has been half changed",
+        FAILURES,
+        """            raise HalfDone from error
+""",
+        """            raise
+""",
+        f"{UNFORESEEN}::test_what_a_member_says_and_fails_half_way_stops_the_node",
+        simulated=False,
+    ),
+    Mutant(
+        "what must stop a node is taken for a connection's failure",
+        FAILURES,
+        """class HalfDone(BaseException):""",
+        """class HalfDone(Exception):""",
+        f"{UNFORESEEN}::test_what_a_member_says_and_fails_half_way_stops_the_node",
+        simulated=False,
+    ),
+    Mutant(
+        "what a peer says and fails half-way ends its connection alone",
+        DRIVER,
+        """    @decides
+    def hear(""",
+        """    def hear(""",
+        f"{UNFORESEEN}::test_what_a_member_says_and_fails_half_way_stops_the_node",
+        simulated=False,
+    ),
+    Mutant(
+        "a peer that is welcomed half-way ends its connection alone",
+        DRIVER,
+        """    @decides
+    def _welcome(""",
+        """    def _welcome(""",
+        f"{UNFORESEEN}::test_what_else_decides_and_fails_stops_the_node",
+        simulated=False,
+    ),
+    Mutant(
+        "a request that is taken half-way ends its connection alone",
+        REQUESTS,
+        """    @decides
+    def take(""",
+        """    def take(""",
+        f"{UNFORESEEN}::test_what_else_decides_and_fails_stops_the_node",
+        simulated=False,
+    ),
+    Mutant(
+        "entries that are let go of half-way are tried again",
+        SNAPSHOTS,
+        """    @decides
+    def _forget_entries(""",
+        """    def _forget_entries(""",
+        f"{UNFORESEEN}::test_what_else_decides_and_fails_stops_the_node",
+        simulated=False,
+    ),
+    Mutant(
+        "a snapshot that fails unforeseen ends its node",
+        SNAPSHOTS,
+        """        except Exception as error:
+            self._end_job()""",
+        """        except OSError as error:
+            self._end_job()""",
+        f"{UNFORESEEN}::test_a_snapshot_that_fails_unforeseen_is_answered_and_tried_again",
+        simulated=False,
+    ),
+    Mutant(
+        "who asked for a snapshot that failed unforeseen is not answered",
+        SNAPSHOTS,
+        """        except Exception as error:
+            if made:""",
+        """        except OSError as error:
+            if made:""",
+        f"{UNFORESEEN}::test_a_snapshot_that_fails_unforeseen_is_answered_and_tried_again",
+        simulated=False,
+    ),
+    Mutant(
+        "what came of a leader's snapshot that failed unforeseen stays",
+        SNAPSHOTS,
+        """        except Exception:
+            if self._incoming is incoming:""",
+        """        except OSError:
+            if self._incoming is incoming:""",
+        f"{UNFORESEEN}::test_a_leaders_snapshot_that_fails_unforeseen_is_asked_for_again",
+        simulated=False,
+    ),
+    Mutant(
+        "a snapshot of a newer version is a bug",
+        SNAPSHOTS,
+        """        except UnknownFormat as error:
+            raise OSError(errno.EIO, """,
+        """        except UnknownFormat as error:
+            raise ValueError(""",
+        f"{UNFORESEEN}::test_a_newer_versions_snapshot_ends_no_follower",
+        simulated=False,
+    ),
+    Mutant(
+        "a command of a newer version is a bug",
+        "trioraft/server/node.py",
+        """        case UnknownCommand() as newer:
+            log.critical("node %d stops: %s", node, newer)
+            return CANNOT_START
+""",
+        """""",
+        f"{UNFORESEEN}::test_what_is_no_bug_stops_a_node_without_a_traceback",
+        simulated=False,
+    ),
+    Mutant(
+        "what fails before a node lives is not in its log",
+        "trioraft/server/node.py",
+        """        _say_bug(options.index, error)
+        return INTERNAL
+""",
+        """        return INTERNAL
+""",
+        f"{UNFORESEEN}::test_what_fails_before_a_node_lives_is_in_its_log",
         simulated=False,
     ),
     Mutant(
         "what ends a node has no traceback in its log",
         "trioraft/server/node.py",
-        """why, exc_info=error)
+        """cause, exc_info=error)
 """,
-        """why)
+        """cause)
 """,
-        "tests/server/test_unforeseen.py::test_a_node_that_must_stop_says_why_with_the_cause_itself",
+        f"{UNFORESEEN}::test_a_node_that_must_stop_says_why_with_the_cause_itself",
         simulated=False,
     ),
     Mutant(

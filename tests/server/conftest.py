@@ -30,6 +30,28 @@ def own_log() -> Iterator[None]:
     logger.setLevel(level)
 
 
+@pytest.fixture
+def virtual_time() -> None:
+    """Run the test in virtual time, though it asks for no cluster."""
+
+
+@pytest.fixture(autouse=True)
+def unforeseen() -> Iterator[list[logging.LogRecord]]:
+    """What is logged with a traceback, which is nothing: who expects something else clears the list of it."""
+    records: list[logging.LogRecord] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.exc_info:
+                records.append(record)
+
+    logger, handler = logging.getLogger("trioraft"), Handler()
+    logger.addHandler(handler)
+    yield records
+    logger.removeHandler(handler)
+    assert not records, [f"{record.getMessage()}: {record.exc_info}" for record in records]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run whatever asks for a cluster, or says so, in virtual time: a clock counts only where the test names it."""
     for item in items:

@@ -177,3 +177,17 @@ async def test_a_snapshot_of_nothing_is_refused_at_once(cluster: Cluster) -> Non
     [reply] = await cluster.ask(0, {"op": "snapshot"})
     assert reply["error"]["code"] == "no_quorum"  # type: ignore[index]
     assert "nothing has been applied" in reply["error"]["message"]  # type: ignore[index]
+
+
+async def test_a_piece_of_a_snapshot_begins_where_a_character_does(cluster: Cluster) -> None:
+    leader = await cluster.leader()
+    put, taken = await cluster.ask(leader, {"op": "put", "key": "k", "value": "é"}, {"op": "snapshot"})
+    assert put["ok"]
+    ask = {"op": "read_snapshot", "index": taken["index"], "id": 7}
+    [whole] = await cluster.ask(leader, ask)
+    assert isinstance(whole["data"], str)
+    inside = whole["data"].encode().index("é".encode()) + 1
+    first, wrong, last = await cluster.ask(leader, *[ask | {"offset": inside + step} for step in (-1, 0, 1)])
+    assert str(first["data"]).startswith("é")
+    assert (wrong["id"], wrong["error"]["code"]) == (7, "bad_request")  # type: ignore[index]
+    assert last["ok"]

@@ -61,15 +61,15 @@ def started(path: Path) -> Recovered:
         folder.close()
 
 
-def survivor(tmp_path: Path, backup: Path) -> Path:
-    """A folder with a snapshot and a log beyond it."""
+def survivor(tmp_path: Path, backup: Path, command: bytes | None = None) -> Path:
+    """A folder with a snapshot and a log beyond it, in which that command stands."""
     path = tmp_path / "n0"
     restore_backup(backup, path, 0, ADDRESS)
     folder = DataFolder.open(path, 0)
     assert folder.formation is not None
     found = recover(folder, folder.formation)
-    commands = encode_commands([Put("beyond", Raw(b'"the snapshot"'))])
-    entries: list[Entry] = [seal(found.point.index + 1, found.point.term, "command", commands[0])]
+    [put] = encode_commands([Put("beyond", Raw(b'"the snapshot"'))])
+    entries: list[Entry] = [seal(found.point.index + 1, found.point.term, "command", command or put)]
     found.log.write(HardState(found.point.term), entries)
     found.log.close()
     folder.close()
@@ -78,6 +78,15 @@ def survivor(tmp_path: Path, backup: Path) -> Path:
 
 def everything(path: Path) -> dict[str, bytes]:
     return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def test_what_a_newer_version_wrote_is_refused_and_stays(tmp_path: Path, backup: Path) -> None:
+    path = survivor(tmp_path, backup, b'{"op":"of a newer version"}')
+    before = set(everything(path))
+    with pytest.raises(StorageError, match="comes from a newer version"):
+        recover_survivor(path, OTHER)
+    assert set(everything(path)) == before
+    assert b"of a newer version" in started(path).entries[-1].line
 
 
 def test_two_clusters_of_one_backup_begin_at_different_revisions(tmp_path: Path, backup: Path) -> None:

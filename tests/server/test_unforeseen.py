@@ -1,54 +1,621 @@
-"""An exception that nobody foresaw, put into one place at a time: the request fails, or the node stops and says why."""
+"""An exception that nobody foresaw, put into one place at a time where something from outside is handled.
+
+Where nothing of the node's own can be half-changed, the request is answered `internal`, or the connection is closed,
+and the node goes on, as does whoever else is connected. Everywhere else the node stops and says why, and its clients
+are told nothing. The lists of operations, messages and handlers are the code's own.
+"""
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import logging
-from typing import NoReturn
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, Protocol, get_args
 
+import msgspec
 import pytest
 import trio
 
+import trioraft.server
+from trioraft.addresses import Address
 from trioraft.kv.store import Store
-from trioraft.server import logs, reports, session
+from trioraft.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    InstallSnapshot,
+    InstallSnapshotReply,
+    PreVote,
+    PreVoteReply,
+    RequestVote,
+    RequestVoteReply,
+    TimeoutNow,
+)
+from trioraft.server import (
+    NodeOptions,
+    administration,
+    clients,
+    driver,
+    links,
+    logs,
+    node,
+    replicator,
+    reports,
+    run_node,
+    session,
+    snapshots,
+)
+from trioraft.server.clients import FEW, Client, Recognizer
+from trioraft.server.door import Door
 from trioraft.server.driver import Driver
-from trioraft.server.node import serve
+from trioraft.server.handshake import PROTOCOL, Evidence
+from trioraft.server.replicator import Replicator
+from trioraft.server.requests import Requests
+from trioraft.server.session import Session
+from trioraft.server.sockets import SocketHub
+from trioraft.storage.errors import UnknownFormat
+from trioraft.storage.folder import DataFolder
+from trioraft.storage.snapshots import IncomingSnapshot, SnapshotReader, SnapshotWriter
+from trioraft.testing.answers import TYPES
+from trioraft.wire.commands import UnknownCommand
+from trioraft.wire.framing import LineBuffer
+from trioraft.wire.peers import (
+    LONG_BYTES,
+    PART_BYTES,
+    Ask,
+    FormationView,
+    NotProposed,
+    PeerDecoder,
+    PeerHello,
+    PeerMessage,
+    PeerRefused,
+    Propose,
+    Proposed,
+    ReadIndexReply,
+    ReadIndexRequest,
+    Told,
+    Underway,
+    encode,
+)
+from trioraft.wire.requests import EXAMPLES, LATER, WRITES, AdminRequest
 
-from .virtual_cluster import ADDRESSES, Cluster
+from . import virtual_cluster
+from .test_failing_snapshots import OFTEN, caught_up, leave_one_behind, unfinished
+from .test_pipelines import plainest
+from .virtual_cluster import ADDRESSES, Cluster, Node
 
-PLACES: list[tuple[object, str, dict[str, object]]] = [
-    (session, "parse_request", {"op": "ping"}),
-    (Store, "get", {"op": "get", "key": "k"}),
-    (Store, "get", {"op": "get", "key": "k", "read": "stale"}),
-    (Store, "scan", {"op": "scan"}),
-    (reports, "_status", {"op": "status"}),
-    (reports, "_show_log", {"op": "show_log"}),
-    (reports, "_members", {"op": "members"}),
-    (reports, "_piece", {"op": "read_snapshot", "index": 1}),
-    (reports, "operations", {"op": "help"}),
-]
+Records = list[logging.LogRecord]
+
+CHANGES = [op for op, kind in TYPES.items() if kind in WRITES]
+READS = [op for op, kind in TYPES.items() if kind not in WRITES + LATER]
+ADMINISTRATIVE = [op for op, kind in TYPES.items() if issubclass(kind, AdminRequest)]
 
 
-def _fail(*_: object) -> NoReturn:
+def _fail(*_: object, **__: object) -> NoReturn:
     raise ZeroDivisionError("put here by the test")
 
 
-@pytest.mark.parametrize(("owner", "name", "request_"), PLACES, ids=[f"{place[1]} {place[2]}" for place in PLACES])
-async def test_a_request_that_fails_unforeseen_is_answered_and_the_node_goes_on(
-    cluster: Cluster,
-    monkeypatch: pytest.MonkeyPatch,
-    owner: object,
-    name: str,
-    request_: dict[str, object],
+def _request(op: str) -> dict[str, object]:
+    return {"id": f"the {op}", "op": op, **plainest(op)}
+
+
+def seen(unforeseen: Records) -> None:
+    """The failure was logged with its traceback, and no other."""
+    errors = [record.exc_info[1] for record in unforeseen if record.exc_info]
+    assert errors
+    causes = [error.__cause__ or error for error in errors if error is not None]
+    assert all(isinstance(cause, ZeroDivisionError) and cause.__traceback__ is not None for cause in causes)
+    unforeseen.clear()
+
+
+class Bystander:
+    """A client that was there before something failed, and is served on."""
+
+    def __init__(self, client: virtual_cluster.Client) -> None:
+        self._client = client
+        self._count = 0
+
+    async def is_served(self) -> None:
+        self._count += 1
+        self._client.send({"op": "put", "key": "mine", "value": self._count}, {"op": "get", "key": "mine"})
+        put, got = (await self._client.replies(2 * self._count))[-2:]
+        assert put["ok"]
+        assert got["value"] == self._count
+
+
+async def bystander(cluster: Cluster, index: int) -> Bystander:
+    """Somebody who is connected to that node, and has been served."""
+    one = Bystander(await cluster.connect(index))
+    await one.is_served()
+    return one
+
+
+# Requests
+
+
+async def test_a_request_of_any_kind_that_cannot_be_read_is_answered(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records
 ) -> None:
     leader = await cluster.leader()
+    other = await bystander(cluster, leader)
+    for place in [(session, "parse_request"), (Requests, "reply_size")]:
+        asked = [op for op in EXAMPLES if place[0] is session or op not in CHANGES]
+        with monkeypatch.context() as patch:
+            patch.setattr(*place, _fail)
+            replies = await cluster.ask(leader, *map(_request, asked))
+        assert [reply["id"] for reply in replies] == [f"the {op}" for op in asked]
+        assert {(reply["error"]["code"], reply["error"]["applied"]) for reply in replies} == {("internal", "no")}  # type: ignore[index]
+        seen(unforeseen)
+        await other.is_served()
+
+
+async def test_a_read_of_any_kind_that_fails_is_answered(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records
+) -> None:
+    leader = await cluster.leader()
+    other = await bystander(cluster, leader)
+    for op in READS:
+        with monkeypatch.context() as patch:
+            patch.setattr(Requests, "_read", _fail)
+            [reply] = await cluster.ask(leader, _request(op))
+        assert (reply["id"], reply["error"]["code"]) == (f"the {op}", "internal")  # type: ignore[index]
+        seen(unforeseen)
+    await other.is_served()
+
+
+@pytest.mark.parametrize("index", [0, 1])
+async def test_what_is_passed_on_and_cannot_be_read_there_is_answered(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records, index: int
+) -> None:
+    leader = await cluster.leader()
+    follower = (leader + 1 + index) % 3
+    for op in ADMINISTRATIVE:
+        with monkeypatch.context() as patch:
+            patch.setattr(administration, "parse_request", _fail)
+            [reply] = await cluster.ask(follower, _request(op))
+        assert reply["id"] == f"the {op}"
+        assert (reply["error"]["code"], reply["error"]["applied"]) == ("internal", "no")  # type: ignore[index]
+        seen(unforeseen)
+    await (await bystander(cluster, leader)).is_served()
+
+
+@pytest.mark.parametrize(("owner", "name"), [(session, "parse_alike"), (Store, "value_size")])
+@pytest.mark.parametrize("count", [1, FEW])
+async def test_requests_that_cannot_be_read_together_are_read_one_by_one(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records, owner: object, name: str, count: int
+) -> None:
+    leader = await cluster.leader()
+    some = [await cluster.connect(leader) for _ in range(count)]
+    for client in some:
+        client.send({"op": "put", "key": "k", "value": 1})
+        await client.replies(1)
+    tried: list[int] = []
+
+    def fail_together(*_: object) -> int:
+        tried.append(1)
+        if owner is Store and len(tried) > 1:
+            return 0
+        _fail()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, fail_together)
+        for client in some:
+            client.send({"op": "get", "key": "k"}, {"op": "get", "key": "k"})
+        for client in some:
+            assert [reply.get("value", 1) for reply in await client.replies(3)] == [1, 1, 1]
+    seen(unforeseen)
+
+
+async def test_the_place_of_a_failure_deeper_down_makes_no_difference(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records
+) -> None:
+    leader = await cluster.leader()
+    places: list[tuple[object, str, dict[str, object]]] = [
+        (Store, "get", {"op": "get", "key": "k"}),
+        (Store, "get", {"op": "get", "key": "k", "read": "stale"}),
+        (Store, "scan", {"op": "scan"}),
+        (reports, "_status", {"op": "status"}),
+        (reports, "_show_log", {"op": "show_log"}),
+        (reports, "_members", {"op": "members"}),
+        (reports, "_piece", {"op": "read_snapshot", "index": 1}),
+        (reports, "operations", {"op": "help"}),
+    ]
+    for owner, name, request in places:
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, _fail)
+            [reply] = await cluster.ask(leader, request)
+        assert reply["error"]["code"] == "internal", request  # type: ignore[index]
+        seen(unforeseen)
+
+
+# Connections
+
+HANDLERS = [
+    kind
+    for module in pkgutil.iter_modules(trioraft.server.__path__, "trioraft.server.")
+    for _, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass)
+    if kind.__module__ == module.name and {"received", "drained", "broken"} <= set(vars(kind))
+    if not kind.__name__.startswith("_") and Protocol not in kind.__bases__
+]
+"""Whoever hears what comes on a connection."""
+
+ON_A_CONNECTION: list[tuple[Any, str]] = [
+    *[(handler, "received") for handler in HANDLERS],
+    (driver, "Recognizer"),
+    (Door, "enter"),
+    (Door, "admits_client"),
+    (Session, "receive"),
+    (Session, "requests"),
+    (Session, "take_replies"),
+    (LineBuffer, "feed"),
+    (Client, "_take_lines"),
+    (clients, "Client"),
+    (clients, "Incoming"),
+    (links, "decode_handshake"),
+    (PeerDecoder, "feed"),
+    (PeerDecoder, "_begin"),
+    (PeerDecoder, "_complete"),
+    (Driver, "introduction"),
+    (Driver, "acknowledged"),
+    (Driver, "objection"),
+    (Driver, "greet"),
+    (Evidence, "contradicts"),
+    (Replicator, "_judge"),
+    (Replicator, "_dial"),
+    (replicator, "encode"),
+]
+OF_CLIENTS = (driver, Recognizer, Door, Session, LineBuffer, Client)
+"""Where all that a client says passes."""
+
+
+async def _all_connected(cluster: Cluster) -> None:
+    drivers = [node.driver for node in cluster.nodes if node.driver is not None]
+    with trio.fail_after(10):
+        while not all(one.linked(two.node) for one in drivers for two in drivers if one is not two):
+            await trio.sleep(0.01)
+
+
+def _redial(node: Node) -> None:
+    assert node.driver is not None
+    for one in node.driver._replicators.values():
+        one.redial()
+
+
+async def _crowd(cluster: Cluster, index: int, *requests: dict[str, object]) -> list[virtual_cluster.Client]:
+    """Clients of that node, enough to be taken together, who ask at once."""
+    some = [await cluster.connect(index) for _ in range(FEW)]
+    for client in some:
+        client.send(*requests)
+    return some
+
+
+PUT: dict[str, object] = {"op": "put", "key": "k", "value": 1}
+GET: dict[str, object] = {"op": "get", "key": "k"}
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), ON_A_CONNECTION, ids=[f"{owner.__name__} {name}" for owner, name in ON_A_CONNECTION]
+)
+async def test_a_failure_on_a_connection_ends_no_more_than_the_connection(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records, owner: Any, name: str
+) -> None:
+    leader = await cluster.leader()
+    others = [await bystander(cluster, index) for index in range(3)]
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, _fail)
-        [reply] = await cluster.ask(leader, request_)
-    assert reply["error"]["code"] == "internal"  # type: ignore[index]
-    put, get = await cluster.ask(leader, {"op": "put", "key": "k", "value": 1}, {"op": "get", "key": "k"})
-    assert put["ok"]
-    assert get["value"] == 1
+        for node in cluster.nodes:
+            _redial(node)
+        some = await _crowd(cluster, leader, PUT, GET)
+        await trio.sleep(0.2)
+        if owner in OF_CLIENTS or name == "Client":
+            assert all(client.ended and not client.lines for client in some)
+    await _all_connected(cluster)
+    await cluster.leader()
+    seen(unforeseen)
+    for other in others:
+        await other.is_served()
+
+
+# Snapshots
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(SnapshotWriter, "append"), (SnapshotWriter, "finish"), (snapshots, "encode_items")]
+)
+async def test_a_snapshot_that_fails_unforeseen_is_answered_and_tried_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records, owner: object, name: str
+) -> None:
+    leader = await cluster.leader()
+    other = await bystander(cluster, leader)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, _fail)
+        [reply] = await cluster.ask(leader, _request("snapshot"))
+    assert (reply["id"], reply["error"]["code"]) == ("the snapshot", "internal")  # type: ignore[index]
+    seen(unforeseen)
+    assert unfinished(cluster.nodes[leader]) == []
+    [reply] = await cluster.ask(leader, _request("snapshot"))
+    assert reply["ok"]
+    await other.is_served()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (IncomingSnapshot, "append"),
+        (IncomingSnapshot, "verify"),
+        (IncomingSnapshot, "finish"),
+        (snapshots, "read_items"),
+        (SnapshotReader, "lines"),
+    ],
+)
+async def test_a_leaders_snapshot_that_fails_unforeseen_is_asked_for_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records, owner: object, name: str
+) -> None:
+    monkeypatch.setattr(Driver, "snapshot_settings", OFTEN)
+    leader, behind = await leave_one_behind(cluster)
+    assert (await cluster.ask(leader, {"op": "snapshot"}))[0]["ok"]
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, _fail)
+        behind.start()
+        await trio.sleep(1)
+        seen(unforeseen)
+    await caught_up(cluster)
+    await trio.sleep(5)
+    assert unfinished(behind) == []
+    await (await bystander(cluster, leader)).is_served()
+
+
+async def test_a_newer_versions_snapshot_ends_no_follower(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Driver, "snapshot_settings", OFTEN)
+    leader, behind = await leave_one_behind(cluster)
+    assert (await cluster.ask(leader, {"op": "snapshot"}))[0]["ok"]
+
+    def of_a_newer_version(*_: object) -> NoReturn:
+        raise UnknownFormat("snapshot-1", 2)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(IncomingSnapshot, "verify", of_a_newer_version)
+        behind.start()
+        await trio.sleep(1)
+    assert "the leader's snapshot is a newer version's: upgrade this node" in caplog.text
+    await caught_up(cluster)
+
+
+# What only looks, and what decides
+
+LOOKS: dict[Any, set[str]] = {
+    links.Host: {"greet"},
+    replicator.Host: {"introduction", "acknowledged", "objection", "link_free"},
+    snapshots.Node: set(),
+}
+"""What a node does for others that changes nothing of its own, or leaves that to something that is marked."""
+
+
+@pytest.mark.parametrize("host", LOOKS, ids=lambda host: str(host.__module__))
+def test_what_changes_the_nodes_own_state_is_marked(host: Any) -> None:
+    calls = {name for name, value in vars(host).items() if inspect.isfunction(value) and not name.startswith("_")}
+    assert {name for name in calls if not hasattr(getattr(Driver, name), "__wrapped__")} == LOOKS[host]
+
+
+# What stops a node
+
+MESSAGES: dict[type, PeerMessage] = {
+    type(message): message
+    for message in (
+        PreVote(1, 1, 1),
+        PreVoteReply(1, True),
+        RequestVote(1, 1, 1),
+        RequestVoteReply(1, True),
+        AppendEntries(1, 0, 0, 0, 0, ()),
+        AppendEntriesReply(1, True, 0, 0),
+        InstallSnapshot(1, 1, 1, 0),
+        InstallSnapshotReply(1, 1, 0),
+        TimeoutNow(1),
+        FormationView(None),
+        Propose(0, [b'{"op":"put","key":"k","value":1}'], 1),
+        Proposed(0, 1, 1, 1),
+        NotProposed(0, 1, "code", "message", "hint"),
+        ReadIndexRequest(1),
+        ReadIndexReply(1, 1),
+        Ask(1, msgspec.Raw(b'{"op":"remove_member","member":9}')),
+        Told(1, msgspec.Raw(b"null")),
+        Underway(1),
+        PeerHello(PROTOCOL, None, 1, 0, "folder", 1, "incarnation", 0, 0, [str(one) for one in ADDRESSES], None),
+        PeerRefused("code", "message", "hint"),
+    )
+}
+DECIDED_BY: dict[type, str] = {
+    Propose: "requests.on_propose",
+    Proposed: "requests.on_proposed",
+    NotProposed: "requests.on_not_proposed",
+    ReadIndexRequest: "requests.on_read_index",
+    ReadIndexReply: "requests.on_read_index_reply",
+    Ask: "administration.on_ask",
+    Told: "administration.on_told",
+    Underway: "_hear_member",
+    FormationView: "assembly.ready_for",
+    PeerHello: "assembly.heard",
+}
+"""Which part of the driver decides what comes of a message, where it is not the core."""
+
+
+def test_every_message_there_is_is_tried() -> None:
+    assert set(MESSAGES) == set(get_args(PeerMessage))
+
+
+def _break(node: Node, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let that part of the node's driver fail: of this node alone."""
+    owner: Any = node.driver
+    *path, name = place.split(".")
+    for part in path:
+        owner = getattr(owner, part)
+    assert hasattr(owner, name)
+    monkeypatch.setattr(owner, name, _fail)
+
+
+def _begun() -> bytes:
+    """The beginning of writes passed on that take long to come: what is made of it is never sent as such."""
+    value = b'{"op":"put","key":"k","value":"%b"}' % (b"x" * (LONG_BYTES + PART_BYTES))
+    return encode(Propose(0, [value], 1))[: PART_BYTES + 1000]
+
+
+async def _ends(node: Node, unforeseen: Records) -> None:
+    """The node stops, and says why."""
+    with trio.fail_after(10):
+        while node.code is None:
+            await trio.sleep(0.01)
+    assert node.code == 70
+    assert {record.getMessage() for record in unforeseen} == {
+        f"node {node.index} stops, which is a bug: ZeroDivisionError: put here by the test"
+    }
+    seen(unforeseen)
+
+
+async def _victim(cluster: Cluster, leads: bool) -> Node:
+    """A node whose end is not that of the test."""
+    leader = await cluster.leader()
+    node = cluster.nodes[(leader + 1) % 3]
+    node.crash()
+    await trio.sleep(0.1)
+    node.start(may_end=True)
+    await _all_connected(cluster)
+    if leads:
+        await caught_up(cluster)
+        await cluster.hand_over(node.index)
+    await cluster.leader()
+    return node
+
+
+@pytest.mark.parametrize("kind", [kind for kind in MESSAGES if kind not in (PeerRefused, PeerHello, FormationView)])
+async def test_what_a_member_says_and_fails_half_way_stops_the_node(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records, kind: type
+) -> None:
+    node = await _victim(cluster, leads=False)
+    silent, other = [cluster.nodes[(node.index + step) % 3] for step in (1, 2)]
+    assert silent.driver is not None
+    hello = silent.driver.introduction(node.index)
+    silent.crash()
+    peer = await cluster.connect(node.index)
+    peer.connection.send(
+        encode(msgspec.structs.replace(hello, starts=hello.starts + 1, incarnation="another", last_index=2**40))
+    )
+    [answer] = await peer.replies(1)
+    assert answer["peer"] == "hello"
+    _break(node, DECIDED_BY.get(kind, "core.step"), monkeypatch)
+    peer.connection.send(_begun() if kind is Underway else encode(MESSAGES[kind]))
+    await _ends(node, unforeseen)
+    assert len(await peer.replies(2)) == 1
+    silent.start()
+    await cluster.leader()
+    await (await bystander(cluster, other.index)).is_served()
+
+
+@pytest.mark.parametrize("kind", [PeerHello, FormationView])
+async def test_what_fails_half_way_while_the_cluster_forms_stops_the_node(
+    nursery: trio.Nursery,
+    virtual_time: None,  # noqa: ARG001
+    monkeypatch: pytest.MonkeyPatch,
+    unforeseen: Records,
+    kind: type,
+) -> None:
+    cluster = Cluster(nursery, 1)
+    node = cluster.nodes[0]
+    node.start(may_end=True)
+    _break(node, DECIDED_BY[kind], monkeypatch)
+    peer = await cluster.connect(0)
+    peer.connection.send(encode(MESSAGES[PeerHello]) + encode(MESSAGES[FormationView]))
+    await _ends(node, unforeseen)
+
+
+@pytest.mark.parametrize("op", CHANGES + ADMINISTRATIVE)
+async def test_a_change_that_fails_half_way_is_answered_by_nobody(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records, op: str
+) -> None:
+    node = await _victim(cluster, leads=True)
+    other = await bystander(cluster, (node.index + 1) % 3)
+    for place in ("store.apply", "store.apply_all", "administration._begin"):
+        _break(node, place, monkeypatch)
+    client = await cluster.connect(node.index)
+    client.send(_request(op))
+    await _ends(node, unforeseen)
+    assert await client.replies(1) == []
+    await cluster.leader()
+    await other.is_served()
+
+
+@pytest.mark.parametrize(
+    ("place", "leads"),
+    [
+        ("administration.take", True),
+        ("requests.route", True),
+        ("requests.servable", True),
+        ("requests.tick", False),
+        ("requests.link_lost", False),
+        ("administration.turn", False),
+        ("administration.link_lost", False),
+        ("core.tick", False),
+        ("core.ready", False),
+        ("core.persisted", True),
+        ("core.next_append", True),
+        ("core.peer_connected", False),
+        ("core.peer_lost", False),
+        ("core.compacted", True),
+        ("_evidence.remember", False),
+        ("snapshots.tick", False),
+        ("hub.expire", False),
+    ],
+)
+async def test_what_else_decides_and_fails_stops_the_node(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records, place: str, leads: bool
+) -> None:
+    node = await _victim(cluster, leads)
+    silent, other = [cluster.nodes[(node.index + step) % 3] for step in (1, 2)]
+    _break(node, place, monkeypatch)
+    _redial(node)
+    _redial(silent)
+    await _crowd(cluster, node.index, GET, PUT, {"op": "snapshot"})
+    await trio.sleep(0.1)
+    silent.crash()
+    await _ends(node, unforeseen)
+    silent.start()
+    await cluster.leader()
+    await (await bystander(cluster, other.index)).is_served()
+
+
+async def test_replies_that_fail_while_they_are_dealt_out_stop_the_node(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records
+) -> None:
+    node = await _victim(cluster, leads=True)
+    some = await _crowd(cluster, node.index, {"op": "ping"})
+    for client in some:
+        await client.replies(1)  # by now it is known that they are clients
+    monkeypatch.setattr(Client, "answered", _fail)
+    for client in some:
+        client.send(GET)
+    await _ends(node, unforeseen)
+    for client in some:
+        assert len(await client.replies(2)) == 1
+
+
+@pytest.mark.parametrize("place", ["core.snapshot_stored", "install"])
+async def test_a_leaders_snapshot_that_fails_half_way_stops_the_node(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records, place: str
+) -> None:
+    monkeypatch.setattr(Driver, "snapshot_settings", OFTEN)
+    leader, behind = await leave_one_behind(cluster)
+    assert (await cluster.ask(leader, {"op": "snapshot"}))[0]["ok"]
+    behind.start(may_end=True)
+    _break(behind, place if place != "install" else "requests.restore", monkeypatch)
+    await _ends(behind, unforeseen)
+    await (await bystander(cluster, leader)).is_served()
+
+
+# The log
 
 
 @pytest.mark.parametrize("format", ["text", "json"])
@@ -59,20 +626,118 @@ async def test_a_node_that_must_stop_says_why_with_the_cause_itself(
     capfd: pytest.CaptureFixture[str],
     format: str,
 ) -> None:
-    await cluster.leader()
-    node = cluster.nodes[0]
-    driver = node.driver
-    assert driver is not None
-    node.crash()
-    await trio.sleep(0.1)
-    logs.configure(format, "info")
-    monkeypatch.setattr(Driver, "run", _fail)
-    assert await serve(driver, node.hub.listen(ADDRESSES[0])) == 70
+    node = await _victim(cluster, leads=False)
+    _break(node, "administration.take", monkeypatch)
+    logs.configure(format, "critical")
+    client = await cluster.connect(node.index)
+    client.send({"op": "snapshot"})
+    with trio.fail_after(10):
+        while node.code is None:
+            await trio.sleep(0.01)
     logging.getLogger("trioraft").handlers[0].flush()
     said = capfd.readouterr().err
     if format == "json":
         said = json.loads(said.splitlines()[0])["traceback"]
     else:
-        assert "node 0 stops, which is a bug: ZeroDivisionError: put here by the test" in said.splitlines()[0]
-    assert "in _fail" in said
+        assert (
+            f"node {node.index} stops, which is a bug: ZeroDivisionError: put here by the test" in said.splitlines()[0]
+        )
+    assert said.index("in _fail") < said.index("HalfDone"), "the cause comes first"
     assert "ExceptionGroup" not in said
+
+
+def _raise(error: BaseException) -> Callable[..., NoReturn]:
+    def fail(*_: object) -> NoReturn:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (UnknownCommand("entry 7 comes from a newer version, upgrade this node"), 1, "upgrade this node"),
+        (UnknownFormat("log-1", 9), 1, "log-1 has format 9, which this version does not know (upgrade this node)"),
+        (OSError(5, "Input/output error", "log-1"), 74, "its disk has failed: log-1: Input/output error"),
+    ],
+    ids=["command", "format", "disk"],
+)
+async def test_what_is_no_bug_stops_a_node_without_a_traceback(
+    cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    code: int,
+    said: str,
+) -> None:
+    node = await _victim(cluster, leads=False)
+    assert node.driver is not None
+    monkeypatch.setattr(node.driver.requests, "apply", _raise(error))
+    assert (await cluster.ask(await cluster.leader(), {"op": "put", "key": "k", "value": 1}))[0]["ok"]
+    with trio.fail_after(10):
+        while node.code is None:
+            await trio.sleep(0.01)
+    assert node.code == code
+    assert said in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(node, "Driver"), (DataFolder, "open"), (node, "ThreadWriter"), (node, "serve")]
+)
+def test_what_fails_before_a_node_lives_is_in_its_log(
+    tmp_path: Path,
+    own_log: None,  # noqa: ARG001
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    owner: object,
+    name: str,
+) -> None:
+    monkeypatch.setattr(owner, name, _fail)
+    options = NodeOptions(0, [Address("127.0.0.1", 1)], tmp_path / "data", listen=Address("127.0.0.1", 0))
+    assert run_node(options) == 70
+    logging.getLogger("trioraft").handlers[0].flush()
+    said = capfd.readouterr().err
+    assert "node 0 stops, which is a bug: ZeroDivisionError: put here by the test" in said
+    assert "in _fail" in said
+
+
+class _Hears:
+    """A handler that hears, and may fail at that."""
+
+    def __init__(self, hear: Callable[[bytes], object]) -> None:
+        self._hear = hear
+        self.is_broken = False
+
+    def received(self, data: bytes) -> None:
+        self._hear(data)
+
+    def drained(self) -> None: ...
+
+    def broken(self) -> None:
+        self.is_broken = True
+
+
+async def test_what_fails_on_a_socket_ends_that_alone(unforeseen: Records) -> None:
+    hub = SocketHub()
+    listener = hub.listen(Address("127.0.0.1", 0))
+    heard: list[bytes] = []
+    failing, other = _Hears(_fail), _Hears(heard.append)
+    ends = []
+    with trio.fail_after(10):
+        for handler in (failing, other):
+            ends.append(await trio.open_tcp_stream("127.0.0.1", listener.address.port))
+            [connection] = await listener.accept()
+            connection.handler = handler
+            connection.resume()
+            await ends[-1].send_all(b"bytes")
+        while not heard:
+            await hub.wait()
+            hub.serve()
+        assert await ends[0].receive_some() == b""
+    assert failing.is_broken
+    assert not other.is_broken
+    seen(unforeseen)
+    for end in ends:
+        await end.aclose()
+    listener.close()
+    hub.close()

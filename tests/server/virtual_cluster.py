@@ -8,7 +8,7 @@ import trio
 
 from trioraft.addresses import Address
 from trioraft.server.driver import Driver
-from trioraft.server.node import live
+from trioraft.server.node import live, serve
 from trioraft.server.writer import DirectWriter
 from trioraft.storage.folder import DataFolder
 from trioraft.testing.disk import MemoryDisk
@@ -27,8 +27,11 @@ class Node:
         self.disk = MemoryDisk(f"disk of node {index}")
         self.driver: Driver | None = None
         self.scope = trio.CancelScope()
+        self.code: int | None = None
+        """That of its end, if it came to one by itself."""
 
-    def start(self) -> None:
+    def start(self, *, may_end: bool = False) -> None:
+        """`may_end`: what stops it ends it as its process would end, and not the test; so at most one at a time."""
         self.hub = MemoryHub(self.cluster.network, f"node {self.index}")
         folder = DataFolder(self.disk, self.index)
         servers = [str(address) for address in ADDRESSES]
@@ -36,12 +39,18 @@ class Node:
         self.driver = Driver(self.index, servers, folder, self.hub, DirectWriter(), DirectWriter(), random, 1024 * 1024)
         self.listener = self.hub.listen(ADDRESSES[self.index])
         self.scope = trio.CancelScope()
-        self.cluster.nursery.start_soon(self._live)
+        self.cluster.nursery.start_soon(self._live_and_end if may_end else self._live)
 
     async def _live(self) -> None:
         assert self.driver is not None
         with self.scope:
             await live(self.driver, self.listener, trio.CancelScope())
+
+    async def _live_and_end(self) -> None:
+        assert self.driver is not None
+        with self.scope:
+            self.code = await serve(self.driver, self.listener)
+            self.crash()
 
     def crash(self) -> None:
         self.scope.cancel()

@@ -18,6 +18,7 @@ from trioraft.raft.core import Core
 from trioraft.raft.membership import ChangeRefused, Configuration, Member
 from trioraft.raft.messages import NodeId
 from trioraft.server.election_timer import TICK_SECONDS
+from trioraft.server.failures import internal_reply
 from trioraft.server.reports import snapshot_reply
 from trioraft.server.session import Slot
 from trioraft.server.snapshots import Snapshots
@@ -157,7 +158,7 @@ class Administration:
                 hint = "try again once a leader is known"
                 self._node.settle(slot, replies.error_reply(slot.id, "no_quorum", why, hint, None))
 
-    def _tell_of_snapshot(self, slot: Slot, outcome: TakenSnapshot | OSError) -> None:
+    def _tell_of_snapshot(self, slot: Slot, outcome: TakenSnapshot | Exception) -> None:
         self._node.settle(slot, snapshot_reply(slot.id, outcome))
 
     def _take_over(self, slot: Slot, request: AdminRequest) -> None:
@@ -192,6 +193,9 @@ class Administration:
             request = parse_request(bytes(message.request))
         except RequestError as error:
             answer(replies.error_reply(b"", error.code, error.message, error.hint, "no"), 0)
+            return
+        except Exception as error:
+            answer(internal_reply(b"", "no", error), 0)
             return
         if isinstance(request, AdminRequest):
             task = _Task(request, answer, self._now, refuse)

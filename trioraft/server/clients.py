@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from trioraft.server import links
+from trioraft.server.failures import decides, give_up
 from trioraft.server.links import Incoming
 from trioraft.server.requests import Requests
-from trioraft.server.session import ReadSlot, Session, Slot, WriteSlot
+from trioraft.server.session import ReadSlot, Session, Slot, WriteSlot, read_alike
 from trioraft.server.transport import Connection
 from trioraft.wire.replies import Reply
-from trioraft.wire.requests import AnyRequest, PlainPut, parse_alike
+from trioraft.wire.requests import AnyRequest, PlainPut
 
 _PEER_START: Final = b'{"peer"'
 _TLS_HANDSHAKE: Final = 0x16
@@ -111,14 +112,20 @@ class Client:
             return
         if self._asked is not None and self._place is None:
             self._place = self._session.follow(self._asked)
-        self.take_lines()
+        self._take_lines()
         self._receive(data)
 
-    def take_lines(self) -> None:
-        """Let these requests go their own way."""
-        if self.lines:
-            lines, self.lines = self.lines, b""
+    def _take_lines(self) -> None:
+        lines, self.lines = self.lines, b""
+        if lines:
             self._receive(lines)
+
+    def go_alone(self) -> None:
+        """Take these requests, which were not asked together with those of others after all."""
+        try:
+            self._take_lines()
+        except Exception:
+            give_up(self._connection)
 
     def join(self, slot: Slot) -> int:
         """They are asked with that slot, together with those of others; how many they are."""
@@ -154,6 +161,13 @@ class Client:
 
     def flush(self) -> bool:
         """Send a portion of the replies that are ready; True if that made room for requests that had waited."""
+        try:
+            return self._flush()
+        except Exception:
+            give_up(self._connection)
+            return False
+
+    def _flush(self) -> bool:
         self._dirty = False
         connection = self._connection
         # What the client has not read yet fills the room; the rest follows when it has.
@@ -221,6 +235,7 @@ class Crowd:
     def hand_on(self, write: WriteSlot) -> None:
         """There is no read before it."""
 
+    @decides
     def flush(self) -> bool:
         """Give each its replies; False, for none of them waited for room."""
         reply = self._slot.reply or b""
@@ -260,11 +275,9 @@ def take_joining(host: Host) -> None:
 def _take_together(host: Host, clients: Sequence[Client]) -> None:
     """Take what these have asked, which is probably of one kind."""
     lines = b"".join([client.lines for client in clients])
-    requests = parse_alike(lines, len(lines)) if len(clients) >= FEW else None
-    if requests is not None and (
-        type(requests[0]) is PlainPut or sum(map(host.requests.reply_size, requests)) <= JOINT_REPLY_BYTES
-    ):
-        Crowd(host, clients, requests, len(lines))
+    read = read_alike(lines, len(lines), host.requests.reply_size) if len(clients) >= FEW else None
+    if read is not None and read[1] - len(lines) <= JOINT_REPLY_BYTES:
+        Crowd(host, clients, read[0], len(lines))
         return
     for client in clients:
-        client.take_lines()
+        client.go_alone()

@@ -14,7 +14,7 @@ LARGEST_MAX_REQUEST_BYTES: Final = 32 * 1024 * 1024
 
 
 CANNOT_START: Final = 1
-"""The exit code of a node that cannot start where, or on what, it is told to."""
+"""The exit code of a node that cannot start where, or on what, it is told to, or meets what a newer version wrote."""
 DISK_FAILED: Final = 74
 """That of a node that its disk has failed, at its start or later; 74 is what sysexits.h has for that."""
 

@@ -26,12 +26,13 @@ from trioraft.server.administration import Administration
 from trioraft.server.clients import Client, Crowd, Recognizer, take_joining
 from trioraft.server.door import Door
 from trioraft.server.election_timer import ElectionTimer
+from trioraft.server.failures import decides
 from trioraft.server.formation import Assembly, View
 from trioraft.server.handshake import PROTOCOL, Acknowledged, Evidence, refusal
 from trioraft.server.links import Incoming, Link
 from trioraft.server.recovery import point_of, recover
 from trioraft.server.replicator import Replicator
-from trioraft.server.reports import local_reply
+from trioraft.server.reports import local_reply, say_role
 from trioraft.server.requests import Requests
 from trioraft.server.session import ReadSlot, Slot
 from trioraft.server.snapshots import Snapshots, SnapshotSettings
@@ -438,6 +439,7 @@ class Driver:
             segments.reset(batch.base.index, batch.base.term)
         segments.write(batch.hard_state, batch.entries)
 
+    @decides
     def install(self, store: Store, snapshot: Snapshot) -> None:
         """Go on from a leader's snapshot, which is durable; the store holds what it held."""
         header = snapshot.header
@@ -562,6 +564,7 @@ class Driver:
         """Why the one who answered a call to that peer is not to be spoken to, or None."""
         return self._judge(answer, self.introduction(peer), asked)
 
+    @decides
     def link_up(self, peer: NodeId, link: Link) -> None:
         """An outgoing connection is ready."""
         self._links[peer] = link
@@ -572,6 +575,7 @@ class Driver:
             link.put(message)
         self.hub.wake()
 
+    @decides
     def link_down(self, peer: NodeId) -> None:
         """An outgoing connection is gone."""
         self._links.pop(peer, None)
@@ -582,6 +586,7 @@ class Driver:
     def link_free(self) -> None:
         """A link has room again: the next turn, which follows at once, pulls what is to be sent."""
 
+    @decides
     def peer_lost(self, peer: NodeId) -> None:
         """Nobody listens at the peer's address."""
         if peer == self.core.leader:
@@ -604,6 +609,12 @@ class Driver:
             about = (hello.sender, refused.hint) if hello.sender in self.peers else None
             log.warning("refused a connection: %s", refused.message, extra={"about": about})
             return refused
+        self._welcome(incoming, hello)
+        return mine
+
+    @decides
+    def _welcome(self, incoming: Incoming, hello: PeerHello) -> None:
+        """Take what comes on that connection for what the peer says from now on."""
         old = self._incoming.get(hello.sender)
         if old is not None:
             # What the peer says now supersedes what it said before and this node has not read.
@@ -616,7 +627,6 @@ class Driver:
         self._get_to_know(hello)
         if hello.sender in self._replicators and hello.sender not in self._links:
             self._replicators[hello.sender].hurry()
-        return mine
 
     def _get_to_know(self, hello: PeerHello) -> None:
         """Dial a member that was taken in while this node was away: it may lead, and this node's answers must reach it.
@@ -637,6 +647,7 @@ class Driver:
             self._to_bind[hello.sender] = hello.folder
         return refused
 
+    @decides
     def hear(self, incoming: Incoming, message: PeerMessage) -> None:
         """A message of an accepted peer."""
         peer = incoming.peer
@@ -671,6 +682,7 @@ class Driver:
             case _:
                 self.core.step(peer, message)
 
+    @decides
     def lose(self, incoming: Incoming) -> None:
         """A peer's connection to this node is gone; if its process is, so is the one to it, which tells."""
         peer = incoming.peer
@@ -769,10 +781,4 @@ class Driver:
         if now == self._said:
             return
         self._said = now
-        if core.role == "leader":
-            votes = ", ".join(str(voter) for voter in core.votes)
-            log.info("node %d leads in term %d, with the votes of %s", self.node, core.term, votes)
-        elif core.leader is not None:
-            log.info("node %d follows node %d in term %d", self.node, core.leader, core.term)
-        elif core.role == "candidate":
-            log.info("node %d stands for leader in term %d", self.node, core.term)
+        say_role(core)

@@ -8,6 +8,7 @@ from typing import Final
 
 import trio
 
+from trioraft.server.failures import give_up
 from trioraft.server.transport import Connection, Listener
 
 PAUSE_SECONDS: Final = 0.1
@@ -28,4 +29,7 @@ async def serve_listener(listener: Listener, accept: Callable[[Connection], None
 async def _take(listener: Listener, accept: Callable[[Connection], None]) -> None:
     """Hand over those that come next; nothing of them is kept here until others come."""
     for connection in await listener.accept():
-        accept(connection)
+        try:
+            accept(connection)
+        except Exception:
+            give_up(connection)

@@ -14,8 +14,10 @@ import trio
 
 from trioraft.addresses import Address, AddressError, member_address
 from trioraft.raft.membership import Member
-from trioraft.server.config import DISK_FAILED, NodeOptions, StartError
+from trioraft.raft.messages import NodeId
+from trioraft.server.config import CANNOT_START, DISK_FAILED, NodeOptions, StartError
 from trioraft.server.driver import Driver
+from trioraft.server.failures import HalfDone, leaves
 from trioraft.server.listener import serve_listener
 from trioraft.server.logs import configure
 from trioraft.server.sockets import SocketHub
@@ -36,6 +38,16 @@ log = logging.getLogger("trioraft.node")
 def run_node(options: NodeOptions) -> int:
     """Run a node until it is told to stop; the exit code. Raises StartError."""
     configure(options.log_format, options.log_level)
+    try:
+        return _run_in_folder(options)
+    except StartError:
+        raise
+    except Exception as error:
+        _say_bug(options.index, error)
+        return INTERNAL
+
+
+def _run_in_folder(options: NodeOptions) -> int:
     try:
         folder = DataFolder.open(options.data_dir, options.index)
     except StorageError as error:
@@ -193,17 +205,9 @@ async def serve(driver: Driver, listener: Listener) -> int:
                 nursery.start_soon(_stop, driver, nursery.cancel_scope)
                 await anext(signals)
                 nursery.cancel_scope.cancel()
-    except* OSError as errors:
-        code = max(_say_end(driver, error) for error in _leaves(errors))
-    except* (StorageError, UnknownCommand) as errors:
-        log.critical("node %d stops: %s", driver.node, _flat(errors))
-        code = INTERNAL
-    except* Exception as errors:
-        # Whatever nobody foresaw: the groups of the nurseries say nothing, each error in them says where it comes from.
-        for error in _leaves(errors):
-            why = f"{type(error).__name__}: {error}"
-            log.critical("node %d stops, which is a bug: %s", driver.node, why, exc_info=error)
-        code = INTERNAL
+    except* (Exception, HalfDone) as errors:
+        # The groups of the nurseries say nothing, each error in them says where it comes from.
+        code = max(_say_end(driver.node, error) for error in leaves(errors))
     finally:
         try:
             driver.close()
@@ -213,13 +217,26 @@ async def serve(driver: Driver, listener: Listener) -> int:
     return code
 
 
-def _say_end(driver: Driver, error: BaseException) -> int:
+def _say_end(node: NodeId, error: BaseException) -> int:
     """Say what ended the node, and what to do; the exit code."""
-    if isinstance(error, OSError) and error.filename is not None:  # of sockets it has none
-        log.critical("node %d stops, its disk has failed: %s (%s)", driver.node, describe(error), disk_hint(error))
-        return DISK_FAILED
-    log.critical("node %d stops: %s", driver.node, error)
+    match error.__cause__ if isinstance(error, HalfDone) else error:
+        case OSError(filename=str()) as failure:  # of sockets it has none
+            log.critical("node %d stops, its disk has failed: %s (%s)", node, describe(failure), disk_hint(failure))
+            return DISK_FAILED
+        case StorageError() as refusal:
+            log.critical("node %d stops: %s (%s)", node, refusal.message, refusal.hint)
+            return CANNOT_START
+        case UnknownCommand() as newer:
+            log.critical("node %d stops: %s", node, newer)
+            return CANNOT_START
+    _say_bug(node, error)
     return INTERNAL
+
+
+def _say_bug(node: NodeId, error: BaseException) -> None:
+    """Say what nobody foresaw, with its traceback, in which the cause comes first."""
+    cause = error.__cause__ if isinstance(error, HalfDone) else error
+    log.critical("node %d stops, which is a bug: %s: %s", node, type(cause).__name__, cause, exc_info=error)
 
 
 async def live(driver: Driver, listener: Listener, accepting: trio.CancelScope) -> None:
@@ -240,16 +257,3 @@ async def _accept(scope: trio.CancelScope, listener: Listener, driver: Driver) -
 async def _stop(driver: Driver, scope: trio.CancelScope) -> None:
     await driver.stop(STOP_SECONDS)
     scope.cancel()
-
-
-def _flat(errors: BaseExceptionGroup[BaseException]) -> str:
-    """What a group of errors says, however deep it nests."""
-    return "; ".join(str(error) for error in _leaves(errors))
-
-
-def _leaves(errors: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """The errors of a group, however deep it nests."""
-    found: list[BaseException] = []
-    for error in errors.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found

@@ -24,7 +24,7 @@ from trioraft.storage.folder import DataFolder, Identity
 from trioraft.storage.log import SegmentedLog
 from trioraft.storage.replacement import Folder, foreign_names, is_unfinished
 from trioraft.storage.snapshots import SnapshotWriter, newest, open_snapshot, read_items
-from trioraft.wire.commands import commands_of
+from trioraft.wire.commands import UnknownCommand, commands_of
 from trioraft.wire.snapshots import FORMAT, SnapshotHeader
 
 INDEX_LEAP: Final = 1_000_000_000_000
@@ -69,7 +69,10 @@ def recover_survivor(path: Path, address: Address) -> Reborn:
         found.log.close()
         store, configuration = found.store, found.configuration
         for run in Entries.of([entry for entry in found.entries if entry.index > found.point.index]).runs:
-            store.apply_all(run.first, commands_of(run))
+            try:
+                store.apply_all(run.first, commands_of(run))
+            except UnknownCommand as error:
+                raise StorageError(str(error), "use the version that wrote it; the folder is as it was") from None
         index = max(found.point.index, found.entries[-1].index if found.entries else 0)
         next_id = max(configuration.next_id, identity.node + 1)
         end = _End(store, index, found.hard_state.term, next_id)

@@ -87,10 +87,16 @@ class Replicator:
             self._again = trio.Event()
             self._hurried = trio.Event()
             began = trio.current_time()
-            if await self._connect_once():
+            try:
+                connected = await self._connect_once()
+            except Exception:
+                log.exception("the connection to node %d has failed, which is a bug; it is dialled again", self.peer)
+                connected = False
+            if connected:
                 pause = SHORTEST_PAUSE  # and that long at least: there are some who only answer and hang up
             with trio.move_on_at(began + pause):
                 await self._hurried.wait()
+            await trio.sleep_until(began + SHORTEST_PAUSE)  # two that fail at each other hurry each other
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _connect_once(self) -> bool:

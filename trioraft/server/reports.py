@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from trioraft.raft.core import Core
 from trioraft.raft.log import Log
 from trioraft.raft.membership import Member
 from trioraft.raft.messages import InstallSnapshot, NodeId
+from trioraft.server.failures import internal_reply
 from trioraft.server.formation import Assembly
 from trioraft.server.handshake import PROTOCOL
 from trioraft.server.recovery import point_of
@@ -22,6 +24,8 @@ from trioraft.storage.snapshots import Snapshot
 from trioraft.wire import replies
 from trioraft.wire.operations import help_text, operations
 from trioraft.wire.requests import Hello, Help, HelpInWords, Members, Ping, ReadSnapshot, ShowLog, Status
+
+log = logging.getLogger("trioraft.node")
 
 
 class Node(Protocol):
@@ -67,10 +71,12 @@ def local_reply(node: Node, slot: ReadSlot) -> bytes:
     raise TypeError(f"{slot.request!r} is not answered locally")
 
 
-def snapshot_reply(id: bytes, snapshot: Snapshot | OSError) -> bytes:
+def snapshot_reply(id: bytes, snapshot: Snapshot | Exception) -> bytes:
     """The reply to who asked for a snapshot: the one that there is now, or why there is none."""
     if isinstance(snapshot, OSError):
         return _disk_failed(id, "the snapshot could not be written", snapshot)
+    if isinstance(snapshot, Exception):
+        return internal_reply(id, None, snapshot)
     header = snapshot.header
     fields: dict[str, object] = {"index": header.last_included_index, "keys": header.keys, "bytes": snapshot.size}
     return replies.object_reply(id, fields)
@@ -138,6 +144,17 @@ def _can_lose(core: Core, voters: Sequence[NodeId]) -> int:
         heard = {peer for peer, progress in core.progress.items() if progress.live}
         live = [voter for voter in voters if voter == core.node or voter in heard]
     return max(0, len(live) - quorum.majority(len(voters)))
+
+
+def say_role(core: Core) -> None:
+    """Say in the log what this node is now, and whom it follows."""
+    if core.role == "leader":
+        votes = ", ".join(str(voter) for voter in core.votes)
+        log.info("node %d leads in term %d, with the votes of %s", core.node, core.term, votes)
+    elif core.leader is not None:
+        log.info("node %d follows node %d in term %d", core.node, core.leader, core.term)
+    elif core.role == "candidate":
+        log.info("node %d stands for leader in term %d", core.node, core.term)
 
 
 def _status(node: Node) -> dict[str, object]:

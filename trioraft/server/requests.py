@@ -38,7 +38,8 @@ from trioraft.raft.core import Core
 from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import LostReason, Overloaded
 from trioraft.raft.runs import Entries, Run
-from trioraft.server.session import LaterSlot, ReadSlot, Slot, WriteSlot, internal_reply
+from trioraft.server.failures import decides, internal_reply
+from trioraft.server.session import LaterSlot, ReadSlot, Slot, WriteSlot
 from trioraft.wire import replies
 from trioraft.wire.commands import UnknownCommand, commands_of, decode_command, encode_commands
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
@@ -175,6 +176,7 @@ class Requests:
 
     # From the clients
 
+    @decides
     def take(self, slot: Slot) -> None:
         """A client's request; those of one connection in order."""
         slot.since = self.now
@@ -651,6 +653,7 @@ class Requests:
             hint = "read the key before you write it again"
             self._answer(slot, _failure(slot, reason, why, hint, "unknown"))
 
+    @decides
     def settle(self, slot: Slot, reply: Reply) -> None:
         """Answer a request that was taken care of elsewhere."""
         self._answer(slot, reply)
@@ -700,8 +703,8 @@ class Requests:
         """The reply; a read changes nothing, and so nothing that fails in it needs to end the node."""
         try:
             return self._read(slot)
-        except Exception:
-            return [internal_reply(bytes(request.id), None) for request in slot.requests]
+        except Exception as error:
+            return [internal_reply(bytes(request.id), None, error) for request in slot.requests]
 
     def _read(self, slot: ReadSlot) -> Reply:
         """The reply, from the state as applied here."""

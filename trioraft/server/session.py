@@ -16,6 +16,7 @@ from typing import Final, Protocol
 import msgspec
 
 from trioraft.kv.commands import Command
+from trioraft.server.failures import unread_reply
 from trioraft.wire import replies
 from trioraft.wire.framing import LineBuffer, LineTooLong
 from trioraft.wire.replies import Reply
@@ -25,7 +26,6 @@ from trioraft.wire.requests import (
     AnyRequest,
     HttpRequest,
     PlainGet,
-    RequestError,
     is_plain,
     parse_alike,
     parse_request,
@@ -42,11 +42,20 @@ HTTP_REFUSAL: Final = (
 ) % (len(_NO_HTTP), _NO_HTTP)
 
 
-def internal_reply(id: bytes, applied: str | None) -> bytes:
-    """Log the exception at hand, which nobody foresaw, and make the reply to the request that it comes from."""
-    log.exception("a request could not be carried out, which is a bug; the node goes on")
-    message = "the node could not carry out this request, which is a bug of its own"
-    return replies.error_reply(id, "internal", message, "see the node's log, and report it", applied)
+def read_alike(lines: bytes, most: int, reply_size: Callable[[AnyRequest], int]) -> tuple[list[AnyRequest], int] | None:
+    """What `parse_alike` reads, and how many bytes count until it is answered: the lines, and the values asked for.
+
+    None where the lines are to be read one by one: then each that fails has its own answer.
+    """
+    try:
+        requests = parse_alike(lines, most)
+        if requests is None:
+            return None
+        values = sum(map(reply_size, requests)) if type(requests[0]) is PlainGet else 0
+    except Exception:
+        log.exception("requests could not be read together, which is a bug; they are read one by one")
+        return None
+    return requests, len(lines) + values
 
 
 class Owner(Protocol):
@@ -237,23 +246,18 @@ class Session:
                 self._tell_apart()
                 continue  # they may all be blank
             line = lines.popleft()
+            size = len(line)
             try:
                 request = parse_request(line)
+                if type(request) not in WRITES:
+                    size += self._reply_size(request)
             except HttpRequest:
                 self._refuse(HTTP_REFUSAL)
                 break
-            except RequestError as error:
-                self._answer_wrong(error, len(line))
+            except Exception as error:
+                self.reserve(len(line)).answer(unread_reply(line, error))
                 run = None
                 continue
-            except Exception:
-                # Nothing has been done with it yet: it can have changed nothing.
-                self.reserve(len(line)).answer(internal_reply(b"", "no"))
-                run = None
-                continue
-            size = len(line)
-            if type(request) not in WRITES:
-                size += self._reply_size(request)
             plain = (run is not None or len(lines) > 0) and is_plain(request)
             if run is not None and plain and type(request) is type(run.request):
                 run.add(request, size)
@@ -375,17 +379,13 @@ class Session:
     def _has_room(self, unsent: int) -> bool:
         return self._count < MAX_UNANSWERED and self._bytes < MAX_UNANSWERED_BYTES and unsent < MAX_UNANSWERED_BYTES
 
-    def _answer_wrong(self, error: RequestError, size: int) -> None:
-        """Answer a request that is wrong in itself, in its place."""
-        self.reserve(size).answer(replies.error_reply(error.id, error.code, error.message, error.hint, error.applied))
-
     def _take_alike(self) -> Slot | None:
         """Read what was not told apart where it is all plain puts, or plain gets, and there is room; else nothing."""
-        size = len(self._whole)
-        requests = parse_alike(self._whole, MAX_UNANSWERED - self._count)
-        if requests and type(requests[0]) is PlainGet:
-            size += sum(map(self._reply_size, requests))
-        if not requests or self._bytes + size > MAX_UNANSWERED_BYTES:
+        read = read_alike(self._whole, MAX_UNANSWERED - self._count, self._reply_size)
+        if read is None:
+            return None
+        requests, size = read
+        if self._bytes + size > MAX_UNANSWERED_BYTES:
             return None
         self._whole = b""
         return self._slot(requests, size)

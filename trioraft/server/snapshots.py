@@ -4,8 +4,9 @@ None of it stops the node. The work is cut into steps: each is a slice on the no
 thread beside. One job is under way at a time, a generator that gives what is to be written next, or None where it
 only makes way for the next turn. A snapshot from the leader goes before one of one's own.
 
-A job that the disk fails leaves the log as it was, and the node goes on. The file of that job is removed, never
-synced again: the next try makes a new one, after a pause that grows with each failure.
+A job that the disk fails, or anything else, leaves the log as it was, and the node goes on. The file of that job is
+removed, never synced again: the next try makes a new one, after a pause that grows with each failure. What a job does
+to the node's own state is apart from that, and marked with `decides`.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.raft.messages import InstallSnapshot
 from trioraft.raft.ready import Point, Random
+from trioraft.raft.runs import Run
 from trioraft.server.election_timer import TICK_SECONDS
+from trioraft.server.failures import decides
 from trioraft.server.recovery import point_of
 from trioraft.server.writer import Writer
 from trioraft.storage.disk import Disk
-from trioraft.storage.errors import Damaged, describe
+from trioraft.storage.errors import Damaged, UnknownFormat, describe
 from trioraft.storage.log import SegmentedLog
 from trioraft.storage.snapshots import (
     IncomingSnapshot,
@@ -38,7 +41,7 @@ from trioraft.storage.snapshots import (
 from trioraft.wire.snapshots import FORMAT, SnapshotHeader, encode_items
 
 Job = Generator[Callable[[], None] | None]
-OnTaken = Callable[[Snapshot | OSError], None]
+OnTaken = Callable[[Snapshot | Exception], None]
 """Hears of the snapshot that was asked for, or why there is none."""
 
 SHARE_PARTS: Final = 256
@@ -167,12 +170,12 @@ class Snapshots:
             job = self._job = self._due()
             if job is None:
                 return
-        failure: OSError | None = None
+        failure: Exception | None = None
         if self._writing:
             try:
                 if not self._writer.finished():
                     return
-            except OSError as error:
+            except Exception as error:
                 failure = error
             self._writing = False
         if self._given_up:
@@ -182,7 +185,7 @@ class Snapshots:
         else:
             self._go_on(job, failure)
 
-    def _go_on(self, job: Job, failure: OSError | None) -> None:
+    def _go_on(self, job: Job, failure: Exception | None) -> None:
         """Take the next step of the job, after its last one failed so."""
         try:
             if failure is None:
@@ -194,7 +197,7 @@ class Snapshots:
             if not self._installing or self._incoming is None:  # a piece alone is no success yet
                 self._failures = 0
             self._end_job()
-        except OSError as error:
+        except Exception as error:
             self._end_job()
             self._pause(error)
         else:
@@ -206,7 +209,7 @@ class Snapshots:
         self._job = None
         self._failing = self._installing = self._given_up = False
 
-    def _pause(self, error: OSError) -> None:
+    def _pause(self, error: Exception) -> None:
         """Wait after a failure, longer each time, and not as long as the other nodes do."""
         settings = self._settings
         ticks = min(settings.retry_ticks << min(self._failures, 30), settings.most_retry_ticks)
@@ -217,8 +220,9 @@ class Snapshots:
         log.warning(
             "what was done about snapshots has failed: %s. The node goes on, and its log grows meanwhile; "
             "this is tried again in %.1f s",
-            describe(error),
+            _why(error),
             ticks * TICK_SECONDS,
+            exc_info=_unforeseen(error),
         )
 
     def want(self, done: OnTaken) -> None:
@@ -300,7 +304,7 @@ class Snapshots:
                     data, lines = bytearray(), 0
             yield lambda: writer.append(bytes(data), lines)
             yield lambda: done.append(writer.finish())
-        except OSError as error:
+        except Exception as error:
             if made:
                 yield made[0].abandon
             served, self._served = self._served, []
@@ -322,11 +326,17 @@ class Snapshots:
 
     def _compact(self, snapshot: Snapshot) -> Job:
         """Let go of what it covers: on the disk whole, in memory but for the newest; a part at a time."""
-        runs = self._node.core.compacted(point_of(snapshot), self._first_kept(snapshot.header.last_included_index) - 1)
+        runs = self._forget_entries(snapshot)
         while runs:
             del runs[-self._settings.free_runs :]
             yield None
         yield from self._tidy(snapshot)
+
+    @decides
+    def _forget_entries(self, snapshot: Snapshot) -> list[Run]:
+        """Let the log go on from where the snapshot ends, or a little before; what it held before that."""
+        kept = self._first_kept(snapshot.header.last_included_index)
+        return self._node.core.compacted(point_of(snapshot), kept - 1)
 
     def _tidy(self, newest: Snapshot) -> Job:
         """Remove the files that the newest has taken the place of; its own name is there for good.
@@ -369,9 +379,13 @@ class Snapshots:
         """The message to a follower with its piece of the file; None where it cannot be read, or is there no more."""
         try:
             filled = self.fill(message)
-        except OSError as error:
+        except Exception as error:
             if self._readable:  # it is tried again at each heartbeat; once is enough
-                log.warning("the snapshot for a follower cannot be read, and is tried again: %s", describe(error))
+                log.warning(
+                    "the snapshot for a follower cannot be read, and is tried again: %s",
+                    _why(error),
+                    exc_info=_unforeseen(error),
+                )
             self._readable = False
             return None
         self._readable = True
@@ -409,7 +423,7 @@ class Snapshots:
         """
         if self._installing:
             if self._incoming is not None and message.last_included_index == self._incoming_point.index:
-                self._node.core.snapshot_stored(message.last_included_index, self._incoming.received)
+                self._acknowledge(self._incoming)
             return
         if self._now < min(self._wait_until, self._failed_at + self._settings.most_deaf_ticks):
             return
@@ -435,14 +449,19 @@ class Snapshots:
         assert incoming is not None
         try:
             yield _storing(incoming, message)
-            self._node.core.snapshot_stored(point.index, incoming.received)
+            self._acknowledge(incoming)
             if message.done and incoming.received == message.offset + len(message.data):
                 yield from self._install(incoming)
-        except OSError:
+        except Exception:
             if self._incoming is incoming:  # else it is installed, and what came after that has failed
                 self._incoming = None
                 yield incoming.abandon
             raise
+
+    @decides
+    def _acknowledge(self, incoming: IncomingSnapshot) -> None:
+        """Tell the leader how much of its snapshot is stored."""
+        self._node.core.snapshot_stored(self._incoming_point.index, incoming.received)
 
     def _install(self, incoming: IncomingSnapshot) -> Job:
         done: list[Snapshot] = []
@@ -457,6 +476,8 @@ class Snapshots:
         except Damaged as error:
             # If the leader's own file is damaged it will be so each time: it is asked for again after a pause alone.
             raise OSError(errno.EIO, f"the leader's snapshot did not arrive well: {error.message}") from None
+        except UnknownFormat as error:
+            raise OSError(errno.EIO, f"the leader's snapshot is a newer version's: {error.hint}") from None
         snapshot = done[0]
         self._incoming = None
         if snapshot.header.last_included_index > self._node.core.commit_index:
@@ -471,7 +492,18 @@ class Snapshots:
         self._untidy = True
 
 
-def _tell(waiting: list[OnTaken], outcome: Snapshot | OSError) -> None:
+def _why(error: Exception) -> str:
+    """What has failed, for people."""
+    return describe(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}, which is a bug"
+
+
+def _unforeseen(error: Exception) -> Exception | None:
+    """The error, where its traceback belongs in the log."""
+    return None if isinstance(error, OSError) else error
+
+
+@decides
+def _tell(waiting: list[OnTaken], outcome: Snapshot | Exception) -> None:
     for hear in waiting:
         hear(outcome)
 

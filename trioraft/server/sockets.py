@@ -16,6 +16,7 @@ import trio
 
 from trioraft.addresses import Address
 from trioraft.server.dialling import connect, resolving
+from trioraft.server.failures import give_up
 from trioraft.server.transport import DISCARD_SECONDS, Connection, Handler
 
 RECEIVE_BYTES: Final = 256 * 1024
@@ -354,7 +355,10 @@ class SocketHub:
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(self._waker)
             elif (connection := connections.get(descriptor)) is not None:
-                connection.serve(events)
+                try:
+                    connection.serve(events)
+                except Exception:
+                    give_up(connection)
         self._ready = []
 
     def more(self) -> bool:

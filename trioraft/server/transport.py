@@ -17,7 +17,7 @@ DISCARD_SECONDS = 1.0
 
 
 class Handler(Protocol):
-    """What a connection tells its owner. None of these may raise."""
+    """What a connection tells its owner. What one of these raises, HalfDone apart, ends the connection alone."""
 
     def received(self, data: bytes) -> None:
         """Bytes came in; none at all means that the other end has said its last."""

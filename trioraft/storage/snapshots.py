@@ -65,7 +65,7 @@ class _Unfinished:
         self._file = disk.open(temporary)
         try:
             self._file.truncate(0)
-        except OSError:
+        except Exception:
             self.abandon()
             raise
 
@@ -109,7 +109,7 @@ class SnapshotWriter(_Unfinished):
         self._checksum = 0
         try:
             self.append(encode_header(header), 1)
-        except OSError:
+        except Exception:
             self.abandon()
             raise
 

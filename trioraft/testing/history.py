@@ -116,7 +116,7 @@ class History:
         """The reply to it came: the line as a node sent it. Raises DecodeError where it is none.
 
         A read that failed saw nothing, and a write that failed with applied "no" had no effect. A write that
-        failed otherwise may take effect at any time, now or later.
+        failed otherwise may take effect at any time, now or later. What a node itself calls a bug is an AssertionError.
         """
         reply: _Reply = _replies.decode(line)
         operation.returned = now
@@ -127,6 +127,7 @@ class History:
             return
         error = reply.error
         assert error is not None, line
+        assert error.code != "internal", line
         if error.code == "conflict":
             operation.outcome = "conflict"
             operation.answer = Answer(_missing_as_none(error.value, error.rev), error.rev)

@@ -23,6 +23,7 @@ from trioraft.raft.messages import Entry, HardState, Message, NodeId
 from trioraft.raft.ready import Batch, NotLeader, Point
 from trioraft.server.driver import RESTFUL_TICKS, Driver
 from trioraft.server.election_timer import MAX_LATE
+from trioraft.server.failures import HalfDone, leaves
 from trioraft.server.node import STOP_SECONDS, live
 from trioraft.server.snapshots import SnapshotSettings
 from trioraft.server.transport import Hub
@@ -50,7 +51,10 @@ class Trace(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.counts: Counter[str] = Counter()
+        self.failures: list[str] = []
+        """What a node has logged with a traceback: it may go on with that, but it is a bug."""
         self.recent: deque[str] = deque(maxlen=RECENT)
+        self._formatter = logging.Formatter()
         self._hash = blake2b(digest_size=16)
 
     def note(self, text: str) -> None:
@@ -61,7 +65,10 @@ class Trace(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Note what a node logs."""
-        self.note(f"{speaker.get()} says: {record.getMessage()}")
+        said = f"{speaker.get()} says: {record.getMessage()}"
+        self.note(said)
+        if record.exc_info:
+            self.failures.append(f"{said} {self._formatter.formatException(record.exc_info)}")
 
     @property
     def hash(self) -> str:
@@ -377,6 +384,9 @@ class Machine:
             if self.life is life:
                 self.power_off()
                 self._restart()
+        except* HalfDone as errors:
+            whys = [repr(error.__cause__) for error in leaves(errors)]
+            raise AssertionError(f"{self.name} stops: {'; '.join(whys)}") from errors
         except* OSError as errors:
             if self.life is life:
                 if errors.subgroup(spares_the_node) is not None:

@@ -14,6 +14,7 @@ from typing import Final, Literal, Protocol
 import trio
 
 from trioraft.addresses import Address
+from trioraft.server.failures import give_up
 from trioraft.server.transport import DISCARD_SECONDS, Connection, Handler
 
 CAPACITY: Final = 256 * 1024
@@ -425,7 +426,10 @@ class MemoryHub:
         """Call the handlers of the connections that are ready."""
         ready, self._ready = self._ready, {}
         for connection in ready:
-            connection.serve()
+            try:
+                connection.serve()
+            except Exception:
+                give_up(connection)
 
     def more(self) -> bool:
         """Whether a connection is ready now."""

@@ -230,6 +230,7 @@ class _Simulation:
     def report(self) -> Report:
         """Judge the history, and tell what happened. Raises AssertionError where it is not linearizable."""
         history = self.history
+        assert not self.trace.failures, self.trace.failures[0]
         _check_promises(history, self.invariants.committed)
         operations = {outcome: history.count(outcome) for outcome in ("done", "conflict", "refused", "unknown")}
         operations["writes"] = sum(one.outcome == "done" and one.kind != "get" for one in history.operations)

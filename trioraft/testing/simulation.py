@@ -29,6 +29,7 @@ from trioraft.raft.membership import ChangeRefused, Configuration, Formation, Me
 from trioraft.raft.messages import Message, NodeId
 from trioraft.raft.ready import NotLeader
 from trioraft.raft.settings import Settings
+from trioraft.server.failures import HalfDone
 from trioraft.server.snapshots import SnapshotSettings
 from trioraft.storage.errors import StorageError
 from trioraft.storage.snapshots import snapshot_names
@@ -168,8 +169,9 @@ class Simulation:
             return self._report(self._judge())
         except (Violation, BrokenStore, _Unsettled) as error:
             raise self._failed(str(error)) from error
-        except Exception as error:
-            raise self._failed(f"{type(error).__name__}: {error}") from error
+        except (Exception, HalfDone) as error:
+            cause = error.__cause__ if isinstance(error, HalfDone) else error
+            raise self._failed(f"{type(cause).__name__}: {cause}") from error
 
     def _failed(self, reason: str) -> SimulationFailed:
         return SimulationFailed(self.seed, reason, self.timeline.text())

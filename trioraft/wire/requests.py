@@ -297,7 +297,7 @@ def parse_request(line: bytes) -> AnyRequest:
             "too_deep",
             f"a value nests at most {MAX_DEPTH} deep",
             "store it flatter, or as a string",
-            _id_of(line),
+            id_of(line),
             "no",
         )
     try:
@@ -352,7 +352,7 @@ def without_id(request: AdminRequest) -> bytes:
 def _check_surrogates(line: bytes, request: AnyRequest) -> None:
     if not _PAIRED.fullmatch(line):
         message = "half of a surrogate pair stands alone, which is no text"
-        raise RequestError("bad_json", message, "escape both halves, or send UTF-8", _id_of(line), _applied(request))
+        raise RequestError("bad_json", message, "escape both halves, or send UTF-8", id_of(line), _applied(request))
 
 
 def _check_lengths(request: AnyRequest) -> None:
@@ -441,7 +441,8 @@ def _scalar(id: msgspec.Raw | None) -> bytes:
     return b"" if raw[:1] in (b"{", b"[") else raw
 
 
-def _id_of(line: bytes) -> bytes:
+def id_of(line: bytes) -> bytes:
+    """The id of a request, raw, also where another field of it is wrong; nothing where there is none."""
     try:
         fields: dict[str, msgspec.Raw] = _object_decoder.decode(line)
     except DecodeError:
