@@ -474,7 +474,7 @@ BLIND_SPOTS = (
         "a change that was passed on is passed on again",
         SERVER_ADMINISTRATION,
         "            elif task.refuse is not None:\n"
-        "                self._tasks.remove(task)\n"
+        "                del self._tasks[task]\n"
         "                task.refuse()\n",
         "",
         f"{PASSED_ON_TESTS}::test_a_change_that_was_passed_on_is_not_passed_on_again",
@@ -572,7 +572,7 @@ BLIND_SPOTS = (
     Mutant(
         "what a peer's earlier process has asked is answered to the next",
         SERVER_ADMINISTRATION,
-        "        self._tasks = [task for task in self._tasks if task.asker != peer]\n",
+        "        self._tasks = {task: None for task in self._tasks if task.asker != peer}\n",
         "",
         f"{PASSED_ON_TESTS}::test_what_an_earlier_process_of_a_peer_has_asked_is_not_answered_to_the_next",
         simulated=False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,6 +12,7 @@ import trio
 from trioraft.kv.store import Store
 from trioraft.raft.membership import Configuration
 from trioraft.server.driver import Driver
+from trioraft.server.session import Slot
 from trioraft.server.writer import Writer
 from trioraft.wire.requests import EXAMPLES
 
@@ -353,3 +354,25 @@ async def test_answered_requests_with_much_time_leave_nothing(cluster: Cluster) 
         few = few or len(driver.requests._deadlines)
         assert len(driver.requests._deadlines) <= 2 * max(few, 1024)
     assert driver.requests.idle
+
+
+async def test_many_whose_time_is_over_at_once_are_looked_for_together(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each by itself in all that waits would be two hundred million looks."""
+    looks: list[int] = []
+    withdraw = Driver.withdraw
+
+    def counted(driver: Driver, slots: Sequence[Slot]) -> set[Slot]:
+        looks.append(len(slots))
+        return withdraw(driver, slots)
+
+    monkeypatch.setattr(Driver, "withdraw", counted)
+    node, _ = await no_majority(cluster)
+    clients = [await cluster.connect(node) for _ in range(20)]
+    for client in clients:
+        client.send(*[{"op": "incr", "key": "a", "timeout_ms": 500}] * 1000)
+    for client in clients:
+        assert all(reply["error"]["applied"] == "no" for reply in await client.replies(1000))
+    assert sum(looks) == 20_000
+    assert len(looks) < 100

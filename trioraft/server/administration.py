@@ -86,7 +86,9 @@ class _Task:
         self.changed: Configuration | None = None
         """What it makes of the members: when it is answered, others may have changed them again."""
         self.asked: NodeId | None = None
-        """To whom it was passed on."""
+        """To whom it was passed on,"""
+        self.number = 0
+        """and under which number."""
         self.told: bytes | None = None
         """What the leader answered, while this node has not yet what it did."""
         self.slot: Slot | None = None
@@ -117,7 +119,8 @@ class Administration:
         """`hold_ticks`: how long a request waits for a leader, or for its turn."""
         self._node = node
         self._hold_ticks = hold_ticks
-        self._tasks: list[_Task] = []
+        self._tasks: dict[_Task, None] = {}
+        """In the order in which they came."""
         self._asked: dict[int, _Task] = {}
         self._snapshots_wanted: list[Slot] = []
         """Of those who are to find in it what was done before on their connection."""
@@ -169,15 +172,15 @@ class Administration:
 
         task = _Task(request, answer, self._now)
         task.slot = slot
-        self._tasks.append(task)
+        self._tasks[task] = None
 
-    def withdraw(self, slot: Slot) -> bool:
-        """Let go of a client's request that has not been begun; whether that is so, and it never will be."""
-        for task in self._tasks:
-            if task.slot is slot and task.is_waiting:
-                self._tasks.remove(task)
-                return True
-        return False
+    def withdraw(self, slots: Sequence[Slot]) -> set[Slot]:
+        """Let go of those of a client's requests that have not been begun; these, which never will be."""
+        late = set(slots)
+        waiting = {task.slot: task for task in self._tasks if task.slot in late and task.is_waiting}
+        for task in waiting.values():
+            del self._tasks[task]
+        return late.intersection(waiting)
 
     def on_ask(self, sender: NodeId, message: Ask) -> None:
         """A peer passes on a request."""
@@ -200,7 +203,7 @@ class Administration:
         if isinstance(request, AdminRequest):
             task = _Task(request, answer, self._now, refuse)
             task.asker = sender
-            self._tasks.append(task)
+            self._tasks[task] = None
 
     def on_told(self, message: Told) -> None:
         """The leader answers."""
@@ -223,7 +226,7 @@ class Administration:
             if task.asked == peer:
                 del self._asked[number]
                 self._fail(task, "leader_changed", "the connection to the leader broke", "unknown")
-        self._tasks = [task for task in self._tasks if task.asker != peer]
+        self._tasks = {task: None for task in self._tasks if task.asker != peer}
 
     def tick(self, ticks: int) -> None:
         """Time has passed: give up what has waited too long."""
@@ -263,7 +266,7 @@ class Administration:
             elif self._node.core.role == "leader":
                 self._begin(task)
             elif task.refuse is not None:
-                self._tasks.remove(task)
+                del self._tasks[task]
                 task.refuse()
             elif not task.request.forward:
                 self._refuse_to_forward(task)
@@ -288,7 +291,7 @@ class Administration:
         leader = self._node.core.leader
         if leader is not None and self._node.linked(leader):
             self._number += 1
-            task.asked = leader
+            task.asked, task.number = leader, self._number
             self._asked[self._number] = task
             self._node.send(leader, Ask(self._number, msgspec.Raw(without_id(task.request))))
 
@@ -401,9 +404,8 @@ class Administration:
         self._finish(task, replies.error_reply(b"", code, message, _START_HINT, applied))
 
     def _finish(self, task: _Task, reply: bytes, index: int = 0) -> None:
-        self._tasks.remove(task)
-        for number in [number for number, asked in self._asked.items() if asked is task]:
-            del self._asked[number]
+        del self._tasks[task]
+        self._asked.pop(task.number, None)
         task.answer(reply, index)
 
 

@@ -96,8 +96,8 @@ class Surroundings(Protocol):
     def administer(self, slot: Slot) -> None:
         """Take a request that concerns the cluster, and is answered later."""
 
-    def withdraw(self, slot: Slot) -> bool:
-        """Let go of such a request where it has not been begun; whether that is so, and it never will be."""
+    def withdraw(self, slots: Sequence[Slot]) -> set[Slot]:
+        """Let go of those of such requests that have not been begun; these, which never will be."""
 
     def whom_to_wait_for(self) -> str:
         """Why there is no leader, for a person."""
@@ -554,13 +554,21 @@ class Requests:
 
     def _expire(self) -> None:
         """Fail those for which the time given with them is over; what has not been begun is let go of."""
+        due: list[Slot] = []
         while self._deadlines and self._deadlines[0][0] <= self.now:
             slot = heapq.heappop(self._deadlines)[2]()
             if slot is not None and slot.reply is None:
-                waits = slot in self._held or (type(slot) is WriteSlot and slot.waits)
-                applied = "no" if waits or self._node.withdraw(slot) else "unknown"
-                why = "the time given with the request is over"
-                self._answer(slot, _failure(slot, "timeout", why, "give it more, or see 'status'", applied))
+                due.append(slot)
+        if not due:
+            return
+        waiting = self._node.withdraw(due).union(self._held)
+        waiting.update(slot for slot in due if type(slot) is WriteSlot and slot.waits)
+        late = set(due)
+        self._held = deque([slot for slot in self._held if slot not in late])
+        for slot in due:
+            applied = "no" if slot in waiting else "unknown"
+            why = "the time given with the request is over"
+            self._answer(slot, _failure(slot, "timeout", why, "give it more, or see 'status'", applied))
 
     def _give_up_where_behind(self, oldest: int) -> None:
         """Fail what waits for entries that this node may lack for long: it takes in a snapshot, or its disk hangs.

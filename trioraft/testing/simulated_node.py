@@ -380,9 +380,9 @@ class SimulatedNode:
         """Take a request that concerns the cluster, or this node's snapshots, and is answered later."""
         self.administration.take(slot)
 
-    def withdraw(self, slot: Slot) -> bool:
-        """Let go of such a request where it has not been begun; whether that is so."""
-        return self.administration.withdraw(slot)
+    def withdraw(self, slots: Sequence[Slot]) -> set[Slot]:
+        """Let go of those of such requests that have not been begun."""
+        return self.administration.withdraw(slots)
 
     def settle(self, slot: Slot, reply: bytes) -> None:
         """Answer a client's request."""
