@@ -78,6 +78,12 @@ def _run() -> int:
         return INTERNAL
 
 
+def no_key(key: str) -> int:
+    """Say that the key is missing; the exit code."""
+    say(f"there is no key {quote(key, sys.stderr.encoding)}")
+    return NO
+
+
 def complain(error: ClientError) -> None:
     """Say on standard error what happened and what to do."""
     code = f"{error.code}: " if isinstance(error, Refused) else ""
@@ -206,8 +212,7 @@ def get(key: str, raw: bool, stale: bool, **place: Any) -> int:
     """Print the value of KEY, as JSON."""
     reply = _ask(**place, op="get", key=key, read="stale" if stale else None)
     if reply["version"] == 0:
-        say(f"there is no key {quote(key)}")
-        return NO
+        return no_key(key)
     if place["output"] == "text":
         (render.show_raw if raw else render.show_json)(reply.raw("value"))
     return 0
@@ -234,8 +239,7 @@ def put(key: str, value: str, string: bool, if_rev: int | None, **place: Any) ->
 def delete(key: str, if_rev: int | None, **place: Any) -> int:
     """Remove KEY."""
     if _ask(**place, op="delete", key=key, if_rev=if_rev)["deleted"] == 0:
-        say(f"there is no key {quote(key)}")
-        return NO
+        return no_key(key)
     return 0
 
 
@@ -254,7 +258,7 @@ def scan(prefix: str, after: str | None, limit: int | None, keys_only: bool, sta
         render.show_scan(reply, keys_only=keys_only)
         if reply["more"]:
             last = render.scan_rows(reply)[-1].key
-            say(f"there are more: --after {shell_word(last)}")
+            say(f"there are more: --after {shell_word(last, sys.stderr.encoding)}")
     return 0
 
 

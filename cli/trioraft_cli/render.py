@@ -13,7 +13,7 @@ from trioraft.wire.codec import decode
 from trioraft_cli.escapes import ascii_json, safe, safe_json
 from trioraft_cli.streams import in_utf8
 from trioraft_cli.values import unquoted
-from trioraft_cli.words import as_string, line_of, quote
+from trioraft_cli.words import line_of, quote
 
 if TYPE_CHECKING:
     from trioraft.client import Reply
@@ -118,11 +118,12 @@ def log_rows(reply: Reply) -> list[LogRow]:
 def show_scan(reply: Reply, *, keys_only: bool) -> None:
     """A scan as a table; of keys alone a line each, which is the key itself wherever that can be."""
     rows = scan_rows(reply)
+    encoding = sys.stdout.encoding
     if keys_only:
         for row in rows:
-            print(line_of(row.key) if _encodable(row.key) else as_string(row.key))
+            print(line_of(row.key, encoding))
         return
-    table = [[quote(row.key), safe_json(bytes(row.value).decode()), str(row.rev)] for row in rows]
+    table = [[quote(row.key, encoding), safe_json(bytes(row.value).decode()), str(row.rev)] for row in rows]
     show("", ["KEY", "VALUE", "REV#"], table)
 
 
@@ -134,12 +135,3 @@ def show_log(reply: Reply) -> None:
         command = safe_json(bytes(row.command).decode())
         table.append([str(row.index), str(row.term), state, "no-op" if command == "null" else command])
     show("", ["INDEX#", "TERM#", "STATE", "COMMAND"], table)
-
-
-def _encodable(text: str) -> bool:
-    """Whether the output has these characters, and needs no escapes for them."""
-    try:
-        text.encode(sys.stdout.encoding)
-    except UnicodeEncodeError:
-        return False
-    return True

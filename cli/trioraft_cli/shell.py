@@ -29,7 +29,7 @@ from trioraft_cli.commands import (
 )
 from trioraft_cli.escapes import safe
 from trioraft_cli.history import KeptHistory
-from trioraft_cli.main import NO, USAGE, complain, exit_code, judge, show_members
+from trioraft_cli.main import NO, USAGE, complain, exit_code, judge, no_key, show_members
 from trioraft_cli.signals import Interrupts, Leaving
 from trioraft_cli.streams import say
 from trioraft_cli.words import quote, shell_word
@@ -189,15 +189,13 @@ def _carry_out(connection: Connection, addresses: Sequence[Address], name: str, 
             print(f"{reply['keys']} keys up to entry {reply['index']}, {reply['bytes']} bytes")
         case "get":
             if reply["version"] == 0:
-                say(f"there is no key {quote(fields['key'])}")
-                return NO
+                return no_key(fields["key"])
             render.show_json(reply.raw("value"))
         case "put":
             print(f"revision {reply['rev']}")
         case "delete":
             if not reply["deleted"]:
-                say(f"there is no key {quote(fields['key'])}")
-                return NO
+                return no_key(fields["key"])
             print("deleted")
         case "incr":
             render.show_json(reply.raw("value"))
@@ -205,7 +203,7 @@ def _carry_out(connection: Connection, addresses: Sequence[Address], name: str, 
         case "scan":
             render.show_scan(reply, keys_only=False)
             if reply["more"]:
-                last = shell_word(render.scan_rows(reply)[-1].key)
+                last = shell_word(render.scan_rows(reply)[-1].key, sys.stderr.encoding)
                 say(f"there are more: outside of this prompt 'trioraft scan' shows those --after {last}")
         case "show_log":
             render.show_log(reply)

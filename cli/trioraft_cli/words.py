@@ -27,9 +27,9 @@ class WordError(ValueError):
     """Quotes that cannot be read: what is wrong, and what to type."""
 
 
-def quote(word: str) -> str:
-    """The word as it has to be typed; in quotes only where it needs them."""
-    if word and word[0] not in "\"'" and all(sign.isprintable() and sign != " " for sign in word):
+def quote(word: str, encoding: str | None = None) -> str:
+    """The word as it has to be typed; in quotes only where it needs them, or where that encoding needs escapes."""
+    if word and word[0] not in "\"'" and all(_is_shown(sign, encoding) and sign != " " for sign in word):
         return word
     return as_string(word)
 
@@ -39,17 +39,27 @@ def as_string(word: str) -> str:
     return f'"{"".join(sign if sign.isprintable() and sign not in _ESCAPED else escape(sign) for sign in word)}"'
 
 
-def line_of(word: str) -> str:
+def line_of(word: str, encoding: str | None = None) -> str:
     """The word as it stands in a line of its own: as it is, unless it cannot be shown or looks like JSON."""
-    return word if word.isprintable() and word[:1] != '"' else as_string(word)
+    return word if _is_shown(word, encoding) and word[:1] != '"' else as_string(word)
 
 
-def shell_word(word: str) -> str:
+def shell_word(word: str, encoding: str | None = None) -> str:
     """The word as it is typed into a shell."""
-    if word.isprintable():
+    if _is_shown(word, encoding):
         return shlex.quote(word)
-    signs = (sign if sign.isprintable() and sign not in "'\\" else _octal(sign) for sign in word)
+    signs = (sign if _is_shown(sign, encoding) and sign not in "'\\" else _octal(sign) for sign in word)
     return f"$'{''.join(signs)}'"
+
+
+def _is_shown(text: str, encoding: str | None) -> bool:
+    """Whether the text is shown as it is, where it goes out in that encoding; None: in one that has all characters."""
+    if not text.isprintable():
+        return False
+    try:
+        return encoding is None or text.isascii() or bool(text.encode(encoding))
+    except UnicodeEncodeError:
+        return False
 
 
 def next_word(text: str) -> tuple[str, str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from trioraft_cli.commands import PromptError, key_to_complete, parse_line, split_commands
-from trioraft_cli.words import beginning_of, quote, words_of
+from trioraft_cli.escapes import escape_unencodable
+from trioraft_cli.words import beginning_of, line_of, quote, shell_word, words_of
 
 ODD = st.sampled_from(list("ab'\"\\ \t\n\r\x00\x1b\x7f\x9b-{[=#$`é日😀\u00a0\u2028\u202e\ufeff"))
 KEYS = st.text(ODD | st.characters(codec="utf-8"), min_size=1, max_size=8)
@@ -62,6 +64,18 @@ def test_words_that_are_quoted_and_read_are_the_same_words(words: list[str]) -> 
 @given(st.text(ODD | st.characters()))
 def test_what_is_shown_quoted_holds_nothing_that_a_terminal_obeys(key: str) -> None:
     assert quote(key).isprintable()
+
+
+@given(KEYS, st.sampled_from(["ascii", "latin-1", "utf-8", "cp1252"]))
+@example("é", "ascii")
+@example("\\u00e9", "ascii")
+def test_what_an_encoding_has_not_is_escaped_so_that_the_key_can_be_told_and_typed(key: str, encoding: str) -> None:
+    codecs.register_error("test-escapes", escape_unencodable)
+    shown = quote(key, encoding).encode(encoding, "test-escapes").decode(encoding)
+    assert words_of(shown) == [key]
+    line = line_of(key, encoding).encode(encoding, "test-escapes").decode(encoding)
+    assert (json.loads(line) if line[0] == '"' else line) == key
+    shell_word(key, encoding).encode(encoding)
 
 
 @pytest.mark.parametrize("key", ["name", "a/b:c", "-5", "--force", "it's", "C:\\dir", "日本", "x=1,y=2", "{a}", "#"])

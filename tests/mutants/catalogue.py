@@ -1020,9 +1020,9 @@ MUTANTS = (
     Mutant(
         "a key with a blank looks like two columns",
         "cli/trioraft_cli/render.py",
-        """    table = [[quote(row.key), """,
+        """    table = [[quote(row.key, encoding), """,
         """    table = [[row.key, """,
-        "tests/cli/test_shown.py::test_a_scan_has_a_row_a_key_in_a_pipe_and_on_a_terminal",
+        "tests/cli/test_typed_and_stored.py::test_what_is_typed_at_the_prompt_is_what_is_stored_and_what_is_shown_can_be_typed",
         simulated=False,
     ),
     Mutant(
@@ -1157,6 +1157,14 @@ MUTANTS = (
         "        signal.signal(signal.SIGINT, signal.SIG_DFL)\n    from",
         "        pass\n    from",
         "tests/processes/test_prompt_on_a_terminal.py::test_ctrl_c_before_the_program_is_loaded_ends_it_without_a_word",
+        simulated=False,
+    ),
+    Mutant(
+        "what an encoding has not looks like another key",
+        "cli/trioraft_cli/words.py",
+        "all(_is_shown(sign, encoding) and",
+        "all(sign.isprintable() and",
+        "tests/cli/test_words.py::test_what_an_encoding_has_not_is_escaped_so_that_the_key_can_be_told_and_typed",
         simulated=False,
     ),
     Mutant(
