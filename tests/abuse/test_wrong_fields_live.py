@@ -1,0 +1,94 @@
+"""Every operation, and every message between nodes, with every field of every wrong kind: none finds a bug.
+
+Operations, messages and fields are the code's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from processes.cluster import Cluster, Line, running_cluster
+from server.test_unforeseen import MESSAGES
+
+from trioraft.testing.answers import TYPES
+from trioraft.wire.peers import PeerHello, Underway, encode
+from trioraft.wire.requests import EXAMPLES
+
+from .bystanders import nobody_is_harmed
+from .test_peers_live import as_node_1, introduced, line
+
+WRONG: list[Any] = [
+    *[None, True, 0, -1, 1, 1.5, 2**31, 2**63 - 1, 2**63, -(2**63) - 1, 10**40],
+    *["", "x", "linearizable", "\x00", "\ud800", "é" * 700, "a..b:8000", "[::1]:0", "x" * 5000],
+    *[[], [1, "x", None], {}, {"op": "get"}],
+]
+FORESEEN = {
+    *["bad_json", "bad_request", "unknown_op", "too_deep", "line_too_long"],
+    *["conflict", "not_leader", "compacted", "membership", "timeout"],
+}
+"""What is answered where a request is wrong, or right by chance and asks for what is not there."""
+
+
+def _requests(op: str) -> Iterator[bytes]:
+    true = json.loads(EXAMPLES[op]) | {"timeout_ms": 500}
+    for name in ["op", "unknown", *[field.encode_name for field in msgspec.structs.fields(TYPES[op])]]:
+        for value in WRONG:
+            for forward in (True, False):
+                asked = true | {"forward": forward} | {name: value}
+                if asked["op"] != "remove_member" or asked["member"] not in (0, 1, 2):  # they are to be here afterwards
+                    yield json.dumps(asked).encode() + b"\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("op", EXAMPLES)
+def test_a_request_with_a_wrong_field_is_refused_and_nothing_else(steady: Cluster, op: str) -> None:
+    requests = list(_requests(op))
+    with nobody_is_harmed(steady):
+        for node in steady.nodes:
+            with Line(node.port) as connection:
+                connection.send(*requests)
+                for request in requests:
+                    reply = connection.read()
+                    assert reply["ok"] or reply["error"]["code"] in FORESEEN, (request, reply)
+
+
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two of three nodes, which will have heard too much of the third to take it in again."""
+    with running_cluster(tmp_path_factory.mktemp("disturbed")) as cluster:
+        cluster.nodes[1].kill()
+        cluster.leader()
+        yield cluster
+
+
+KINDS = sorted([kind for kind in MESSAGES if kind is not Underway], key=lambda kind: kind is PeerHello)
+"""The introduction last: a wrong one can be the last that is believed."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_a_message_with_a_wrong_field_ends_its_connection_alone(disturbed: Cluster, kind: type) -> None:
+    cluster = disturbed
+    node = cluster.nodes[0]
+    process, said = node.process, len(node.log)
+    header, _, data = encode(MESSAGES[kind]).partition(b"\n")
+    true = as_node_1(cluster) if kind is PeerHello else json.loads(header)
+    for name in [*true, "unknown"]:
+        for value in WRONG:
+            with Line(node.port) if kind is PeerHello else introduced(cluster) as connection:
+                connection.send(line(true | {name: value}) + data, b"nonsense\n")
+                connection.socket.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(ConnectionError):
+                    while connection.socket.recv(1 << 16):
+                        pass
+    # A member may raise the term, and disturb who leads; it ends nobody.
+    cluster.write_until_done("after", kind.__name__, seconds=20.0)
+    assert node.running
+    assert node.process is process
+    assert "which is a bug" not in node.log[said:]
