@@ -31,7 +31,8 @@ SLOW = pytest.mark.slow
 
 def check(reports: Sequence[Report]) -> None:
     assert {report.verdict for report in reports} == {"linearizable"}
-    assert sum(report.counts for report in reports) >= 0.8 * len(reports)
+    assert sum(report.counts for report in reports) >= 2 / 3 * len(reports)  # they are short
+    assert all(report.elections for report in reports)
     faults: Counter[str] = Counter()
     for report in reports:
         faults.update(report.faults)
