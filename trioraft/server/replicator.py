@@ -131,7 +131,7 @@ class Replicator:
                 self._report(refusal)
                 return False
             self._reported.clear()
-            log.info("connected to node %d at %s", self.peer, self.address)
+            log.info("connected to node %d at %s", self.peer, self.address, extra={"about": self.peer})
             self._host.link_up(self.peer, Link(connection))
             try:
                 async with trio.open_nursery() as nursery:
@@ -139,7 +139,7 @@ class Replicator:
                     nursery.start_soon(_first, broken, nursery.cancel_scope)
             finally:
                 self._host.link_down(self.peer)
-            log.info("the connection to node %d is gone", self.peer)
+            log.info("the connection to node %d is gone", self.peer, extra={"about": self.peer})
             return True
         finally:
             connection.close()
