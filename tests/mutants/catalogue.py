@@ -1823,8 +1823,8 @@ MUTANTS = (
     Mutant(
         "a follower whose disk hangs gives signs of life",
         CORE,
-        """0 < self._outbox.batch_elapsed < self.settings.election_ticks""",
-        """0 < self._outbox.batch_elapsed""",
+        """<= self._outbox.batch_elapsed < self.settings.election_ticks""",
+        """<= self._outbox.batch_elapsed""",
         f"{PAPER}::test_a_follower_whose_disk_is_slow_is_not_silent_and_promises_nothing_new",
         simulated=False,
     ),

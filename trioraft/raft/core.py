@@ -300,7 +300,7 @@ class Core:
 
     def persisting(self) -> None:
         """The batch under way is not durable yet, but a part more of it: the disk does not hang."""
-        self._outbox.persisting()
+        self._outbox.persisting(self.settings.heartbeat_ticks)
 
     def applied(self, index: int) -> None:
         """The state machine has applied every entry up to that index."""
@@ -670,7 +670,7 @@ class Core:
         Whether this node still follows is said before the log's sync: where a round asks, and while the disk is slow.
         """
         durable = min(agreed, self.durable_index)
-        slow = 0 < self._outbox.batch_elapsed < self.settings.election_ticks
+        slow = self.settings.heartbeat_ticks <= self._outbox.batch_elapsed < self.settings.election_ticks
         if durable == agreed or round > self._answered_round or slow:
             self._answered_round = round
             self._answer(leader, AppendEntriesReply(self.term, True, durable, round))

@@ -39,9 +39,9 @@ class Outbox:
         """One unit of time has passed."""
         self._batch_elapsed += 1
 
-    def persisting(self) -> None:
-        """A part of the batch has reached the disk, which is slow, and does not hang."""
-        self._batch_elapsed = 1
+    def persisting(self, slow_ticks: int) -> None:
+        """A part of the batch has reached the disk, which does not hang; it is slow if it has taken so long before."""
+        self._batch_elapsed = min(self._batch_elapsed, slow_ticks)
 
     def send(self, receiver: NodeId, message: Message) -> None:
         """Say what promises nothing."""
