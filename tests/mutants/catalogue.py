@@ -1192,6 +1192,7 @@ MUTANTS = (
         REQUESTS,
         "if write.commands and write.reply is None:",
         "if write.reply is None:",
+        f"{PIPELINES}::test_a_write_behind_what_fails_at_once_is_done_once",
     ),
     Mutant(
         "what waited for a change waits for ever",

@@ -134,6 +134,18 @@ async def test_a_snapshot_holds_what_was_written_before_it_and_is_read_behind_it
     assert (replies[3]["rev"], replies[4]["index"]) == (3, 3)
 
 
+async def test_a_write_behind_what_fails_at_once_is_done_once(cluster: Cluster) -> None:
+    await cluster.leader()
+    for node in cluster.nodes:
+        node.crash()
+    for node in cluster.nodes:
+        node.start()
+    put: dict[str, object] = {"op": "put", "key": "a", "value": 1}
+    replies = await cluster.ask(0, {"op": "snapshot"}, put, {"op": "get", "key": "a"})
+    assert not replies[0]["ok"], "nothing has been applied yet"
+    assert replies[2]["version"] == 1
+
+
 async def test_a_write_behind_what_takes_too_long_goes_on_and_had_no_effect_before(cluster: Cluster) -> None:
     leader = await cluster.leader()
     client = await cluster.connect(leader)
