@@ -57,7 +57,8 @@ class Death:
 
     @property
     def survived(self) -> bool:
-        must_be_simulated = self.mutant.simulated or self.mutant.whole_nodes
+        expected = self.mutant.simulated or self.mutant.whole_nodes
+        must_be_simulated = expected and self.seed != table.NOT_TRIED
         return self.test == "never" or ((must_be_simulated or self.test == "none") and not self.simulated)
 
 

@@ -194,6 +194,7 @@ MUTANTS = (
         OUTBOX,
         "        self._batch_last_index = min(self._batch_last_index, index - 1)\n",
         "",
+        f"{PAPER}::test_what_was_truncated_while_it_was_written_is_not_durable_when_that_ends",
     ),
     Mutant(
         "what was truncated stays durable",
@@ -226,6 +227,7 @@ MUTANTS = (
         """        progress.round_answered = self._reads.round
         self._confirm_reads()
 """,
+        f"{PAPER}::test_an_answer_to_an_older_round_confirms_no_newer_one",
     ),
     Mutant(
         "a confirmed read does not wait for the state",

@@ -447,3 +447,30 @@ def test_a_slow_follower_has_a_bounded_amount_on_its_way() -> None:
         while (append := core.next_append(1)) is not None:
             sent += bool(append.entries)
     assert sent <= core.settings.max_inflight
+
+
+def test_an_answer_to_an_older_round_confirms_no_newer_one() -> None:
+    core = leader(term=1)
+    core.step(1, AppendEntriesReply(1, True, 1, 0))
+    drain(core)
+    for number in (1, 2):
+        core.read_index(number)
+        assert only_reads(core) == []
+    core.step(1, AppendEntriesReply(1, True, 1, 1))
+    assert only_reads(core) == [1]
+    core.step(1, AppendEntriesReply(1, True, 1, 2))
+    assert only_reads(core) == [2]
+
+
+def test_what_was_truncated_while_it_was_written_is_not_durable_when_that_ends() -> None:
+    core = node(1, term=1)
+    core.step(1, AppendEntries(1, 1, 1, 0, 0, log_of(1, 1, 1)[1:]))
+    batch = only(core).batch
+    assert batch is not None
+    core.step(2, AppendEntries(2, 1, 1, 0, 0, [seal(2, 2, "noop", b"null")]))
+    core.persisted(batch.number)
+    assert core.durable_index == 1
+    later = only(core)
+    assert later.batch is not None
+    core.persisted(later.batch.number)
+    assert core.durable_index == 2
