@@ -191,22 +191,12 @@ class _Members(_Reply):
         voters = sum(member.role == "voter" for member in self.members)
         return len(ids) == len(self.members) and max(ids, default=-1) < self.next_id and self.voters == voters
 
-    @property
-    def following(self) -> int:
-        """The next id."""
-        return self.next_id
-
 
 class _Added(_Reply):
     member: _Member
 
     def fits(self, asked: Asked) -> bool:
         return self.member.address == str(parse_address(asked["address"]))
-
-    @property
-    def following(self) -> int:
-        """The next id."""
-        return self.member.id + 1
 
 
 class _Promoted(_Reply):
@@ -347,8 +337,10 @@ class Judge:
             return f"it had applied entry {self._seen}"
         if isinstance(said, _Members) and said.next_id < self._next_id:
             return f"the next id was {self._next_id}"
-        if isinstance(said, _Added | _Members):
-            self._next_id = max(self._next_id, said.following)
+        if isinstance(
+            said, _Members
+        ):  # who is told of a newcomer by a node that is far behind may not see it there yet
+            self._next_id = said.next_id
         self._seen = max(self._seen, said.seen)
         return None
 
