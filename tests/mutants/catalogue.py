@@ -1702,9 +1702,17 @@ MUTANTS = (
     Mutant(
         "lines of the log wait without a bound",
         LOGS,
-        "        if self._size >= MAX_WAITING_BYTES:\n",
+        "        if self._dropped or self._size >= MAX_WAITING_BYTES:\n",
         "        if self._size < 0:\n",
         f"{UNDRAINED}::test_what_was_dropped_is_said_as_soon_as_there_is_room_though_nothing_follows",
+        simulated=False,
+    ),
+    Mutant(
+        "each line that finds room is followed by a count of those that found none",
+        LOGS,
+        "        if self._dropped and self._size <= MAX_WAITING_BYTES // 2:\n",
+        "        if self._dropped:\n",
+        f"{UNDRAINED}::test_lines_that_nobody_takes_are_dropped_and_counted",
         simulated=False,
     ),
     Mutant(

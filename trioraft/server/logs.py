@@ -116,8 +116,11 @@ class PatientHandler(logging.Handler):
             self._news.wait_for(lambda: not self._waiting and not self._writing, FLUSH_SECONDS)
 
     def _add(self, record: logging.LogRecord, lines: int = 1) -> None:
-        """Let a line wait to be written; its loss would be that of so many."""
-        if self._size >= MAX_WAITING_BYTES:
+        """Let a line wait to be written; its loss would be that of so many.
+
+        Once one is dropped, all are until half of what waits has been taken: one line says it, in its place.
+        """
+        if self._dropped or self._size >= MAX_WAITING_BYTES:
             self._dropped += lines
             return
         line = self._line(record)
@@ -126,7 +129,7 @@ class PatientHandler(logging.Handler):
 
     def _confess(self) -> None:
         """Say in its place how much was dropped, as soon as there is room for that."""
-        if self._dropped and self._size < MAX_WAITING_BYTES:
+        if self._dropped and self._size <= MAX_WAITING_BYTES // 2:
             dropped, self._dropped = self._dropped, 0
             self._add(_dropped(dropped), dropped)
 
