@@ -23,8 +23,8 @@ ONE_OF_EACH = [
 A_FEW = [
     ["kill the leader"],
     ["power cut of all"],
-    ["isolate the leader", "slow disk"],
-    ["failing sync of the leader", "terminate one"],
+    ["isolate the leader", "terminate one"],
+    ["failing sync of the leader", "slow disk"],  # each of these two rounds ends a node
 ]
 
 VANISHING = [
