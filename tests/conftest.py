@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, settings
 HERE = Path(__file__).parent
 QUICK = ("architecture", "cli", "kv", "raft", "storage", "wire")
 """The folders whose tests start no node: all that they hold is quick, but for what is marked slow."""
+NODES = ("abuse", "benchmarks", "chaos", "processes")
+"""The folders whose tests start nodes, and mostly wait for them."""
 
 # How long an example takes says nothing on a machine that does other things besides: no time fails a test.
 settings.register_profile("default", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -37,10 +39,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `pytest -m quick` runs: by the folder, so that a new file needs no mark."""
+    """Mark what `pytest -m quick` runs: by the folder, so that a new file needs no mark.
+
+    Where two processes share the tests, one runs all those with nodes, which would be in each other's way, and the
+    other, file by file, what only computes.
+    """
     for item in items:
-        if item.path.relative_to(HERE).parts[0] in QUICK and item.get_closest_marker("slow") is None:
+        folder = item.path.relative_to(HERE).parts[0]
+        if folder in QUICK and item.get_closest_marker("slow") is None:
             item.add_marker(pytest.mark.quick)
+        item.add_marker(pytest.mark.xdist_group("nodes" if folder in NODES else str(item.path)))
 
 
 @pytest.fixture

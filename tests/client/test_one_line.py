@@ -76,11 +76,10 @@ def test_blanks_become_spaces_and_the_rest_of_a_value_stays_byte_for_byte() -> N
         {"value": msgspec.Raw(b'"\xff"')},
         {"key": "\udcff"},
         {"key": {"\udcff": 1}},
-        {"value": object()},
+        {"value": print},
         {"id": 7},
         {1: 1},
     ],
-    ids=str,
 )
 def test_what_is_no_request_is_refused_with_words_and_takes_no_reply_from_another(fields: dict[Any, Any]) -> None:
     protocol = Protocol()
