@@ -132,7 +132,7 @@ class OnTerminal:
 
 
 def _log_in(slave: int) -> None:
-    """Make it the terminal of this process, with the signals as a login leaves them: tests in the background ignore one."""
+    """Make it the terminal of this process, with SIGINT as a login leaves it: in the background it is ignored."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.login_tty(slave)
 
