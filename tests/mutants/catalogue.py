@@ -1712,7 +1712,7 @@ MUTANTS = (
         LOGS,
         "        if self._dropped and self._size <= MAX_WAITING_BYTES // 2:\n",
         "        if self._dropped:\n",
-        f"{UNDRAINED}::test_lines_that_nobody_takes_are_dropped_and_counted",
+        f"{UNDRAINED}::test_what_is_dropped_in_a_row_is_said_once_by_a_reader_that_is_only_slow",
         simulated=False,
     ),
     Mutant(
