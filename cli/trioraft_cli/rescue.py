@@ -59,7 +59,12 @@ def recover(path: Path, address: Address) -> int:
     try:
         with _cleaning_up():
             reborn = recover_survivor(path, address)
-        _tell(reborn, path, address)
+        _tell(reborn, path)
+        print("No node of the old cluster may run any more: its writes would be lost, and its clients misled.")
+        print(
+            f"Start this node, at {address}; empty the folders of the others, "
+            "and take them in with 'trioraft members add'."
+        )
     except (StorageError, OSError) as error:
         return _complain(error)
     return 0
@@ -70,21 +75,20 @@ def restore(file: Path, path: Path, node: int, address: Address) -> int:
     try:
         with _cleaning_up():
             reborn = restore_backup(file, path, node, address)
-        _tell(reborn, path, address)
+        _tell(reborn, path)
+        print("The cluster that the backup comes from may go on: neither hears of what the other writes from now on.")
+        print(f"Start this node, at {address}; take in others, with empty folders, with 'trioraft members add'.")
     except (StorageError, OSError) as error:
         return _complain(error)
     return 0
 
 
-def _tell(reborn: Reborn, path: Path, address: Address) -> None:
+def _tell(reborn: Reborn, path: Path) -> None:
+    """Say what was made; what there is to do next depends on what it was made from."""
     cluster = f"a new cluster of one node now, {reborn.cluster}"
     print(f"{safe(str(path))} is {cluster}: {reborn.keys} keys, from entry {reborn.index} on")
     if reborn.kept is not None:
         print(f"the old files are kept in {safe(str(reborn.kept))}")
-    print("No node of the old cluster may run any more: its writes would be lost, and its clients misled.")
-    print(
-        f"Start this node, at {address}; empty the folders of the others, and take them in with 'trioraft members add'."
-    )
 
 
 def _complain(error: StorageError | OSError) -> int:
