@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 import subprocess
 import sys
@@ -319,3 +322,52 @@ def test_a_recover_that_is_killed_anywhere_loses_nothing_and_is_finished_by_the_
         call += step
     assert call > 30
     assert interrupted > 5 / step
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said", "hint"),
+    [
+        pytest.param(lambda whole: whole[: whole.index(b"\n", 2000) + 1], "its end is missing", "another", id="lines"),
+        pytest.param(lambda whole: whole[:2000], "its end is missing: its last line is cut off", "another", id="cut"),
+        pytest.param(lambda whole: whole[:20], "is not a whole backup: it has no complete line", "another", id="short"),
+        pytest.param(
+            lambda whole: whole[:4], "is not a whole backup: it has no complete line", "another", id="shorter"
+        ),
+        pytest.param(lambda _: b"", "backup.jsonl is empty", "another", id="empty"),
+        pytest.param(
+            lambda whole: whole.replace(b':"value"', b':"Value"', 1), "bytes have changed", "another", id="letter"
+        ),
+        pytest.param(gzip.compress, "is compressed with gzip", "'zcat FILE |", id="gzip"),
+        pytest.param(bz2.compress, "is compressed with bzip2", "'bzcat FILE |", id="bzip2"),
+        pytest.param(lzma.compress, "is compressed with xz", "'xzcat FILE |", id="xz"),
+        pytest.param(lambda _: b'{"name": 1}\n', "is no backup", "another", id="other"),
+    ],
+)
+def test_what_is_wrong_with_a_backup_is_said_in_words(
+    tmp_path: Path, backup: Path, spoil: Callable[[bytes], bytes], said: str, hint: str
+) -> None:
+    backup.write_bytes(spoil(backup.read_bytes()))
+    with pytest.raises(StorageError) as caught:
+        restore_backup(backup, tmp_path / "n0", 0, ADDRESS)
+    assert said in caught.value.message
+    assert hint in caught.value.hint
+    assert caught.value.hint.endswith("nothing was touched")
+    assert "SnapshotEnd" not in caught.value.message
+    assert os.listdir(tmp_path) == ["backup.jsonl"]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_backup_may_come_through_a_pipe(tmp_path: Path, backup: Path, whole: bool) -> None:
+    data = backup.read_bytes()
+    readable, writable = os.pipe()
+    os.write(writable, data if whole else gzip.compress(data))  # less than a pipe holds
+    os.close(writable)
+    try:
+        if whole:
+            assert restore_backup(Path(f"/dev/fd/{readable}"), tmp_path / "n0", 0, ADDRESS).keys == KEYS
+            assert len(started(tmp_path / "n0").store) == KEYS
+        else:
+            with pytest.raises(StorageError, match="compressed with gzip"):
+                restore_backup(Path(f"/dev/fd/{readable}"), tmp_path / "n0", 0, ADDRESS)
+    finally:
+        os.close(readable)

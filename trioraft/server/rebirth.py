@@ -18,6 +18,7 @@ from trioraft.raft.membership import Configuration, Formation, Member
 from trioraft.raft.messages import NodeId
 from trioraft.raft.runs import Entries
 from trioraft.server.recovery import recover
+from trioraft.storage.backups import readable_backup
 from trioraft.storage.disk import RealDisk
 from trioraft.storage.errors import Damaged, StorageError, describe
 from trioraft.storage.folder import DataFolder, Identity
@@ -112,12 +113,13 @@ def restore_backup(file: Path, path: Path, node: NodeId, address: Address) -> Re
 
 
 def _read_backup(file: Path, node: NodeId) -> _End:
-    disk = RealDisk(file.parent)
     store = Store()
     try:
-        snapshot = open_snapshot(disk, file.name)
-        for items in read_items(disk, snapshot):
-            store.load(items)
+        with readable_backup(file) as readable:
+            disk = RealDisk(readable.parent)
+            snapshot = open_snapshot(disk, readable.name)
+            for items in read_items(disk, snapshot):
+                store.load(items)
     except Damaged as error:
         raise StorageError(
             f"{file} is not a whole backup: {error.reason}", "use another one; nothing was touched"

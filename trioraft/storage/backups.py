@@ -21,6 +21,17 @@ from trioraft.storage.errors import Damaged, StorageError
 from trioraft.storage.snapshots import Snapshot, open_snapshot, read_items
 
 _PART: Final = re.compile(r"\.trioraft-backup-[0-9a-f]{16}\.part")
+_BEGINNING: Final = b'{"crc":"'
+"""Of every backup: its first line is sealed."""
+_COMPRESSED: Final = {
+    b"\x1f\x8b": ("gzip", "zcat"),
+    b"\x28\xb5\x2f\xfd": ("zstd", "zstdcat"),
+    b"\xfd7zXZ": ("xz", "xzcat"),
+    b"BZh": ("bzip2", "bzcat"),
+    b"\x04\x22\x4d\x18": ("lz4", "lz4cat"),
+    b"PK": ("zip", "unzip -p"),
+}
+"""How such files begin, their name, and what unpacks them."""
 _STALE_SECONDS: Final = 60
 """An unfinished file of this age that nobody holds is of a process that is gone."""
 
@@ -45,6 +56,47 @@ def is_stream(file: Path) -> bool:
     if file.parent in (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")):
         return file.exists()
     return file.exists() and not file.is_file() and not file.is_dir()
+
+
+@contextmanager
+def readable_backup(file: Path) -> Iterator[Path]:
+    """The backup as a file that can be read at any place: what comes through a pipe is copied, and the copy removed.
+
+    What does not begin as a backup does is refused. Raises StorageError, OSError.
+    """
+    with file.open("rb") as source:
+        beginning = source.read(len(_BEGINNING))
+        _check_beginning(file, beginning)
+        if not is_stream(file):
+            yield file
+            return
+        with tempfile.TemporaryDirectory(prefix="trioraft-restore-") as folder:
+            copy = Path(folder, "backup")
+            try:
+                with copy.open("wb") as out:
+                    out.write(beginning)
+                    shutil.copyfileobj(source, out)
+            except OSError as error:
+                raise StorageError(
+                    f"{file} cannot be copied to {folder}: {error.strerror}",
+                    "write it to a file on a disk that has room, and restore that; nothing was touched",
+                ) from None
+            yield copy
+
+
+def _check_beginning(file: Path, beginning: bytes) -> None:
+    if not beginning:
+        raise StorageError(f"{file} is empty", "use another one; nothing was touched")
+    for start, (name, program) in _COMPRESSED.items():
+        if beginning.startswith(start):
+            raise StorageError(
+                f"{file} is compressed with {name}",
+                f"unpack it on the way: '{program} FILE | trioraft restore /dev/stdin ...'; nothing was touched",
+            )
+    if not _BEGINNING.startswith(beginning):
+        raise StorageError(
+            f"{file} is no backup: it does not begin with a checksum", "use another one; nothing was touched"
+        )
 
 
 def _replace(pieces: Iterable[bytes], file: Path) -> Snapshot:

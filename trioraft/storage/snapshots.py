@@ -190,7 +190,7 @@ class IncomingSnapshot(_Unfinished):
             header = scan.header()
             place = header.last_included_index, header.last_included_term
             if place != (self._index, self._term):
-                raise Damaged(self._name, 0, f"it says that it ends at {place}")
+                raise Damaged(self._name, 0, f"it says that it ends at entry {place[0]} of term {place[1]}")
             for _ in scan.lines(header, decode=False):
                 yield
             self._header = header
@@ -292,12 +292,12 @@ class _Scan:
 
     def _check(self, last: bytes, header: SnapshotHeader, count: int) -> None:
         try:
-            end = decode_end(last)
+            end = _decode_last(last)
         except BadLine as error:
             raise Damaged(self._name, self._offset, str(error)) from None
         found = SnapshotEnd(count + 1, self._offset, f"{self._checksum:08x}")
         if end != found:
-            raise Damaged(self._name, 0, f"it was {end} when it was written, and is {found}")
+            raise Damaged(self._name, 0, _difference(end, found))
         if header.keys != count:
             raise Damaged(self._name, 0, f"it says that it has {header.keys} keys, and has {count}")
 
@@ -331,14 +331,33 @@ class _Scan:
         return b"".join(parts)
 
 
+def _decode_last(line: bytes) -> SnapshotEnd:
+    """The last line, which counts the others. Raises BadLine."""
+    try:
+        return decode_end(line)
+    except BadLine as error:
+        raise BadLine(
+            f"its end is missing or damaged: its last line should vouch for all others, but {error}"
+        ) from None
+
+
+def _difference(written: SnapshotEnd, found: SnapshotEnd) -> str:
+    """What of a snapshot is not as its last line says, for people."""
+    if written.lines != found.lines:
+        return f"{written.lines} lines were written before the last, and {found.lines} are there"
+    if written.bytes != found.bytes:
+        return f"{written.bytes} bytes were written before the last line, and {found.bytes} are there"
+    return f"its bytes have changed: their checksum was {written.checksum}, and is {found.checksum}"
+
+
 def _check_end(name: str, reader: Reader) -> None:
     """The last line must be there, and say the size of what is before it: all else is checked when it is read."""
     tail = reader.read(max(0, reader.size - 512), 512)
     line = tail[tail.rfind(b"\n", 0, -1) + 1 :]
     try:
         if not line.endswith(b"\n"):
-            raise BadLine("its last line has no end")
-        end = decode_end(line[:-1])
+            raise BadLine("its end is missing: its last line is cut off")
+        end = _decode_last(line[:-1])
         if end.bytes + len(line) != reader.size:
             raise BadLine(
                 f"{end.bytes} bytes were written before the last line, and {reader.size - len(line)} are there"
