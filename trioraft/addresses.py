@@ -115,6 +115,8 @@ def _read_text(path: Path) -> str:
 def _split(text: str, place: str) -> tuple[str, int]:
     """The host, an IPv6 address still in its brackets, and the port. Raises AddressError."""
     host, colon, port = place.rpartition(":")
+    if "," in place:
+        raise AddressError(f"{_shown(text)} holds a comma, and one address alone is wanted: {_FORM}")
     if not colon or not host:
         raise AddressError(f"{_shown(text)} is no address: {_FORM}")
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):

@@ -18,6 +18,12 @@ else:
 _STANDARD_INPUT: Final = "-"
 
 
+class Whole(click.IntRange):
+    """A whole number within bounds; what is none is told as that, and not as no range."""
+
+    name = "integer"
+
+
 class Text(_TextType):
     """Text. Bytes for which the locale has no characters are UTF-8, or wrong."""
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from trioraft_cli.values import NotText, is_json, to_json, utf_8
-from trioraft_cli.words import WordError, beginning_of, next_word, words_of
+from trioraft_cli.values import NotText, is_broken_json, is_json, to_json, utf_8
+from trioraft_cli.words import WordError, beginning_of, next_word, quote, words_of
 
 
 class PromptCommand(msgspec.Struct, frozen=True):
@@ -47,7 +47,14 @@ _WORDS_HELP: Final = (
     "",
     'A word with blanks, or one that begins with a quote, stands in double quotes as JSON has them: get "my key"',
     "Several lines, pasted, are a command each, up to the first that fails; a value in JSON may go on over lines.",
+    "A line that begins with # is a remark.",
 )
+SHELL_COMMANDS: Final = frozenset(("node", "backup", "restore", "recover", "shell", "demo", "sim"))
+"""What the command line has, and the prompt has not."""
+_NUMBER_AT: Final = {"incr": 1, "show_log": 0, "remove_member": 0, "promote_member": 0, "transfer": 0}
+"""Which of a command's words is a number."""
+_MOST_DIGITS: Final = 19
+"""Of a number: longer ones no node takes."""
 MOST_LINES: Final = 1000
 """Of one value: what is no JSON at all is not searched for its end through everything that was pasted."""
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -68,10 +75,7 @@ def parse_line(line: str) -> tuple[str, dict[str, Any]]:
     if name == "quit":
         name = "exit"
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, 1)
-        raise PromptError(
-            f"there is no command '{word}'" + (f": did you mean '{near[0]}'?" if near else ": try 'help'")
-        )
+        raise _no_command(word)
     try:
         if name != "put":
             return name, _fields(name, words_of(rest))
@@ -83,9 +87,23 @@ def parse_line(line: str) -> tuple[str, dict[str, Any]]:
     return name, {"key": key, "value": to_json(value)}
 
 
+def is_remark(line: str) -> bool:
+    """Whether the line is for people alone."""
+    return line.lstrip().startswith("#")
+
+
+def has_broken_json(line: str) -> bool:
+    """Whether the line, a command, puts a string that begins as JSON does."""
+    word, rest = _first(line)
+    return word == "put" and is_broken_json(next_word(rest)[1])
+
+
 def split_commands(text: str) -> list[str]:
-    """The commands of a text of several lines: each line is one, but for JSON, which goes on until it is whole."""
-    lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
+    """The commands of a text of several lines: each line is one, but for JSON, which goes on until it is whole.
+
+    Remarks are left out.
+    """
+    lines = [line for line in re.split(r"[\r\n]+", text) if line.strip() and not is_remark(line)]
     commands = []
     place = 0
     while place < len(lines):
@@ -143,7 +161,22 @@ def _fields(name: str, words: list[str]) -> dict[str, Any]:
             return {"target": int(target)}
         case "help", [about] if about.replace("-", "_") in COMMANDS:
             return {"about": about.replace("-", "_")}
+        case "help", [about]:
+            raise _no_command(about)
+        case "members", [_, *_]:
+            raise PromptError("usage: members; to change them: add_member, remove_member, promote_member")
+    place = _NUMBER_AT.get(name)
+    if place is not None and len(words) == place + 1:
+        raise PromptError(f"{quote(words[place])} is no whole number, or too long a one; usage: {COMMANDS[name].usage}")
     raise _usage(name)
+
+
+def _no_command(word: str) -> PromptError:
+    name = word.replace("-", "_").lower()
+    if name in SHELL_COMMANDS:
+        return PromptError(f"'{word}' is no command of this prompt: type 'trioraft {name}' into a shell outside of it")
+    near = difflib.get_close_matches(name, COMMANDS, 1)
+    return PromptError(f"there is no command '{word}': " + (f"did you mean '{near[0]}'?" if near else "try 'help'"))
 
 
 def help_lines(about: str | None = None) -> list[str]:
@@ -181,7 +214,8 @@ def key_to_complete(text: str) -> tuple[str, int] | None:
 
 
 def _is_integer(text: str) -> bool:
-    return text.removeprefix("-").isascii() and text.removeprefix("-").isdigit()
+    digits = text.removeprefix("-")
+    return digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS
 
 
 def _usage(name: str) -> PromptError:

@@ -15,8 +15,10 @@ from typing import Final
 from trioraft.addresses import Address
 from trioraft_cli import signals
 from trioraft_cli.cluster import ClusterStatus
+from trioraft_cli.counts import counted
 from trioraft_cli.main import NO
 from trioraft_cli.streams import say, wait_for_nobody
+from trioraft_cli.words import shell_word
 
 START_SECONDS: Final = 20.0
 STOP_SECONDS: Final = 5.0
@@ -43,7 +45,7 @@ def run_demo(nodes: int) -> int:
                 print(log, file=sys.stderr)
                 return NO
             _welcome(addresses, processes, Path(folder))
-            return run_shell(addresses)
+            return run_shell(addresses, f"start a node again, in another terminal: {_start_again(Path(folder))}")
         finally:
             wait_for_nobody()
             with signals.undisturbed():
@@ -80,11 +82,18 @@ def _wait_for_leader(addresses: list[Address], processes: list[subprocess.Popen[
 def _welcome(addresses: list[Address], processes: list[subprocess.Popen[bytes]], folder: Path) -> None:
     names = ",".join(str(address) for address in addresses)
     first = addresses[0]
-    print(f"A cluster of {len(addresses)} nodes runs until you leave; data and logs are in {folder}")
+    print(f"A cluster of {counted(len(addresses), 'node')} runs until you leave; data and logs are in {folder}")
     print("In a second terminal:")
     print(f"  export TRIORAFT_SERVERS={names}")
     print(f'  echo \'{{"op":"get","key":"name"}}\' | nc -N {first.host} {first.port}')
-    print(f"  kill -9 {processes[0].pid}    # node 0; the others go on\n")
+    print(f"  kill -9 {processes[0].pid}    # node 0; the others go on")
+    print(f"  {_start_again(folder)}    # until Ctrl-C\n")
+
+
+def _start_again(folder: Path) -> str:
+    """The line for a shell that starts node 0 of the demo."""
+    servers, data = shell_word(str(folder / "servers.txt")), shell_word(str(folder / "node-0"))
+    return f"trioraft node 0 {servers} --data-dir {data}"
 
 
 def _end(processes: list[subprocess.Popen[bytes]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 from pathlib import Path
@@ -13,10 +14,11 @@ import trioraft
 from trioraft.addresses import Address, AddressError, ServersFileError, numbered, parse_address, read_servers
 from trioraft.client import BadRequest, Client, ClientError, NoNode, Refused, Reply, Unknown
 from trioraft_cli import members, render, streams, where
-from trioraft_cli.arguments import TEXT, VALUE
+from trioraft_cli.arguments import TEXT, VALUE, Whole
 from trioraft_cli.cluster import COLUMNS, ClusterStatus
+from trioraft_cli.counts import counted, snapshot_taken
 from trioraft_cli.streams import say
-from trioraft_cli.values import to_json
+from trioraft_cli.values import STORED_AS_STRING, is_broken_json, to_json
 from trioraft_cli.words import quote, shell_word
 
 NO: Final = 1
@@ -44,6 +46,25 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return super().get_command(ctx, cmd_name.replace("_", "-"))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names. Raises click.UsageError with one that may be meant."""
+        word = args[0]
+        if not word.startswith("-") and self.get_command(ctx, word) is None:
+            name = word.lower().replace("_", "-")
+            near = _OF_THE_PROMPT.get(name) or next(iter(difflib.get_close_matches(name, self.commands, 1)), "--help")
+            raise click.UsageError(f"there is no command '{word}': did you mean '{ctx.command_path} {near}'?", ctx)
+        return super().resolve_command(ctx, args)
+
+
+_OF_THE_PROMPT: Final = {
+    **{f"{change}-member": f"members {change}" for change in ("add", "remove", "promote")},
+    "help": "--help",
+    "exit": "--help",
+}
+"""What the prompt has under names of its own, as the command line has it."""
 
 
 def run() -> int:
@@ -88,13 +109,16 @@ def complain(error: ClientError) -> None:
     """Say on standard error what happened and what to do."""
     code = f"{error.code}: " if isinstance(error, Refused) else ""
     applied = {"no": " It was not applied.", "unknown": " It may have been applied."}
-    state = applied.get(error.applied or "", "") if isinstance(error, Refused) else ""
+    state = applied.get(error.applied or "", "")
     hint = f" ({error.hint})" if error.hint else ""
     say(f"{code}{error.message}.{state}{hint}")
 
 
 def _complain_of_usage(error: click.ClickException) -> None:
     context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None and error.format_message() == context.get_help():  # nothing at all was given
+        print(error.format_message(), file=sys.stderr)
+        return
     if context is not None:
         print(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n", file=sys.stderr)
     message = error.format_message()
@@ -174,7 +198,7 @@ def cli() -> None:
 )
 @click.option(
     "--max-request-bytes",
-    type=click.IntRange(1024, 32 * 1024 * 1024),
+    type=Whole(1024, 32 * 1024 * 1024),
     default=1024 * 1024,
     show_default=True,
     help="The longest request that a client may send.",
@@ -229,6 +253,8 @@ def put(key: str, value: str, string: bool, if_rev: int | None, **place: Any) ->
     reply = _ask(**place, op="put", key=key, value=to_json(value, string=string), if_rev=if_rev)
     if place["output"] == "text" and render.on_terminal():
         print(f"revision {reply['rev']}")
+        if not string and is_broken_json(value):
+            say(STORED_AS_STRING)
     return 0
 
 
@@ -246,19 +272,23 @@ def delete(key: str, if_rev: int | None, **place: Any) -> int:
 @cli.command()
 @click.argument("prefix", type=TEXT, default="")
 @click.option("--after", type=TEXT, help="Begin behind this key.")
-@click.option("--limit", type=int, help="At most so many keys.")
+@click.option("--limit", type=int, help="At most so many keys, up to 10000; 1000 where it is not given.")
 @click.option("--keys-only", is_flag=True, help="The keys alone.")
 @click.option("--stale", is_flag=True, help="From the node's own state, which may be behind.")
 @_place
 def scan(prefix: str, after: str | None, limit: int | None, keys_only: bool, stale: bool, **place: Any) -> int:
-    """List the keys that begin with PREFIX, in order."""
+    """List the keys that begin with PREFIX, in order.
+
+    Where there are more than it shows, standard error says how to go on.
+    """
     read = "stale" if stale else None
     reply = _ask(**place, op="scan", prefix=prefix, after=after, limit=limit, keys_only=keys_only, read=read)
     if place["output"] == "text":
         render.show_scan(reply, keys_only=keys_only)
         if reply["more"]:
-            last = render.scan_rows(reply)[-1].key
-            say(f"there are more: --after {shell_word(last, sys.stderr.encoding)}")
+            rows = render.scan_rows(reply)
+            after = shell_word(rows[-1].key, sys.stderr.encoding)
+            say(f"there are more than {counted(len(rows), 'key')}: go on with --after {after}")
     return 0
 
 
@@ -284,6 +314,8 @@ def status(servers: Path | None, connect: tuple[str, ...], output: str) -> int:
     if output == "json":
         for reply in cluster.replies.values():
             render.show_json(reply.line)
+        for address, failure in cluster.failures.items():  # it has no line: it has sent none
+            say(f"no answer from {address}: {failure}")
     else:
         render.show("", COLUMNS, cluster.rows())
     return judge(cluster)
@@ -300,7 +332,7 @@ def judge(cluster: ClusterStatus) -> int:
 
 @cli.command("show-log")
 @click.option("--from", "first", type=int, help="The first index; the newest entries where it is not given.")
-@click.option("--limit", type=int, help="At most so many entries.")
+@click.option("--limit", type=int, help="At most so many entries, up to 1000; 100 where it is not given.")
 @_place
 def show_log(first: int | None, limit: int | None, **place: Any) -> int:
     """Show the log of the node that answers."""
@@ -308,10 +340,13 @@ def show_log(first: int | None, limit: int | None, **place: Any) -> int:
     reply = _ask(**place, op="show_log", limit=limit, **fields)
     if place["output"] == "text":
         render.show_log(reply)
+        if reply["more"]:
+            last_index = render.log_rows(reply)[-1].index
+            say(f"there are more entries: go on with --from {last_index + 1}")
     return 0
 
 
-@cli.group("members", invoke_without_command=True)
+@cli.group("members", cls=_Commands, invoke_without_command=True)
 @_place
 @click.pass_context
 def members_group(context: click.Context, servers: Path | None, connect: tuple[str, ...], output: str) -> int:
@@ -390,7 +425,7 @@ def members_apply(file: Path, dry_run: bool, servers: Path | None, connect: tupl
         if not steps:
             print("nothing to do: the members are those of the file")
         if not dry_run:
-            members.carry_out(present, steps, print)
+            members.carry_out(present, steps, file, print)
     except (ServersFileError, members.PlanError) as error:
         raise click.UsageError(str(error)) from None
     return 0
@@ -413,7 +448,7 @@ def snapshot(**place: Any) -> int:
     """Let the node that answers write a snapshot, and shorten its log."""
     reply = _ask(**place, op="snapshot")
     if place["output"] == "text":
-        print(f"{reply['keys']} keys up to entry {reply['index']}, {reply['bytes']} bytes")
+        print(snapshot_taken(reply["keys"], reply["index"], reply["bytes"]))
     return 0
 
 
@@ -432,7 +467,7 @@ def backup(file: Path, servers: Path | None, connect: tuple[str, ...], output: s
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option("--data-dir", type=click.Path(path_type=Path), required=True, help="The folder that is made.")
 @click.option("--address", required=True, metavar="HOST:PORT", help="Where the node will listen.")
-@click.option("--node", type=click.IntRange(min=0), default=0, show_default=True, help="Its id.")
+@click.option("--node", type=Whole(min=0), default=0, show_default=True, help="Its id.")
 def restore(file: Path, data_dir: Path, address: str, node: int) -> int:
     """Make a new cluster of one node from the backup FILE."""
     from trioraft_cli import rescue
@@ -469,7 +504,7 @@ def shell(address: str | None, servers: Path | None, connect: tuple[str, ...]) -
 
 
 @cli.command()
-@click.option("--nodes", type=click.IntRange(1, 9), default=3, show_default=True, help="How many nodes.")
+@click.option("--nodes", type=Whole(1, 9), default=3, show_default=True, help="How many nodes.")
 def demo(nodes: int) -> int:
     """Start a whole cluster on this machine, with a prompt on it; all of it ends with the prompt."""
     from trioraft_cli.demo import run_demo
@@ -478,13 +513,13 @@ def demo(nodes: int) -> int:
 
 
 @cli.command()
-@click.option("--seed", type=click.IntRange(min=0), help="Run this one, and tell of it in full.")
+@click.option("--seed", type=Whole(min=0), help="Run this one, and tell of it in full.")
 @click.option("--seeds", metavar="A..B", help="Run many, on all cores.")
-@click.option("--nodes", type=click.IntRange(1, 9), help="How many nodes; drawn from the seed where it is not given.")
-@click.option("--steps", type=click.IntRange(min=1), help="How many events before the faults end.")
+@click.option("--nodes", type=Whole(1, 9), help="How many nodes; drawn from the seed where it is not given.")
+@click.option("--steps", type=Whole(min=1), help="How many events before the faults end.")
 @click.option("--faults", metavar="KIND,...", help="These alone, or 'none'; all of them where it is not given.")
 @click.option("--whole-nodes", is_flag=True, help="Whole nodes under Trio: slower, and nearer to the truth.")
-@click.option("--jobs", type=click.IntRange(min=1), help="How many processes; as many as there are cores by default.")
+@click.option("--jobs", type=Whole(min=1), help="How many processes; as many as there are cores by default.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="json: a line a seed.")
 def sim(
     seed: int | None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +14,7 @@ from trioraft.addresses import Address
 from trioraft.client import Client, NoNode, Refused, Reply, Unknown
 from trioraft.wire.codec import decode
 from trioraft_cli import render, where
+from trioraft_cli.words import shell_word
 
 CAUGHT_UP_SECONDS: Final = 600.0
 """How long a newcomer may take to be started, and to catch up."""
@@ -118,8 +120,12 @@ def plan(listed: Sequence[Address | None], members: Members) -> list[Step]:
     return [*adds, *(Step("remove_member", member.id, member.address) for member in gone)]
 
 
-def carry_out(members: Members, steps: Sequence[Step], tell: Callable[[str], None]) -> None:
-    """Do them one by one; each newcomer is waited for until it votes. Raises ClientError, PlanError."""
+def carry_out(members: Members, steps: Sequence[Step], file: Path, tell: Callable[[str], None]) -> None:
+    """Do them one by one, as that file has it; each newcomer is waited for until it votes.
+
+    Raises ClientError, PlanError.
+    """
+    servers = shell_word(str(file))
     addresses = where.of_members({member.id: member.address for member in members.members})
     for step in steps:
         if step.op == "remove_member":
@@ -130,7 +136,7 @@ def carry_out(members: Members, steps: Sequence[Step], tell: Callable[[str], Non
             continue
         with Client(list(addresses.values())) as client:
             _do(client, step, address=step.address)
-            tell(f"added node {step.member} at {step.address}: start it with 'trioraft node {step.member} servers.txt'")
+            tell(f"added node {step.member} at {step.address}: start it with 'trioraft node {step.member} {servers}'")
             wait_for_vote(client, step.member)
         addresses |= where.of_members({step.member: step.address})
         tell(f"node {step.member} has caught up, and votes")
@@ -141,14 +147,19 @@ def _do(client: Client, step: Step, **fields: Any) -> None:
 
     Where nobody can say what became of it, because the leader changed, say, the members tell; and it is tried again.
     """
+    doubt: Refused | Unknown | None = None
     for attempts_left in reversed(range(ATTEMPTS)):
         try:
-            client.call(step.op, **fields)
-            return
-        except (Refused, Unknown) as error:
-            if not attempts_left or (isinstance(error, Refused) and error.applied != "unknown"):
-                raise
-        present = step.member in {member.id for member in ask_members(client).members}
+            try:
+                client.call(step.op, **fields)
+                return
+            except (Refused, Unknown) as error:
+                if not attempts_left or (isinstance(error, Refused) and error.applied != "unknown"):
+                    raise
+                doubt = error
+            present = step.member in {member.id for member in ask_members(client).members}
+        except NoNode as error:
+            raise doubt or error from None  # an earlier attempt may have been applied
         if present == (step.op == "add_member"):
             return
 

@@ -15,6 +15,7 @@ from trioraft.server.rebirth import Reborn, recover_survivor, restore_backup
 from trioraft.storage.backups import is_stream, save_backup
 from trioraft.storage.errors import NO_ROOM, StorageError, describe
 from trioraft.storage.snapshots import Snapshot
+from trioraft_cli.counts import counted, snapshot_taken
 from trioraft_cli.escapes import safe
 from trioraft_cli.streams import BROKEN, NO_READER, say
 
@@ -27,7 +28,7 @@ def backup(client: Client, file: Path) -> int:
             snapshot = _save(client, file)
     except (StorageError, OSError) as error:
         return _complain(error)
-    said = f"{snapshot.header.keys} keys up to entry {snapshot.header.last_included_index}, {snapshot.size} bytes"
+    said = snapshot_taken(snapshot.header.keys, snapshot.header.last_included_index, snapshot.size)
     print(said, file=sys.stderr if streams else sys.stdout)  # the backup itself may go to standard output
     return 0
 
@@ -86,7 +87,7 @@ def restore(file: Path, path: Path, node: int, address: Address) -> int:
 def _tell(reborn: Reborn, path: Path) -> None:
     """Say what was made; what there is to do next depends on what it was made from."""
     cluster = f"a new cluster of one node now, {reborn.cluster}"
-    print(f"{safe(str(path))} is {cluster}: {reborn.keys} keys, from entry {reborn.index} on")
+    print(f"{safe(str(path))} is {cluster}: {counted(reborn.keys, 'key')}, from entry {reborn.index} on")
     if reborn.kept is not None:
         print(f"the old files are kept in {safe(str(reborn.kept))}")
 

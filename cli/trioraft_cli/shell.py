@@ -14,7 +14,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from trioraft.addresses import Address
-from trioraft.client import Client, ClientError, Reply
+from trioraft.client import Client, ClientError, NoNode, Reply
 from trioraft.wire.codec import DecodeError
 from trioraft_cli import members, render
 from trioraft_cli.background import in_background
@@ -22,21 +22,28 @@ from trioraft_cli.cluster import COLUMNS, ClusterStatus
 from trioraft_cli.commands import (
     PromptError,
     complete_command,
+    has_broken_json,
     help_lines,
+    is_remark,
     key_to_complete,
     parse_line,
     split_commands,
 )
+from trioraft_cli.counts import snapshot_taken
 from trioraft_cli.escapes import safe
 from trioraft_cli.history import KeptHistory
 from trioraft_cli.main import NO, USAGE, complain, exit_code, judge, no_key, show_members
 from trioraft_cli.signals import Interrupts, Leaving
 from trioraft_cli.streams import say
+from trioraft_cli.values import STORED_AS_STRING
 from trioraft_cli.words import quote, shell_word
 
 COMPLETION_SECONDS: Final = 0.5
 COMPLETIONS: Final = 100
 PROMPT: Final = "trioraft> "
+_NO_NODE_HINT: Final = (
+    "start the nodes; if they are elsewhere, leave this prompt and say where: 'trioraft shell --servers FILE'"
+)
 
 T = TypeVar("T")
 
@@ -44,8 +51,10 @@ T = TypeVar("T")
 class Connection:
     """A client whose calls run in a thread of their own, so that Ctrl-C always ends the wait."""
 
-    def __init__(self, addresses: Sequence[Address]) -> None:
+    def __init__(self, addresses: Sequence[Address], hint: str = _NO_NODE_HINT) -> None:
+        """`hint` says what to do where no node can be reached."""
         self._addresses = addresses
+        self._hint = hint
         self._client = Client(addresses)
         self._node: Address | None = None
 
@@ -71,6 +80,9 @@ class Connection:
         future = in_background(lambda: work(client))
         try:
             return future.result()
+        except NoNode as error:
+            error.hint = self._hint
+            raise
         except KeyboardInterrupt:
             client.abandon()
             self._client = Client(self._addresses)
@@ -130,9 +142,12 @@ class ClusterCompleter(Completer):
                 self._client = Client(self._addresses, timeout=COMPLETION_SECONDS)
 
 
-def run_shell(addresses: Sequence[Address]) -> int:
-    """Read commands until the end; the exit code. Without a terminal, a failed command is told by it."""
-    connection = Connection(addresses)
+def run_shell(addresses: Sequence[Address], hint: str = _NO_NODE_HINT) -> int:
+    """Read commands until the end; the exit code. Without a terminal, a failed command is told by it.
+
+    `hint` says what to do where no node can be reached.
+    """
+    connection = Connection(addresses, hint)
     try:
         if sys.stdin.isatty() and sys.stdout.isatty():
             return _prompt(connection, addresses)
@@ -151,11 +166,16 @@ def run_shell(addresses: Sequence[Address]) -> int:
 
 def run_line(connection: Connection, addresses: Sequence[Address], line: str) -> int | None:
     """Carry out one line; its exit code, None where it ends the prompt."""
+    if is_remark(line):
+        return 0
     try:
         name, fields = parse_line(line)
         if name == "exit":
             return None
-        return _carry_out(connection, addresses, name, fields)
+        code = _carry_out(connection, addresses, name, fields)
+        if has_broken_json(line):
+            say(STORED_AS_STRING)
+        return code
     except PromptError as error:
         say(str(error))
         return USAGE
@@ -186,7 +206,7 @@ def _carry_out(connection: Connection, addresses: Sequence[Address], name: str, 
         case "transfer":
             print(f"node {reply['leader']} leads in term {reply['term']}")
         case "snapshot":
-            print(f"{reply['keys']} keys up to entry {reply['index']}, {reply['bytes']} bytes")
+            print(snapshot_taken(reply["keys"], reply["index"], reply["bytes"]))
         case "get":
             if reply["version"] == 0:
                 return no_key(fields["key"])

@@ -22,6 +22,7 @@ from trioraft.testing.nodes import simulate_nodes
 from trioraft.testing.outcome import SimulationFailed
 from trioraft.testing.simulation import Report, simulate
 from trioraft.wire.codec import encode
+from trioraft_cli.counts import counted
 
 FAILED = 1
 
@@ -181,15 +182,14 @@ def _sum_up(reports: list[AnyReport], seconds: float) -> None:
         "events": f"{events}, {events / seconds:.0f} a second",
         "virtual time": f"{sum(report.seconds for report in reports):.0f} s",
         "elections": sum(report.elections for report in reports),
-        "committed": f"{sum(report.committed for report in reports)} writes",
+        "committed": counted(sum(report.committed for report in reports), "write"),
         "operations": _counts(operations),
         "faults": _counts(faults) or "none",
         "changes": _counts(changes) or "none",
         "verdict": "every property held, and every history is linearizable",
     }
-    print(
-        f"{len(reports)} seeds in {seconds:.0f} s; {sum(report.counts for report in reports)} of them eventful enough"
-    )
+    eventful = sum(report.counts for report in reports)
+    print(f"{counted(len(reports), 'seed')} in {seconds:.0f} s; {eventful} of them eventful enough")
     for name, value in rows.items():
         print(f"  {name:<11} {value}")
 

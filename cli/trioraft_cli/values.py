@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from trioraft.wire.codec import DecodeError, decode, encode, one_line
@@ -49,6 +51,14 @@ def is_json(text: str) -> bool:
     except (NotText, DecodeError):
         return False
     return True
+
+
+STORED_AS_STRING: Final = "stored as a string: the value begins as JSON does, and is none"
+
+
+def is_broken_json(text: str) -> bool:
+    """Whether the text is taken for a string though it begins as an object, a list or a JSON string does."""
+    return text.lstrip()[:1] in ("{", "[", '"') and not is_json(text)
 
 
 def unquoted(value: bytes) -> str | None:

@@ -21,6 +21,7 @@ from trioraft.addresses import (
 
 def addresses(servers: Path | None, connect: Sequence[str]) -> list[Address]:
     """The nodes to try, in order. Raises click.UsageError."""
+    source = ""
     try:
         if servers is not None:
             return _listed(servers)
@@ -28,6 +29,7 @@ def addresses(servers: Path | None, connect: Sequence[str]) -> list[Address]:
             return [parse_address(text) for text in connect]
         named = os.environ.get("TRIORAFT_SERVERS", "").strip()
         if named:
+            source = "the environment variable TRIORAFT_SERVERS names no cluster: "
             return _named(named)
         if not os.path.exists("servers.txt"):
             raise click.UsageError(
@@ -36,7 +38,7 @@ def addresses(servers: Path | None, connect: Sequence[str]) -> list[Address]:
             )
         return _listed(Path("servers.txt"))
     except (AddressError, ServersFileError) as error:
-        raise click.UsageError(str(error)) from None
+        raise click.UsageError(f"{source}{error}") from None
 
 
 def of_members(members: Mapping[int, str]) -> dict[int, Address]:

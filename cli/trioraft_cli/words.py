@@ -117,4 +117,4 @@ def _read(string: str) -> str:
 
 
 def _octal(sign: str) -> str:
-    return "".join(f"\\{byte:03o}" for byte in sign.encode())
+    return "".join(f"\\{byte:03o}" for byte in sign.encode("utf-8", "surrogateescape"))

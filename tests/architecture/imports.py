@@ -61,6 +61,7 @@ ALLOWED = {
         "trioraft.storage.backups",
         "trioraft.storage.errors",
         "trioraft.storage.snapshots",
+        "trioraft_cli.counts",
         "trioraft_cli.escapes",
         "trioraft_cli.streams",
     },

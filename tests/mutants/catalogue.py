@@ -1050,7 +1050,7 @@ MUTANTS = (
     Mutant(
         "pasted lines are one command",
         "cli/trioraft_cli/commands.py",
-        """    lines = [line for line in re.split(r"[\\r\\n]+", text) if line.strip()]
+        """    lines = [line for line in re.split(r"[\\r\\n]+", text) if line.strip() and not is_remark(line)]
 """,
         """    lines = [text] if text.strip() else []
 """,

@@ -95,6 +95,9 @@ class Client:
         while True:
             try:
                 reply = self._ask_somebody(request)
+            except NoNode as error:
+                error.applied = "no" if op in WRITES else None
+                raise
             except (OSError, ValueError) as error:
                 failed = self.address
                 self.close()

@@ -8,6 +8,9 @@ from trioraft.client.protocol import Reply
 class ClientError(Exception):
     """The operation did not succeed: what happened, and what to do."""
 
+    applied: str | None = None
+    """Of a write, where `message` does not say it: "no" or "unknown"."""
+
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.message = message

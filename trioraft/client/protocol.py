@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from trioraft.wire.codec import decode, encode, one_line
+from trioraft.wire.codec import DecodeError, decode, encode, one_line
 from trioraft.wire.framing import LineBuffer
 
 MAX_REPLY_BYTES = 128 * 1024 * 1024
@@ -19,6 +19,13 @@ RequestFields = dict[str, Any]
 
 class Unsendable(ValueError):
     """A request that cannot be put into a line of JSON. Nothing of it was sent."""
+
+
+class NotANode(ValueError):
+    """What answers is something else."""
+
+    def __init__(self) -> None:
+        super().__init__("what answers there is no trioraft node")
 
 
 class ErrorFields(msgspec.Struct):
@@ -38,11 +45,13 @@ class Reply:
         self.line = line
         self.fields: dict[str, msgspec.Raw] = decode(line, dict[str, msgspec.Raw])
         self.ok = self.raw("ok") == b"true"
+        self._error = None if self.ok else decode(self.raw("error"), ErrorFields)
 
     @property
     def error(self) -> ErrorFields:
         """The error, of a reply that has one."""
-        return decode(self.raw("error"), ErrorFields)
+        assert self._error is not None
+        return self._error
 
     def raw(self, name: str) -> bytes:
         """A field's JSON as the node sent it; empty where it is missing."""
@@ -76,10 +85,13 @@ class Protocol:
         return b"{%b}\n" % b",".join([b'"id":%d' % number, *fields])
 
     def receive(self, data: bytes) -> list[Reply]:
-        """The replies that these bytes complete. Raises ValueError where the other end is no trioraft node."""
+        """The replies that these bytes complete. Raises NotANode, or another ValueError where a node is confused."""
         replies = []
         for line in self._buffer.feed(data):
-            reply = Reply(line)
+            try:
+                reply = Reply(line)
+            except DecodeError:
+                raise NotANode from None
             if not self._expected or reply.raw("id") not in (b"", b"%d" % self._expected[0]):
                 raise ValueError("a reply came that was not asked for")
             self._expected.popleft()

@@ -1,0 +1,326 @@
+"""What the commands say to the person who gave them: what happened, to what, whether it was applied, what to do."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trioraft_cli import commands, demo, main, members, render, shell
+from trioraft_cli.commands import PromptError, parse_line, split_commands
+from trioraft_cli.counts import snapshot_taken
+
+from tests.client.fake_nodes import Make, fake_nodes
+from trioraft.addresses import Address
+from trioraft.client import Client, NoNode, Unknown
+
+NOBODY = Address("127.0.0.1", 1)
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line; its exit code, and what it wrote to standard output and to standard error."""
+    monkeypatch.delenv("TRIORAFT_SERVERS", raising=False)
+    monkeypatch.setenv("COLUMNS", "500")
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["trioraft", *words])
+        code = main.run()
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+@pytest.fixture
+def fake() -> Iterator[Make]:
+    with fake_nodes() as make:
+        yield make
+
+
+@pytest.fixture
+def prompt(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Types a line into the prompt of a cluster at that address."""
+
+    def prompt(address: Address, line: str) -> tuple[int, str, str]:
+        connection = shell.Connection([address])
+        code = shell.run_line(connection, [address], line)
+        connection._client.close()
+        told = capsys.readouterr()
+        assert code is not None
+        return code, told.out, told.err
+
+    return prompt
+
+
+def test_without_a_word_the_help_is_shown_once_as_it_is(run: Run) -> None:
+    code, _, err = run()
+    assert code == main.USAGE
+    assert err.count("Usage:") == 1
+    assert "\n  backup " in err
+    assert "\\n" not in err
+
+
+WRITES = [
+    ("put", "k", "1"),
+    ("delete", "k"),
+    ("incr", "k"),
+    ("transfer", "1"),
+    ("members", "add", "127.0.0.1:9"),
+    ("members", "remove", "1"),
+    ("members", "promote", "1"),
+]
+
+
+@pytest.mark.parametrize("words", WRITES, ids="-".join)
+def test_a_write_that_finds_no_node_was_not_applied(run: Run, words: tuple[str, ...]) -> None:
+    code, _, err = run(*words, "--connect", str(NOBODY))
+    assert code == main.NO_NODE
+    assert "Connection refused). It was not applied. (start the nodes" in err
+
+
+@pytest.mark.parametrize("words", [("get", "k"), ("scan",), ("members",), ("snapshot",), ("show-log",)], ids="-".join)
+def test_of_what_is_no_write_nothing_is_said_of_that(run: Run, words: tuple[str, ...]) -> None:
+    code, _, err = run(*words, "--connect", str(NOBODY))
+    assert code == main.NO_NODE
+    assert "applied" not in err
+
+
+def test_at_the_prompt_what_to_do_is_not_an_option_that_it_does_not_have(prompt: Run) -> None:
+    _, _, err = prompt(NOBODY, "put k 1")
+    assert "It was not applied. (start the nodes;" in err
+    assert "'trioraft shell --servers FILE'" in err
+
+
+def test_the_demo_says_how_a_node_is_started_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Process:
+        pid = 4711
+
+    demo._welcome([NOBODY], [Process()], tmp_path)  # type: ignore[list-item]
+    told = capsys.readouterr().out
+    again = f"trioraft node 0 {tmp_path}/servers.txt --data-dir {tmp_path}/node-0"
+    assert f"  {again}    # until Ctrl-C\n" in told
+    assert told.startswith("A cluster of 1 node runs")
+    shell.run_line(shell.Connection([NOBODY], again), [NOBODY], "get k")
+    assert f"({again})" in capsys.readouterr().err
+
+
+class Scan:
+    """A node with that many keys, of which it gives some."""
+
+    def __init__(self, shown: int, more: bool) -> None:
+        self.items = [
+            {"key": f"m{number}", "rev": 1, "created": 1, "version": 1, "value": 1} for number in range(shown)
+        ]
+        self.entries = [
+            {"index": number, "term": 1, "command": None, "committed": True, "applied": True}
+            for number in range(1, shown + 1)
+        ]
+        self.more = more
+
+    def __call__(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"items": self.items, "entries": self.entries, "more": self.more}
+
+
+@pytest.mark.parametrize(("shown", "said"), [(1, "more than 1 key: "), (3, "more than 3 keys: ")])
+def test_a_list_that_stops_says_where_and_how_to_go_on(run: Run, fake: Make, shown: int, said: str) -> None:
+    where = "--connect", str(fake(Scan(shown, more=True)).address)
+    code, _, err = run("scan", *where)
+    assert code == 0
+    assert f"{said}go on with --after m{shown - 1}\n" in err
+    code, _, err = run("show-log", "--from", "1", *where)
+    assert code == 0
+    assert f"more entries: go on with --from {shown + 1}\n" in err
+    whole = "--connect", str(fake(Scan(shown, more=False)).address)
+    assert run("scan", *whole)[2] == run("show-log", *whole)[2] == ""
+
+
+def test_help_says_how_many_rows_there_are_at_most(run: Run) -> None:
+    assert "up to 10000; 1000 where" in run("scan", "--help")[1]
+    assert "up to 1000; 100 where" in run("show-log", "--help")[1]
+
+
+def test_status_as_json_says_who_does_not_answer(run: Run, fake: Make) -> None:
+    status = {"node": 0, "role": "leader", "term": 1, "leader": 0, "leader_address": None}
+    indexes = {"commit_index": 9, "last_applied": 9, "first_index": 1, "last_index": 9}
+    lone = [{"id": 0, "address": "h:1", "role": "voter"}, {"id": 1, "address": str(NOBODY), "role": "voter"}]
+    node = fake(lambda _: {**status, **indexes, "members": lone[1:]})
+    _, out, err = run("status", "-o", "json", "--connect", str(node.address))
+    assert out.count("\n") == 1
+    assert f"no answer from {NOBODY}: Connection refused\n" in err
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2p1\r\n", b'{"status":400}\n', b"[]\n", b"\xff\xfe\n"],
+)
+def test_what_answers_and_is_no_node_is_told_as_that(run: Run, said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host, port = server.getsockname()
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(said)
+                while connection.recv(4096):
+                    pass
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        code, _, err = run("get", "k", "--connect", f"{host}:{port}")
+        thread.join(10)
+    assert code == main.NO_NODE
+    assert f"({host}:{port}: what answers there is no trioraft node)" in err
+
+
+@pytest.mark.parametrize(
+    "words", [("get", "k", "--connect"), ("members", "add"), ("recover", "--data-dir", "x", "--force-members")]
+)
+def test_several_addresses_where_one_is_wanted(run: Run, words: tuple[str, ...]) -> None:
+    code, _, err = run(*words, "127.0.0.1:8001,127.0.0.1:8002")
+    assert code == main.USAGE
+    assert "holds a comma, and one address alone is wanted" in err
+
+
+@pytest.mark.parametrize("named", ["x", "a:b,c:d", "h:8000,", "h:99999"])
+def test_what_is_wrong_with_the_environment_is_said_of_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, named: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRIORAFT_SERVERS", named)
+    code, _, err = run("get", "k") if named != "h:8000," else (main.USAGE, "", "TRIORAFT_SERVERS")
+    assert code == main.USAGE
+    assert "TRIORAFT_SERVERS" in err
+
+
+@pytest.mark.parametrize(
+    ("file", "typed"), [("two.txt", "two.txt"), ("my two.txt", "'my two.txt'"), ("\udcff\n", r"$'\377\012'")]
+)
+def test_a_newcomer_is_started_with_the_file_that_was_given(
+    monkeypatch: pytest.MonkeyPatch, file: str, typed: str
+) -> None:
+    monkeypatch.setattr(members, "_do", lambda *_, **__: None)
+    monkeypatch.setattr(members, "wait_for_vote", lambda *_: None)
+    told: list[str] = []
+    present = members.Members([members.Member(0, "h:1", "voter")], 1, 0, 1)
+    members.carry_out(present, [members.Step("add_member", 1, "h:2")], Path(file), told.append)
+    assert told[0] == f"added node 1 at h:2: start it with 'trioraft node 1 {typed}'"
+
+
+@pytest.mark.parametrize("then", ["the members cannot be asked for", "it cannot be tried again"])
+def test_a_change_that_may_have_been_applied_is_never_told_as_not_applied(
+    monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    def ask_members(_: Client) -> members.Members:
+        if then == "the members cannot be asked for":
+            raise NoNode("gone", "")
+        return members.Members([members.Member(1, "h:2", "voter")], 2, 0, 1)
+
+    failures = [Unknown("did not answer: the write may have been applied", "read"), NoNode("gone", "")]
+
+    def call(*_: object, **__: object) -> None:
+        raise failures.pop(0)
+
+    monkeypatch.setattr(members, "ask_members", ask_members)
+    monkeypatch.setattr(Client, "call", call)
+    with Client([NOBODY]) as client, pytest.raises(Unknown):
+        members._do(client, members.Step("remove_member", 1, "h:2"), member=1)
+
+
+@pytest.mark.parametrize(
+    "words", [("sim", "--seed"), ("demo", "--nodes"), ("sim", "--seeds", "0..1", "--jobs")], ids="-".join
+)
+def test_what_is_no_number_is_told_as_that(run: Run, words: tuple[str, ...]) -> None:
+    assert "'x' is not a valid integer." in run(*words, "x")[2]
+    assert run(*words, "-7")[0] == main.USAGE
+
+
+@pytest.mark.parametrize(
+    "line", ['incr "my key" {}', "show_log {}", "remove_member {}", "promote_member {}", "transfer {}"]
+)
+@pytest.mark.parametrize("word", ["x", "1.5", "9" * 5000, "-", "٣"])
+def test_what_is_no_number_at_the_prompt_is_told_with_the_usage(line: str, word: str) -> None:
+    with pytest.raises(PromptError) as caught:
+        parse_line(line.format(word))
+    assert f"{word} is no whole number" in str(caught.value)
+    assert f"usage: {line.split()[0]}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("GET a", "did you mean 'get'?"),
+        ("Show-Log", "did you mean 'show_log'?"),
+        ("help GETT", "did you mean 'get'?"),
+        ("zzz", "try 'help'"),
+        ("backup x", "type 'trioraft backup' into a shell outside"),
+        ("members add h:1", "to change them: add_member"),
+    ],
+)
+def test_a_command_that_there_is_not_is_told_with_one_that_there_is(line: str, said: str) -> None:
+    with pytest.raises(PromptError, match=said.replace("?", r"\?")):
+        parse_line(line)
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["GET", "a"], "trioraft get"),
+        (["add_member", "h:1"], "trioraft members add"),
+        (["remove-member", "1"], "trioraft members remove"),
+        (["help"], "trioraft --help"),
+        (["zzz"], "trioraft --help"),
+        (["members", "Add"], "trioraft members add"),
+        (["members", "h:1"], "trioraft members --help"),
+    ],
+)
+def test_a_command_of_another_place_is_told_with_that_of_the_command_line(
+    run: Run, words: list[str], meant: str
+) -> None:
+    code, _, err = run(*words)
+    assert code == main.USAGE
+    assert f"did you mean '{meant}'?" in err
+
+
+def test_all_commands_of_the_prompt_have_one_on_the_command_line() -> None:
+    lines = {name.replace("_", "-") for name in commands.COMMANDS}
+    assert lines - set(main.cli.commands) == set(main._OF_THE_PROMPT)
+
+
+def test_the_prompt_knows_all_the_commands_that_it_does_not_have() -> None:
+    lines = {name.replace("-", "_") for name in main.cli.commands}
+    assert lines - set(commands.COMMANDS) == commands.SHELL_COMMANDS
+
+
+@pytest.mark.parametrize(
+    ("value", "is_said"),
+    [('{"a":', True), ("[1,", True), ('"a', True), ('{"a": 1}', False), ('"{"', False), ("a{", False)],
+)
+def test_json_with_a_slip_is_stored_as_a_string_and_that_is_said(
+    prompt: Run, run: Run, fake: Make, monkeypatch: pytest.MonkeyPatch, value: str, is_said: bool
+) -> None:
+    node = fake(lambda _: {"rev": 17})
+    code, out, err = prompt(node.address, f"put x {value}")
+    assert (code, out) == (0, "revision 17\n")
+    assert ("stored as a string" in err) is is_said
+    where = "--connect", str(node.address)
+    assert run("put", "x", value, *where) == (0, "", "")  # in scripts nothing is said
+    monkeypatch.setattr(render, "on_terminal", lambda: True)
+    assert ("stored as a string" in run("put", "x", value, *where)[2]) is is_said
+    assert "stored" not in run("put", "x", value, "--string", *where)[2]
+
+
+def test_remarks_are_no_commands(prompt: Run) -> None:
+    assert split_commands("# all\nput a 1\n  # twice\nput b {\n# within\n}\n") == ["put a 1", "put b {\n}"]
+    assert prompt(NOBODY, "  # nothing is asked") == (0, "", "")
+
+
+def test_one_is_one(prompt: Run, fake: Make) -> None:
+    node = fake(lambda _: {"keys": 1, "index": 2, "bytes": 600})
+    assert prompt(node.address, "snapshot")[1] == "1 key up to entry 2, 600 bytes\n"
+    assert snapshot_taken(0, 2, 1) == "0 keys up to entry 2, 1 byte"
