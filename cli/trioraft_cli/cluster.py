@@ -110,6 +110,12 @@ class ClusterStatus:
             f"node {status.node} at {address} belongs to no cluster yet: {_waiting_for(status.waiting_for or ())}"
             for address, status in unformed.items()
         ]
+        remarks += [
+            f"node {status.node} at {address} has been removed from the cluster: stop it, and put '-' in its line of "
+            "servers.txt"
+            for address, status in self.statuses.items()
+            if status.role == "removed"
+        ]
         if not self.has_leader:
             remarks.append("no leader has a majority: writes are not taken now")
         return remarks

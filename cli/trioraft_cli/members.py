@@ -18,6 +18,8 @@ from trioraft_cli.words import shell_word
 
 CAUGHT_UP_SECONDS: Final = 600.0
 """How long a newcomer may take to be started, and to catch up."""
+MOST_REMOVED: Final = 5
+"""How many removed nodes are asked one after the other, each for the members that it knows of."""
 ATTEMPTS: Final = 5
 """How often a change is tried whose outcome nobody can tell."""
 
@@ -39,8 +41,11 @@ class Members(msgspec.Struct):
 
     members: list[Member]
     next_id: int
-    can_lose: int
     voters: int
+    can_lose: int | None = None
+    """None from who does not lead: it does not know who lives."""
+    removed: bool = False
+    """Whether the node that answers is a member no more."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -59,7 +64,24 @@ class PlanError(ValueError):
 
 
 def ask_members(client: Client) -> Members:
-    """The members as the leader sees them, or, where there is none, as the node does that answers."""
+    """The members as the leader sees them, or, where there is none, as the node does that answers.
+
+    A removed node is asked only for those that it knows of.
+    """
+    found = _ask_members(client)
+    for _ in range(MOST_REMOVED):
+        if not found.removed:
+            break
+        others = where.of_members({member.id: member.address for member in found.members})
+        try:
+            with Client(list(others.values()), timeout=2.0) as direct:
+                found = _ask_members(direct)
+        except NoNode:
+            break
+    return found
+
+
+def _ask_members(client: Client) -> Members:
     reply = client.call("status")
     if reply["leader_address"] is not None:
         leader = where.of_members({reply["leader"]: reply["leader_address"]})
@@ -79,6 +101,13 @@ def show(members: Members) -> None:
         index = "?" if member.match_index is None else str(member.match_index)
         rows.append([str(member.id), member.address, role, live, index])
     render.show("", ["NODE#", "ADDRESS", "ROLE", "LIVE", "HAS#"], rows)
+    if members.removed:
+        print("can lose: not known: who answers has been removed from the cluster, and no member can be reached")
+        return
+    if members.can_lose is None:
+        led = any(member.leader for member in members.members)
+        print(f"can lose: not known: {'the leader does not answer' if led else 'no leader'}")
+        return
     down = [str(member.id) for member in members.members if member.role == "voter" and member.live is False]
     reason = f", while node {' and node '.join(down)} does not answer" if down else ""
     print(f"can lose {members.can_lose} of {members.voters}{reason}")

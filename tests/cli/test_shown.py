@@ -115,7 +115,7 @@ def test_a_log_has_a_row_an_entry(commands: list[bytes]) -> None:
 
 @given(TEXTS)
 def test_members_whose_addresses_could_be_anything_are_a_row_each(address: str) -> None:
-    shown = members.Members([members.Member(0, address, "voter"), members.Member(1, "b:1", address)], 2, 0, 2)
+    shown = members.Members([members.Member(0, address, "voter"), members.Member(1, "b:1", address)], 2, 2, 0)
     piped = printed(Pipe(), lambda: members.show(shown))
     assert is_shown(piped)
     assert len(piped.splitlines()) == 4

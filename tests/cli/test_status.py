@@ -86,6 +86,14 @@ def test_a_newcomer_to_a_cluster_that_runs_is_told_apart(look: Look, capsys: pyt
     assert capsys.readouterr().err == "trioraft: node 3 at node:8003 belongs to no cluster yet: waiting for a member\n"
 
 
+def test_a_removed_node_is_no_follower(look: Look, capsys: pytest.CaptureFixture[str]) -> None:
+    found = look({0: node(0, role="removed"), 1: node(1, 3, 1), 2: node(2, 3, 1)})
+    assert column("ROLE", found) == ["removed", "leader", "follower"]
+    assert judge(found) == 0
+    told = "node 0 at node:8000 has been removed from the cluster: stop it, and put '-' in its line of servers.txt"
+    assert capsys.readouterr().err == f"trioraft: {told}\n"
+
+
 def test_a_leader_that_too_few_follow_takes_no_writes(look: Look) -> None:
     found = look({0: node(0, 3, 0), 1: node(1, 3, None), 2: "timed out"})
     assert judge(found) == NOT_NOW

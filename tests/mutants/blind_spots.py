@@ -13,6 +13,7 @@ HALF_GONE_TESTS = "tests/server/test_half_gone.py"
 KV_STORE = "trioraft/kv/store.py"
 LARGE_SNAPSHOTS_TESTS = "tests/server/test_large_snapshots.py"
 LIMITS_TESTS = "tests/wire/test_limits.py"
+REMOVED_TESTS = "tests/server/test_removed_while_away.py"
 NEWEST_MEMBER_TESTS = "tests/server/test_newest_member.py"
 NODE_IN_VIRTUAL_TIME_TESTS = "tests/server/test_node_in_virtual_time.py"
 PASSED_ON_TESTS = "tests/server/test_passed_on.py"
@@ -234,6 +235,31 @@ BLIND_SPOTS = (
         "if hello.cluster == mine.cluster and node < mine.formation.configuration.next_id:",
         "if hello.cluster == mine.cluster and node <= mine.formation.configuration.next_id:",
         f"{NEWEST_MEMBER_TESTS}::test_who_lacks_the_newest_member_alone_gets_to_know_it",
+        simulated=False,
+    ),
+    # A node that was removed while nobody could tell it
+    Mutant(
+        "the connection of a node that was removed while nobody could tell it stays open",
+        SERVER_DRIVER,
+        "peer not in self.core.progress and peer < committed.next_id:",
+        "peer not in self.core.progress and peer < 0:",
+        f"{REMOVED_TESTS}::test_it_learns_of_it_says_so_once_and_sends_its_clients_to_the_members",
+        simulated=False,
+    ),
+    Mutant(
+        "anybody is believed who says that a node has been removed",
+        "trioraft/server/removal.py",
+        "if member is None or not member.folder or member.folder != hello.folder or formation is None:",
+        "if formation is None:",
+        f"{REMOVED_TESTS}::test_a_member_whose_folder_is_not_known_yet_is_not_believed",
+        simulated=False,
+    ),
+    Mutant(
+        "whom a leader counts on takes itself for removed",
+        "trioraft/server/removal.py",
+        "if not self._by_log:",
+        "if self._by_log:",
+        f"{REMOVED_TESTS}::test_who_leads_or_follows_serves_on_whatever_it_is_told",
         simulated=False,
     ),
     # Clocks that jump while a node runs

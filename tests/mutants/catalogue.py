@@ -1076,8 +1076,8 @@ MUTANTS = (
     Mutant(
         "a node of no cluster says that it follows",
         "trioraft/server/reports.py",
-        'core.role if node.assembly is None else "unformed"',
-        "core.role",
+        'role if node.assembly is None else "unformed"',
+        "role",
         "tests/server/test_node_in_virtual_time.py::test_no_node_votes_before_all_have_been_up_together",
         simulated=False,
     ),

@@ -152,6 +152,9 @@ def test_a_removed_node_stays_out_and_is_told_so(cluster: Cluster) -> None:
     time.sleep(1.5)
     assert other.status()["term"] == term, "it does not disturb"
     assert command("members", "remove", gone.index, at=other).returncode == 4
+    assert gone.status()["role"] == "removed"
+    assert "can lose 0 of 2" in told("members", at=gone), "it knows whom to ask"
+    assert f"ask a member: {HOST}:" in command("get", "k", at=gone).stderr
 
 
 def test_a_change_that_leaves_no_live_majority_is_refused_unless_forced(cluster: Cluster) -> None:

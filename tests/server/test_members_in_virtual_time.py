@@ -125,11 +125,30 @@ async def test_what_the_cluster_can_lose_counts_those_that_live(
     assert (members["can_lose"], members["voters"]) == (0, 3)
     assert {row["id"]: row.get("live") for row in members["members"]} == {leader: True, follower: True, dead: False}  # type: ignore[attr-defined]
     [members] = await cluster.ask(follower, {"op": "members"})
-    assert members["can_lose"] == 1  # who does not lead does not know who lives
+    assert "can_lose" not in members, "who does not lead does not know who lives"
+    assert members["voters"] == 3
     cluster.nodes[dead].start()
     await trio.sleep(1)
     [members] = await cluster.ask(leader, {"op": "members"})
     assert members["can_lose"] == 1
+
+
+async def test_how_far_one_is_of_whom_a_leader_has_not_heard_is_not_said(
+    cluster: Cluster,
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001
+) -> None:
+    leader = await cluster.leader()
+    dead = (leader + 1) % 3
+    assert await takes_a_write(cluster, leader)
+    await trio.sleep(0.5)
+    cluster.nodes[dead].crash()
+    await cluster.hand_over((leader + 2) % 3)
+    await trio.sleep(1.5)
+    [members] = await cluster.ask((leader + 2) % 3, {"op": "members"})
+    rows = {row["id"]: row for row in members["members"]}  # type: ignore[attr-defined]
+    assert rows[dead]["live"] is False
+    assert "match_index" not in rows[dead]
+    assert rows[leader]["match_index"] > 0
 
 
 async def test_who_takes_in_a_newcomer_is_told_its_id_and_not_anothers(

@@ -68,8 +68,10 @@ class Place:
     def settle(self, slot: Slot, reply: bytes) -> None:
         self.requests.settle(slot, reply)
 
-    def whom_to_wait_for(self) -> str:
-        return "somebody"
+    def whom_to_wait_for(self) -> tuple[str, str]:
+        return "somebody", "wait"
+
+    is_removed = False
 
     # What the tests do
 

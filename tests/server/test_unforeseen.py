@@ -390,7 +390,7 @@ async def test_a_newer_versions_snapshot_ends_no_follower(
 
 LOOKS: dict[Any, set[str]] = {
     links.Host: {"greet"},
-    replicator.Host: {"introduction", "acknowledged", "objection", "link_free"},
+    replicator.Host: {"introduction", "acknowledged", "objection", "is_removed_by", "link_free"},
     snapshots.Node: set(),
 }
 """What a node does for others that changes nothing of its own, or leaves that to something that is marked."""

@@ -42,7 +42,10 @@ TICK_MS: Final = int(TICK_SECONDS * 1000)
 Answer = Callable[[bytes, int], None]
 """Takes a reply without an id, and the index of the entry that has made it true, or 0."""
 
-_START_HINT: Final = "see 'members'; a change waits for the one before it, and for a majority of the voters"
+_WAIT_HINT: Final = "see 'members'; a change waits for the one before it, and for a majority of the voters"
+_UNKNOWN_HINT: Final = "see with 'members' whether it was made before you ask for it again"
+_AGAIN_HINT: Final = "nothing has changed: try again, or see 'members' and 'status'"
+_MEMBERS_HINT: Final = "'members' shows who belongs to the cluster, and where"
 
 
 class Surroundings(Protocol):
@@ -64,8 +67,12 @@ class Surroundings(Protocol):
     def settle(self, slot: Slot, reply: bytes) -> None:
         """Answer a client's request."""
 
-    def whom_to_wait_for(self) -> str:
-        """Why there is no leader, for a person."""
+    def whom_to_wait_for(self) -> tuple[str, str]:
+        """Why there is no leader, and what to do, for a person."""
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether there will be no leader for this node."""
 
 
 class _Task:
@@ -137,8 +144,9 @@ class Administration:
         request = slot.request
         snapshots = self._node.snapshots
         if snapshots is None:
-            why, applied = self._node.whom_to_wait_for(), "no" if isinstance(request, AdminRequest) else None
-            self._node.settle(slot, replies.error_reply(slot.id, "no_quorum", why, "see 'status'", applied))
+            applied = "no" if isinstance(request, AdminRequest) else None
+            obstacle = self._node.whom_to_wait_for()
+            self._node.settle(slot, replies.error_reply(slot.id, "no_quorum", *obstacle, applied))
         elif isinstance(request, AdminRequest):
             self._take_over(slot, request)
         else:
@@ -225,7 +233,7 @@ class Administration:
         for number, task in list(self._asked.items()):
             if task.asked == peer:
                 del self._asked[number]
-                self._fail(task, "leader_changed", "the connection to the leader broke", "unknown")
+                self._fail(task, "leader_changed", "the connection to the leader broke", _UNKNOWN_HINT, "unknown")
         self._tasks = {task: None for task in self._tasks if task.asker != peer}
 
     def tick(self, ticks: int) -> None:
@@ -235,7 +243,7 @@ class Administration:
             if not task.is_due:
                 task.since = self._now
             if task.is_waiting and task.is_late(self._now):
-                self._fail(task, "timeout", "the time given with the request is over", "no")
+                self._fail(task, "timeout", "the time given with the request is over", _WAIT_HINT, "no")
                 continue
             if task.since + self._hold_ticks > self._now:
                 continue
@@ -246,11 +254,11 @@ class Administration:
                 # It may be committed at any time, and is waited for twice as long.
                 if task.since + 2 * self._hold_ticks <= self._now:
                     what = "the change is not committed yet" if task.index else "no leader is known since the transfer"
-                    self._fail(task, "timeout", what, "unknown")
+                    self._fail(task, "timeout", what, _UNKNOWN_HINT, "unknown")
             elif task.asked is None:
-                self._fail(task, *self._obstacle())
+                self._fail(task, *self._obstacle(), "no")
             elif task.since + 3 * self._hold_ticks <= self._now:
-                self._fail(task, "timeout", "the leader was asked, and has not answered", "unknown")
+                self._fail(task, "timeout", "the leader was asked, and has not answered", _UNKNOWN_HINT, "unknown")
 
     def turn(self) -> None:
         """Begin what can be begun, and end what is done."""
@@ -270,6 +278,8 @@ class Administration:
                 task.refuse()
             elif not task.request.forward:
                 self._refuse_to_forward(task)
+            elif self._node.is_removed:
+                self._fail(task, *self._obstacle(), "no")
             else:
                 self._pass_on(task)
 
@@ -321,7 +331,7 @@ class Administration:
                     return
                 task.index, task.changed = core.propose_configuration(configuration), configuration
         except ChangeRefused as error:
-            self._fail(task, "membership", str(error), "no")
+            self._fail(task, "membership", str(error), _MEMBERS_HINT, "no")
             return
         task.term = core.term
 
@@ -365,13 +375,15 @@ class Administration:
         elif core.commit_index >= task.index and core.log.term_at(task.index) == task.term:
             self._finish(task, replies.object_reply(b"", self._result(task)), task.index)
         else:
-            self._fail(task, "leader_changed", "the leader changed while the change was under way", "unknown")
+            what = "the leader changed while the change was under way"
+            self._fail(task, "leader_changed", what, _UNKNOWN_HINT, "unknown")
 
     def _look_after_transfer(self, task: _Task) -> None:
         core = self._node.core
         if core.role == "leader" and core.term == task.term:
             if not core.transferring:
-                self._fail(task, "timeout", "the other node did not take over in time; this one goes on", "no")
+                what = "the other node did not take over in time; this one goes on"
+                self._fail(task, "timeout", what, _AGAIN_HINT, "no")
         elif core.leader is not None:
             self._finish(task, self._leads(core.leader))
 
@@ -393,15 +405,12 @@ class Administration:
     # Ends
 
     def _obstacle(self) -> tuple[str, str, str]:
-        core = self._node.core
-        if core.role == "leader":
-            return "membership", "another change is under way, or this leader is too new", "no"
-        if core.configuration.member(core.node) is None:
-            return "no_quorum", "this node has been removed from the cluster, ask another", "no"
-        return "no_quorum", "no leader is known: no majority of the nodes answers", "no"
+        if self._node.core.role == "leader":
+            return "membership", "another change is under way, or this leader is too new", _WAIT_HINT
+        return "no_quorum", *self._node.whom_to_wait_for()
 
-    def _fail(self, task: _Task, code: str, message: str, applied: str) -> None:
-        self._finish(task, replies.error_reply(b"", code, message, _START_HINT, applied))
+    def _fail(self, task: _Task, code: str, message: str, hint: str, applied: str) -> None:
+        self._finish(task, replies.error_reply(b"", code, message, hint, applied))
 
     def _finish(self, task: _Task, reply: bytes, index: int = 0) -> None:
         del self._tasks[task]

@@ -31,8 +31,9 @@ from trioraft.server.formation import Assembly, View
 from trioraft.server.handshake import PROTOCOL, Acknowledged, Evidence, refusal
 from trioraft.server.links import Incoming, Link
 from trioraft.server.recovery import point_of, recover
+from trioraft.server.removal import Removal
 from trioraft.server.replicator import Replicator
-from trioraft.server.reports import local_reply, say_role
+from trioraft.server.reports import local_reply, say_role, why_no_leader
 from trioraft.server.requests import Requests
 from trioraft.server.session import ReadSlot, Slot
 from trioraft.server.snapshots import Snapshots, SnapshotSettings
@@ -151,6 +152,7 @@ class Driver:
             self._start(folder.formation)
         self.requests = Requests(self, self.store, 4 * self.settings.election_ticks)
         self.administration = Administration(self, 4 * self.settings.election_ticks)
+        self.removal = Removal(node)
         self._committed = Configuration((), 0)
         """The members as they are committed, as far as they were looked at."""
         self._unheard: dict[NodeId, Member] = {}
@@ -323,8 +325,11 @@ class Driver:
                 bound = old is not None and old.folder != member.folder
                 if bound and member.id in self._replicators:
                     self._replicators[member.id].redial()  # it is to hear that it belongs to the cluster now
-            if before.member(self.node) is not None and committed.member(self.node) is None:
-                log.warning("node %d has been removed from the cluster: it may be stopped", self.node)
+            self.removal.commits(committed)
+            for peer, incoming in list(self._incoming.items()):
+                if peer not in self.peers and peer not in self.core.progress and peer < committed.next_id:
+                    incoming.close()  # when it introduces itself again it is told that it was removed
+                    self.lose(incoming)
         for node, folder in list(self._to_bind.items()):
             newcomer = self.core.configuration.member(node)
             if newcomer is None or newcomer.folder:
@@ -564,6 +569,18 @@ class Driver:
         """Why the one who answered a call to that peer is not to be spoken to, or None."""
         return self._judge(answer, self.introduction(peer), asked)
 
+    def is_removed_by(self, peer: NodeId, refused: PeerRefused, asked: Acknowledged) -> bool:
+        """Whether the refusal, of one that is that peer, tells that this node has been removed; it is noted then."""
+        hello = refused.introduction
+        if hello is None or self.objection(peer, hello, asked) is not None:
+            return False
+        return self.removal.is_told_by(hello, self.core.configuration)
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether this node knows that it is a member no more, and no leader that it could ask all the same."""
+        return self.removal.configuration is not None and self.core.leader is None
+
     @decides
     def link_up(self, peer: NodeId, link: Link) -> None:
         """An outgoing connection is ready."""
@@ -754,14 +771,9 @@ class Driver:
 
     # What a person sees
 
-    def whom_to_wait_for(self) -> str:
-        """Why there is no leader."""
-        if self.assembly is not None:
-            waiting = self.assembly.waiting_for
-            return f"the cluster has not formed yet: waiting for {', '.join(waiting.values()) or 'the others to agree'}"
-        if self.core.configuration.member(self.node) is None:
-            return "this node has been removed from the cluster"
-        return "no leader is known: no majority of the nodes answers"
+    def whom_to_wait_for(self) -> tuple[str, str]:
+        """Why there is no leader, and what to do."""
+        return why_no_leader(self)
 
     def _report_waiting(self) -> None:
         """Say once for whom the cluster waits to form, and again when that changes."""
@@ -781,4 +793,6 @@ class Driver:
         if now == self._said:
             return
         self._said = now
+        if core.leader is not None:
+            self.removal.follows()
         say_role(core)

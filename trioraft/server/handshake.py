@@ -100,6 +100,7 @@ def _stranger(hello: PeerHello, mine: PeerHello) -> PeerRefused | None:
                 f"node {node} has been removed from the cluster",
                 "stop it; to take its machine in again, empty its folder, say 'trioraft members add ADDRESS', "
                 "and start it with the id that it gets",
+                mine,
             )
         known = hello.cluster == mine.cluster  # this node has not heard yet that it was taken in
     if known:

@@ -35,6 +35,9 @@ class Host(Protocol):
     def objection(self, peer: NodeId, answer: PeerHello, asked: Acknowledged) -> PeerRefused | None:
         """Why the one who answered is not the peer, or None; `asked` is what was known when it was asked."""
 
+    def is_removed_by(self, peer: NodeId, refused: PeerRefused, asked: Acknowledged) -> bool:
+        """Whether the refusal, of one that is that peer, tells that this node has been removed; it is noted then."""
+
     def link_up(self, peer: NodeId, link: Link) -> None:
         """A connection to the peer is ready for messages."""
 
@@ -160,7 +163,7 @@ class Replicator:
         return f"node {self.peer} at {self.address} cannot be reached: {_reason(error)}"
 
     def _judge(self, answers: list[PeerHello | PeerRefused], asked: Acknowledged) -> str | None:
-        """What is wrong with the answer to the introduction, in words."""
+        """What is wrong with the answer to the introduction, in words; none where it has been said."""
         if not answers:
             return (
                 f"{self.address} does not introduce itself as node {self.peer}: it closed the connection, or is silent"
@@ -169,11 +172,13 @@ class Replicator:
         if isinstance(answer, PeerHello):
             objection = self._host.objection(self.peer, answer, asked)
             return None if objection is None else f"{objection.message} ({objection.hint})"
+        if self._host.is_removed_by(self.peer, answer, asked):
+            return ""
         return f"node {self.peer} at {self.address} refuses this node: {answer.message} ({answer.hint})"
 
     def _report(self, trouble: str, level: int = logging.WARNING) -> None:
         """Say it once, until there is a connection."""
-        if trouble not in self._reported:
+        if trouble and trouble not in self._reported:
             self._reported.append(trouble)
             log.log(level, "%s", trouble, extra={"about": (self.peer, len(self._reported))})
 

@@ -10,12 +10,13 @@ import trioraft
 from trioraft.raft import quorum
 from trioraft.raft.core import Core
 from trioraft.raft.log import Log
-from trioraft.raft.membership import Member
+from trioraft.raft.membership import Configuration, Member
 from trioraft.raft.messages import InstallSnapshot, NodeId
 from trioraft.server.failures import internal_reply
 from trioraft.server.formation import Assembly
 from trioraft.server.handshake import PROTOCOL
 from trioraft.server.recovery import point_of
+from trioraft.server.removal import Removal
 from trioraft.server.requests import MAX_LOG_BYTES
 from trioraft.server.session import ReadSlot
 from trioraft.server.snapshots import Snapshots
@@ -33,6 +34,7 @@ class Node(Protocol):
 
     node: NodeId
     core: Core
+    removal: Removal
 
     @property
     def snapshots(self) -> Snapshots | None:
@@ -45,6 +47,10 @@ class Node(Protocol):
     @property
     def members(self) -> Sequence[Member]:
         """Those in force."""
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether this node knows that it is a member no more, and knows no leader."""
 
 
 def local_reply(node: Node, slot: ReadSlot) -> bytes:
@@ -112,7 +118,7 @@ def _disk_failed(id: bytes, what: str, error: OSError) -> bytes:
 def _members(node: Node) -> dict[str, object]:
     """The members, and of each what this node knows: as leader it knows how far they are."""
     core = node.core
-    configuration = core.configuration_at(core.commit_index)[1]  # what is not committed may yet be undone
+    configuration = _committed(node)
     rows: list[dict[str, object]] = []
     for member in configuration.members:
         row: dict[str, object] = {"id": member.id, "address": member.address, "role": member.role}
@@ -122,28 +128,47 @@ def _members(node: Node) -> dict[str, object]:
         if member.id == node.node:
             row |= {"match_index": core.durable_index, "live": True}
         elif progress is not None:
-            row["match_index"] = progress.match_index
+            if progress.match_index or progress.live:  # else this leader has not heard of it yet
+                row["match_index"] = progress.match_index
             if progress.live or progress.silent:
                 row["live"] = progress.live
         if core.leader == member.id:
             row["leader"] = True
         rows.append(row)
     voters = configuration.voters
-    return {
-        "members": rows,
-        "next_id": configuration.next_id,
-        "can_lose": _can_lose(core, voters),
-        "voters": len(voters),
-    }
+    reply: dict[str, object] = {"members": rows, "next_id": configuration.next_id, "voters": len(voters)}
+    if core.role == "leader":
+        reply["can_lose"] = _can_lose(core, voters)
+    if node.is_removed:
+        reply["removed"] = True
+    return reply
+
+
+def _committed(node: Node) -> Configuration:
+    """The members, without what may yet be undone; of a removed node as it was told of them."""
+    if node.is_removed and node.removal.configuration is not None:
+        return node.removal.configuration
+    return node.core.configuration_at(node.core.commit_index)[1]
 
 
 def _can_lose(core: Core, voters: Sequence[NodeId]) -> int:
-    """How many more of the voters may fail: as leader, counting those that live; else, counting all as if they did."""
-    live = voters
-    if core.role == "leader":
-        heard = {peer for peer, progress in core.progress.items() if progress.live}
-        live = [voter for voter in voters if voter == core.node or voter in heard]
+    """How many more of the voters may fail, counting those that live, as this leader knows."""
+    heard = {peer for peer, progress in core.progress.items() if progress.live}
+    live = [voter for voter in voters if voter == core.node or voter in heard]
     return max(0, len(live) - quorum.majority(len(voters)))
+
+
+def why_no_leader(node: Node) -> tuple[str, str]:
+    """Why this node knows no leader, and what to do, for a person."""
+    if node.assembly is not None:
+        waiting = ", ".join(node.assembly.waiting_for.values()) or "the others to agree"
+        hint = "start every node of servers.txt: a cluster forms once all of them are up together"
+        return f"the cluster has not formed yet: waiting for {waiting}", hint
+    if node.is_removed:
+        others = " or ".join(member.address for member in _committed(node).members)
+        return f"node {node.node} has been removed from the cluster", f"ask a member: {others}"
+    hint = "see which nodes answer with 'status'; a majority must be up"
+    return "no leader is known: no majority of the nodes answers", hint
 
 
 def say_role(core: Core) -> None:
@@ -160,9 +185,10 @@ def say_role(core: Core) -> None:
 def _status(node: Node) -> dict[str, object]:
     core = node.core
     leader = None if core.leader is None else core.configuration.member(core.leader)
+    role = "removed" if node.is_removed else core.role
     status: dict[str, object] = {
         "node": node.node,
-        "role": core.role if node.assembly is None else "unformed",
+        "role": role if node.assembly is None else "unformed",
         "term": core.term,
         "leader": core.leader,
         "leader_address": leader.address if leader else None,
@@ -170,7 +196,7 @@ def _status(node: Node) -> dict[str, object]:
         "last_applied": core.last_applied,
         "first_index": core.log.first_index,
         "last_index": core.last_index,
-        "members": node.members,
+        "members": _committed(node).members if node.is_removed else node.members,
     }
     if node.assembly is not None:
         status["waiting_for"] = list(node.assembly.waiting_for.values())

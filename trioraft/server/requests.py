@@ -99,8 +99,12 @@ class Surroundings(Protocol):
     def withdraw(self, slots: Sequence[Slot]) -> set[Slot]:
         """Let go of those of such requests that have not been begun; these, which never will be."""
 
-    def whom_to_wait_for(self) -> str:
-        """Why there is no leader, for a person."""
+    def whom_to_wait_for(self) -> tuple[str, str]:
+        """Why there is no leader, and what to do, for a person."""
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether there will be no leader for this node."""
 
 
 class Requests:
@@ -257,6 +261,8 @@ class Requests:
         else:
             slots, self._held = self._held, deque()
             self._held.extendleft(reversed(self._refuse_to_forward(slots)))
+            if self._node.is_removed:
+                self._give_up_held(self.now)
 
     def _fitting(self, writes: list[WriteSlot]) -> list[WriteSlot]:
         """The first of them, as many as this turn has room for; the others are held until the next."""
@@ -531,14 +537,7 @@ class Requests:
         if core.leader is not None:
             self._leaderless_since = self.now
         oldest = self.now - self._hold_ticks
-        if any(slot.since <= oldest for slot in self._held):
-            held, self._held = self._held, deque()
-            for slot in held:
-                if slot.since > oldest:
-                    self._held.append(slot)
-                else:
-                    why = self._node.whom_to_wait_for()
-                    self._answer(slot, _failure(slot, "no_quorum", why, _NO_QUORUM_HINT, "no"))
+        self._give_up_held(oldest)
         if self._leaderless_since <= oldest:
             self._fail_unknown([slot for slot in self._proposed.values() if slot.term], "no_quorum")
             self._proposed = {}
@@ -551,6 +550,16 @@ class Requests:
             self._held.extendleft(reversed(self._asked.pop(number)))
         if core.role != "leader":
             self._give_up_where_behind(oldest)
+
+    def _give_up_held(self, oldest: int) -> None:
+        """Refuse what has waited for a leader since that tick."""
+        if any(slot.since <= oldest for slot in self._held):
+            held, self._held = self._held, deque()
+            for slot in held:
+                if slot.since > oldest:
+                    self._held.append(slot)
+                else:
+                    self._answer(slot, _failure(slot, "no_quorum", *self._node.whom_to_wait_for(), "no"))
 
     def _expire(self) -> None:
         """Fail those for which the time given with them is over; what has not been begun is let go of."""
@@ -740,7 +749,6 @@ def _is_open(deadline: tuple[int, int, ReferenceType[Slot]]) -> bool:
 
 
 _GETS: Final = (PlainGet, Get)
-_NO_QUORUM_HINT: Final = "see which nodes answer with 'status'; a majority must be up"
 
 
 def _failure(slot: Slot, code: str, message: str, hint: str, applied: str) -> Reply:

@@ -125,7 +125,7 @@ class _Member(msgspec.Struct):
 
 class _Status(_Reply):
     node: int
-    role: Role | Literal["unformed"]
+    role: Role | Literal["unformed", "removed"]
     term: int
     leader: int | None
     leader_address: str | None
@@ -183,7 +183,7 @@ class _Members(_Reply):
     members: list[_Member]
     next_id: int
     voters: int
-    can_lose: int
+    can_lose: int | None = None
 
     def fits(self, asked: Asked) -> bool:
         del asked

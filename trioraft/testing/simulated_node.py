@@ -17,6 +17,7 @@ from trioraft.raft.settings import Settings
 from trioraft.server.administration import Administration
 from trioraft.server.formation import Assembly
 from trioraft.server.recovery import point_of, recover
+from trioraft.server.removal import Removal
 from trioraft.server.reports import local_reply
 from trioraft.server.requests import Requests
 from trioraft.server.session import ReadSlot, Session, Slot
@@ -122,6 +123,7 @@ class SimulatedNode:
         random: Random,
     ) -> None:
         self.node = node
+        self.removal = Removal(node)
         self.disk = MemoryDisk(f"node {node}")
         self.up = False
         self.life = 0
@@ -388,6 +390,11 @@ class SimulatedNode:
         """Answer a client's request."""
         self.requests.settle(slot, reply)
 
-    def whom_to_wait_for(self) -> str:
-        """Why there is no leader."""
-        return "no leader is known"
+    def whom_to_wait_for(self) -> tuple[str, str]:
+        """Why there is no leader, and what to do."""
+        return "no leader is known", "wait"
+
+    @property
+    def is_removed(self) -> bool:
+        """Nobody introduces itself here, and so none is told that it is removed."""
+        return False

@@ -59,12 +59,17 @@ class PeerHello(msgspec.Struct, frozen=True, tag_field="peer", tag="hello"):
     formation: Formation | None
 
 
-class PeerRefused(msgspec.Struct, frozen=True, tag_field="peer", tag="refused"):
-    """Why the introduction was not accepted."""
+class PeerRefused(msgspec.Struct, frozen=True, tag_field="peer", tag="refused", omit_defaults=True):
+    """Why the introduction was not accepted.
+
+    `introduction` is the refuser's own, where it refuses a node that has been removed: that node judges by it whether
+    to believe so. A refuser of before this field does not send it.
+    """
 
     code: str
     message: str
     hint: str
+    introduction: PeerHello | None = None
 
 
 class FormationView(msgspec.Struct, frozen=True, tag_field="type", tag="formation"):
