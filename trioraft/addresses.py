@@ -109,7 +109,7 @@ def _read_text(path: Path) -> str:
             f"{path} is no UTF-8 text: its byte {error.start} is 0x{byte:02x}; save it as UTF-8, or as plain ASCII"
         ) from None
     except OSError as error:
-        raise ServersFileError(f"{path} cannot be read: {error}") from None
+        raise ServersFileError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _split(text: str, place: str) -> tuple[str, int]:

@@ -13,6 +13,7 @@ import click
 import trioraft
 from trioraft.addresses import Address, AddressError, ServersFileError, numbered, parse_address, read_servers
 from trioraft.client import BadRequest, Client, ClientError, NoNode, Refused, Reply, Unknown
+from trioraft.client.blocking import WRITES
 from trioraft_cli import members, render, streams, where
 from trioraft_cli.arguments import TEXT, VALUE, Whole
 from trioraft_cli.cluster import COLUMNS, ClusterStatus
@@ -29,6 +30,7 @@ UNKNOWN: Final = 5
 INTERNAL: Final = 70
 INTERRUPTED: Final = 130
 
+NOT_WAITED_FOR: Final = "not waited for any more: what was asked may have been applied, or may be yet"
 LONGEST_COMPLAINT: Final = 1000
 """In characters: what was given on the command line may be said again, and may be long."""
 
@@ -172,6 +174,10 @@ def _ask(servers: Path | None, connect: tuple[str, ...], output: str, op: str, *
             if output == "json":
                 render.show_json(refused.reply.line)
                 raise Failure(exit_code(refused)) from None
+            raise
+        except KeyboardInterrupt:
+            if op in WRITES:
+                say(NOT_WAITED_FOR)
             raise
     if output == "json":
         render.show_json(reply.line)
@@ -428,6 +434,9 @@ def members_apply(file: Path, dry_run: bool, servers: Path | None, connect: tupl
             members.carry_out(present, steps, file, print)
     except (ServersFileError, members.PlanError) as error:
         raise click.UsageError(str(error)) from None
+    except KeyboardInterrupt:
+        say(NOT_WAITED_FOR)
+        raise
     return 0
 
 

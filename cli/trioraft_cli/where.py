@@ -24,6 +24,8 @@ def addresses(servers: Path | None, connect: Sequence[str]) -> list[Address]:
     source = ""
     try:
         if servers is not None:
+            if ":" in str(servers) and not os.path.exists(servers):
+                source = "--servers takes a file, and --connect an address: "
             return _listed(servers)
         if connect:
             return [parse_address(text) for text in connect]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from trioraft_cli import main, shell
-from trioraft_cli.commands import parse_line, split_commands
+from trioraft_cli.commands import is_remark, parse_line, split_commands
 from trioraft_cli.values import NotText, is_json, to_json
 from trioraft_cli.words import quote
 
@@ -210,7 +211,8 @@ def test_what_there_is_no_more_of_is_a_no_in_both_and_what_there_is_more_of_is_s
 def test_what_is_no_text_is_refused_with_words_and_nothing_else_is_raised(text: str, before: str) -> None:
     line = before + text
     lines = split_commands(line)
-    assert [part for part in "\n".join(lines) if not part.isspace()] == [part for part in line if not part.isspace()]
+    kept = "\n".join(part for part in re.split(r"[\r\n]+", line) if not is_remark(part))
+    assert [part for part in "\n".join(lines) if not part.isspace()] == [part for part in kept if not part.isspace()]
     with contextlib.suppress(shell.PromptError):
         parse_line(line)
         line.encode()

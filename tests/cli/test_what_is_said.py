@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 import threading
@@ -196,6 +197,39 @@ def test_what_is_wrong_with_the_environment_is_said_of_it(
     code, _, err = run("get", "k") if named != "h:8000," else (main.USAGE, "", "TRIORAFT_SERVERS")
     assert code == main.USAGE
     assert "TRIORAFT_SERVERS" in err
+
+
+def test_an_address_where_a_file_is_wanted(run: Run) -> None:
+    assert "--servers takes a file, and --connect an address: h:1,h:2 does" in run("scan", "--servers", "h:1,h:2")[2]
+
+
+def test_what_the_system_says_is_told_without_its_number(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert f"{tmp_path} cannot be read: Is a directory\n" in run("scan", "--servers", str(tmp_path))[2]
+
+    def reset(*_: object) -> None:
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    monkeypatch.setattr(Client, "_ask_somebody", reset)
+    code, _, err = run("put", "k", "1", "--connect", str(NOBODY))
+    assert code == main.UNKNOWN
+    assert "(Connection reset by peer): the write may have been applied" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "is_said"), [(["put", "k", "1"], True), (["get", "k"], False), (["members", "remove", "1"], True)]
+)
+def test_a_write_that_is_broken_off_may_have_been_applied(
+    run: Run, monkeypatch: pytest.MonkeyPatch, words: list[str], is_said: bool
+) -> None:
+    def call(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "call", call)
+    code, _, err = run(*words, "--connect", str(NOBODY))
+    assert code == main.INTERRUPTED
+    assert ("may have been applied" in err) is is_said
 
 
 @pytest.mark.parametrize(

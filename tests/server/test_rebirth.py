@@ -25,6 +25,7 @@ from trioraft.storage.errors import Damaged, FolderLocked, StorageError
 from trioraft.storage.folder import DataFolder
 from trioraft.storage.snapshots import SnapshotWriter
 from trioraft.testing.disk import MemoryDisk
+from trioraft.wire.codec import seal_line
 from trioraft.wire.commands import encode_commands
 from trioraft.wire.entries import seal
 from trioraft.wire.snapshots import FORMAT, SnapshotHeader
@@ -341,6 +342,7 @@ def test_a_recover_that_is_killed_anywhere_loses_nothing_and_is_finished_by_the_
         pytest.param(bz2.compress, "is compressed with bzip2", "'bzcat FILE |", id="bzip2"),
         pytest.param(lzma.compress, "is compressed with xz", "'xzcat FILE |", id="xz"),
         pytest.param(lambda _: b'{"name": 1}\n', "is no backup", "another", id="other"),
+        pytest.param(lambda _: seal_line(b'"snapshot":99}') + b"\n", "format 99", "or a newer one", id="newer"),
     ],
 )
 def test_what_is_wrong_with_a_backup_is_said_in_words(

@@ -104,11 +104,11 @@ class Client:
                 self._move_on(failed)
                 if op in WRITES:
                     raise Unknown(
-                        f"{failed} did not answer ({error or 'timed out'}): the write may have been applied",
+                        f"{failed} did not answer ({_why(error)}): the write may have been applied",
                         "read the key before you write it again",
                     ) from None
                 if time.monotonic() > deadline:
-                    raise NoNode(f"{failed} did not answer: {error or 'timed out'}", _WHERE_HINT) from None
+                    raise NoNode(f"{failed} did not answer: {_why(error)}", _WHERE_HINT) from None
                 continue
             if reply.ok:
                 return reply
@@ -142,7 +142,7 @@ class Client:
             self.close()
             self._move_on(failed)
             raise Unknown(
-                f"{failed} was lost after {len(replies)} of {len(requests)} replies: {error or 'timed out'}",
+                f"{failed} was lost after {len(replies)} of {len(requests)} replies: {_why(error)}",
                 "read before you write again",
             ) from None
         return replies
@@ -229,8 +229,7 @@ class Client:
                 try:
                     self._socket = self._dial(address, seconds)
                 except (OSError, ValueError) as error:  # of a name that cannot be, the resolver's codec says so
-                    silent = isinstance(error, TimeoutError)
-                    failures[address] = _SILENT if silent else str(getattr(error, "strerror", None) or error)
+                    failures[address] = _why(error)
                     continue
                 self.address = address
                 while self._addresses[0] != address:
@@ -286,6 +285,13 @@ class Client:
 
 _WHERE_HINT: Final = "start the nodes, or say where they are with --servers FILE or --connect HOST:PORT"
 _SILENT: Final = "timed out"
+
+
+def _why(error: OSError | ValueError) -> str:
+    """Why a node was not reached, or did not answer, without the number that the system has for it."""
+    if isinstance(error, TimeoutError):
+        return _SILENT
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _ping(connection: socket.socket, protocol: Protocol, deadline: float) -> Reply:

@@ -20,7 +20,7 @@ from trioraft.raft.runs import Entries
 from trioraft.server.recovery import recover
 from trioraft.storage.backups import readable_backup
 from trioraft.storage.disk import RealDisk
-from trioraft.storage.errors import Damaged, StorageError, describe
+from trioraft.storage.errors import Damaged, StorageError, UnknownFormat, describe
 from trioraft.storage.folder import DataFolder, Identity
 from trioraft.storage.log import SegmentedLog
 from trioraft.storage.replacement import Folder, foreign_names, is_unfinished
@@ -123,6 +123,11 @@ def _read_backup(file: Path, node: NodeId) -> _End:
     except Damaged as error:
         raise StorageError(
             f"{file} is not a whole backup: {error.reason}", "use another one; nothing was touched"
+        ) from None
+    except UnknownFormat as error:
+        raise StorageError(
+            f"{file} has format {error.format}, which this version does not know",
+            "restore it with the version that wrote it, or a newer one; nothing was touched",
         ) from None
     except OSError as error:
         raise StorageError(f"{file} cannot be read: {error.strerror}", "nothing was touched") from None

@@ -57,6 +57,7 @@ class UnknownFormat(StorageError):
 
     def __init__(self, file: str, format: object) -> None:
         super().__init__(f"{file} has format {format}, which this version does not know", "upgrade this node")
+        self.format = format
 
 
 class FolderLocked(StorageError):
