@@ -1,4 +1,4 @@
-"""What the README shows of the program is what the program shows."""
+"""The README and the docs: they show what the program shows, their links lead somewhere, and they can be read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import pytest
 from trioraft_cli.sim import Task, run_one
 
 README = Path(__file__).parents[2] / "README.md"
+PAGES = ["README.md", *sorted(f"docs/{page.name}" for page in README.parent.glob("docs/*.md"))]
+WIDEST = 120
+"""Of a line of prose, in characters: rows of tables and what a program has printed are as wide as they are."""
 
 
 def test_the_readme_shows_the_lines_that_a_simulation_prints(capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,7 +24,7 @@ def test_the_readme_shows_the_lines_that_a_simulation_prints(capsys: pytest.Capt
     assert "verdict     linearizable" in shown[1]
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{page.name}" for page in README.parent.glob("docs/*.md"))])
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_what_is_there(page: str) -> None:
     file = README.parent / page
     for target in re.findall(r"\]\((?!https?:)([^)\s]*)\)", file.read_text()):
@@ -32,3 +35,10 @@ def test_links_lead_to_what_is_there(page: str) -> None:
             headings = re.findall(r"^#+ (.*)$", there.read_text(), re.MULTILINE)
             anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert anchor in anchors, target
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_prose_is_wrapped(page: str) -> None:
+    prose = re.sub(r"^```.*?^```", "", (README.parent / page).read_text(), flags=re.MULTILINE | re.DOTALL)
+    lines = [line for line in prose.splitlines() if not line.startswith(("|", "    "))]
+    assert [line for line in lines if len(line) > WIDEST] == []
