@@ -329,6 +329,7 @@ def test_a_recover_that_is_killed_anywhere_loses_nothing_and_is_finished_by_the_
     ("spoil", "said", "hint"),
     [
         pytest.param(lambda whole: whole[: whole.index(b"\n", 2000) + 1], "its end is missing", "another", id="lines"),
+        pytest.param(lambda whole: whole + whole, "the bytes before its last line: ", "another", id="twice"),
         pytest.param(lambda whole: whole[:2000], "its end is missing: its last line is cut off", "another", id="cut"),
         pytest.param(lambda whole: whole[:20], "is not a whole backup: it has no complete line", "another", id="short"),
         pytest.param(

@@ -335,19 +335,21 @@ def _decode_last(line: bytes) -> SnapshotEnd:
     """The last line, which counts the others. Raises BadLine."""
     try:
         return decode_end(line)
-    except BadLine as error:
-        raise BadLine(
-            f"its end is missing or damaged: its last line should vouch for all others, but {error}"
-        ) from None
+    except BadLine:
+        raise BadLine("its end is missing or damaged: its last line does not vouch for the others") from None
 
 
 def _difference(written: SnapshotEnd, found: SnapshotEnd) -> str:
     """What of a snapshot is not as its last line says, for people."""
     if written.lines != found.lines:
-        return f"{written.lines} lines were written before the last, and {found.lines} are there"
+        return _counts_differ("lines", written.lines, found.lines)
     if written.bytes != found.bytes:
-        return f"{written.bytes} bytes were written before the last line, and {found.bytes} are there"
+        return _counts_differ("bytes", written.bytes, found.bytes)
     return f"its bytes have changed: their checksum was {written.checksum}, and is {found.checksum}"
+
+
+def _counts_differ(of: str, written: int, found: int) -> str:
+    return f"the {of} before its last line: {written} when it was written, {found} now"
 
 
 def _check_end(name: str, reader: Reader) -> None:
@@ -359,8 +361,6 @@ def _check_end(name: str, reader: Reader) -> None:
             raise BadLine("its end is missing: its last line is cut off")
         end = _decode_last(line[:-1])
         if end.bytes + len(line) != reader.size:
-            raise BadLine(
-                f"{end.bytes} bytes were written before the last line, and {reader.size - len(line)} are there"
-            )
+            raise BadLine(_counts_differ("bytes", end.bytes, reader.size - len(line)))
     except BadLine as error:
         raise Damaged(name, max(0, reader.size - len(line)), str(error)) from None
