@@ -30,6 +30,8 @@ ADMINISTRATION = "trioraft/server/administration.py"
 DRIVER = "trioraft/server/driver.py"
 HANDSHAKE = "trioraft/server/handshake.py"
 CLIENTS = "trioraft/server/clients.py"
+RECKONING = "trioraft/server/reckoning.py"
+UNREAD = "tests/server/test_unread_replies.py"
 CROWDS = "tests/server/test_crowds.py"
 NODES = "tests/server/test_node_in_virtual_time.py"
 PIPELINES = "tests/server/test_pipelines.py"
@@ -1241,12 +1243,12 @@ MUTANTS = (
         "who has asked its last is answered out of order",
         SESSION,
         """        slots = self._slots
-        ready: list[bytes] = []
+        ready: list[Piece] = []
 """,
         """        if self._ended:
             self._slots = deque(sorted(self._slots, key=lambda slot: slot.reply is None))
         slots = self._slots
-        ready: list[bytes] = []
+        ready: list[Piece] = []
 """,
         f"{PIPELINES}::test_random_pipelines_are_answered_in_order_through_every_node",
     ),
@@ -1974,6 +1976,38 @@ MUTANTS = (
         "            if len(self._deadlines) >= self._most_deadlines:\n",
         "            if False:\n",
         f"{TIMEOUTS}::test_answered_requests_with_much_time_leave_nothing",
+        simulated=False,
+    ),
+    Mutant(
+        "entries that are shown are copied for each who asks",
+        ENTRIES,
+        "        yield view[begin : end - 1]\n",
+        "        yield memoryview(bytes(view[begin : end - 1]))\n",
+        f"{UNREAD}::test_what_is_kept_for_clients_that_do_not_read_is_bounded",
+        simulated=False,
+    ),
+    Mutant(
+        "a reply that is longer than was reckoned does not count for it",
+        "trioraft/server/session.py",
+        "        self._bytes += size - slot.size\n        slot.size = size\n",
+        "        pass\n",
+        f"{UNREAD}::test_conflicts_with_ever_another_large_value_wait_for_room",
+        simulated=False,
+    ),
+    Mutant(
+        "long entries are reckoned as short ones before they are shown",
+        RECKONING,
+        "        return max(MAX_LOG_BYTES, core.log.run_size(first))\n",
+        "        return MAX_LOG_BYTES\n",
+        f"{UNREAD}::test_long_entries_that_differ_wait_for_room_before_they_are_shown",
+        simulated=False,
+    ),
+    Mutant(
+        "long lines of a snapshot are reckoned as short ones before they are read",
+        RECKONING,
+        "        return MAX_UNANSWERED_BYTES  # one",
+        "        return MAX_LOG_BYTES  # one",
+        f"{UNREAD}::test_what_is_kept_for_clients_that_do_not_read_is_bounded",
         simulated=False,
     ),
     *BLIND_SPOTS,

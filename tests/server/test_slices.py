@@ -17,7 +17,7 @@ from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.server import snapshots
 from trioraft.server.driver import Driver
-from trioraft.server.requests import MAX_SCAN_BYTES
+from trioraft.server.reckoning import MAX_SCAN_BYTES
 from trioraft.server.session import Session
 from trioraft.server.writer import DirectWriter
 from trioraft.testing.network import MemoryConnection, Weather

@@ -60,6 +60,10 @@ class Log:
             return self.base_term
         return 0 if index == 0 else None
 
+    def run_size(self, index: int) -> int:
+        """The bytes of the run that holds the entry at that index, and maybe others; 0 where it is not held."""
+        return self._runs[self._position(index)].size if self.base_index < index <= self.last_index else 0
+
     def slice(self, first: int, last: int) -> Entries:
         """The entries from first to last, both included, as far as they are held."""
         first, last = max(first, self.base_index + 1), min(last, self.last_index)

@@ -44,6 +44,11 @@ class Run(msgspec.Struct, gc=False, frozen=True):
         return len(self.data) - self.count
 
     @property
+    def sizes(self) -> list[int]:
+        """The bytes of each line, without the newline."""
+        return [self.size] if self.count == 1 else list(map(len, self.lines))  # one may be long, and is not copied
+
+    @property
     def lines(self) -> list[bytes]:
         """Their lines."""
         return self.data[:-1].split(b"\n")

@@ -13,7 +13,7 @@ from trioraft.server.links import Incoming
 from trioraft.server.requests import Requests
 from trioraft.server.session import ReadSlot, Session, Slot, WriteSlot, read_alike
 from trioraft.server.transport import Connection
-from trioraft.wire.replies import Reply
+from trioraft.wire.replies import Piece, Reply
 from trioraft.wire.requests import AnyRequest, PlainPut
 
 _PEER_START: Final = b'{"peer"'
@@ -235,12 +235,15 @@ class Crowd:
     def hand_on(self, write: WriteSlot) -> None:
         """There is no read before it."""
 
+    def outgrown(self, slot: Slot, size: int) -> None:
+        """It counts for each of the clients, when they are given their replies."""
+
     @decides
     def flush(self) -> bool:
         """Give each its replies; False, for none of them waited for room."""
         reply = self._slot.reply or b""
         del self._slot  # it knows of this crowd: the two would have to be found as garbage
-        pieces = reply if isinstance(reply, list) else [reply]
+        pieces: list[Piece] = reply if isinstance(reply, list) else [reply]
         if len(pieces) == self._count:  # a piece is a reply
             begin = 0
             for client, count in self._clients:
@@ -254,11 +257,11 @@ class Crowd:
         return False
 
 
-def _up_to_newline(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _up_to_newline(pieces: Iterator[Piece]) -> Iterator[Piece]:
     """The next of them, up to one that ends with a newline."""
     for piece in pieces:
         yield piece
-        if piece.endswith(b"\n"):
+        if piece[-1:] == b"\n":
             return
 
 

@@ -57,6 +57,7 @@ from trioraft.wire.peers import (
     Told,
     Underway,
 )
+from trioraft.wire.replies import Reply
 
 MAX_SEND: Final = 1024 * 1024
 """Bytes put on one link before its socket has to be free again."""
@@ -745,7 +746,7 @@ class Driver:
 
     # Clients
 
-    def answer_locally(self, slot: ReadSlot) -> bytes:
+    def answer_locally(self, slot: ReadSlot) -> Reply:
         """The reply to a request about this node itself."""
         return local_reply(self, slot)
 

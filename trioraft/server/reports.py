@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from itertools import accumulate, chain, takewhile
 from typing import Protocol
 
 import trioraft
@@ -15,15 +16,16 @@ from trioraft.raft.messages import InstallSnapshot, NodeId
 from trioraft.server.failures import internal_reply
 from trioraft.server.formation import Assembly
 from trioraft.server.handshake import PROTOCOL
+from trioraft.server.reckoning import MAX_LOG_BYTES
 from trioraft.server.recovery import point_of
 from trioraft.server.removal import Removal
-from trioraft.server.requests import MAX_LOG_BYTES
 from trioraft.server.session import ReadSlot
 from trioraft.server.snapshots import Snapshots
 from trioraft.storage.errors import NO_ROOM, describe
 from trioraft.storage.snapshots import Snapshot
 from trioraft.wire import replies
 from trioraft.wire.operations import help_text, operations
+from trioraft.wire.replies import Reply
 from trioraft.wire.requests import Hello, Help, HelpInWords, Members, Ping, ReadSnapshot, ShowLog, Status
 
 log = logging.getLogger("trioraft.node")
@@ -53,7 +55,7 @@ class Node(Protocol):
         """Whether this node knows that it is a member no more, and knows no leader."""
 
 
-def local_reply(node: Node, slot: ReadSlot) -> bytes:
+def local_reply(node: Node, slot: ReadSlot) -> Reply:
     """The reply to a request that needs no other node."""
     match slot.request:
         case Status():
@@ -203,7 +205,7 @@ def _status(node: Node) -> dict[str, object]:
     return status
 
 
-def _show_log(node: Node, id: bytes, request: ShowLog) -> bytes:
+def _show_log(node: Node, id: bytes, request: ShowLog) -> Reply:
     core = node.core
     first = request.from_ if request.from_ is not None else _first_of_newest(core.log, request.limit)
     first = max(first, core.log.first_index)
@@ -214,10 +216,7 @@ def _show_log(node: Node, id: bytes, request: ShowLog) -> bytes:
 
 def _first_of_newest(log: Log, limit: int) -> int:
     """The index from which on there are so many entries, or as many as fit in one reply."""
-    first, size = log.last_index, 0
-    for entry in reversed(log.slice(log.last_index - limit + 1, log.last_index)):
-        size += len(entry.line)
-        if size > MAX_LOG_BYTES:
-            break
-        first = entry.index
-    return max(1, first)
+    runs = log.slice(log.last_index - limit + 1, log.last_index).runs
+    sizes = chain.from_iterable(reversed(run.sizes) for run in reversed(runs))
+    fitting = sum(1 for _ in takewhile(lambda size: size <= MAX_LOG_BYTES, accumulate(sizes)))
+    return max(1, log.last_index - max(1, fitting) + 1)

@@ -37,8 +37,9 @@ from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import LostReason, Overloaded
-from trioraft.raft.runs import Entries, Run
+from trioraft.raft.runs import RUN_BYTES, Entries, Run
 from trioraft.server.failures import decides, internal_reply
+from trioraft.server.reckoning import MAX_SCAN_BYTES, reckoned
 from trioraft.server.session import LaterSlot, ReadSlot, Slot, WriteSlot
 from trioraft.wire import replies
 from trioraft.wire.commands import UnknownCommand, commands_of, decode_command, encode_commands
@@ -53,17 +54,10 @@ from trioraft.wire.requests import (
     PlainGet,
     PlainPut,
     Put,
-    ReadSnapshot,
     Scan,
     ShowLog,
 )
 
-MAX_SCAN_BYTES: Final = 1024 * 1024
-MAX_LOG_BYTES: Final = 1024 * 1024
-MAX_SCAN_ITEM_BYTES: Final = 6 * 1024
-"""What is reckoned for an item of a scan: a key, a value that is copied, and what is around them."""
-SMALL_REPLY_BYTES: Final = 1024
-"""What is reckoned for a reply about the node itself."""
 WRITES_A_TURN: Final = 4 * 1024 * 1024
 """So many bytes of writes are sent on their way in a turn, or one that is longer; the next turn follows at once."""
 MADE_A_TURN: Final = 4 * 1024 * 1024
@@ -90,7 +84,7 @@ class Surroundings(Protocol):
     def linked(self, peer: NodeId) -> bool:
         """Whether a connection to that peer is up."""
 
-    def answer_locally(self, slot: ReadSlot) -> bytes:
+    def answer_locally(self, slot: ReadSlot) -> Reply:
         """The reply to a request about this node itself."""
 
     def administer(self, slot: Slot) -> None:
@@ -606,13 +600,7 @@ class Requests:
 
     def reply_size(self, request: AnyRequest) -> int:
         """About how many bytes the reply to a request that changes nothing will have, as things are now."""
-        if isinstance(request, (PlainGet, Get)):
-            return self._store.value_size(request.key)
-        if isinstance(request, Scan):
-            return min(MAX_SCAN_BYTES, request.limit * MAX_SCAN_ITEM_BYTES)
-        if isinstance(request, (ShowLog, ReadSnapshot)):
-            return MAX_LOG_BYTES
-        return SMALL_REPLY_BYTES
+        return reckoned(request, self._store, self._node.core)
 
     def _name(self, slots: Sequence[WriteSlot], first: int, term: int) -> None:
         proposed = self._proposed
@@ -738,7 +726,7 @@ class Requests:
             items, more = self._store.scan(request.prefix, request.after, request.limit, MAX_SCAN_BYTES, keys_only)
             return replies.scan_reply(slot.id, items, more, keys_only)
         reply = self._node.answer_locally(slot)
-        self._room -= max(len(reply), LEAST_MADE)
+        self._room -= max(replies.made_of(reply), RUN_BYTES if isinstance(request, ShowLog) else LEAST_MADE)
         return reply
 
 

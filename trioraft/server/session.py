@@ -19,7 +19,7 @@ from trioraft.kv.commands import Command
 from trioraft.server.failures import unread_reply
 from trioraft.wire import replies
 from trioraft.wire.framing import LineBuffer, LineTooLong
-from trioraft.wire.replies import Reply
+from trioraft.wire.replies import Piece, Reply
 from trioraft.wire.requests import (
     LATER,
     WRITES,
@@ -68,6 +68,9 @@ class Owner(Protocol):
     def hand_on(self, write: WriteSlot) -> None:
         """A write is settled that was not applied: the reads before it must not see the writes after it either."""
 
+    def outgrown(self, slot: Slot, size: int) -> None:
+        """Its reply is known, and has so many bytes, more than were reckoned for it."""
+
 
 class Slot(msgspec.Struct, eq=False, weakref=True):
     """A request, or some of a kind that came together, and the place of the reply.
@@ -111,6 +114,8 @@ class Slot(msgspec.Struct, eq=False, weakref=True):
         """Settle the request; what comes to be known of it later is ignored."""
         if self.reply is None:
             self.reply = reply
+            if (size := replies.size_of(reply)) > self.size:
+                self.owner.outgrown(self, size)
             self.owner.on_settled()
 
 
@@ -139,7 +144,7 @@ class WriteSlot(Slot):
     """What the requests are for the log."""
     term: int = 0
     """The term of the entries that they became; 0 before."""
-    replies: list[bytes] = []
+    replies: list[Piece] = []
     """To those that have been applied while not all are."""
 
 
@@ -332,10 +337,15 @@ class Session:
         else:
             later.reads_before = waiting + later.reads_before
 
+    def outgrown(self, slot: Slot, size: int) -> None:
+        """Let its reply, which nobody could reckon, count for what it is: until it is sent, it is held."""
+        self._bytes += size - slot.size
+        slot.size = size
+
     def take_replies(self, room: int = MAX_UNANSWERED_BYTES) -> bytes:
         """The replies that may leave: those before the first request not yet answered, as much as there is room for."""
         slots = self._slots
-        ready: list[bytes] = []
+        ready: list[Piece] = []
         while slots and room > 0 and (reply := slots[0].reply) is not None:
             if isinstance(reply, list):
                 size = sum(map(len, reply)) - self._begun
@@ -361,9 +371,9 @@ class Session:
             self._reads.clear()
         return b"".join(ready)
 
-    def _take_part(self, slot: Slot, pieces: list[bytes], room: int) -> list[bytes]:
+    def _take_part(self, slot: Slot, pieces: list[Piece], room: int) -> list[Piece]:
         """The next bytes of the first reply, as many as there is room for; the others stay."""
-        part: list[bytes] = []
+        part: list[Piece] = []
         begin, self._begun = self._begun, 0
         for place, piece in enumerate(pieces):
             taken = piece[begin : begin + room]

@@ -28,6 +28,7 @@ from trioraft.storage.snapshots import Snapshot
 from trioraft.testing.disk import MemoryDisk, PowerCut
 from trioraft.wire import entries as codec
 from trioraft.wire.peers import Ask, NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest, Told
+from trioraft.wire.replies import Reply
 
 Forwarded = Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply | Ask | Told
 MAX_REQUEST_BYTES = 64 * 1024
@@ -369,7 +370,7 @@ class SimulatedNode:
         """Whether a connection to that peer is up."""
         return self._world.linked(self.node, peer)
 
-    def answer_locally(self, slot: ReadSlot) -> bytes:
+    def answer_locally(self, slot: ReadSlot) -> Reply:
         """The reply to a request about this node itself."""
         return local_reply(self, slot)
 

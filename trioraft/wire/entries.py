@@ -8,7 +8,7 @@ The field after `term` says the kind. The line is made once, by the leader, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 from zlib import crc32
 
@@ -92,6 +92,17 @@ def payload(entry: Entry) -> bytes:
     """What the entry carries: the command, or null."""
     marker = _MARKER[entry.kind]
     return entry.line[entry.line.index(marker) + len(marker) : -1]
+
+
+def payloads(run: Run) -> Iterator[memoryview]:
+    """What its entries carry, one after the other, as views of the run's own bytes."""
+    data, marker = run.data, _MARKER[run.kind]
+    view = memoryview(data)
+    end = 0
+    for _ in range(run.count):
+        begin = data.index(marker, end) + len(marker)
+        end = data.index(b"\n", begin)
+        yield view[begin : end - 1]
 
 
 def read_configuration(entry: Entry) -> Configuration:

@@ -1,31 +1,46 @@
 """What clients are answered: compact JSON, one line each, raw values spliced in as they were given.
 
-A large value is not copied into its reply: the reply is in pieces then, and the piece is the store's own. So
-many replies with the same value, which wait for a client that does not read, cost no more than one.
+A large value is not copied into its reply: the reply is in pieces then, and the piece is the store's own, or a view
+of the log's own bytes. So many replies with the same value, which wait for a client that does not read, cost no more
+than one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from msgspec import Raw
 
 from trioraft.kv.items import LARGE_VALUE, Item
 from trioraft.kv.results import Conflict, Counted, Deleted, Result, Written
 from trioraft.raft.messages import Entry
+from trioraft.raft.runs import Entries
 from trioraft.wire.codec import encode
-from trioraft.wire.entries import payload
+from trioraft.wire.entries import payloads
 from trioraft.wire.requests import AnyRequest
 
-Reply = bytes | list[bytes]
+Piece = bytes | memoryview
+"""A part of a reply; a view where it is part of something larger that is there anyway."""
+Reply = bytes | list[Piece]
 """One reply, in one piece or in several that follow each other."""
+
+
+def size_of(reply: Reply) -> int:
+    """How many bytes a client reads."""
+    return sum(map(len, reply)) if isinstance(reply, list) else len(reply)
+
+
+def made_of(reply: Reply) -> int:
+    """How many of its bytes are not views of what was there before."""
+    return sum(len(piece) for piece in reply if isinstance(piece, bytes)) if isinstance(reply, list) else len(reply)
 
 
 def joined(replies: Sequence[Reply]) -> Reply:
     """Replies that follow each other, as one."""
     if len(replies) == 1:
         return replies[0]
-    pieces: list[bytes] = []
+    pieces: list[Piece] = []
     for reply in replies:
         if isinstance(reply, list):
             pieces.extend(reply)
@@ -98,7 +113,7 @@ def scan_reply(id: bytes, items: Sequence[tuple[str, Item]], more: bool, keys_on
     start, end = b'%b,"items":[' % _ok(id), b'],"more":%b}\n' % encode(more)
     if keys_only:
         return start + b",".join([b'{"key":%b,%b}' % (encode(key), _numbers(item)) for key, item in items]) + end
-    pieces = [start]
+    pieces: list[Piece] = [start]
     comma = b""
     for key, item in items:
         pieces += (b'%b{"key":%b,"value":' % (comma, encode(key)), item.value, b",%b}" % _numbers(item))
@@ -107,20 +122,21 @@ def scan_reply(id: bytes, items: Sequence[tuple[str, Item]], more: bool, keys_on
     return _gathered(pieces)
 
 
-def log_reply(id: bytes, entries: Iterable[Entry], commit_index: int, last_applied: int, more: bool) -> bytes:
+def log_reply(id: bytes, entries: Iterable[Entry], commit_index: int, last_applied: int, more: bool) -> Reply:
     """Entries of a node's own log, with how far each has come."""
-    rows = [
-        b'{"index":%d,"term":%d,"command":%b,"committed":%b,"applied":%b}'
-        % (
-            entry.index,
-            entry.term,
-            payload(entry),
-            encode(entry.index <= commit_index),
-            encode(entry.index <= last_applied),
-        )
-        for entry in entries
-    ]
-    return b'%b,"entries":[%b],"more":%b}\n' % (_ok(id), b",".join(rows), encode(more))
+    pieces: list[Piece] = [b'%b,"entries":[' % _ok(id)]
+    comma = b""
+    for run in Entries.of(entries).runs:
+        for index, command in enumerate(payloads(run), run.first):
+            come = encode(index <= commit_index), encode(index <= last_applied)
+            pieces += (
+                b'%b{"index":%d,"term":%d,"command":' % (comma, index, run.term),
+                command,
+                b',"committed":%b,"applied":%b}' % come,
+            )
+            comma = b","
+    pieces.append(b'],"more":%b}\n' % encode(more))
+    return _gathered(pieces)
 
 
 def with_id(id: bytes, reply: bytes) -> bytes:
@@ -134,9 +150,15 @@ def object_reply(id: bytes, fields: dict[str, object]) -> bytes:
     return b"%b%b%b}\n" % (_ok(id), b"," if body else b"", body)
 
 
-def _gathered(pieces: list[bytes]) -> Reply:
-    """In one piece, unless one of them is large."""
-    return b"".join(pieces) if max(map(len, pieces)) < LARGE_VALUE else pieces
+def _gathered(pieces: Sequence[Piece]) -> Reply:
+    """In one piece, but for those that are large, which stay as they are."""
+    gathered: list[Piece] = []
+    for large, alike in groupby(pieces, lambda piece: len(piece) >= LARGE_VALUE):
+        if large:
+            gathered += alike
+        else:
+            gathered.append(b"".join(alike))
+    return gathered[0] if len(gathered) == 1 and isinstance(gathered[0], bytes) else gathered
 
 
 def _numbers(item: Item) -> bytes:
