@@ -105,17 +105,39 @@ def test_from_three_to_five_and_back_and_every_first_member_replaced_while_clien
     assert "can lose 1 of 3" in told("members", at=late[1])
 
 
-def test_a_leader_that_is_told_to_stop_hands_over_and_nobody_else_notices(cluster: Cluster) -> None:
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGHUP, signal.SIGHUP]], ids=["SIGTERM", "SIGHUP"])
+def test_a_leader_that_is_told_to_stop_hands_over_and_nobody_else_notices(
+    cluster: Cluster, signals: list[signal.Signals]
+) -> None:
+    """A terminal that is closed says so, and its shell says it again."""
     leader = cluster.leader()
     others = [node for node in cluster.nodes if node is not leader]
     with writers(others) as refused:
         time.sleep(0.3)
         began = time.monotonic()
-        assert leader.stop() == 0
+        for number in signals:
+            leader.signal(number)
+        assert leader.wait() == 0
         assert time.monotonic() - began < 2.5
         time.sleep(0.3)
     assert refused == []
-    assert "hands the lead to" in leader.log
+    said = [line for line in leader.log.splitlines() if "stop" in line or "hands the lead to" in line]
+    assert [line.rpartition(f"node {leader.index} ")[2].split(" to node")[0] for line in said] == [
+        f"is told to stop ({signals[0].name})",
+        "hands the lead",
+        "stops",
+    ]
+
+
+def test_a_node_that_does_not_belong_to_its_terminal_stays_when_that_is_closed(unstarted: Cluster) -> None:
+    [node, *_] = unstarted.nodes
+    node.wrapper = ["nohup"]
+    node.start()
+    node.listens()
+    node.signal(signal.SIGHUP)
+    assert node.ask({"op": "ping"})["ok"]
+    assert node.stop() == 0
+    assert "SIGHUP" not in node.log
 
 
 def test_the_lead_goes_where_it_is_told_to(cluster: Cluster) -> None:

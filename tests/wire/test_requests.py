@@ -24,6 +24,31 @@ def refusal(line: bytes) -> RequestError:
 
 
 @pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"op":"put","key":"","value":6}', "'key' is empty"),
+        (b'{"op":"put","key":5,"value":6}', "'key' must be a string, and not a whole number"),
+        (b'{"op":"put","value":6}', "the field 'key' is missing"),
+        (b'{"op":"put","key":"a","value":1,"x":1}', "there is no field 'x' here"),
+        (b'{"op":"put","key":"a","value":1,"if_rev":-1}', "'if_rev' must be at least 0"),
+        (b'{"op":"show_log","limit":0}', "'limit' must be at least 1"),
+        (b'{"op":"show_log","limit":5000}', "'limit' must be at most 1000"),
+        (b'{"op":"show_log","limit":1.5}', "'limit' must be a whole number, and not a number with a fraction"),
+        (b'{"op":"scan","after":[]}', "'after' must be a string or null, and not an array"),
+        (b'{"op":"get","key":"a","read":"x"}', "'read' cannot be 'x'"),
+        (b'{"op":"get","key":"a","forward":1}', "'forward' must be true or false, and not a whole number"),
+        (b'{"op":"incr","key":"a","by":1e400}', "'by' is out of the range of numbers"),
+        (b'{"op":"get","key":"%b"}' % (b"a" * 1025), "'key' may have at most 1024 bytes"),
+        (b'{"op":"get","key":"\\ud800"}', "half of a surrogate pair stands alone, which is no text"),
+        (b'{"op":"get","key":"\\udc00"}', "half of a surrogate pair stands alone, which is no text"),
+        (b'{"op":"get","key":"a', "the line is not JSON: it ends before it is whole"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(line: bytes, message: str) -> None:
+    assert refusal(line).message == message
+
+
+@pytest.mark.parametrize(
     ("line", "code"),
     [
         (b'{"op":"pit"}', "unknown_op"),

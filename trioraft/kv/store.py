@@ -130,7 +130,7 @@ class Store:
         value = 0
         if old is not None:
             if not _INTEGER.fullmatch(old.value) or abs(int(old.value)) > MAX_INTEGER:
-                return _conflict(old, "the value is not an integer that can be counted on", "put an integer first")
+                return _conflict(old, "the value is not an integer, or one too large to count", "put an integer first")
             value = int(old.value)
         value += command.by
         if abs(value) > MAX_INTEGER:

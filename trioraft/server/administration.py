@@ -362,7 +362,7 @@ class Administration:
         raise ChangeRefused(
             f"without node {request.member} no majority of those that vote would be live, and nothing could be "
             f"written, while {_nodes(silent)} not answer: start what can be started, and remove what cannot; "
-            '"force":true does it all the same'
+            '"force":true (--force) does it all the same'
         )
 
     def _look_after(self, task: _Task) -> None:

@@ -198,12 +198,13 @@ async def serve(driver: Driver, listener: Listener) -> int:
         async with trio.open_nursery() as nursery:
             accepting = trio.CancelScope()
             nursery.start_soon(live, driver, listener, accepting)
-            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                await anext(signals)
-                log.info("node %d stops", driver.node)
+            with trio.open_signal_receiver(*_signals_to_stop()) as signals:
+                told = signal.Signals(await anext(signals))
+                log.info("node %d is told to stop (%s)", driver.node, told.name)
                 accepting.cancel()
                 nursery.start_soon(_stop, driver, nursery.cancel_scope)
-                await anext(signals)
+                while await anext(signals) == signal.SIGHUP:
+                    pass  # a terminal that is closed says it, and its shell says it again
                 nursery.cancel_scope.cancel()
     except* (Exception, HalfDone) as errors:
         # The groups of the nurseries say nothing, each error in them says where it comes from.
@@ -214,7 +215,15 @@ async def serve(driver: Driver, listener: Listener) -> int:
         except OSError as error:
             log.critical("the log could not be closed well: %s (%s)", describe(error), disk_hint(error))
             code = DISK_FAILED
+    if not code:
+        log.info("node %d stops", driver.node)
     return code
+
+
+def _signals_to_stop() -> list[int]:
+    """What tells a node to stop; not a terminal that is closed, where that is ignored: it was started with nohup."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGTERM, signal.SIGINT, *([] if ignored else [signal.SIGHUP])]
 
 
 def _say_end(node: NodeId, error: BaseException) -> int:

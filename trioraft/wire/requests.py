@@ -15,6 +15,7 @@ import msgspec
 
 from trioraft.addresses import parse_address
 from trioraft.wire.codec import DecodeError, Decoder, decode, encode
+from trioraft.wire.complaints import in_words
 
 MAX_DEPTH: Final = 128
 """How deep a value may nest; deeper ones would fail at a depth that depends on the reader's stack."""
@@ -277,6 +278,8 @@ _PAIRED: Final = re.compile(
     rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)*+", re.DOTALL
 )
 """JSON in which no half of a surrogate pair stands alone."""
+_HALF_A_PAIR: Final = "half of a surrogate pair stands alone, which is no text"
+_PAIR_HINT: Final = "escape both halves, or send UTF-8"
 _STEPS: Final = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")
 """What a bracket does to the depth, as a signed byte."""
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
@@ -351,8 +354,7 @@ def without_id(request: AdminRequest) -> bytes:
 
 def _check_surrogates(line: bytes, request: AnyRequest) -> None:
     if not _PAIRED.fullmatch(line):
-        message = "half of a surrogate pair stands alone, which is no text"
-        raise RequestError("bad_json", message, "escape both halves, or send UTF-8", id_of(line), _applied(request))
+        raise RequestError("bad_json", _HALF_A_PAIR, _PAIR_HINT, id_of(line), _applied(request))
 
 
 def _check_lengths(request: AnyRequest) -> None:
@@ -399,7 +401,7 @@ def _parse_again(line: bytes, why: str) -> AnyRequest:
     try:
         fields: dict[str, msgspec.Raw] = _object_decoder.decode(line)
     except DecodeError as error:
-        raise RequestError("bad_json", f"the line is not JSON: {error}", f"for example {EXAMPLES['put']}") from None
+        raise _no_json(line, str(error)) from None
     id = _scalar(fields.get("id"))
     raw = bytes(fields.get("op", b"null"))
     if raw == b"null":
@@ -420,8 +422,16 @@ def _parse_again(line: bytes, why: str) -> AnyRequest:
     except DecodeError as error:
         why = str(error)
     applied = "no" if op in _CHANGES else None
-    what = _quoted(why.replace(" - at `$.", " - in `"))
-    raise RequestError("bad_request", what, f"for example {EXAMPLES[op]}", id, applied)
+    raise RequestError("bad_request", _quoted(in_words(why)), f"for example {EXAMPLES[op]}", id, applied)
+
+
+def _no_json(line: bytes, why: str) -> RequestError:
+    """What to answer; of half of a surrogate pair the decoder says that the line was truncated."""
+    if line.rstrip()[-1:] == b"}" and not _PAIRED.fullmatch(line):
+        return RequestError("bad_json", _HALF_A_PAIR, _PAIR_HINT)
+    if why == "Input data was truncated":
+        why = "it ends before it is whole"
+    return RequestError("bad_json", f"the line is not JSON: {why}", f"for example {EXAMPLES['put']}")
 
 
 def _nearest(word: str, known: Iterable[str]) -> str | None:
