@@ -366,14 +366,10 @@ class Driver:
         self._log, self.store = recovered.log, recovered.store
         for notice in recovered.notices:
             log.warning("%s", notice, extra={"about": notice})
-        log.info(
-            "cluster %s: recovered %d keys up to entry %d, %d entries, term %d",
-            formation.cluster,
-            len(recovered.store),
-            recovered.point.index,
-            len(recovered.entries),
-            recovered.hard_state.term,
-        )
+        keys, index = len(recovered.store), recovered.point.index
+        snapshot = f"a snapshot of {keys} keys up to entry {index} and " if index else ""
+        found = f"{snapshot}a log of {len(recovered.entries)} entries, term {recovered.hard_state.term}"
+        log.info("cluster %s: recovered %s", formation.cluster, found)
         self.core = self._new_core(
             recovered.configuration,
             recovered.hard_state,
@@ -571,8 +567,10 @@ class Driver:
         return self._judge(answer, self.introduction(peer), asked)
 
     def is_removed_by(self, peer: NodeId, refused: PeerRefused, asked: Acknowledged) -> bool:
-        """Whether the refusal, of one that is that peer, tells that this node has been removed; it is noted then."""
+        """Whether the refusal, of one that is that peer, tells that this node has been removed; it is noted."""
         hello = refused.introduction
+        if self.assembly is not None:
+            self.assembly.refused(peer, refused.message)
         if hello is None or self.objection(peer, hello, asked) is not None:
             return False
         return self.removal.is_told_by(hello, self.core.configuration)
@@ -610,6 +608,8 @@ class Driver:
         if peer == self.core.leader:
             log.info("node %d, the leader, is gone", peer)
         self.core.peer_lost(peer)
+        if self.assembly is not None:
+            self.assembly.refused(peer, None)
         self.timer.hurry()
 
     # Peers: in
@@ -725,11 +725,12 @@ class Driver:
         if formation is None:
             return
         self._flush_links()
+        news = "the cluster has formed" if assembly.is_its_own(formation) else f"node {self.node} is in the cluster now"
         self.folder.adopt(formation)
         self.assembly = None
         self._start(formation)
         self.requests.restore(self.store, 0, 0)
-        log.info("the cluster has formed: %s", ", ".join(f"node {m.id} at {m.address}" for m in self.members))
+        log.info("%s: %s", news, ", ".join(f"node {m.id} at {m.address}" for m in self.members))
         # The others are to hear who this node is now, and to say it of themselves.
         for incoming in self._incoming.values():
             incoming.close()
@@ -780,9 +781,7 @@ class Driver:
         """Say once for whom the cluster waits to form, and again when that changes."""
         if self.assembly is None or self.requests.now < WAITING_REPORT_TICKS:
             return
-        waiting = self.assembly.waiting_for
-        total = len(self.assembly.others) + 1
-        said = f"{len(waiting)} of {total}: {', '.join(waiting.values())}" if waiting else ""
+        said = self.assembly.lacking
         if said and said != self._waiting_said:
             log.info("waiting for %s", said)
         self._waiting_said = said

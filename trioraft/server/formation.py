@@ -35,10 +35,20 @@ class Assembly:
         self.folder = folder
         self.servers = list(servers)
         self.views: dict[NodeId, View] = {}
+        self._refusals: dict[NodeId, str] = {}
+        """Who refuses this node, and why."""
 
     def heard(self, peer: NodeId, view: View) -> None:
         """A peer has introduced itself."""
         self.views[peer] = view
+        self._refusals.pop(peer, None)
+
+    def refused(self, peer: NodeId, why: str | None) -> None:
+        """A peer does not accept this node's introduction, or, with None, is not there any more."""
+        if why is None:
+            self._refusals.pop(peer, None)
+        else:
+            self._refusals[peer] = why
 
     def ready_for(self, peer: NodeId, cluster: str | None) -> None:
         """A peer has said which cluster it is ready to form."""
@@ -68,13 +78,31 @@ class Assembly:
             waiting[self.node] = "a member to take this node in: the '-' in servers.txt says that there is a cluster"
         for peer in self.others:
             view = self.views.get(peer)
-            if view is None:
+            if peer in self._refusals:
+                waiting[peer] = f"node {peer} at {self.servers[peer]}, which refuses this node: {self._refusals[peer]}"
+            elif view is None:
                 waiting[peer] = f"node {peer} at {self.servers[peer]}"
             elif view.formation is not None:
                 waiting[peer] = f"node {peer}, which belongs to a cluster that does not list this folder"
             elif view.servers != self.servers:
                 waiting[peer] = f"node {peer}, whose servers.txt differs: {', '.join(view.servers)}"
         return waiting
+
+    @property
+    def lacking(self) -> str:
+        """Who keeps the cluster from forming, of how many, in a line; empty where nobody does."""
+        waiting = self.waiting_for
+        reasons = ", ".join(waiting.values())
+        if not waiting or self.node in waiting:
+            return reasons
+        return f"{len(waiting)} of {len(self.others) + 1}: {reasons}"
+
+    def is_its_own(self, formation: Formation) -> bool:
+        """Whether the record is of a cluster that this node's list has founded, and not of one that has taken it in."""
+        members = [(member.address, member.role) for member in formation.configuration.members]
+        return members == [
+            (address, "voter") for address in self.servers
+        ]  # whom a cluster takes in has no vote at first
 
     def formed(self) -> Formation | None:
         """The record to sync, once it is settled."""

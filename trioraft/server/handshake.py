@@ -67,10 +67,18 @@ def refusal(hello: PeerHello, mine: PeerHello, contradiction: str | None) -> Pee
         )
     if (stranger := _stranger(hello, mine)) is not None:
         return stranger
+    # First whose folder it is: one that was emptied contradicts what was seen of the one before, too.
+    if (other := _other_folder(hello, mine)) is not None:
+        return other
     if contradiction is not None:
         return PeerRefused(
             "membership", f"node {hello.sender} is refused: {contradiction}", _FOLDER_HINT.format(hello.sender)
         )
+    return None
+
+
+def _other_folder(hello: PeerHello, mine: PeerHello) -> PeerRefused | None:
+    """Refuse who comes with the folder of another cluster, or with another than the cluster has of it."""
     if mine.formation is None and hello.formation is None:
         return None  # both wait for the cluster to form
     if mine.formation is None or hello.formation is None:
@@ -78,11 +86,7 @@ def refusal(hello: PeerHello, mine: PeerHello, contradiction: str | None) -> Pee
         assert formed.formation is not None
         return _folder_refusal(formed.formation, other.sender, other.folder, other.servers)
     if hello.cluster != mine.cluster:
-        return PeerRefused(
-            "membership",
-            f"node {hello.sender} belongs to cluster {hello.cluster}, node {mine.sender} to {mine.cluster}",
-            "two clusters share an address: compare servers.txt on both machines",
-        )
+        return _of_another_cluster(hello, mine)
     return _folder_refusal(mine.formation, hello.sender, hello.folder, hello.servers)
 
 
@@ -105,11 +109,25 @@ def _stranger(hello: PeerHello, mine: PeerHello) -> PeerRefused | None:
         known = hello.cluster == mine.cluster  # this node has not heard yet that it was taken in
     if known:
         return None
+    if mine.formation is not None and hello.formation is not None and hello.cluster != mine.cluster:
+        return _of_another_cluster(hello, mine)
     return PeerRefused(
         "membership",
         f"node {node} is no member of the cluster of node {mine.sender}",
         "compare servers.txt on both machines, and the INDEX that each node was started with; "
         "'trioraft members add ADDRESS' takes in a new one",
+    )
+
+
+def _of_another_cluster(hello: PeerHello, mine: PeerHello) -> PeerRefused:
+    node = hello.sender
+    return PeerRefused(
+        "membership",
+        f"the data folder of node {node} belongs to cluster {hello.cluster}, and that of node {mine.sender} to "
+        f"{mine.cluster}",
+        f"if node {mine.sender} was made by 'trioraft recover' or 'restore', stop node {node}: its machine is taken in "
+        "with an empty folder, by 'trioraft members add ADDRESS'. Else two clusters share an address: compare "
+        "servers.txt on both machines",
     )
 
 

@@ -36,7 +36,7 @@ class Host(Protocol):
         """Why the one who answered is not the peer, or None; `asked` is what was known when it was asked."""
 
     def is_removed_by(self, peer: NodeId, refused: PeerRefused, asked: Acknowledged) -> bool:
-        """Whether the refusal, of one that is that peer, tells that this node has been removed; it is noted then."""
+        """Whether the refusal, of one that is that peer, tells that this node has been removed; it is noted."""
 
     def link_up(self, peer: NodeId, link: Link) -> None:
         """A connection to the peer is ready for messages."""

@@ -43,9 +43,10 @@ class Damaged(StorageError):
     def __init__(self, file: str, offset: int, reason: str) -> None:
         super().__init__(
             f"{file} is damaged at offset {offset}: {reason}",
-            "this node's disk has lost what it had promised to keep, so it must not vote. Leave it stopped, and keep "
-            "the folder for inspection: the other nodes have its data and go on while they are a majority. "
-            "Do not start it with an older copy of the folder",
+            "this node's disk has lost what it had promised to keep, so it must not vote, neither with this folder, "
+            "which may be kept for inspection, nor with an older copy. The other nodes have its data and go on while "
+            "they are a majority: say 'trioraft members remove' with its id and 'trioraft members add ADDRESS', and "
+            "start it with the new id and an empty folder",
         )
         self.file = file
         self.offset = offset
