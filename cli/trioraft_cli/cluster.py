@@ -9,10 +9,10 @@ from math import inf
 import msgspec
 
 from trioraft.addresses import Address
+from trioraft.background import in_background
 from trioraft.client import Client, ClientError, Reply
 from trioraft.wire.codec import decode
 from trioraft_cli import where
-from trioraft_cli.background import in_background
 
 ASK_SECONDS = 1.0
 

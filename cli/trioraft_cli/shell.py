@@ -14,10 +14,10 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from trioraft.addresses import Address
+from trioraft.background import in_background
 from trioraft.client import Client, ClientError, NoNode, Reply
 from trioraft.wire.codec import DecodeError
 from trioraft_cli import members, render
-from trioraft_cli.background import in_background
 from trioraft_cli.cluster import COLUMNS, ClusterStatus
 from trioraft_cli.commands import (
     PromptError,

@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ALLOWED = {
     "trioraft": set(),
     "trioraft.addresses": set(),
+    "trioraft.background": set(),
+    "trioraft.names": {"trioraft.addresses", "trioraft.background"},
     "trioraft.raft": {"trioraft.raft"},
     "trioraft.kv": {"trioraft.kv"},
     "trioraft.wire": {
@@ -35,13 +37,14 @@ ALLOWED = {
     "trioraft.server": {
         "trioraft",
         "trioraft.addresses",
+        "trioraft.names",
         "trioraft.raft",
         "trioraft.kv",
         "trioraft.wire",
         "trioraft.storage",
         "trioraft.server",
     },
-    "trioraft.client": {"trioraft", "trioraft.addresses", "trioraft.client", "trioraft.wire"},
+    "trioraft.client": {"trioraft", "trioraft.addresses", "trioraft.client", "trioraft.names", "trioraft.wire"},
     "trioraft.testing": {
         "trioraft",
         "trioraft.addresses",
@@ -53,7 +56,14 @@ ALLOWED = {
         "trioraft.client",
         "trioraft.testing",
     },
-    "trioraft_cli": {"trioraft", "trioraft.addresses", "trioraft.client", "trioraft.wire", "trioraft_cli"},
+    "trioraft_cli": {
+        "trioraft",
+        "trioraft.addresses",
+        "trioraft.background",
+        "trioraft.client",
+        "trioraft.wire",
+        "trioraft_cli",
+    },
     "trioraft_cli.rescue": {
         "trioraft.addresses",
         "trioraft.client",

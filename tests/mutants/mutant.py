@@ -9,6 +9,8 @@ _NOT_SIMULATED: Final = (
     "cli/",
     "trioraft/client/",
     "trioraft/addresses.py",
+    "trioraft/background.py",
+    "trioraft/names.py",
     "trioraft/server/dialling.py",
     "trioraft/server/listener.py",
     "trioraft/server/logs.py",

@@ -6,13 +6,17 @@ import contextlib
 import errno
 import os
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 import trio
 
+from tests.client.hanging_names import Names, hanging_names
+from trioraft import names as resolving
 from trioraft.addresses import Address
+from trioraft.server import dialling
 from trioraft.server.dialling import connect
 from trioraft.server.sockets import SocketHub
 
@@ -20,23 +24,23 @@ PORT = 1
 """Nobody is asked at it: the resolver below gives other ones."""
 
 
-class Resolver(trio.abc.HostnameResolver):
-    """Knows one name, whose addresses are these; or raises what it is given."""
+@contextlib.contextmanager
+def known(*found: tuple[str, int] | Exception) -> Iterator[None]:
+    """Every name has these addresses, or the resolver raises what it is given."""
 
-    def __init__(self, *found: tuple[str, int] | Exception) -> None:
-        self.found = found
-
-    async def getaddrinfo(self, *_: Any, **__: Any) -> list[Any]:
-        await trio.lowlevel.checkpoint()
+    def getaddrinfo(*_: Any, flags: int = 0, **__: Any) -> list[Any]:
+        if flags & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "it is a name")
         rows = []
-        for each in self.found:
+        for each in found:
             if isinstance(each, Exception):
                 raise each
             rows.append((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", each))
         return rows
 
-    async def getnameinfo(self, *_: Any) -> tuple[str, str]:
-        raise NotImplementedError
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", getaddrinfo)
+        yield
 
 
 @contextlib.contextmanager
@@ -65,9 +69,8 @@ def open_descriptors() -> int:
 
 async def dial(found: Sequence[tuple[str, int] | Exception], turn: int = 0) -> Any:
     """Where the dialled socket has come out. All others are closed."""
-    trio.socket.set_custom_hostname_resolver(Resolver(*found))
     before = open_descriptors()
-    with trio.fail_after(5):
+    with known(*found), trio.fail_after(5):
         sock = await connect(Address("name", PORT), turn)
     with sock:
         assert open_descriptors() == before + 1
@@ -134,12 +137,81 @@ async def test_whatever_a_resolver_raises_is_an_address_that_cannot_be_reached(e
 
 async def test_a_dial_that_is_given_up_leaves_nothing_open() -> None:
     before = open_descriptors()
-    with silent() as one, silent() as other:
-        trio.socket.set_custom_hostname_resolver(Resolver(one, other))
+    with silent() as one, silent() as other, known(one, other):
         with trio.move_on_after(0.4) as scope:
             await connect(Address("name", PORT))
         assert scope.cancelled_caught
     assert open_descriptors() == before
+
+
+@pytest.fixture
+def names() -> Iterator[Names]:
+    with hanging_names() as names:
+        yield names
+
+
+async def test_names_that_hang_take_a_thread_each_and_keep_no_other_waiting(names: Names) -> None:
+    dead = [Address(f"dead-{number}", PORT) for number in range(60)]
+    with listening() as place:
+        async with trio.open_nursery() as nursery:
+            for address in dead * 2:
+                nursery.start_soon(give_up, address)
+        with trio.fail_after(5):
+            sock = await connect(Address("live", place[1]))
+        sock.close()
+    assert sorted(names.asked) == sorted([address.host for address in dead] + ["live"])
+
+
+async def test_an_answer_that_comes_too_late_for_a_dial_is_for_the_next_one_alone(names: Names) -> None:
+    with listening() as place:
+        late = Address("dead-for-now", place[1])
+        await give_up(late)
+        names.answer()
+        for asked in (1, 2):
+            with trio.fail_after(5):
+                sock = await connect(late)
+            sock.close()
+            assert names.asked == [late.host] * asked
+
+
+async def test_a_name_that_is_not_resolved_in_time_is_said_to_be(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialling, "RESOLVE_SECONDS", 0.05)
+    assert names.asked == []
+    with trio.fail_after(5), pytest.raises(TimeoutError, match="its name is not resolved yet"):
+        await connect(Address("dead-one", PORT))
+
+
+async def test_an_answer_is_not_used_when_it_has_become_old(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolving, "KEPT_SECONDS", -1.0)
+    with listening() as place:
+        late = Address("dead-for-long", place[1])
+        await give_up(late)
+        names.answer()
+        with trio.fail_after(5):
+            while names.under_way:
+                await trio.sleep(0.01)
+            (await connect(late)).close()
+    assert names.asked == [late.host] * 2
+
+
+def test_a_node_that_ends_does_not_wait_for_a_resolver(names: Names, caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        await give_up(Address("dead-to-the-end", PORT))
+
+    before = set(threading.enumerate())
+    trio.run(run)
+    assert names.under_way == 1
+    names.answer()  # which is news to nobody any more
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+    assert names.under_way == 0
+    assert caplog.records == []
+
+
+async def give_up(address: Address) -> None:
+    with trio.move_on_after(0.1) as scope:
+        await connect(address)
+    assert scope.cancelled_caught
 
 
 async def test_a_node_listens_at_the_address_of_its_name_that_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from trioraft.addresses import Address
 from trioraft.client.errors import BadRequest, NoNode, Refused, Unknown
 from trioraft.client.protocol import Protocol, Reply, RequestFields, Unsendable
+from trioraft.names import Unresolved, look_up, numeric
 
 FIRST_LOOK_SECONDS: Final = 0.4
 """How long a node gets to be connected to and to answer a ping while others have not been tried."""
@@ -220,28 +221,34 @@ class Client:
         limit = CONNECT_SECONDS if self._timeout is None else min(self._timeout, CONNECT_SECONDS)
         deadline = time.monotonic() + limit
         failures: dict[Address, str] = {}
+        refused: set[Address] = set()
         first = min(FIRST_LOOK_SECONDS, limit / len(self._addresses)) if len(self._addresses) > 1 else 0.0
         for patience in (first, SECOND_LOOK_SECONDS):
             for address in list(self._addresses):
                 seconds = min(patience, deadline - time.monotonic())
-                if seconds <= 0 or failures.get(address, _SILENT) != _SILENT:
+                if seconds <= 0 or address in refused:
                     continue
                 try:
                     self._socket = self._dial(address, seconds)
                 except (OSError, ValueError) as error:  # of a name that cannot be, the resolver's codec says so
                     failures[address] = _why(error)
+                    if not isinstance(error, TimeoutError):
+                        refused.add(address)
                     continue
                 self.address = address
                 while self._addresses[0] != address:
                     self._move_on(self._addresses[0])
                 return
-        told = "; ".join(f"{address}: {failures.get(address, _SILENT)}" for address in self._addresses)
+        told = "; ".join(f"{address}: {failures.get(address, 'not tried')}" for address in self._addresses)
         raise NoNode(f"no node can be reached ({told})", _WHERE_HINT)
 
     def _dial(self, address: Address, seconds: float) -> socket.socket:
-        """A connection that has answered; the addresses of a name share the time. Raises OSError, ValueError."""
+        """A connection that has answered; the addresses of a name share what resolving it leaves of the time.
+
+        Raises OSError, ValueError.
+        """
         deadline = time.monotonic() + seconds
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        found = numeric(address) or look_up(address).wait(seconds)
         failure: OSError | ValueError = TimeoutError(_SILENT)
         for number, (family, kind, proto, _, place) in enumerate(found):
             share = (deadline - time.monotonic()) / (len(found) - number)
@@ -289,7 +296,7 @@ _SILENT: Final = "timed out"
 
 def _why(error: OSError | ValueError) -> str:
     """Why a node was not reached, or did not answer, without the number that the system has for it."""
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError) and not isinstance(error, Unresolved):
         return _SILENT
     return str(getattr(error, "strerror", None) or error)
 

@@ -7,14 +7,17 @@ import errno
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 import trio
 
 from trioraft.addresses import Address
+from trioraft.names import Place, look_up, numeric
 
 CONNECT_SECONDS: Final = 0.75
 """How long one address may be silent: shorter than the second after which TCP itself asks again."""
+RESOLVE_SECONDS: Final = 1.0
+"""How long a resolver may take; what it answers later is for the next dial."""
 STAGGER_SECONDS: Final = 0.25
 """After how long a silence the next address is dialled beside the one before."""
 BEGUN_SECONDS: Final = 0.5
@@ -26,9 +29,6 @@ KEEPALIVE_SECONDS: Final = 10
 _NO_WAY: Final = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 """This machine has no way to such an address, which says nothing of who is there."""
 
-Place = tuple[Any, Any, int, str, Any]
-"""A row of getaddrinfo's answer."""
-
 
 async def connect(address: Address, turn: int = 0) -> socket.socket:
     """A connected socket, not blocking. Raises OSError; ConnectionRefusedError only where nobody listens anywhere.
@@ -36,8 +36,7 @@ async def connect(address: Address, turn: int = 0) -> socket.socket:
     `turn` says with which of the name's addresses to begin.
     """
     with resolving():
-        found = await trio.socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    places = list(dict.fromkeys(found))
+        places = list(dict.fromkeys(numeric(address) or await _look_up(address)))
     if not places:
         raise OSError(errno.EHOSTUNREACH, "the name has no address")
     first = turn % len(places)
@@ -47,6 +46,26 @@ async def connect(address: Address, turn: int = 0) -> socket.socket:
         raise _summary(race.failures)
     _notice_silence(race.winner)
     return race.winner
+
+
+async def _look_up(address: Address) -> list[Place]:
+    """Where a name leads to. Raises Unresolved, and whatever the resolver raises.
+
+    Trio's own threads would not do: who gives one up leaves it hanging and takes another the next time, and there are
+    40 of them, so that a few names that hang would keep all others waiting.
+    """
+    lookup = look_up(address)
+    done = trio.Event()
+    token = trio.lowlevel.current_trio_token()
+
+    def tell() -> None:
+        with contextlib.suppress(trio.RunFinishedError):  # the node has ended before the resolver answered
+            token.run_sync_soon(done.set)
+
+    lookup.when_done(tell)
+    with trio.move_on_after(RESOLVE_SECONDS):
+        await done.wait()
+    return lookup.wait()
 
 
 @contextlib.contextmanager

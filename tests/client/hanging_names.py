@@ -1,0 +1,56 @@
+"""A resolver that hangs at some names, as one does whose server is silent: in a thread, and deaf to signals."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+HANG_SECONDS = 20.0
+"""How long at most, so that what waits for it fails, and does not hang too."""
+
+
+class Names:
+    """Names that begin with `dead` are not resolved before `answer`; all others are this machine's, at once."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        """Names in the order in which they were asked for."""
+        self.under_way = 0
+        self._resolve = socket.getaddrinfo
+        self._may_answer = threading.Event()
+
+    def getaddrinfo(self, host: str | bytes, port: Any, *args: Any, **options: Any) -> list[Any]:
+        options |= zip(("family", "type", "proto", "flags"), args, strict=False)
+        flags = options.pop("flags", 0)
+        try:
+            return self._resolve(host, port, **options, flags=flags | socket.AI_NUMERICHOST)
+        except socket.gaierror:
+            if flags & socket.AI_NUMERICHOST:
+                raise
+        name = os.fsdecode(host)
+        self.asked.append(name)
+        self.under_way += 1
+        if name.startswith("dead"):
+            self._may_answer.wait(HANG_SECONDS)
+        self.under_way -= 1
+        return self._resolve("127.0.0.1", port, type=socket.SOCK_STREAM)
+
+    def answer(self) -> None:
+        """Let what hangs come to its end."""
+        self._may_answer.set()
+
+
+@contextlib.contextmanager
+def hanging_names() -> Iterator[Names]:
+    """The resolver is such a one."""
+    names = Names()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", names.getaddrinfo)
+        yield names
+        names.answer()
