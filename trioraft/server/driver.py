@@ -367,8 +367,9 @@ class Driver:
         for notice in recovered.notices:
             log.warning("%s", notice, extra={"about": notice})
         keys, index = len(recovered.store), recovered.point.index
-        snapshot = f"a snapshot of {keys} keys up to entry {index} and " if index else ""
-        found = f"{snapshot}a log of {len(recovered.entries)} entries, term {recovered.hard_state.term}"
+        snapshot = f"a snapshot of {keys} {'key' if keys == 1 else 'keys'} up to entry {index} and " if index else ""
+        entries = "1 entry" if len(recovered.entries) == 1 else f"{len(recovered.entries)} entries"
+        found = f"{snapshot}a log of {entries}, term {recovered.hard_state.term}"
         log.info("cluster %s: recovered %s", formation.cluster, found)
         self.core = self._new_core(
             recovered.configuration,
