@@ -257,9 +257,9 @@ MUTANTS = (
     Mutant(
         "not applied, for a write that had been appended",
         REQUESTS,
-        """            self._answer(slot, _failure(slot, reason, why, hint, "unknown"))
+        """            self._answer(slot, _failure(slot, reason, why, hint, "unknown"), lost=True)
 """,
-        """            self._answer(slot, _failure(slot, reason, why, hint, "no"))
+        """            self._answer(slot, _failure(slot, reason, why, hint, "no"), lost=True)
 """,
         "tests/server/test_node_in_virtual_time.py::"
         "test_without_a_majority_writes_fail_and_say_so_and_stale_reads_go_on",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -64,6 +65,9 @@ class Place:
 
     def administer(self, slot: Slot) -> None:
         self.administration.take(slot)
+
+    def withdraw(self, slots: Sequence[Slot]) -> set[Slot]:
+        return self.administration.withdraw(slots)
 
     def settle(self, slot: Slot, reply: bytes) -> None:
         self.requests.settle(slot, reply)
@@ -294,6 +298,98 @@ def test_what_the_reads_of_an_earlier_process_must_see_is_not_said_to_the_next(l
     leading.settle_down()
     leading.acknowledge(round=2)
     assert leading.sent == [(THIRD, ReadIndexReply(6, leading.core.commit_index))]
+
+
+# A write that is answered while what becomes of it is open, behind a read
+
+READ: dict[str, object] = {"op": "get", "key": "k"}
+LATE: dict[str, object] = {"op": "put", "key": "k", "value": 9, "timeout_ms": 10}
+
+
+def commit(place: Place, leader: NodeId, term: int) -> None:
+    """The leader names the entries of what was passed on last, and they are committed."""
+    message = place.proposals()[-1][1]
+    before, count = place.core.last_index, len(message.commands)
+    place.requests.on_proposed(leader, Proposed(message.number, count, before + 1, term))
+    entries = codec.seal_commands(before + 1, term, message.commands)
+    place.core.step(
+        leader, AppendEntries(term, before, place.core.log.term_at(before) or 0, before + count, 0, entries)
+    )
+    place.settle_down()
+
+
+def confirm(place: Place, leader: NodeId) -> None:
+    """The leader says that the reads must see all there is."""
+    for _, message in list(place.sent):
+        if isinstance(message, ReadIndexRequest):
+            place.requests.on_read_index_reply(leader, ReadIndexReply(message.number, place.core.last_index))
+    place.settle_down()
+
+
+def test_a_read_does_not_see_a_write_behind_it_that_was_answered_before_it_was_applied(place: Place) -> None:
+    place.ask(READ, LATE)
+    place.tick(2)
+    commit(place, LEADER, 1)
+    confirm(place, LEADER)
+    read, late = place.replies()
+    assert read["value"] is None
+    assert late["error"]["applied"] == "unknown"  # type: ignore[index]
+
+
+def test_nor_one_that_comes_behind_a_late_one_that_was_refused(place: Place) -> None:
+    place.ask(READ, LATE, put(2))
+    place.tick(2)
+    [(_, message)] = place.proposals()
+    place.requests.on_not_proposed(LEADER, NotProposed(message.number, 2, "leader_changed", "", ""))
+    place.follow(THIRD, 2)
+    place.turn()
+    assert place.values() == [b"9", b"2", b"2"], "the late one is not begun again"
+    commit(place, THIRD, 2)
+    confirm(place, THIRD)
+    read, _, write = place.replies()
+    assert (read["value"], write["ok"]) == (None, True)
+
+
+def test_nor_one_that_comes_behind_a_late_one_in_whose_place_anothers_entry_is(place: Place) -> None:
+    place.ask(READ, LATE)
+    place.tick(2)
+    [(_, message)] = place.proposals()
+    place.requests.on_proposed(LEADER, Proposed(message.number, 1, 2, 1))
+    place.follow(THIRD, 2, commit_index=2)
+    place.settle_down()
+    place.ask(put(2))
+    commit(place, THIRD, 2)
+    confirm(place, THIRD)
+    read, _, write = place.replies()
+    assert (read["value"], write["ok"]) == (None, True)
+
+
+@pytest.mark.parametrize("write", [LATE, put(9)], ids=["late", "without a time"])
+def test_a_read_is_refused_where_a_write_behind_it_may_take_effect_unseen(
+    place: Place, write: dict[str, object]
+) -> None:
+    place.ask(READ, write)
+    place.tick(2)
+    place.requests.link_lost(LEADER)
+    place.turn()
+    read, lost = place.replies()
+    assert read["error"]["code"] == "leader_changed"  # type: ignore[index]
+    assert "applied" not in read["error"]  # type: ignore[operator]
+    assert lost["error"]["applied"] == "unknown"  # type: ignore[index]
+
+
+def test_also_where_one_between_them_is_known_not_to_be_applied(place: Place) -> None:
+    place.ask(READ, put(1))
+    place.ask(put(8))
+    place.ask(put(9))
+    for (_, message), index in zip(place.proposals(), (2, 3, 3), strict=True):  # the last takes the place of the second
+        place.requests.on_proposed(LEADER, Proposed(message.number, 1, index, 1))
+    place.follow(THIRD, 2, commit_index=2)
+    place.settle_down()
+    read, refused, unknown, _ = place.replies()
+    assert read["error"]["code"] == "leader_changed"  # type: ignore[index]
+    assert refused["error"]["applied"] == "no"  # type: ignore[index]
+    assert unknown["error"]["applied"] == "unknown"  # type: ignore[index]
 
 
 # Changes of the members, at one that leads no more

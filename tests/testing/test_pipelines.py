@@ -150,7 +150,7 @@ def test_a_connection_is_held_to_what_it_was_told_before() -> None:
 
 def test_how_a_request_may_fail_follows_from_what_it_is() -> None:
     assert codes({"op": "ping"}) == set()
-    assert codes({"op": "get", "key": "k", "read": "stale", "timeout_ms": 1}) == {"timeout"}
+    assert codes({"op": "get", "key": "k", "read": "stale", "timeout_ms": 1}) == {"timeout", "leader_changed"}
     assert "not_leader" in codes({"op": "put", "forward": False})
     assert "membership" in codes({"op": "remove_member"})
     assert "membership" not in codes({"op": "put"})

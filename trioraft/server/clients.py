@@ -232,8 +232,9 @@ class Crowd:
         """The replies are there."""
         self._host.dirty.append(self)
 
-    def hand_on(self, write: WriteSlot) -> None:
+    def hand_on(self, write: WriteSlot) -> Sequence[ReadSlot]:  # noqa: ARG002
         """There is no read before it."""
+        return ()
 
     def outgrown(self, slot: Slot, size: int) -> None:
         """It counts for each of the clients, when they are given their replies."""

@@ -30,8 +30,6 @@ from typing import Final, Protocol, cast
 from weakref import ReferenceType, ref
 
 from trioraft.kv.commands import Command
-from trioraft.kv.commands import Delete as DeleteCommand
-from trioraft.kv.commands import Incr as IncrCommand
 from trioraft.kv.commands import Put as PutCommand
 from trioraft.kv.store import Store
 from trioraft.raft.core import Core
@@ -52,11 +50,11 @@ from trioraft.wire.requests import (
     Get,
     Incr,
     PlainGet,
-    PlainPut,
     Put,
     Scan,
     ShowLog,
 )
+from trioraft.wire.writes import to_commands
 
 WRITES_A_TURN: Final = 4 * 1024 * 1024
 """So many bytes of writes are sent on their way in a turn, or one that is longer; the next turn follows at once."""
@@ -184,7 +182,7 @@ class Requests:
             if self.stopping:
                 self._answer(slot, _failure(slot, "shutting_down", "this node is stopping", "ask another node", "no"))
                 return
-            slot.commands = _commands(slot.requests)
+            slot.commands = to_commands(slot.requests)
             if slot.waits:
                 self._limit(slot)
                 return
@@ -344,8 +342,9 @@ class Requests:
         if message.code == "leader_changed" and slots:
             # It leads that term no more, and the next one is asked as soon as it is known; the order stays.
             self._deposed = sender, self._leader_term
-            self._held = deque(sorted([*slots, *self._held], key=lambda slot: slot.number))
-            return
+            again = [slot for slot in slots if slot.reply is None]
+            self._held = deque(sorted([*again, *self._held], key=lambda slot: slot.number))
+            slots = [slot for slot in slots if slot.reply is not None]  # too late for these
         for slot in slots:
             self._answer(slot, _failure(slot, message.code, message.message, message.hint, "no"))
 
@@ -571,7 +570,8 @@ class Requests:
         for slot in due:
             applied = "no" if slot in waiting else "unknown"
             why = "the time given with the request is over"
-            self._answer(slot, _failure(slot, "timeout", why, "give it more, or see 'status'", applied))
+            reply = _failure(slot, "timeout", why, "give it more, or see 'status'", applied)
+            self._answer(slot, reply, late=applied == "unknown")
 
     def _give_up_where_behind(self, oldest: int) -> None:
         """Fail what waits for entries that this node may lack for long: it takes in a snapshot, or its disk hangs.
@@ -594,7 +594,8 @@ class Requests:
             if index > core.durable_index and slot.request.timeout_ms is None:
                 del self._proposed[index]
                 why = "this node is behind, and does not have the entry yet that the write became"
-                self._answer(slot, _failure(slot, "timeout", why, "read the key before you write it again", "unknown"))
+                hint = "read the key before you write it again"
+                self._answer(slot, _failure(slot, "timeout", why, hint, "unknown"), lost=True)
 
     # Within
 
@@ -606,19 +607,21 @@ class Requests:
         proposed = self._proposed
         applied = self._node.core.last_applied
         following = first
+        gone: list[WriteSlot] = []
+        """Applied before they were named: what came of them is not known."""
         for slot in slots:
             index, following = following, following + slot.count
             slot.term = term
             if index > applied and term < self._applied_term:
                 self._drop(slot)
                 continue
-            rival = proposed.get(index)
-            if rival is not None:
+            if (rival := proposed.get(index)) is not None:
                 self._fail_unknown([rival], "leader_changed")
             if index <= applied:
-                self._fail_unknown([slot], "leader_changed")  # applied before it was named: its result is gone
+                gone.append(slot)
             else:
                 proposed[index] = slot
+        self._fail_unknown(gone, "leader_changed")
 
     def _take_unnamed(self, sender: NodeId, number: int, total: int) -> list[WriteSlot]:
         if sender != self._leader or number != self._unnamed_number:
@@ -654,23 +657,35 @@ class Requests:
             "no_quorum": "no majority of the nodes answers",
             "leader_changed": "the leader changed while the write was under way",
         }[reason]
+        hint = "read the key before you write it again"
+        for slot in slots:  # first of all: an answer to one may be what a read before the next has waited for
+            slot.lost = True
+            self._hand_on(slot)
         for slot in slots:
-            hint = "read the key before you write it again"
-            self._answer(slot, _failure(slot, reason, why, hint, "unknown"))
+            self._answer(slot, _failure(slot, reason, why, hint, "unknown"), lost=True)
 
     @decides
     def settle(self, slot: Slot, reply: Reply) -> None:
         """Answer a request that was taken care of elsewhere."""
         self._answer(slot, reply)
 
-    def _answer(self, slot: Slot, reply: Reply) -> None:
-        """Settle a request, and serve the reads that waited only for it."""
+    def _answer(self, slot: Slot, reply: Reply, late: bool = False, lost: bool = False) -> None:
+        """Settle a request, and serve the reads that waited only for it; `late` and `lost` are told of a write."""
         slot.answer(reply)
-        if isinstance(slot, WriteSlot) and slot.reads_before:
-            slot.owner.hand_on(slot)
-            slot.reads_before = []  # they know of it, as what follows them
+        if isinstance(slot, WriteSlot):
+            slot.late, slot.lost = late, lost
+            if slot.reads_before and not late:
+                self._hand_on(slot)
         if slot.following is not None:
             self._advance(slot)
+
+    def _hand_on(self, write: WriteSlot) -> None:
+        """It is over: the reads before it wait for the next one, and are refused where that may take effect unseen."""
+        exposed, write.reads_before = write.owner.hand_on(write), []
+        for read in exposed:
+            if type(read.request) in _READS:
+                why = "a write behind it on its connection may have taken effect, which it must not see"
+                self._answer(read, _failure(read, "leader_changed", why, "ask again", ""))
 
     def _confirm(self, reads: Sequence[ReadSlot]) -> None:
         for read in reads:
@@ -737,6 +752,7 @@ def _is_open(deadline: tuple[int, int, ReferenceType[Slot]]) -> bool:
 
 
 _GETS: Final = (PlainGet, Get)
+_READS: Final = (PlainGet, Get, Scan)
 
 
 def _failure(slot: Slot, code: str, message: str, hint: str, applied: str) -> Reply:
@@ -767,19 +783,3 @@ def _payloads(writes: Sequence[WriteSlot]) -> list[bytes]:
 def _is_plain_put(command: Command) -> bool:
     """Whether nothing can come of it but that it is written."""
     return type(command) is PutCommand and command.if_rev is None
-
-
-def _commands(requests: Sequence[AnyRequest]) -> list[Command]:
-    return [
-        PutCommand(request.key, request.value) if type(request) is PlainPut else _command(request)
-        for request in requests
-    ]
-
-
-def _command(request: AnyRequest) -> Command:
-    if isinstance(request, Put):
-        return PutCommand(request.key, request.value, request.if_rev)
-    if isinstance(request, Delete):
-        return DeleteCommand(request.key, request.if_rev)
-    assert isinstance(request, Incr)
-    return IncrCommand(request.key, request.by)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -65,8 +65,11 @@ class Owner(Protocol):
     def on_settled(self) -> Callable[[], None]:
         """To be called whenever a request has got its reply."""
 
-    def hand_on(self, write: WriteSlot) -> None:
-        """A write is settled that was not applied: the reads before it must not see the writes after it either."""
+    def hand_on(self, write: WriteSlot) -> Sequence[ReadSlot]:
+        """A write is over: the reads before it must not see the writes after it either.
+
+        Those are given back that may do so all the same, as such a write is lost.
+        """
 
     def outgrown(self, slot: Slot, size: int) -> None:
         """Its reply is known, and has so many bytes, more than were reckoned for it."""
@@ -146,6 +149,10 @@ class WriteSlot(Slot):
     """The term of the entries that they became; 0 before."""
     replies: list[Piece] = []
     """To those that have been applied while not all are."""
+    late: bool = False
+    """Whether it is answered, as its time was over, and may be applied all the same."""
+    lost: bool = False
+    """Whether nobody here can tell what becomes of it: it may take effect unseen."""
 
 
 class Session:
@@ -324,18 +331,25 @@ class Session:
         """Whether lines have come that were not looked at yet."""
         return bool(self._lines or self._whole)
 
-    def hand_on(self, write: WriteSlot) -> None:
-        """A write is settled that was not applied: the reads before it must not see the writes after it either."""
+    def hand_on(self, write: WriteSlot) -> Sequence[ReadSlot]:
+        """A write is over: the reads before it must not see the writes after it either.
+
+        Those are given back that may do so all the same, as such a write is lost.
+        """
         waiting = [read for read in write.reads_before if read.reply is None]
         if not waiting or self.abandoned:
-            return
-        later = write.following
-        while later is not None and not (isinstance(later, WriteSlot) and later.reply is None):
+            return ()
+        later: Slot | None = write
+        while later is not None:
+            if isinstance(later, WriteSlot):
+                if later.lost:
+                    return waiting
+                if later.reply is None or later.late:
+                    later.reads_before = waiting + later.reads_before
+                    return ()
             later = later.following
-        if later is None:
-            self._reads[:0] = waiting
-        else:
-            later.reads_before = waiting + later.reads_before
+        self._reads[:0] = waiting
+        return ()
 
     def outgrown(self, slot: Slot, size: int) -> None:
         """Let its reply, which nobody could reckon, count for what it is: until it is sent, it is held."""

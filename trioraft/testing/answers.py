@@ -291,8 +291,10 @@ def codes(asked: Asked) -> set[str]:
         possible |= {"no_quorum", "leader_changed", "membership", "timeout"}
     elif issubclass(kind, LATER):
         possible |= {"no_quorum", "no_space", "internal"}
-    elif asked["op"] in READS and asked.get("read") != "stale":
-        possible |= {"no_quorum", "timeout"}
+    elif asked["op"] in READS:
+        possible.add("leader_changed")  # where a write behind it may have taken effect
+        if asked.get("read") != "stale":
+            possible |= {"no_quorum", "timeout"}
     elif asked["op"] == "read_snapshot":
         possible |= {"compacted", "no_space", "internal"}
     if not asked.get("forward", True):

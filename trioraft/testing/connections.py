@@ -2,28 +2,46 @@
 
 Revisions are indexes of one log, and a node answers a connection from one state that only grows. Therefore, in the
 order of asking: the revisions of its writes rise, above everything that the requests before them had shown; and what
-it is shown later, of any key and by stale reads too, is of a state that holds all that it was told before.
+it is shown later, of any key and by stale reads too, is of a state that holds all that it was told before. Nothing that
+it is shown is what it wrote itself behind that, also where nobody knows whether this was applied.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from math import inf
 
 from trioraft.testing.history import Operation, say
 
+_Put = tuple[str, bytes]
+
 
 def check_connections(operations: Sequence[Operation]) -> str | None:
     """What is wrong with the order in which a connection was served, if anything; of those whose number is noted."""
-    by_connection: dict[int, list[Operation]] = defaultdict(list)
-    for operation in operations:
-        if operation.connection is not None and operation.outcome in ("done", "conflict"):
-            by_connection[operation.connection].append(operation)
     changes = _Changes(operations)
-    found = (_check(sorted(asked, key=lambda one: one.place), changes) for asked in by_connection.values())
+    answered = [operation for operation in operations if operation.outcome in ("done", "conflict")]
+    found = (_check(asked, changes) for asked in _by_connection(answered))
     return next((wrong for wrong in found if wrong is not None), None)
+
+
+def check_ahead(operations: Sequence[Operation]) -> str | None:
+    """What a connection was shown before it had asked for it, if anything."""
+    counted = {operation.key for operation in operations if operation.kind == "incr"}  # a sum may be any number
+    puts = Counter(_put(operation) for operation in operations if operation.key not in counted)
+    once = {put for put, times in puts.items() if times == 1}
+    found = (_check_ahead(asked, once) for asked in _by_connection(operations))
+    return next((wrong for wrong in found if wrong is not None), None)
+
+
+def _by_connection(operations: Sequence[Operation]) -> Collection[Sequence[Operation]]:
+    """Those of each connection, in the order of asking."""
+    by_connection: dict[int, list[Operation]] = defaultdict(list)
+    for operation in sorted(operations, key=lambda one: one.place):
+        if operation.connection is not None:
+            by_connection[operation.connection].append(operation)
+    return by_connection.values()
 
 
 def _check(asked: Sequence[Operation], changes: _Changes) -> str | None:
@@ -43,6 +61,26 @@ def _check(asked: Sequence[Operation], changes: _Changes) -> str | None:
         if rev is not None and rev > known:
             known, by = rev, operation
     return None
+
+
+def _check_ahead(asked: Sequence[Operation], once: Collection[_Put | None]) -> str | None:
+    """Look for what is shown to a connection before it asks for it; `once` is what one operation alone has put."""
+    behind: dict[_Put | None, Operation] = {}
+    for operation in reversed(asked):
+        answer = operation.answer
+        if answer is not None and answer.value is not None and (operation.key, answer.value) in behind:
+            return (
+                f"it shows what is asked for behind it, by {say(behind[operation.key, answer.value])}: {say(operation)}"
+            )
+        put = _put(operation)
+        if put in once:
+            behind[put] = operation
+    return None
+
+
+def _put(operation: Operation) -> _Put | None:
+    """The key and the value that it gives it; None where it is no put."""
+    return (operation.key, operation.value) if operation.kind == "put" else None
 
 
 class _Changes:

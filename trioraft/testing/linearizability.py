@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from trioraft.testing.connections import check_connections
+from trioraft.testing.connections import check_ahead, check_connections
 from trioraft.testing.history import Operation, say
 from trioraft.testing.key_model import ABSENT, State, apply, describe
 
@@ -36,8 +36,11 @@ class Verdict(msgspec.Struct, frozen=True):
     explanation: str = ""
 
 
-def check(operations: Sequence[Operation], *, max_states: int = MAX_STATES) -> Verdict:
-    """Judge a whole history. `max_states` bounds the search of each key."""
+def check(operations: Sequence[Operation], *, max_states: int = MAX_STATES, ahead: bool = True) -> Verdict:
+    """Judge a whole history. `max_states` bounds the search of each key.
+
+    `ahead`: whether no connection may be shown what it asks for behind that, though nobody knows if it was applied.
+    """
     by_key: dict[str, list[Operation]] = defaultdict(list)
     for operation in operations:
         by_key[operation.key].append(operation)
@@ -45,7 +48,7 @@ def check(operations: Sequence[Operation], *, max_states: int = MAX_STATES) -> V
         outcome, explanation = check_key(of_key, max_states=max_states)
         if outcome != "linearizable":
             return Verdict(outcome, len(operations), len(by_key), key, explanation)
-    found = check_revisions(operations) or check_connections(operations)
+    found = check_revisions(operations) or check_connections(operations) or (check_ahead(operations) if ahead else None)
     if found is not None:
         return Verdict("violation", len(operations), len(by_key), None, found)
     return Verdict("linearizable", len(operations), len(by_key))
