@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from trioraft import names as resolving
+
 HANG_SECONDS = 20.0
 """How long at most, so that what waits for it fails, and does not hang too."""
 
@@ -52,5 +54,6 @@ def hanging_names() -> Iterator[Names]:
     names = Names()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", names.getaddrinfo)
+        patch.setattr(resolving, "_lookups", {})  # late answers of other tests
         yield names
         names.answer()
