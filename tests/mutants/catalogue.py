@@ -2074,5 +2074,21 @@ MUTANTS = (
         f"{UNREAD}::test_what_is_kept_for_clients_that_do_not_read_is_bounded",
         simulated=False,
     ),
+    Mutant(
+        "a node starts though clients can take the files that its peers and its log need",
+        "trioraft/server/node.py",
+        "    if limit < least:\n",
+        "    if limit < 0:\n",
+        "tests/server/test_open_files.py::test_a_node_says_how_many_open_files_it_needs",
+        simulated=False,
+    ),
+    Mutant(
+        "a disk is blamed where no more files can be opened",
+        "trioraft/storage/errors.py",
+        "    if error.errno in TOO_MANY_FILES:\n",
+        "    if False:\n",
+        "tests/server/test_open_files.py::test_where_no_more_files_can_be_opened_no_disk_is_said_to_have_failed",
+        simulated=False,
+    ),
     *BLIND_SPOTS,
 )

@@ -20,10 +20,10 @@ from trioraft.server.driver import Driver
 from trioraft.server.failures import HalfDone, leaves
 from trioraft.server.listener import serve_listener
 from trioraft.server.logs import configure
-from trioraft.server.sockets import SocketHub
+from trioraft.server.sockets import SocketHub, least_open_files, most_open_files
 from trioraft.server.transport import Hub, Listener
 from trioraft.server.writer import ThreadWriter
-from trioraft.storage.errors import StorageError, describe, disk_hint
+from trioraft.storage.errors import MORE_FILES, TOO_MANY_FILES, StorageError, describe, disk_hint
 from trioraft.storage.folder import DataFolder
 from trioraft.wire.commands import UnknownCommand
 
@@ -48,6 +48,7 @@ def run_node(options: NodeOptions) -> int:
 
 
 def _run_in_folder(options: NodeOptions) -> int:
+    _check_open_files(len(options.servers))
     try:
         folder = DataFolder.open(options.data_dir, options.index)
     except StorageError as error:
@@ -57,11 +58,21 @@ def _run_in_folder(options: NodeOptions) -> int:
     return trio.run(_run, options, folder)
 
 
+def _check_open_files(members: int) -> None:
+    """Raises StartError where peers, or the log, would be without one as soon as some clients have come."""
+    least, limit = least_open_files(members), most_open_files()
+    if limit < least:
+        why = f"a node of {members} needs {least} open files for its log, the other nodes and a few clients"
+        raise StartError(f"{why}, and may have {limit:.0f}", MORE_FILES)
+
+
 def _unusable(options: NodeOptions, error: OSError) -> StartError:
     """What to say where the disk does not let the node start."""
     hint = disk_hint(error)
     if not DataFolder.may_be_a_nodes(options.data_dir):
         hint = "make room there, or let this user write there; a new node may have another folder, with --data-dir"
+    if error.errno in TOO_MANY_FILES:
+        hint = MORE_FILES
     return StartError(f"{options.data_dir} cannot be used: {describe(error)}", hint, DISK_FAILED)
 
 
@@ -230,7 +241,8 @@ def _say_end(node: NodeId, error: BaseException) -> int:
     """Say what ended the node, and what to do; the exit code."""
     match error.__cause__ if isinstance(error, HalfDone) else error:
         case OSError(filename=str()) as failure:  # of sockets it has none
-            log.critical("node %d stops, its disk has failed: %s (%s)", node, describe(failure), disk_hint(failure))
+            what = "it cannot open a file" if failure.errno in TOO_MANY_FILES else "its disk has failed"
+            log.critical("node %d stops, %s: %s (%s)", node, what, describe(failure), disk_hint(failure))
             return DISK_FAILED
         case StorageError() as refusal:
             log.critical("node %d stops: %s (%s)", node, refusal.message, refusal.hint)

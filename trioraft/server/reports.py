@@ -21,7 +21,7 @@ from trioraft.server.recovery import point_of
 from trioraft.server.removal import Removal
 from trioraft.server.session import ReadSlot
 from trioraft.server.snapshots import Snapshots
-from trioraft.storage.errors import NO_ROOM, describe
+from trioraft.storage.errors import MORE_FILES, NO_ROOM, TOO_MANY_FILES, describe
 from trioraft.storage.snapshots import Snapshot
 from trioraft.wire import replies
 from trioraft.wire.operations import help_text, operations
@@ -113,7 +113,7 @@ def _piece(node: Node, id: bytes, request: ReadSnapshot) -> bytes:
 def _disk_failed(id: bytes, what: str, error: OSError) -> bytes:
     if error.errno in NO_ROOM:
         return replies.error_reply(id, "no_space", f"{what}: {describe(error)}", "make room on the node's disk", None)
-    hint = "see to the node's disk, or ask another node"
+    hint = MORE_FILES if error.errno in TOO_MANY_FILES else "see to the node's disk, or ask another node"
     return replies.error_reply(id, "internal", f"{what}: {describe(error)}", hint, None)
 
 

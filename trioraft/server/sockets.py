@@ -25,6 +25,8 @@ SERVED_AT_ONCE: Final = 32
 ACCEPT_AT_ONCE: Final = 256
 SPARE_DESCRIPTORS: Final = 64
 """Never given to clients: the log needs some for its files, and so do peers, whether they dial or are dialled."""
+FEW_MEMBERS: Final = 3
+"""A node of so many runs where there are no more than those in all: a quarter is for clients then."""
 RESERVE: Final = 16
 """So many of these are lent to those who come in when clients have all the places, until it shows who they are."""
 CROWDED_DISCARD_SECONDS: Final = 0.2
@@ -397,10 +399,21 @@ class SocketHub:
         os.close(self._waker)
 
 
+def most_open_files() -> float:
+    """How many files this process may have open, connections among them."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return math.inf if limit == resource.RLIM_INFINITY else limit
+
+
+def least_open_files(members: int) -> int:
+    """How many a node of so many members needs, if clients are to keep nobody out: it dials each, and is dialled."""
+    return SPARE_DESCRIPTORS + 2 * max(0, members - FEW_MEMBERS)
+
+
 def _most_connections() -> float:
     """How many places there are for clients."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return math.inf if limit == resource.RLIM_INFINITY else max(limit - SPARE_DESCRIPTORS, limit // 4)
+    limit = most_open_files()
+    return max(limit - SPARE_DESCRIPTORS, limit // 4)
 
 
 def _name(sock: socket.socket) -> str:

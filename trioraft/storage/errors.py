@@ -7,6 +7,9 @@ from typing import Final
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system says where a file cannot grow: the disk is full, or a quota, or a limit is reached."""
+TOO_MANY_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
+"""What the system says where no file can be opened for all those that are open: no disk is to blame."""
+MORE_FILES: Final = "start the node with a higher limit of open files (ulimit -n)"
 _NOT_WRITABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
@@ -20,6 +23,8 @@ def disk_hint(error: OSError) -> str:
     """What to do about a disk that fails a node whose folder is there: nothing of it is to be replaced."""
     if error.errno in NO_ROOM:
         return "make room on that disk, and start the node again with the same folder: nothing acknowledged is lost"
+    if error.errno in TOO_MANY_FILES:
+        return f"{MORE_FILES}, and with the same folder: nothing acknowledged is lost"
     if error.errno in _NOT_WRITABLE:
         return "make the folder writable for this user, and start the node again with the same folder"
     return (
