@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from random import Random
 
@@ -173,3 +174,20 @@ def test_a_connection_that_is_not_read_is_found_to_be_broken() -> None:
     assert handler.breaks == 1
     assert events(hub) == 0, "it would be ready again and again"
     hub.close()
+
+
+async def test_only_a_connection_that_broke_is_told_as_gone(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    """A node that introduces itself anew ends its own, as each does when the cluster forms, and that is no trouble."""
+    caplog.set_level(logging.INFO, "trioraft.links")
+    leader = await cluster.leader()
+    peer = (leader + 1) % 3
+    driver = cluster.nodes[leader].driver
+    assert driver is not None
+    await trio.sleep(0.5)
+    caplog.clear()
+    driver._replicators[peer].redial()
+    await trio.sleep(0.5)
+    assert [record.getMessage().partition(" at ")[0] for record in caplog.records] == [f"connected to node {peer}"]
+    cluster.nodes[peer].crash()
+    await trio.sleep(0.5)
+    assert f"the connection to node {peer} is gone" in caplog.text

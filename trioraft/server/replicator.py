@@ -142,7 +142,10 @@ class Replicator:
                     nursery.start_soon(_first, broken, nursery.cancel_scope)
             finally:
                 self._host.link_down(self.peer)
-            log.info("the connection to node %d is gone", self.peer, extra={"about": self.peer})
+            if self._again.is_set():
+                log.debug("the connection to node %d is ended here", self.peer, extra={"about": self.peer})
+            else:
+                log.info("the connection to node %d is gone", self.peer, extra={"about": self.peer})
             return True
         finally:
             connection.close()
