@@ -310,8 +310,6 @@ class Judge:
         """Who answers, once it has been said."""
         self._seen = 0
         """An entry that the node has applied, as it has shown; its state only grows."""
-        self._next_id = 0
-        """That of the next newcomer, at least."""
 
     def take(self, asked: Asked, line: bytes) -> dict[str, Any]:
         """The reply to that request. Raises AssertionError where the line can be none."""
@@ -337,12 +335,7 @@ class Judge:
             self._node = said.node
         if isinstance(said, _Status | _Taken) and said.seen < self._seen:
             return f"it had applied entry {self._seen}"
-        if isinstance(said, _Members) and said.next_id < self._next_id:
-            return f"the next id was {self._next_id}"
-        if isinstance(
-            said, _Members
-        ):  # who is told of a newcomer by a node that is far behind may not see it there yet
-            self._next_id = said.next_id
+        # Of the members nothing is held against it: those of a change that is under way may be taken back.
         self._seen = max(self._seen, said.seen)
         return None
 
