@@ -13,7 +13,7 @@ from trioraft.testing.network import Weather
 from trioraft.testing.virtual_time import Agenda
 from trioraft.wire.peers import Told
 
-from .virtual_cluster import Cluster
+from .virtual_cluster import ADDRESSES, Cluster
 
 
 async def takes_a_write(cluster: Cluster, index: int) -> bool:
@@ -131,6 +131,25 @@ async def test_what_the_cluster_can_lose_counts_those_that_live(
     await trio.sleep(1)
     [members] = await cluster.ask(leader, {"op": "members"})
     assert members["can_lose"] == 1
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"op": "transfer_leadership", "target": 7},
+        {"op": "remove_member", "member": 9},
+        {"op": "promote_member", "member": 1},
+        {"op": "add_member", "address": str(ADDRESSES[1])},
+    ],
+    ids=lambda request: str(request["op"]),
+)
+async def test_what_no_wait_would_change_is_not_told_to_wait(cluster: Cluster, request_: dict[str, object]) -> None:
+    leader = await cluster.leader()
+    assert await takes_a_write(cluster, leader)
+    [reply] = await cluster.ask(leader, request_)
+    error = reply["error"]
+    assert error["code"] == "membership"  # type: ignore[index]
+    assert error["hint"] == "'members' shows who belongs to the cluster, and where"  # type: ignore[index]
 
 
 async def test_how_far_one_is_of_whom_a_leader_has_not_heard_is_not_said(

@@ -41,6 +41,7 @@ async def test_no_node_votes_before_all_have_been_up_together(
     [reply] = await cluster.ask(0, {"op": "put", "key": "k", "value": 1})
     assert reply["error"]["code"] == "no_quorum"  # type: ignore[index]
     assert reply["error"]["applied"] == "no"  # type: ignore[index]
+    assert "start every node" in reply["error"]["hint"], "a majority forms nothing"  # type: ignore[index]
     cluster.nodes[2].start()
     leader = await cluster.leader()
     [reply] = await cluster.ask(leader, {"op": "status"})

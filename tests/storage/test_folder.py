@@ -50,5 +50,6 @@ def test_no_damage_makes_a_folder_pass_for_a_fresh_one(bit: int) -> None:
             DataFolder(disk, 0)
         disk.flip(NODE_FILE, offset, bit)
     disk.remove(NODE_FILE)
-    with pytest.raises(Damaged, match="missing"):
+    with pytest.raises(Damaged, match="missing") as caught:
         DataFolder(disk, 0)
+    assert "members remove" in caught.value.hint, "it says how the machine is taken in again"
