@@ -46,10 +46,10 @@ class Lookup:
         """Call `tell` once, from any thread, as soon as there is an answer."""
         self._answer.add_done_callback(lambda _: tell())
 
-    def wait(self, seconds: float = 0.0) -> list[Place]:
+    def wait(self, seconds: float | None = 0.0) -> list[Place]:
         """Return the answer, which the next to look up this address does not get.
 
-        Raises Unresolved after so many seconds, and whatever the resolver raises.
+        Raises Unresolved after so many seconds, if any, and whatever the resolver raises.
         """
         wait((self._answer,), seconds)
         if not self._answer.done():

@@ -906,6 +906,14 @@ MUTANTS = (
         "tests/server/test_dialling.py::test_a_node_that_ends_does_not_wait_for_a_resolver",
         simulated=False,
     ),
+    Mutant(
+        "Ctrl-C at the start of a node waits for the resolver",
+        "trioraft/server/sockets.py",
+        "numeric(address) or look_up(address).wait(None)",
+        "socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)",
+        "tests/client/test_names_that_hang.py::test_a_command_does_not_wait_for_the_resolver",
+        simulated=False,
+    ),
     # Snapshots on a disk that fails
     Mutant(
         "a snapshot that finds no room ends its node",

@@ -15,6 +15,7 @@ from typing import Final
 import trio
 
 from trioraft.addresses import Address
+from trioraft.names import look_up, numeric
 from trioraft.server.dialling import connect, resolving
 from trioraft.server.failures import give_up
 from trioraft.server.transport import DISCARD_SECONDS, Connection, Handler
@@ -223,7 +224,7 @@ class SocketConnection:
 def _listening(address: Address) -> socket.socket:
     """A listening socket at the first address of the name that is this machine's. Raises OSError."""
     with resolving():
-        places = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        places = numeric(address) or look_up(address).wait(None)  # in its thread, so that Ctrl-C need not wait
     for left, (family, kind, protocol, _, place) in zip(reversed(range(len(places))), places, strict=True):
         sock = socket.socket(family, kind, protocol)
         try:
