@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,12 +24,20 @@ settings.register_profile("slow", settings.get_profile("default"), max_examples=
 settings.load_profile("default")
 
 
+def _hear_signals() -> None:
+    """Have programs that tests start take signals as in a terminal, also where the tests run in the background."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let the hundreds of processes that tests start share their compiled modules.
 
     Where Python was told to write none, each of them would compile the whole program again, for half a second. They
     are kept apart then, in a folder that goes when the tests end.
     """
+    _hear_signals()
     if sys.dont_write_bytecode and sys.pycache_prefix is None:
         folder = tempfile.TemporaryDirectory(prefix="trioraft-bytecode-")
         patch = pytest.MonkeyPatch()

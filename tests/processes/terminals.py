@@ -96,7 +96,7 @@ class OnTerminal:
     def __init__(self, program: Sequence[str], environment: dict[str, str]) -> None:
         self.terminal = Terminal()
         try:
-            log_in = functools.partial(_log_in, self.terminal.slave)
+            log_in = functools.partial(os.login_tty, self.terminal.slave)
             self.process = subprocess.Popen(program, env=environment, preexec_fn=log_in)
         finally:
             self.terminal.close_slave()
@@ -129,12 +129,6 @@ class OnTerminal:
         """Wait until the program ends by itself; its exit code."""
         self.terminal.read_all(seconds)
         return self.process.wait(seconds)
-
-
-def _log_in(slave: int) -> None:
-    """Make it the terminal of this process, with SIGINT as a login leaves it: in the background it is ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.login_tty(slave)
 
 
 def output_on_terminal(
