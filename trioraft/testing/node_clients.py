@@ -156,8 +156,8 @@ class SimulatedClient:
         """By operation: how many were answered."""
         self.calm = False
         """Whether nothing goes wrong any more: then it waits for every reply, and expects it soon."""
-        self.lets_be = False
-        """Whether it leaves the members as they are."""
+        self._lets_be = False
+        """Whether it leaves the members as they are, and who leads."""
         self._cluster = cluster
         self._revisions: dict[str, int] = {}
         self._snapshot = 0
@@ -297,13 +297,18 @@ class SimulatedClient:
         """Where a snapshot may end."""
         return self._random.choice((self._snapshot, self._random.randrange(100)))
 
+    def let_be(self) -> None:
+        """Leave members and leader as they are from now on: each new leader begins to send its snapshot anew."""
+        self._lets_be = True
+        self._pipelines.leave_out("transfer_leadership")
+
     def address(self) -> str:
         """Where a newcomer may be."""
-        return str(self._addresses[0]) if self.lets_be else self._cluster.newcomer()
+        return str(self._addresses[0]) if self._lets_be else self._cluster.newcomer()
 
     def removable(self) -> NodeId:
         """A member that may go, or somebody who is none."""
-        some = [] if self.lets_be else self._cluster.removable()
+        some = [] if self._lets_be else self._cluster.removable()
         return self._random.choice([*some, NOBODY])
 
     def target(self) -> NodeId:

@@ -167,7 +167,7 @@ class _Simulation:
                         hostile.start_soon(operator.run)
             faults.end()
             for client in clients:
-                client.lets_be = True
+                client.let_be()
             self.trace.note("the faults stop")
             await trio.sleep(
                 1

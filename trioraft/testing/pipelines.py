@@ -82,6 +82,11 @@ class Pipelines:
         """One request of each kind, in any order."""
         return [self.request(op) for op in self._random.sample(self._operations, len(self._operations))]
 
+    def leave_out(self, op: str) -> None:
+        """Draw no more of these, but where one of each kind is asked for."""
+        pairs = zip(self._operations, self._weights, strict=True)
+        self._weights = [0 if name == op else weight for name, weight in pairs]
+
     def request(self, op: str) -> dict[str, Any]:
         """A request of that kind."""
         asked: dict[str, Any] = {}
