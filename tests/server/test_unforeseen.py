@@ -362,6 +362,7 @@ async def test_a_leaders_snapshot_that_fails_unforeseen_is_asked_for_again(
         behind.start()
         await trio.sleep(1)
         seen(unforeseen)
+        assert unfinished(behind) == [], "it is put away before it is asked for again"
     await caught_up(cluster)
     await trio.sleep(5)
     assert unfinished(behind) == []
