@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -12,7 +13,37 @@ from .cluster import Line, Node
 DEPTH = 8
 
 
-class Writers:
+class Threads:
+    """A context: what several threads do goes on inside it, and has ended after it. Raises what failed in one."""
+
+    def __init__(self, seconds: float, work: Sequence[Callable[[], None]]) -> None:
+        """`seconds` is how long each may take to end once it is told to."""
+        self.errors: list[BaseException] = []
+        self._stop = threading.Event()
+        self._seconds = seconds
+        self._threads = [threading.Thread(target=self._guarded, args=(one,), daemon=True) for one in work]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(self._seconds)
+        assert not any(thread.is_alive() for thread in self._threads)
+        if self.errors and error is None:
+            raise self.errors[0]
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            self.errors.append(error)
+
+
+class Writers(Threads):
     """A context: writes go on inside it, and have ended after it.
 
     Every write has a key and a value of its own, so what is in the store tells which writes took effect.
@@ -24,34 +55,13 @@ class Writers:
         """Answered `"applied":"no"`: these must never be seen."""
         self.unknown: dict[str, str] = {}
         self._nodes = nodes
-        self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._errors: list[BaseException] = []
-        self._threads = [threading.Thread(target=self._guarded, args=(number,), daemon=True) for number in range(count)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(30)
-        assert not any(thread.is_alive() for thread in self._threads)
-        if self._errors and error is None:
-            raise self._errors[0]
+        super().__init__(30, [partial(self._write, number) for number in range(count)])
 
     @property
     def count(self) -> int:
         with self._lock:
             return len(self.acknowledged)
-
-    def _guarded(self, number: int) -> None:
-        try:
-            self._write(number)
-        except BaseException as error:
-            self._errors.append(error)
 
     def _write(self, number: int) -> None:
         sent = 0

@@ -11,8 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Self
+from functools import partial
 
 import pytest
 
@@ -21,6 +20,7 @@ from trioraft.testing.pipelines import Exchange, Pipelines
 from trioraft.wire.requests import EXAMPLES
 
 from .cluster import HOST, Cluster, Node, eventually, free_ports, talk
+from .load import Threads
 
 REQUESTS = 100_000
 AT_ONCE = 150
@@ -135,34 +135,17 @@ class _Piper:
             self._guests = [*self._guests[-4:], reply["member"]["id"]]
 
 
-class Pipers:
+class Pipers(Threads):
     """A context: within it clients ask for anything, until so much has been answered."""
 
     def __init__(self, nodes: Sequence[Node], requests: int, count: int = 8) -> None:
         self.nodes = list(nodes)
         self.answered: Counter[str] = Counter()
-        self.errors: list[BaseException] = []
         self._requests = requests
         self._lives: Counter[int] = Counter()
         self._dying: set[int] = set()
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._run, args=(_Piper(self, number),), daemon=True) for number in range(count)
-        ]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(2 * ANSWER_SECONDS)
-        assert not any(thread.is_alive() for thread in self._threads)
-        if self.errors and error is None:
-            raise self.errors[0]
+        super().__init__(2 * ANSWER_SECONDS, [partial(self._run, _Piper(self, number)) for number in range(count)])
 
     @property
     def done(self) -> bool:
@@ -191,11 +174,8 @@ class Pipers:
         self._dying.discard(node.index)
 
     def _run(self, piper: _Piper) -> None:
-        try:
-            while not self._stop.is_set() and not self.done:
-                piper.speak()
-        except BaseException as error:
-            self.errors.append(error)
+        while not self._stop.is_set() and not self.done:
+            piper.speak()
 
 
 def change_members(cluster: Cluster) -> None:

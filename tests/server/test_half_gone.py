@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-from random import Random
 
 import pytest
 import trio
@@ -14,17 +13,13 @@ from trioraft.addresses import Address
 from trioraft.server.driver import Driver
 from trioraft.server.sockets import SocketConnection, SocketHub
 from trioraft.testing.network import Weather
-from trioraft.testing.virtual_time import Agenda
 
 from .virtual_cluster import ADDRESSES, Cluster
 
 
 @pytest.fixture
-async def weather(cluster: Cluster, nursery: trio.Nursery) -> Weather:
-    agenda = Agenda()
-    nursery.start_soon(agenda.run)
-    weather = cluster.network.weather = Weather(agenda, Random(6), lambda _: None)
-    return weather
+async def weather(cluster: Cluster) -> Weather:
+    return cluster.weather()
 
 
 async def a_follower(cluster: Cluster) -> tuple[int, Driver]:

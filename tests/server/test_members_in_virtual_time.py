@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from random import Random
-
 import msgspec
 import pytest
 import trio
 import trio.testing
 
-from trioraft.testing.network import Weather
-from trioraft.testing.virtual_time import Agenda
 from trioraft.wire.peers import Told
 
 from .virtual_cluster import ADDRESSES, Cluster
@@ -175,9 +171,7 @@ async def test_who_takes_in_a_newcomer_is_told_its_id_and_not_anothers(
     nursery: trio.Nursery,
 ) -> None:
     cluster = Cluster(nursery, seed=5)
-    agenda = Agenda()
-    nursery.start_soon(agenda.run)
-    weather = cluster.network.weather = Weather(agenda, Random(5), lambda _: None)
+    weather = cluster.weather()
     weather.seconds = (0.002, 0.002)
     for node in cluster.nodes:
         node.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import Random
 
 import pytest
 import trio
@@ -12,8 +11,6 @@ import trio.testing
 from trioraft.kv.commands import Delete, Put
 from trioraft.raft.messages import HardState, RequestVote
 from trioraft.server.driver import GATHER_SECONDS, PLENTY
-from trioraft.testing.network import Weather
-from trioraft.testing.virtual_time import Agenda
 from trioraft.wire.commands import decode_command, encode_commands
 from trioraft.wire.peers import NotProposed, Propose, Proposed
 
@@ -221,9 +218,7 @@ async def test_a_write_passed_on_while_the_nodes_connect_anew_is_answered_soon(
     nursery: trio.Nursery,
 ) -> None:
     cluster = Cluster(nursery, seed=3)
-    agenda = Agenda()
-    nursery.start_soon(agenda.run)
-    weather = cluster.network.weather = Weather(agenda, Random(3), lambda _: None)
+    weather = cluster.weather()
     weather.seconds = (0.0, 0.03)
     for node in cluster.nodes:
         node.start()
@@ -243,9 +238,7 @@ async def test_writes_through_a_follower_keep_their_order_while_the_lead_goes_an
     nursery: trio.Nursery,
 ) -> None:
     cluster = Cluster(nursery, seed=4)
-    agenda = Agenda()
-    nursery.start_soon(agenda.run)
-    weather = cluster.network.weather = Weather(agenda, Random(4), lambda _: None)
+    weather = cluster.weather()
     for node in cluster.nodes:
         node.start()
     leader = await cluster.leader()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from random import Random
 from typing import Any
 
 import pytest
@@ -20,8 +19,7 @@ from trioraft.server.driver import Driver
 from trioraft.server.reckoning import MAX_SCAN_BYTES
 from trioraft.server.session import Session
 from trioraft.server.writer import DirectWriter
-from trioraft.testing.network import MemoryConnection, Weather
-from trioraft.testing.virtual_time import Agenda
+from trioraft.testing.network import MemoryConnection
 from trioraft.wire.codec import encode
 from trioraft.wire.peers import Propose
 
@@ -189,9 +187,7 @@ async def test_a_value_that_travels_longer_than_an_election_timeout_costs_no_ele
     through: str,
 ) -> None:
     cluster = Cluster(nursery, seed=5)
-    agenda = Agenda()
-    nursery.start_soon(agenda.run)
-    weather = cluster.network.weather = Weather(agenda, Random(5), lambda _: None)
+    weather = cluster.weather()
     monkeypatch.setattr(weather, "delay", lambda: 0.2)
     cluster.network.capacity = 128 * 1024  # every 0.2 s: a value takes more than 1.6 s
     for node in cluster.nodes:

@@ -12,7 +12,8 @@ from trioraft.server.node import live, serve
 from trioraft.server.writer import DirectWriter
 from trioraft.storage.folder import DataFolder
 from trioraft.testing.disk import MemoryDisk
-from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryNetwork
+from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryNetwork, Weather
+from trioraft.testing.virtual_time import Agenda
 from trioraft.wire.codec import decode, encode
 
 ADDRESSES = [Address("node", port) for port in (1, 2, 3)]
@@ -107,6 +108,13 @@ class Cluster:
         while True:
             await self.hub.wait()
             self.hub.serve()
+
+    def weather(self) -> Weather:
+        """Let messages take their time from now on, drawn from the seed."""
+        agenda = Agenda()
+        self.nursery.start_soon(agenda.run)
+        self.network.weather = Weather(agenda, Random(self.seed), lambda _: None)
+        return self.network.weather
 
     async def leader(self) -> int:
         """Wait for one node that leads and that a majority follows; its index."""
