@@ -11,7 +11,7 @@ from types import FrameType
 
 from trioraft.addresses import Address
 from trioraft.client import Client, Refused
-from trioraft.server.rebirth import Reborn, recover_survivor, restore_backup
+from trioraft.cluster.disaster import Reborn, recover_survivor, restore_backup
 from trioraft.storage.backups import is_stream, save_backup
 from trioraft.storage.errors import NO_ROOM, StorageError, describe
 from trioraft.storage.snapshots import Snapshot

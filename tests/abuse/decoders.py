@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from trioraft.replica.session import Session
 from trioraft.server.config import MAX_REQUEST_BYTES
-from trioraft.server.session import Session
 
 
 def replies_to(data: bytes, piece: int) -> bytes:

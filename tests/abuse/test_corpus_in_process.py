@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from trioraft.server.session import HTTP_REFUSAL
+from trioraft.replica.session import HTTP_REFUSAL
 from trioraft.wire.codec import BadLine
 from trioraft.wire.entries import parse
 from trioraft.wire.peers import PeerDecoder, PeerHello, decode_handshake

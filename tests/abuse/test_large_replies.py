@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from trioraft.kv.items import Item
 from trioraft.kv.results import Conflict
-from trioraft.server.session import MAX_UNANSWERED, MAX_UNANSWERED_BYTES, Session
+from trioraft.replica.session import MAX_UNANSWERED, MAX_UNANSWERED_BYTES, Session
 from trioraft.wire.replies import Reply, get_reply, joined, result_reply, scan_reply
 
 VALUE = b'"%b"' % (b"x" * 1_000_000)

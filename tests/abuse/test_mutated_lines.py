@@ -17,7 +17,7 @@ import pytest
 from trioraft.kv.commands import Delete, Incr, Put
 from trioraft.kv.store import Store
 from trioraft.raft.messages import AppendEntries, AppendEntriesReply, PreVote, RequestVote
-from trioraft.server.session import HTTP_REFUSAL
+from trioraft.replica.session import HTTP_REFUSAL
 from trioraft.wire.codec import BadLine
 from trioraft.wire.commands import UnknownCommand, decode_command, encode_commands
 from trioraft.wire.entries import parse, payload, seal, seal_commands

@@ -44,7 +44,7 @@ def test_modules_import_in_the_allowed_directions_alone() -> None:
         ("trioraft.wire.peers", "import trioraft.storage"),
         ("trioraft.storage.log", "from trioraft.kv.store import Store"),
         ("trioraft.storage.log", "from trioraft.raft.core import Core"),
-        ("trioraft.client.protocol", "from trioraft.server.session import Session"),
+        ("trioraft.client.protocol", "from trioraft.replica.session import Session"),
         ("trioraft.server.node", "import trioraft.client"),
         ("trioraft.testing.disk", "import trioraft_cli"),
         ("trioraft_cli.commands", "from trioraft.server import run_node"),

@@ -22,17 +22,17 @@ RAFT_CONFIGURATIONS = "trioraft/raft/configurations.py"
 RAFT_CORE = "trioraft/raft/core.py"
 RAFT_PAPER_TESTS = "tests/raft/test_raft_paper.py"
 RAFT_SCRIPTS_TESTS = "tests/raft/test_raft_scripts.py"
-SERVER_ADMINISTRATION = "trioraft/server/administration.py"
+SERVER_ADMINISTRATION = "trioraft/replica/administration.py"
 SERVER_CLIENTS = "trioraft/server/clients.py"
 SERVER_DRIVER = "trioraft/server/driver.py"
 SERVER_ELECTION_TIMER = "trioraft/server/election_timer.py"
-SERVER_FORMATION = "trioraft/server/formation.py"
-SERVER_HANDSHAKE = "trioraft/server/handshake.py"
-SERVER_REQUESTS = "trioraft/server/requests.py"
-SERVER_SESSION = "trioraft/server/session.py"
-SERVER_SNAPSHOTS = "trioraft/server/snapshots.py"
+SERVER_FORMATION = "trioraft/cluster/formation.py"
+SERVER_HANDSHAKE = "trioraft/cluster/handshake.py"
+SERVER_REQUESTS = "trioraft/replica/requests.py"
+SERVER_SESSION = "trioraft/replica/session.py"
+SERVER_SNAPSHOTS = "trioraft/replica/snapshots.py"
 SERVER_SOCKETS = "trioraft/server/sockets.py"
-SERVER_WRITER = "trioraft/server/writer.py"
+SERVER_WRITER = "trioraft/server/disk_thread.py"
 SNAPSHOTS_TESTS = "tests/storage/test_snapshots.py"
 STORAGE_SNAPSHOTS = "trioraft/storage/snapshots.py"
 WHOSE_ANSWERS_COUNT_TESTS = "tests/raft/test_whose_answers_count.py"
@@ -60,7 +60,7 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "a read is served though a write behind it may have taken effect",
-        "trioraft/server/session.py",
+        "trioraft/replica/session.py",
         "                if later.lost:\n                    return waiting\n",
         "",
         f"{PASSED_ON_TESTS}::test_a_read_is_refused_where_a_write_behind_it_may_take_effect_unseen",
@@ -273,7 +273,7 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "anybody is believed who says that a node has been removed",
-        "trioraft/server/removal.py",
+        "trioraft/replica/removal.py",
         "if member is None or not member.folder or member.folder != hello.folder or formation is None:",
         "if formation is None:",
         f"{REMOVED_TESTS}::test_a_member_whose_folder_is_not_known_yet_is_not_believed",
@@ -281,7 +281,7 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "whom a leader counts on takes itself for removed",
-        "trioraft/server/removal.py",
+        "trioraft/replica/removal.py",
         "if not self._by_log:",
         "if self._by_log:",
         f"{REMOVED_TESTS}::test_who_leads_or_follows_serves_on_whatever_it_is_told",

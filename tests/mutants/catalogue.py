@@ -20,17 +20,17 @@ DISK = "trioraft/storage/disk.py"
 FOLDER = "trioraft/storage/folder.py"
 FULL = "tests/processes/test_full_disks.py"
 REBIRTH = "tests/server/test_rebirth.py"
-REQUESTS = "trioraft/server/requests.py"
+REQUESTS = "trioraft/replica/requests.py"
 STORE = "trioraft/kv/store.py"
 ITEMS = "trioraft/kv/items.py"
 ENTRIES = "trioraft/wire/entries.py"
 PEERS = "trioraft/wire/peers.py"
-WRITER = "trioraft/server/writer.py"
-ADMINISTRATION = "trioraft/server/administration.py"
+WRITER = "trioraft/server/disk_thread.py"
+ADMINISTRATION = "trioraft/replica/administration.py"
 DRIVER = "trioraft/server/driver.py"
-HANDSHAKE = "trioraft/server/handshake.py"
+HANDSHAKE = "trioraft/cluster/handshake.py"
 CLIENTS = "trioraft/server/clients.py"
-RECKONING = "trioraft/server/reckoning.py"
+RECKONING = "trioraft/replica/reckoning.py"
 UNREAD = "tests/server/test_unread_replies.py"
 CROWDS = "tests/server/test_crowds.py"
 NODES = "tests/server/test_node_in_virtual_time.py"
@@ -39,10 +39,10 @@ PAPER = "tests/raft/test_raft_paper.py"
 ANSWERS = "tests/raft/test_whose_answers_count.py"
 REMOVALS = "tests/server/test_members_in_virtual_time.py"
 CHANGES = "tests/raft/test_raft_changes.py"
-SNAPSHOTS = "trioraft/server/snapshots.py"
+SNAPSHOTS = "trioraft/replica/snapshots.py"
 FAILING = "tests/server/test_failing_snapshots.py"
 SOCKETS = "trioraft/server/sockets.py"
-SESSION = "trioraft/server/session.py"
+SESSION = "trioraft/replica/session.py"
 DOOR = "trioraft/server/door.py"
 SLICES = "tests/server/test_slices.py"
 GONE = "tests/server/test_gone_connections.py"
@@ -54,7 +54,7 @@ TIMEOUTS = "tests/server/test_timeouts.py"
 STRANGERS = "tests/server/test_strangers_in_the_log.py"
 TRAVELS = f"{SLICES}::test_a_value_that_travels_longer_than_an_election_timeout_costs_no_election"
 UNFORESEEN = "tests/server/test_unforeseen.py"
-FAILURES = "trioraft/server/failures.py"
+FAILURES = "trioraft/replica/failures.py"
 
 MUTANTS = (
     # Votes and terms
@@ -395,7 +395,7 @@ MUTANTS = (
     ),
     Mutant(
         "a new cluster's revisions begin where any other's of that backup do",
-        "trioraft/server/rebirth.py",
+        "trioraft/cluster/disaster.py",
         "index = end.index + INDEX_LEAP + secrets.randbelow(INDEX_LEAP)",
         "index = end.index + INDEX_LEAP",
         f"{REBIRTH}::test_two_clusters_of_one_backup_begin_at_different_revisions",
@@ -809,7 +809,7 @@ MUTANTS = (
     ),
     Mutant(
         "a write does not wait for the read in a crowd before it",
-        "trioraft/server/session.py",
+        "trioraft/replica/session.py",
         "        if isinstance(elsewhere, ReadSlot):\n            self._reads.append(elsewhere)\n",
         "",
         f"{CROWDS}::test_a_write_that_is_committed_confirms_the_reads_before_it",
@@ -1149,7 +1149,7 @@ MUTANTS = (
     ),
     Mutant(
         "a node of no cluster says that it follows",
-        "trioraft/server/reports.py",
+        "trioraft/replica/reports.py",
         'role if node.assembly is None else "unformed"',
         "role",
         "tests/server/test_node_in_virtual_time.py::test_no_node_votes_before_all_have_been_up_together",
@@ -1571,7 +1571,7 @@ MUTANTS = (
     ),
     Mutant(
         "a change of members knows no deadline",
-        "trioraft/server/requests.py",
+        "trioraft/replica/requests.py",
         """            self._node.administer(slot)
             self._limit(slot)
 """,
@@ -2060,7 +2060,7 @@ MUTANTS = (
     ),
     Mutant(
         "a reply that is longer than was reckoned does not count for it",
-        "trioraft/server/session.py",
+        "trioraft/replica/session.py",
         "        self._bytes += size - slot.size\n        slot.size = size\n",
         "        pass\n",
         f"{UNREAD}::test_conflicts_with_ever_another_large_value_wait_for_room",

@@ -15,10 +15,10 @@ _NOT_SIMULATED: Final = (
     "trioraft/server/listener.py",
     "trioraft/server/logs.py",
     "trioraft/server/node.py",
-    "trioraft/server/rebirth.py",
-    "trioraft/server/reports.py",
+    "trioraft/cluster/disaster.py",
+    "trioraft/replica/reports.py",
     "trioraft/server/sockets.py",
-    "trioraft/server/writer.py",
+    "trioraft/server/disk_thread.py",
     "trioraft/storage/backups.py",
     "trioraft/storage/replacement.py",
 )

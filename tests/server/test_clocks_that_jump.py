@@ -6,7 +6,8 @@ import pytest
 import trio
 import trio.testing
 
-from trioraft.server.election_timer import MAX_LATE, TICK_SECONDS, ElectionTimer
+from trioraft.replica.ports import TICK_SECONDS
+from trioraft.server.election_timer import MAX_LATE, ElectionTimer
 
 from .virtual_cluster import Cluster
 

@@ -12,9 +12,9 @@ import pytest
 import trio
 import trio.testing
 
+from trioraft.replica.session import MAX_UNANSWERED_BYTES
 from trioraft.server import clients
 from trioraft.server.clients import FEW, MANY, Crowd
-from trioraft.server.session import MAX_UNANSWERED_BYTES
 from trioraft.testing.network import MemoryConnection
 from trioraft.wire.codec import encode
 

@@ -17,11 +17,11 @@ import trio
 
 from trioraft.raft.log import Log
 from trioraft.raft.messages import InstallSnapshot
+from trioraft.replica.snapshots import Snapshots, SnapshotSettings
 from trioraft.server.driver import Driver
-from trioraft.server.snapshots import Snapshots, SnapshotSettings
-from trioraft.server.writer import DirectWriter
 from trioraft.storage.snapshots import Snapshot, snapshot_names
 from trioraft.testing.disk import MemoryDisk
+from trioraft.testing.disk_threads import ImmediateThread
 
 from .virtual_cluster import Cluster, Node
 
@@ -287,7 +287,7 @@ def test_members_have_their_snapshots_due_at_different_growth() -> None:
     node: Any = SimpleNamespace(core=SimpleNamespace(log=Log(())))
     segments: Any = SimpleNamespace(bytes_written=0)
     shares = [
-        Snapshots(node, MemoryDisk(), "c", segments, DirectWriter(), None, OFTEN, Random(seed))._share
+        Snapshots(node, MemoryDisk(), "c", segments, ImmediateThread(), None, OFTEN, Random(seed))._share
         for seed in range(50)
     ]
     assert len(set(shares)) > 25

@@ -19,21 +19,22 @@ import trio
 import trio.testing
 
 from trioraft.addresses import Address
-from trioraft.server import clients, links, session, sockets
+from trioraft.replica import session, slots
+from trioraft.server import clients, links, sockets
 from trioraft.server.clients import FEW
 from trioraft.server.driver import Driver
 from trioraft.server.node import live
 from trioraft.server.sockets import SocketHub
-from trioraft.server.writer import DirectWriter
 from trioraft.storage.folder import DataFolder
 from trioraft.testing.disk import MemoryDisk
+from trioraft.testing.disk_threads import ImmediateThread
 from trioraft.wire import framing, peers
 from trioraft.wire.codec import encode
 from trioraft.wire.peers import PeerHello, PeerRefused
 
 HOST = "127.0.0.1"
 LIMIT = 1024 * 1024
-ROOMS = {module.__name__ for module in (clients, framing, links, peers, session, sockets)}
+ROOMS = {module.__name__ for module in (clients, framing, links, peers, session, slots, sockets)}
 """Where the classes are of all that a connection is made of."""
 LASTING = {"SocketHub", "SocketListener", "_Nobody"}
 """What is there of these rooms as long as the node is."""
@@ -88,7 +89,9 @@ class Node:
 
     def found(self, index: int, servers: Sequence[str]) -> None:
         folder = DataFolder(MemoryDisk("disk"), index)
-        self.driver = Driver(index, servers, folder, self.hub, DirectWriter(), DirectWriter(), Random(index + 1), LIMIT)
+        self.driver = Driver(
+            index, servers, folder, self.hub, ImmediateThread(), ImmediateThread(), Random(index + 1), LIMIT
+        )
 
     async def live(self) -> None:
         try:

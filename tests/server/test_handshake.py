@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from trioraft.cluster.formation import Assembly, View
+from trioraft.cluster.handshake import PROTOCOL, Acknowledged, Evidence, refusal
 from trioraft.raft.membership import Configuration, Formation, Member, with_folder, with_learner, without
-from trioraft.server.formation import Assembly, View
-from trioraft.server.handshake import PROTOCOL, Acknowledged, Evidence, refusal
 from trioraft.wire.peers import PeerHello
 
 SERVERS = ["a:1", "b:1", "c:1"]

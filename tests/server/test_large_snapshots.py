@@ -17,11 +17,11 @@ from trioraft.kv.items import Item
 from trioraft.kv.store import Store
 from trioraft.raft.membership import Configuration, Member, with_learner
 from trioraft.raft.messages import InstallSnapshot
+from trioraft.replica.snapshots import Snapshots, SnapshotSettings
 from trioraft.server.driver import Driver
-from trioraft.server.snapshots import Snapshots, SnapshotSettings
-from trioraft.server.writer import DirectWriter
 from trioraft.storage.snapshots import Snapshot, SnapshotWriter
 from trioraft.testing.disk import MemoryDisk
+from trioraft.testing.disk_threads import ImmediateThread
 from trioraft.wire.snapshots import FORMAT, SnapshotHeader
 
 from .virtual_cluster import Cluster
@@ -116,7 +116,7 @@ class Receiver:
         self.core = core
         node: Any = self
         segments: Any = SimpleNamespace(bytes_written=0)
-        self.snapshots = Snapshots(node, self.disk, "c", segments, DirectWriter(), None, SMALL_PIECES, Random(1))
+        self.snapshots = Snapshots(node, self.disk, "c", segments, ImmediateThread(), None, SMALL_PIECES, Random(1))
 
     def install(self, store: Store, snapshot: Snapshot) -> None:
         self.store = store

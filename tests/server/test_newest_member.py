@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import trio
 
+from trioraft.cluster.formation import Assembly, View
+from trioraft.cluster.handshake import PROTOCOL
 from trioraft.raft.membership import Configuration, Formation, Member, with_folder, with_learner
-from trioraft.server.formation import Assembly, View
-from trioraft.server.handshake import PROTOCOL
 from trioraft.wire.peers import PeerHello, PeerRefused, decode_handshake
 from trioraft.wire.peers import encode as encode_message
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from trioraft.addresses import Address
-from trioraft.server import node, reports
+from trioraft.replica import reports
+from trioraft.server import node
 from trioraft.server.config import DISK_FAILED, NodeOptions, StartError
 from trioraft.storage.folder import DataFolder
 from trioraft.wire.codec import decode

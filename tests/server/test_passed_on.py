@@ -22,9 +22,10 @@ from trioraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
-from trioraft.server.administration import Administration
-from trioraft.server.requests import FAREWELL_TICKS, Requests
-from trioraft.server.session import ReadSlot, Session, Slot
+from trioraft.replica.administration import Administration
+from trioraft.replica.requests import FAREWELL_TICKS, Requests
+from trioraft.replica.session import Session
+from trioraft.replica.slots import ReadSlot, Slot
 from trioraft.wire import entries as codec
 from trioraft.wire.codec import decode, encode
 from trioraft.wire.commands import decode_command, encode_commands

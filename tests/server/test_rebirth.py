@@ -15,12 +15,12 @@ import pytest
 from msgspec import Raw
 
 from trioraft.addresses import Address
+from trioraft.cluster.disaster import INDEX_LEAP, recover_survivor, restore_backup
+from trioraft.cluster.startup import Recovered, recover
 from trioraft.kv.commands import Put
 from trioraft.kv.store import Store
 from trioraft.raft.membership import Configuration, Member
 from trioraft.raft.messages import Entry, HardState
-from trioraft.server.rebirth import INDEX_LEAP, recover_survivor, restore_backup
-from trioraft.server.recovery import Recovered, recover
 from trioraft.storage.errors import Damaged, FolderLocked, StorageError
 from trioraft.storage.folder import DataFolder
 from trioraft.storage.snapshots import SnapshotWriter

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 import trio
 
+from trioraft.cluster.handshake import Acknowledged
 from trioraft.raft.membership import Configuration, Formation, Member, with_folder, without
+from trioraft.replica.removal import Removal
 from trioraft.server.driver import Driver
-from trioraft.server.handshake import Acknowledged
-from trioraft.server.removal import Removal
 from trioraft.wire.peers import PeerHello, PeerRefused
 
 from .virtual_cluster import ADDRESSES, Cluster

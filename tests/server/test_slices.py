@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from trioraft.kv.store import Store
 from trioraft.raft.core import Core
-from trioraft.server import snapshots
+from trioraft.replica import snapshots
+from trioraft.replica.reckoning import MAX_SCAN_BYTES
+from trioraft.replica.session import Session
 from trioraft.server.driver import Driver
-from trioraft.server.reckoning import MAX_SCAN_BYTES
-from trioraft.server.session import Session
-from trioraft.server.writer import DirectWriter
+from trioraft.testing.disk_threads import ImmediateThread
 from trioraft.testing.network import MemoryConnection
 from trioraft.wire.codec import encode
 from trioraft.wire.peers import Propose
@@ -204,7 +204,7 @@ async def test_a_value_that_travels_longer_than_an_election_timeout_costs_no_ele
     assert term_of(cluster, leader) == term
 
 
-class Slow(DirectWriter):
+class Slow(ImmediateThread):
     """Each write takes two seconds, and parts of it are on the disk all the while."""
 
     def __init__(self, driver: Driver) -> None:

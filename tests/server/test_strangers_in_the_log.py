@@ -11,7 +11,8 @@ from typing import NoReturn
 import pytest
 import trio
 
-from trioraft.server import links, session
+from trioraft.replica import session
+from trioraft.server import links
 from trioraft.server.listener import serve_listener
 from trioraft.server.logs import PatientHandler, _Text
 from trioraft.server.transport import Connection

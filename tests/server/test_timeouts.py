@@ -11,9 +11,9 @@ import trio
 
 from trioraft.kv.store import Store
 from trioraft.raft.membership import Configuration
+from trioraft.replica.ports import DiskThread
+from trioraft.replica.slots import Slot
 from trioraft.server.driver import Driver
-from trioraft.server.session import Slot
-from trioraft.server.writer import Writer
 from trioraft.wire.requests import EXAMPLES
 
 from .test_failing_snapshots import OFTEN, leave_one_behind
@@ -39,7 +39,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 class Hangs:
     """A disk's thread from which nothing comes back, until it is let go of."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: DiskThread) -> None:
         self._writer = writer
         self._held: Callable[[], None] | None = None
         self.hangs = True

@@ -22,6 +22,7 @@ import trio
 
 import trioraft.server
 from trioraft.addresses import Address
+from trioraft.cluster.handshake import PROTOCOL, Evidence
 from trioraft.kv.store import Store
 from trioraft.raft.messages import (
     AppendEntries,
@@ -34,27 +35,14 @@ from trioraft.raft.messages import (
     RequestVoteReply,
     TimeoutNow,
 )
-from trioraft.server import (
-    NodeOptions,
-    administration,
-    clients,
-    driver,
-    links,
-    logs,
-    node,
-    replicator,
-    reports,
-    run_node,
-    session,
-    snapshots,
-)
+from trioraft.replica import administration, reports, session, snapshots
+from trioraft.replica.requests import Requests
+from trioraft.replica.session import Session
+from trioraft.server import NodeOptions, clients, driver, links, logs, node, replicator, run_node
 from trioraft.server.clients import FEW, Client, Recognizer
 from trioraft.server.door import Door
 from trioraft.server.driver import Driver
-from trioraft.server.handshake import PROTOCOL, Evidence
 from trioraft.server.replicator import Replicator
-from trioraft.server.requests import Requests
-from trioraft.server.session import Session
 from trioraft.server.sockets import SocketHub
 from trioraft.storage.errors import UnknownFormat
 from trioraft.storage.folder import DataFolder
@@ -683,7 +671,7 @@ async def test_what_is_no_bug_stops_a_node_without_a_traceback(
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"), [(node, "Driver"), (DataFolder, "open"), (node, "ThreadWriter"), (node, "serve")]
+    ("owner", "name"), [(node, "Driver"), (DataFolder, "open"), (node, "WorkerThread"), (node, "serve")]
 )
 def test_what_fails_before_a_node_lives_is_in_its_log(
     tmp_path: Path,

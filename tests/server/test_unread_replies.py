@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import trio
 
+from trioraft.replica.session import MAX_UNANSWERED, MAX_UNANSWERED_BYTES
 from trioraft.server.driver import Driver
-from trioraft.server.session import MAX_UNANSWERED, MAX_UNANSWERED_BYTES
 from trioraft.wire.codec import decode, encode
 from trioraft.wire.replies import Piece
 from trioraft.wire.requests import EXAMPLES

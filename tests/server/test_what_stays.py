@@ -10,9 +10,9 @@ import pytest
 
 from trioraft.raft import runs
 from trioraft.raft.log import Log
-from trioraft.server.snapshots import Snapshots, SnapshotSettings
-from trioraft.server.writer import DirectWriter
+from trioraft.replica.snapshots import Snapshots, SnapshotSettings
 from trioraft.testing.disk import MemoryDisk
+from trioraft.testing.disk_threads import ImmediateThread
 from trioraft.wire.entries import seal_commands
 
 END = 100
@@ -23,7 +23,7 @@ def first_kept(lacking: int, settings: SnapshotSettings) -> int:
     node: Any = SimpleNamespace(core=SimpleNamespace(log=Log(seal_commands(1, 1, payloads)), lacking_index=lacking))
     segments: Any = SimpleNamespace(bytes_written=0)
     disk, random = MemoryDisk("disk"), Random(1)
-    snapshots = Snapshots(node, disk, "cluster", segments, DirectWriter(), None, settings, random)
+    snapshots = Snapshots(node, disk, "cluster", segments, ImmediateThread(), None, settings, random)
     return snapshots._first_kept(END)
 
 

@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from trioraft.server.writer import ThreadWriter
+from trioraft.server.disk_thread import WorkerThread
 
 
 def test_a_quick_write_has_ended_when_it_is_asked_for() -> None:
-    writer = ThreadWriter(lambda: None)
+    writer = WorkerThread(lambda: None)
     written: list[int] = []
     writer.start(lambda: written.append(1))
     while not writer.finished():
@@ -21,7 +21,7 @@ def test_a_quick_write_has_ended_when_it_is_asked_for() -> None:
 
 def test_a_disk_that_hangs_is_given_up_for_now_and_its_end_is_told() -> None:
     woken = threading.Event()
-    writer = ThreadWriter(woken.set)
+    writer = WorkerThread(woken.set)
     hangs = threading.Event()
     rescue = threading.Timer(10, hangs.set)
     rescue.start()
@@ -39,7 +39,7 @@ def test_what_a_write_raises_is_raised_where_it_is_asked_for() -> None:
     def fail() -> None:
         raise OSError(5, "the disk is gone")
 
-    writer = ThreadWriter(lambda: None)
+    writer = WorkerThread(lambda: None)
     writer.start(fail)
     with pytest.raises(OSError, match="the disk is gone"):
         while not writer.finished():

@@ -9,9 +9,9 @@ import trio
 from trioraft.addresses import Address
 from trioraft.server.driver import Driver
 from trioraft.server.node import live, serve
-from trioraft.server.writer import DirectWriter
 from trioraft.storage.folder import DataFolder
 from trioraft.testing.disk import MemoryDisk
+from trioraft.testing.disk_threads import ImmediateThread
 from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryNetwork, Weather
 from trioraft.testing.virtual_time import Agenda
 from trioraft.wire.codec import decode, encode
@@ -37,7 +37,9 @@ class Node:
         folder = DataFolder(self.disk, self.index)
         servers = [str(address) for address in ADDRESSES]
         random = Random(f"{self.cluster.seed} {self.index} {folder.starts}")
-        self.driver = Driver(self.index, servers, folder, self.hub, DirectWriter(), DirectWriter(), random, 1024 * 1024)
+        self.driver = Driver(
+            self.index, servers, folder, self.hub, ImmediateThread(), ImmediateThread(), random, 1024 * 1024
+        )
         self.listener = self.hub.listen(ADDRESSES[self.index])
         self.scope = trio.CancelScope()
         self.cluster.nursery.start_soon(self._live_and_end if may_end else self._live)

@@ -21,7 +21,7 @@ from trioraft.testing.network import MemoryHub
 from trioraft.testing.node_faults import Faults
 from trioraft.testing.nodes import Report, simulate_nodes
 from trioraft.testing.outcome import SimulationFailed
-from trioraft.testing.virtual_time import Agenda, SimulatedWriter, repeatable_scheduling, run_in_virtual_time
+from trioraft.testing.virtual_time import Agenda, SimulatedThread, repeatable_scheduling, run_in_virtual_time
 from trioraft.wire.requests import EXAMPLES
 
 ALWAYS = range(25)
@@ -168,7 +168,7 @@ def test_a_write_takes_its_time_and_a_closed_writer_does_none() -> None:
     async def main() -> None:
         agenda = Agenda()
         random = Random(1)
-        writer = SimulatedWriter(
+        writer = SimulatedThread(
             agenda, lambda: woken.append(trio.current_time()), lambda: random.choice((0.5,)), lambda _: None
         )
         async with trio.open_nursery() as nursery:

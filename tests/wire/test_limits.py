@@ -8,7 +8,8 @@ import pytest
 
 from trioraft.kv.commands import Put
 from trioraft.kv.store import Store
-from trioraft.server.session import MAX_UNANSWERED, MAX_UNANSWERED_BYTES, Session, Slot
+from trioraft.replica.session import MAX_UNANSWERED, MAX_UNANSWERED_BYTES, Session
+from trioraft.replica.slots import Slot
 from trioraft.wire.codec import decode
 from trioraft.wire.framing import LineBuffer, LineTooLong
 from trioraft.wire.requests import MAX_KEY_BYTES, AnyRequest, RequestError, parse_alike, parse_request

@@ -7,11 +7,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
+from trioraft.replica.failures import decides
+from trioraft.replica.requests import Requests
+from trioraft.replica.session import Session, read_alike
+from trioraft.replica.slots import ReadSlot, Slot, WriteSlot
 from trioraft.server import links
-from trioraft.server.failures import decides, give_up
+from trioraft.server.guards import give_up
 from trioraft.server.links import Incoming
-from trioraft.server.requests import Requests
-from trioraft.server.session import ReadSlot, Session, Slot, WriteSlot, read_alike
 from trioraft.server.transport import Connection
 from trioraft.wire.replies import Piece, Reply
 from trioraft.wire.requests import AnyRequest, PlainPut

@@ -16,29 +16,29 @@ from typing import Final
 
 import trio
 
+from trioraft.cluster.formation import Assembly, View
+from trioraft.cluster.handshake import PROTOCOL, Acknowledged, Evidence, refusal
+from trioraft.cluster.startup import point_of, recover
 from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.raft.membership import Configuration, Formation, Member, with_folder
 from trioraft.raft.messages import AppendEntries, Entry, HardState, InstallSnapshot, Message, NodeId
 from trioraft.raft.ready import NOWHERE, Batch, Point, Random, Ready, Role
 from trioraft.raft.settings import Settings
-from trioraft.server.administration import Administration
+from trioraft.replica.administration import Administration
+from trioraft.replica.failures import decides
+from trioraft.replica.ports import DiskThread
+from trioraft.replica.removal import Removal
+from trioraft.replica.reports import local_reply, say_role, why_no_leader
+from trioraft.replica.requests import Requests
+from trioraft.replica.slots import ReadSlot, Slot
+from trioraft.replica.snapshots import Snapshots, SnapshotSettings
 from trioraft.server.clients import Client, Crowd, Recognizer, take_joining
 from trioraft.server.door import Door
 from trioraft.server.election_timer import ElectionTimer
-from trioraft.server.failures import decides
-from trioraft.server.formation import Assembly, View
-from trioraft.server.handshake import PROTOCOL, Acknowledged, Evidence, refusal
 from trioraft.server.links import Incoming, Link
-from trioraft.server.recovery import point_of, recover
-from trioraft.server.removal import Removal
 from trioraft.server.replicator import Replicator
-from trioraft.server.reports import local_reply, say_role, why_no_leader
-from trioraft.server.requests import Requests
-from trioraft.server.session import ReadSlot, Slot
-from trioraft.server.snapshots import Snapshots, SnapshotSettings
 from trioraft.server.transport import Connection, Hub
-from trioraft.server.writer import Writer
 from trioraft.storage.folder import DataFolder
 from trioraft.storage.log import SegmentedLog
 from trioraft.storage.snapshots import Snapshot
@@ -97,8 +97,8 @@ class Driver:
         servers: Sequence[str],
         folder: DataFolder,
         hub: Hub,
-        writer: Writer,
-        background: Writer,
+        writer: DiskThread,
+        background: DiskThread,
         random: Random,
         max_request_bytes: int,
     ) -> None:

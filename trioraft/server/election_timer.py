@@ -7,7 +7,8 @@ from typing import Final
 
 import trio
 
-TICK_SECONDS: Final = 0.01
+from trioraft.replica.ports import TICK_SECONDS
+
 MAX_LATE: Final = 5
 """Ticks given at once beyond those slept for: a node that was stopped first reads what came meanwhile, and then
 judges who is silent."""

@@ -8,7 +8,7 @@ from typing import Final
 
 import trio
 
-from trioraft.server.failures import give_up
+from trioraft.server.guards import give_up
 from trioraft.server.transport import Connection, Listener
 
 PAUSE_SECONDS: Final = 0.1

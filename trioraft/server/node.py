@@ -15,14 +15,15 @@ import trio
 from trioraft.addresses import Address, AddressError, member_address
 from trioraft.raft.membership import Member
 from trioraft.raft.messages import NodeId
+from trioraft.replica.failures import HalfDone
 from trioraft.server.config import CANNOT_START, DISK_FAILED, NodeOptions, StartError
+from trioraft.server.disk_thread import WorkerThread
 from trioraft.server.driver import Driver
-from trioraft.server.failures import HalfDone, leaves
+from trioraft.server.guards import leaves
 from trioraft.server.listener import serve_listener
 from trioraft.server.logs import configure
 from trioraft.server.sockets import SocketHub, least_open_files, most_open_files
 from trioraft.server.transport import Hub, Listener
-from trioraft.server.writer import ThreadWriter
 from trioraft.storage.errors import MORE_FILES, TOO_MANY_FILES, StorageError, describe, disk_hint
 from trioraft.storage.folder import DataFolder
 from trioraft.wire.commands import UnknownCommand
@@ -78,8 +79,8 @@ def _unusable(options: NodeOptions, error: OSError) -> StartError:
 
 async def _run(options: NodeOptions, folder: DataFolder) -> int:
     hub = SocketHub()
-    writer = ThreadWriter(hub.wake)
-    background = ThreadWriter(hub.wake, patience=0)
+    writer = WorkerThread(hub.wake)
+    background = WorkerThread(hub.wake, patience=0)
     try:
         servers = [str(address) if address else "-" for address in options.servers]
         driver = _open(options, folder, hub, writer, background, servers)
@@ -100,8 +101,8 @@ def _open(
     options: NodeOptions,
     folder: DataFolder,
     hub: SocketHub,
-    writer: ThreadWriter,
-    background: ThreadWriter,
+    writer: WorkerThread,
+    background: WorkerThread,
     servers: list[str],
 ) -> Driver:
     try:

@@ -9,8 +9,8 @@ from typing import Final, Protocol
 import trio
 
 from trioraft.addresses import AddressError, member_address
+from trioraft.cluster.handshake import Acknowledged
 from trioraft.raft.messages import NodeId
-from trioraft.server.handshake import Acknowledged
 from trioraft.server.links import Link, Outgoing
 from trioraft.server.transport import Connection, Hub
 from trioraft.wire.peers import PeerHello, PeerRefused, encode

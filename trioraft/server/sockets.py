@@ -17,7 +17,7 @@ import trio
 from trioraft.addresses import Address
 from trioraft.names import look_up, numeric
 from trioraft.server.dialling import connect, resolving
-from trioraft.server.failures import give_up
+from trioraft.server.guards import give_up
 from trioraft.server.transport import DISCARD_SECONDS, Connection, Handler
 
 RECEIVE_BYTES: Final = 256 * 1024

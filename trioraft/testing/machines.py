@@ -21,17 +21,18 @@ from trioraft.raft.invariants import Invariants
 from trioraft.raft.membership import ChangeRefused, Configuration
 from trioraft.raft.messages import Entry, HardState, Message, NodeId
 from trioraft.raft.ready import Batch, NotLeader, Point
+from trioraft.replica.failures import HalfDone
+from trioraft.replica.snapshots import SnapshotSettings
 from trioraft.server.driver import RESTFUL_TICKS, Driver
 from trioraft.server.election_timer import MAX_LATE
-from trioraft.server.failures import HalfDone, leaves
+from trioraft.server.guards import leaves
 from trioraft.server.node import STOP_SECONDS, live
-from trioraft.server.snapshots import SnapshotSettings
 from trioraft.server.transport import Hub
 from trioraft.storage.folder import DataFolder
 from trioraft.storage.snapshots import Snapshot
 from trioraft.testing.disk import MemoryDisk, PowerCut, spares_the_node
 from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryListener, MemoryNetwork
-from trioraft.testing.virtual_time import Agenda, SimulatedWriter
+from trioraft.testing.virtual_time import Agenda, SimulatedThread
 from trioraft.wire import entries as codec
 
 RECENT: Final = 80
@@ -114,8 +115,8 @@ class _ObservedDriver(Driver):
         machine: Machine,
         folder: DataFolder,
         hub: MemoryHub,
-        writer: SimulatedWriter,
-        background: SimulatedWriter,
+        writer: SimulatedThread,
+        background: SimulatedThread,
     ) -> None:
         self._machine = machine
         self._memory_hub = hub
@@ -200,8 +201,8 @@ class Life:
         self,
         driver: _ObservedDriver,
         hub: MemoryHub,
-        writer: SimulatedWriter,
-        background: SimulatedWriter,
+        writer: SimulatedThread,
+        background: SimulatedThread,
         listener: MemoryListener,
     ) -> None:
         self.driver = driver
@@ -252,8 +253,8 @@ class Machine:
         world = self.world
         self._be_reachable()
         hub = MemoryHub(world.network, self.name)
-        writer = SimulatedWriter(world.agenda, hub.wake, lambda: self.write_seconds(), self._cut_in_write)
-        background = SimulatedWriter(world.agenda, hub.wake, lambda: self.write_seconds(), self._cut_in_write)
+        writer = SimulatedThread(world.agenda, hub.wake, lambda: self.write_seconds(), self._cut_in_write)
+        background = SimulatedThread(world.agenda, hub.wake, lambda: self.write_seconds(), self._cut_in_write)
         said = speaker.set(self.name)
         try:
             folder = DataFolder(self.disk, self.index, draw=lambda size: self.random.randbytes(size).hex())
@@ -444,7 +445,7 @@ class Machine:
                 self._write_in_part(writer)
             writer.close()
 
-    def _write_in_part(self, writer: SimulatedWriter) -> None:
+    def _write_in_part(self, writer: SimulatedThread) -> None:
         self.fail_disk(self.random.randrange(4), PowerCut())
         try:
             writer.end()

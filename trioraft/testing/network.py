@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol
 import trio
 
 from trioraft.addresses import Address
-from trioraft.server.failures import give_up
+from trioraft.server.guards import give_up
 from trioraft.server.transport import DISCARD_SECONDS, Connection, Handler
 
 CAPACITY: Final = 256 * 1024

@@ -7,6 +7,8 @@ from contextlib import suppress
 from random import Random
 from typing import Any, Protocol
 
+from trioraft.cluster.formation import Assembly
+from trioraft.cluster.startup import point_of, recover
 from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.raft.invariants import Invariants, Violation
@@ -14,18 +16,17 @@ from trioraft.raft.membership import Member
 from trioraft.raft.messages import InstallSnapshot, Message, NodeId
 from trioraft.raft.ready import Batch
 from trioraft.raft.settings import Settings
-from trioraft.server.administration import Administration
-from trioraft.server.formation import Assembly
-from trioraft.server.recovery import point_of, recover
-from trioraft.server.removal import Removal
-from trioraft.server.reports import local_reply
-from trioraft.server.requests import Requests
-from trioraft.server.session import ReadSlot, Session, Slot
-from trioraft.server.snapshots import Snapshots, SnapshotSettings
-from trioraft.server.writer import DirectWriter
+from trioraft.replica.administration import Administration
+from trioraft.replica.removal import Removal
+from trioraft.replica.reports import local_reply
+from trioraft.replica.requests import Requests
+from trioraft.replica.session import Session
+from trioraft.replica.slots import ReadSlot, Slot
+from trioraft.replica.snapshots import Snapshots, SnapshotSettings
 from trioraft.storage.folder import DataFolder
 from trioraft.storage.snapshots import Snapshot
 from trioraft.testing.disk import MemoryDisk, PowerCut
+from trioraft.testing.disk_threads import ImmediateThread
 from trioraft.wire import entries as codec
 from trioraft.wire.peers import Ask, NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest, Told
 from trioraft.wire.replies import Reply
@@ -175,7 +176,7 @@ class SimulatedNode:
             self.disk,
             formation.cluster,
             self.log,
-            DirectWriter(),
+            ImmediateThread(),
             recovered.snapshot,
             self._snapshot_settings,
             self._random,

@@ -29,8 +29,8 @@ from trioraft.raft.membership import ChangeRefused, Configuration, Formation, Me
 from trioraft.raft.messages import Message, NodeId
 from trioraft.raft.ready import NotLeader
 from trioraft.raft.settings import Settings
-from trioraft.server.failures import HalfDone
-from trioraft.server.snapshots import SnapshotSettings
+from trioraft.replica.failures import HalfDone
+from trioraft.replica.snapshots import SnapshotSettings
 from trioraft.storage.errors import StorageError
 from trioraft.storage.snapshots import snapshot_names
 from trioraft.testing.disk import PowerCut, spares_the_node

@@ -96,7 +96,7 @@ class Agenda:
                 heapq.heappop(self._calls)[2]()
 
 
-class SimulatedWriter:
+class SimulatedThread:
     """A writer whose writes take virtual time, for disks in memory. It works until it is closed, as a process does."""
 
     def __init__(

@@ -18,15 +18,14 @@ from typing import Final, Protocol
 
 import msgspec
 
+from trioraft.cluster.startup import point_of
 from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.raft.messages import InstallSnapshot
 from trioraft.raft.ready import Point, Random
 from trioraft.raft.runs import Run
-from trioraft.server.election_timer import TICK_SECONDS
-from trioraft.server.failures import decides
-from trioraft.server.recovery import point_of
-from trioraft.server.writer import Writer
+from trioraft.replica.failures import decides
+from trioraft.replica.ports import TICK_SECONDS, DiskThread
 from trioraft.storage.disk import Disk
 from trioraft.storage.errors import Damaged, UnknownFormat, describe
 from trioraft.storage.log import SegmentedLog
@@ -101,7 +100,7 @@ class Snapshots:
         disk: Disk,
         cluster: str,
         segments: SegmentedLog,
-        writer: Writer,
+        writer: DiskThread,
         newest: Snapshot | None,
         settings: SnapshotSettings,
         random: Random,

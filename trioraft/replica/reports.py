@@ -8,19 +8,19 @@ from itertools import accumulate, chain, takewhile
 from typing import Protocol
 
 import trioraft
+from trioraft.cluster.formation import Assembly
+from trioraft.cluster.handshake import PROTOCOL
+from trioraft.cluster.startup import point_of
 from trioraft.raft import quorum
 from trioraft.raft.core import Core
 from trioraft.raft.log import Log
 from trioraft.raft.membership import Configuration, Member
 from trioraft.raft.messages import InstallSnapshot, NodeId
-from trioraft.server.failures import internal_reply
-from trioraft.server.formation import Assembly
-from trioraft.server.handshake import PROTOCOL
-from trioraft.server.reckoning import MAX_LOG_BYTES
-from trioraft.server.recovery import point_of
-from trioraft.server.removal import Removal
-from trioraft.server.session import ReadSlot
-from trioraft.server.snapshots import Snapshots
+from trioraft.replica.failures import internal_reply
+from trioraft.replica.reckoning import MAX_LOG_BYTES
+from trioraft.replica.removal import Removal
+from trioraft.replica.slots import ReadSlot
+from trioraft.replica.snapshots import Snapshots
 from trioraft.storage.errors import MORE_FILES, NO_ROOM, TOO_MANY_FILES, describe
 from trioraft.storage.snapshots import Snapshot
 from trioraft.wire import replies

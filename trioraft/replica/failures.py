@@ -13,7 +13,6 @@ import logging
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from trioraft.server.transport import Connection
 from trioraft.wire import replies
 from trioraft.wire.requests import RequestError, id_of
 
@@ -58,22 +57,3 @@ def unread_reply(line: bytes, error: Exception) -> bytes:
     with contextlib.suppress(Exception):  # what has failed once may fail again
         id = id_of(line)
     return internal_reply(id, "no", error)
-
-
-def give_up(connection: Connection) -> None:
-    """Log the exception at hand, and close the connection whose handler it comes from."""
-    log.exception(
-        "what %s sent could not be handled, which is a bug: its connection is closed, and the node goes on",
-        connection.remote,
-    )
-    handler = connection.handler
-    connection.close()
-    handler.broken()
-
-
-def leaves(errors: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """The errors of a group, however deep it nests."""
-    found: list[BaseException] = []
-    for error in errors.exceptions:
-        found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found

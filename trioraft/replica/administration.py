@@ -17,11 +17,11 @@ from trioraft.raft import membership
 from trioraft.raft.core import Core
 from trioraft.raft.membership import ChangeRefused, Configuration, Member
 from trioraft.raft.messages import NodeId
-from trioraft.server.election_timer import TICK_SECONDS
-from trioraft.server.failures import internal_reply
-from trioraft.server.reports import snapshot_reply
-from trioraft.server.session import Slot
-from trioraft.server.snapshots import Snapshots
+from trioraft.replica.failures import internal_reply
+from trioraft.replica.ports import TICK_SECONDS
+from trioraft.replica.reports import snapshot_reply
+from trioraft.replica.slots import Slot
+from trioraft.replica.snapshots import Snapshots
 from trioraft.storage.snapshots import Snapshot as TakenSnapshot
 from trioraft.wire import replies
 from trioraft.wire.peers import Ask, Told

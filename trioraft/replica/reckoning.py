@@ -10,7 +10,7 @@ from typing import Final
 
 from trioraft.kv.store import Store
 from trioraft.raft.core import Core
-from trioraft.server.session import MAX_UNANSWERED_BYTES
+from trioraft.replica.session import MAX_UNANSWERED_BYTES
 from trioraft.wire.requests import AnyRequest, Get, Members, PlainGet, ReadSnapshot, Scan, ShowLog, Status
 
 MAX_SCAN_BYTES: Final = 1024 * 1024

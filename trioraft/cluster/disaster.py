@@ -13,11 +13,11 @@ from typing import Final
 import msgspec
 
 from trioraft.addresses import Address
+from trioraft.cluster.startup import recover
 from trioraft.kv.store import Store
 from trioraft.raft.membership import Configuration, Formation, Member
 from trioraft.raft.messages import NodeId
 from trioraft.raft.runs import Entries
-from trioraft.server.recovery import recover
 from trioraft.storage.backups import readable_backup
 from trioraft.storage.disk import RealDisk
 from trioraft.storage.errors import Damaged, StorageError, UnknownFormat, describe

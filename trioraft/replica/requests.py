@@ -36,9 +36,9 @@ from trioraft.raft.core import Core
 from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import LostReason, Overloaded
 from trioraft.raft.runs import RUN_BYTES, Entries, Run
-from trioraft.server.failures import decides, internal_reply
-from trioraft.server.reckoning import MAX_SCAN_BYTES, reckoned
-from trioraft.server.session import LaterSlot, ReadSlot, Slot, WriteSlot
+from trioraft.replica.failures import decides, internal_reply
+from trioraft.replica.reckoning import MAX_SCAN_BYTES, reckoned
+from trioraft.replica.slots import LaterSlot, ReadSlot, Slot, WriteSlot
 from trioraft.wire import replies
 from trioraft.wire.commands import UnknownCommand, commands_of, decode_command, encode_commands
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest

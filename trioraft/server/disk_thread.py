@@ -12,29 +12,13 @@ import select
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 PATIENCE_SECONDS: Final = 0.01
 """How long a turn waits for a write; a last write slower than this is not waited for."""
 
 
-class Writer(Protocol):
-    """Runs one write at a time."""
-
-    def start(self, write: Callable[[], None]) -> None:
-        """Begin a write; the one before must have ended. What it raises, `finished` raises."""
-
-    def finished(self, wait: bool = True) -> bool:
-        """Whether the write has ended, after waiting for it a moment. Raises what the write raised.
-
-        Where it is not waited for, `wake` is called when it ends.
-        """
-
-    def close(self) -> None:
-        """Stop, once the write under way has ended or is given up."""
-
-
-class ThreadWriter:
+class WorkerThread:
     """The writer over a real disk.
 
     The two threads wait for each other in the kernel, on an eventfd each. To wait on a lock or a queue costs twice
@@ -104,27 +88,3 @@ class ThreadWriter:
         # It may be waited for at this moment, or not; to wake for nothing costs one turn.
         if self._given_up or self._seconds >= self._patience:
             self._wake()
-
-
-class DirectWriter:
-    """Writes on the spot: for disks in memory, where nothing takes time."""
-
-    def __init__(self) -> None:
-        self._error: Exception | None = None
-
-    def start(self, write: Callable[[], None]) -> None:
-        """Write."""
-        self._error = None
-        try:
-            write()
-        except Exception as error:
-            self._error = error
-
-    def finished(self, wait: bool = True) -> bool:  # noqa: ARG002
-        """It has. Raises what it raised."""
-        if self._error is not None:
-            raise self._error
-        return True
-
-    def close(self) -> None:
-        """Nothing is under way."""
