@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
 
-from benchmarks import results
-from benchmarks.results import Result
+from benchmarks import guard, history, results, turns
+from benchmarks.results import Figures, Result
 
-ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("core", "codec", "store", "log", "cluster")
+PARTS = guard.PARTS
+LOADS = ((1, 1), (64, 1), (256, 1), (64, 16))
+"""How many connections, and how many requests outstanding on each."""
 
 
 def _measure(part: str, seconds: float, folder: Path) -> list[Result]:
@@ -45,30 +43,19 @@ def _measure_cluster(seconds: float, folder: Path) -> list[Result]:
     ):
         leader = [cluster.addresses[cluster.leader]]
         for kind, make in (("put", load.put(100_000, 100)), ("get", load.get(100_000))):
-            for connections, depth in ((1, 1), (64, 1), (256, 1), (64, 16)):
+            for connections, depth in LOADS:
+                before = cluster.processor_times()
                 one = load.run(leader, make, connections, depth, seconds=2 * seconds)
+                spent = [after - start for start, after in zip(before, cluster.processor_times(), strict=True)]
+                costs = [1e6 * each / one.count for each in spent]
                 name = f"cluster: {kind}, {connections} connections x {depth}"
                 found.append(Result(name, one.rate, "requests/s"))
                 found.append(Result(f"{name}, median", one.p50 * 1e3, "ms"))
                 found.append(Result(f"{name}, p99", one.p99 * 1e3, "ms"))
+                found.append(Result(f"{name}, leader's processor time", costs.pop(cluster.leader), "us/request"))
+                followers = sum(costs) / len(costs)
+                found.append(Result(f"{name}, each follower's processor time", followers, "us/request"))
     return found
-
-
-def _run_in(tree: Path, part: str, seconds: float, folder: Path) -> list[Result]:
-    """The part in a process of its own, with the program of that tree; nothing where that has it not yet."""
-    path = os.pathsep.join(map(str, (tree, tree / "cli", ROOT)))
-    code = (
-        "import sys, pathlib; sys.path.insert(0, sys.argv[1]); import benchmarks; "
-        "benchmarks.__path__ = [sys.argv[2]]; from benchmarks.__main__ import give; "
-        "give(sys.argv[3], float(sys.argv[4]), pathlib.Path(sys.argv[5]))"
-    )
-    command = [sys.executable, "-c", code, str(tree), str(ROOT / "benchmarks"), part, str(seconds), str(folder)]
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, check=False)
-    if done.returncode:
-        last = done.stderr.decode().strip().rpartition("\n")[2]
-        Console(stderr=True).print(f"{part} cannot be measured in {tree.name}: {last}")
-        return []
-    return msgspec.json.decode(done.stdout, type=list[Result])
 
 
 def give(part: str, seconds: float, folder: Path) -> None:
@@ -84,32 +71,59 @@ def give(part: str, seconds: float, folder: Path) -> None:
 @click.option("--against", metavar="COMMIT", help="Measure that commit too, in turns, and show the ratio.")
 @click.option("--rounds", default=5, show_default=True, help="How many turns, with --against.")
 @click.option(
+    "--guard", "guarded", is_flag=True, help="With --against: end with 1 if slower by a tenth, twice in a row."
+)
+@click.option("--record", is_flag=True, help=f"Keep the figures in {history.PLACE}, a line for each commit measured.")
+@click.option(
+    "--repository",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    default=turns.ROOT,
+    help="Where git knows the commits.  [default: this checkout]",
+)
+@click.option(
     "--folder",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
     default=".",
     help="Where data is written: on a disk, for in memory a sync costs nothing.  [default: here]",
 )
-def main(parts: tuple[str, ...], seconds: float, against: str | None, rounds: int, folder: Path) -> None:
+def main(
+    parts: tuple[str, ...],
+    seconds: float,
+    against: str | None,
+    rounds: int,
+    guarded: bool,
+    record: bool,
+    repository: Path,
+    folder: Path,
+) -> None:
     """Measure PARTS of trioraft, or all of them, and show a table."""
     chosen = parts or PARTS
+    if record and history.is_changed(repository):
+        raise click.ClickException("the program has changes that are not committed: its figures are of no commit")
+    if guarded and (against is None or record):
+        raise click.UsageError("--guard goes with --against, and not with --record")
+    measured: dict[str, Figures] = {}
     if against is None:
-        results.show([one for part in chosen for one in _measure(part, seconds, folder)])
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        tree = Path(scratch) / against.replace("/", "-")
-        tree.mkdir()
-        archive = subprocess.run(["git", "-C", ROOT, "archive", against], capture_output=True, check=False)
-        if archive.returncode:
-            raise click.ClickException(f"git knows no {against}: {archive.stderr.decode().strip()}")
-        subprocess.run(["tar", "-x", "-C", tree], input=archive.stdout, check=True)
-        ours: dict[str, list[Result]] = {}
-        theirs: dict[str, list[Result]] = {}
-        for _ in range(rounds):
-            for part in chosen:
-                for place, found in ((tree, theirs), (ROOT, ours)):
-                    for one in _run_in(place, part, seconds, folder):
-                        found.setdefault(one.name, []).append(one)
+        found = [one for part in chosen for one in _measure(part, seconds, folder)]
+        results.show(found)
+        measured["HEAD"] = {one.name: [one] for one in found}
+    else:
+        try:
+            with turns.unpacked(against, repository) as tree:
+
+                def measure(some: Sequence[str]) -> tuple[Figures, Figures]:
+                    return turns.in_turns(some, tree, rounds=rounds, seconds=seconds, folder=folder)
+
+                if guarded:
+                    sys.exit(guard.guard(measure, click.echo))
+                ours, theirs = measure(chosen)
+                measured = {against: theirs, "HEAD": ours}
+        except LookupError as error:
+            raise click.ClickException(str(error)) from None
         results.show_comparison(ours, theirs, against)
+    if record:
+        lines = [history.line_of(history.commit_of(repository, name), each) for name, each in measured.items() if each]
+        history.record(repository / history.PLACE, lines)
 
 
 if __name__ == "__main__":

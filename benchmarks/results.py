@@ -6,7 +6,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,15 @@ class Result(msgspec.Struct, frozen=True):
     name: str
     value: float
     unit: str
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether more is better; of times and sizes less is."""
+        return self.unit.endswith("/s")
+
+
+Figures = dict[str, list[Result]]
+"""Each figure of a version by its name: one result a round."""
 
 
 def rate(work: Callable[[], int], seconds: float) -> float:
@@ -48,16 +57,34 @@ def machine() -> str:
     return f"{model}, {cores} cores; Linux {platform.release()}; Python {platform.python_version()}"
 
 
+def median(results: Iterable[Result]) -> float:
+    """The median of one figure over the rounds."""
+    return statistics.median(one.value for one in results)
+
+
+def slowdown(ours: Sequence[Result], theirs: Sequence[Result]) -> float:
+    """How many times as slow we are, at one figure: each version's best round counts, for a neighbour only slows."""
+    best = max if ours[0].is_rate else min
+    here, there = (best(one.value for one in side) for side in (ours, theirs))
+    return there / here if ours[0].is_rate else here / there
+
+
+def _console() -> Console:
+    """The standard output; where that is no terminal, wide enough for a table."""
+    console = Console()
+    return console if console.is_terminal else Console(width=120)
+
+
 def show(results: Iterable[Result]) -> None:
     """Print a table."""
     table = Table("what", "figure", "unit", title=machine())
     table.columns[1].justify = "right"
     for one in results:
         table.add_row(one.name, _number(one.value), one.unit)
-    Console().print(table)
+    _console().print(table)
 
 
-def show_comparison(ours: dict[str, list[Result]], theirs: dict[str, list[Result]], commit: str) -> None:
+def show_comparison(ours: Figures, theirs: Figures, commit: str) -> None:
     """Print the medians of two versions beside each other, and the ratio with its spread over the rounds."""
     table = Table("what", commit, "here", "unit", "here / there", "spread", title=machine())
     for column in (1, 2, 4):
@@ -65,22 +92,18 @@ def show_comparison(ours: dict[str, list[Result]], theirs: dict[str, list[Result
     for name, here in ours.items():
         there = theirs.get(name, [])
         if not there:
-            table.add_row(name, "-", _number(_median(here)), here[0].unit, "-", "-")
+            table.add_row(name, "-", _number(median(here)), here[0].unit, "-", "-")
             continue
         ratios = sorted(one.value / other.value for one, other in zip(here, there, strict=False))
         table.add_row(
             name,
-            _number(_median(there)),
-            _number(_median(here)),
+            _number(median(there)),
+            _number(median(here)),
             here[0].unit,
             f"{statistics.median(ratios):.2f}",
             f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
         )
-    Console().print(table)
-
-
-def _median(results: Iterable[Result]) -> float:
-    return statistics.median(one.value for one in results)
+    _console().print(table)
 
 
 def _number(value: float) -> str:
