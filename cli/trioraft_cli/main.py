@@ -13,7 +13,7 @@ import click
 import trioraft
 from trioraft.addresses import Address, AddressError, ServersFileError, numbered, parse_address, read_servers
 from trioraft.client import BadRequest, Client, ClientError, NoNode, Refused, Reply, Unknown
-from trioraft.client.blocking import WRITES
+from trioraft.client.attempts import WRITES
 from trioraft_cli import members, render, streams, where
 from trioraft_cli.arguments import TEXT, VALUE, Whole
 from trioraft_cli.cluster import COLUMNS, ClusterStatus

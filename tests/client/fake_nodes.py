@@ -1,4 +1,4 @@
-"""Nodes that are threads of the test, and answer what it wants, when it wants, or not at all."""
+"""Nodes that are threads of the test: each answers what the test wants, when it wants, or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
 class FakeNode:
-    """Listens; what it answers to each request is up to `answer`. Silent ones accept no connection: the kernel does."""
+    """A listener that replies to each request with the fields that `answer` gives; None gives no reply.
+
+    Without `answer` the node is silent: the kernel accepts connections, and nobody reads them.
+    """
 
     def __init__(self, answer: Answer | None) -> None:
         self.asked: list[str] = []
@@ -47,6 +50,10 @@ class FakeNode:
                         connection.sendall(json.dumps({"id": request["id"], "ok": True, **fields}).encode() + b"\n")
         except OSError:
             pass
+
+    def push(self, fields: dict[str, Any]) -> None:
+        """Send a line that nobody asked for on the newest connection."""
+        self._connections[-1].sendall(json.dumps(fields).encode() + b"\n")
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)

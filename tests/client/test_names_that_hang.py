@@ -15,7 +15,7 @@ import pytest
 from tests.client.fake_nodes import Make, fake_nodes
 from tests.client.hanging_names import Names, hanging_names
 from trioraft.addresses import Address
-from trioraft.client import Client, NoNode, blocking
+from trioraft.client import Client, NoNode, attempts
 
 DEAF = """
 import socket, sys, time
@@ -53,8 +53,8 @@ def names() -> Iterator[Names]:
 
 @pytest.fixture(autouse=True)
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocking, "FIRST_LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(blocking, "SECOND_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(attempts, "FIRST_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(attempts, "SECOND_LOOK_SECONDS", 0.1)
 
 
 def well(request: dict[str, Any]) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def test_what_is_told_of_each_node_is_true(fake: Make, monkeypatch: pytest.Monke
     with Client([dead, silent]) as client:
         with pytest.raises(NoNode, match=rf"\(dead-of-two:1: its name is not resolved yet; {silent}: timed out\)"):
             client.call("get", key="k")
-        monkeypatch.setattr(blocking, "CONNECT_SECONDS", 0.0)
+        monkeypatch.setattr(attempts, "CONNECT_SECONDS", 0.0)
         with pytest.raises(NoNode, match=rf"\({dead}: not tried; {silent}: not tried\)"):
             client.call("get", key="k")
 
@@ -94,7 +94,7 @@ def test_a_name_takes_one_thread_however_often_and_by_whomever_it_is_asked_for(n
 def test_a_name_that_is_slow_to_be_resolved_is_reached_at_the_second_look(
     fake: Make, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blocking, "SECOND_LOOK_SECONDS", 5.0)
+    monkeypatch.setattr(attempts, "SECOND_LOOK_SECONDS", 5.0)
 
     def answer(_: dict[str, Any]) -> None:
         names.answer()  # the other node is looked at for the first time

@@ -12,7 +12,7 @@ import pytest
 
 from tests.client.fake_nodes import Make, fake_nodes
 from trioraft.addresses import Address
-from trioraft.client import Client, NoNode, Unknown, blocking
+from trioraft.client import Client, NoNode, Unknown, attempts
 
 
 @pytest.fixture
@@ -24,10 +24,10 @@ def fake() -> Iterator[Make]:
 @pytest.fixture(autouse=True)
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same moments, shorter: it is their order that matters here."""
-    monkeypatch.setattr(blocking, "SILENCE_SECONDS", 0.2)
-    monkeypatch.setattr(blocking, "FIRST_LOOK_SECONDS", 0.2)
-    monkeypatch.setattr(blocking, "SECOND_LOOK_SECONDS", 0.3)
-    monkeypatch.setattr(blocking, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(attempts, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(attempts, "FIRST_LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(attempts, "SECOND_LOOK_SECONDS", 0.3)
+    monkeypatch.setattr(attempts, "FRESH_SECONDS", 0.0)
 
 
 def well(request: dict[str, Any]) -> dict[str, Any]:

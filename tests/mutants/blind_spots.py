@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 BETWEEN_TWO_STEPS_TESTS = "tests/raft/test_between_two_steps.py"
-CLIENT_BLOCKING = "trioraft/client/blocking.py"
+CLIENT_CONNECTION = "trioraft/client/connection.py"
 CLOCKS_TESTS = "tests/architecture/test_clocks.py"
 CLOCKS_THAT_JUMP_TESTS = "tests/server/test_clocks_that_jump.py"
 CROWDS_TESTS = "tests/server/test_crowds.py"
@@ -306,11 +306,13 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "a client's patience is measured by the clock on the wall",
-        CLIENT_BLOCKING,
-        "        deadline = time.monotonic() + patience\n"
+        CLIENT_CONNECTION,
+        "        deadline = time.monotonic() + seconds\n"
         "        while True:\n"
-        "            left = deadline - time.monotonic()",
-        "        deadline = time.time() + patience\n        while True:\n            left = deadline - time.time()",
+        "            wait, is_last = attempts.next_wait(deadline - time.monotonic())",
+        "        deadline = time.time() + seconds\n"
+        "        while True:\n"
+        "            wait, is_last = attempts.next_wait(deadline - time.time())",
         f"{CLOCKS_TESTS}::test_nothing_is_measured_by_the_clock_on_the_wall",
         simulated=False,
     ),

@@ -1019,20 +1019,19 @@ MUTANTS = (
     ),
     Mutant(
         "a write is sent to a node that has not answered yet",
-        "trioraft/client/blocking.py",
-        """                answer = _ping(connection, protocol, time.monotonic() + max(0.001, share))
-                if not answer.ok:
-                    raise ConnectionError(answer.error.message)  # it has no place for one more
+        "trioraft/client/connection.py",
+        """    return connection, connection.ping(seconds)
 """,
-        "",
+        """    return connection, Reply(b'{"ok":true}')
+""",
         "tests/client/test_silent_nodes.py::"
         "test_a_stopped_first_node_costs_neither_reads_nor_writes_and_is_not_tried_again",
         simulated=False,
     ),
     Mutant(
         "a node that is slow is taken for one that is gone",
-        "trioraft/client/blocking.py",
-        """                if left <= SILENCE_SECONDS or not self._is_there(connection):
+        "trioraft/client/connection.py",
+        """                if is_last or not self._is_there():
 """,
         """                if True:
 """,
@@ -1041,8 +1040,8 @@ MUTANTS = (
     ),
     Mutant(
         "a connection of long ago is written to unasked",
-        "trioraft/client/blocking.py",
-        """        if time.monotonic() - self._heard < FRESH_SECONDS:
+        "trioraft/client/connection.py",
+        """        if attempts.is_fresh(self._heard, time.monotonic()):
 """,
         """        if True:
 """,
@@ -1051,7 +1050,7 @@ MUTANTS = (
     ),
     Mutant(
         "a client waits for the resolver as long as it takes",
-        "trioraft/client/blocking.py",
+        "trioraft/client/connection.py",
         "look_up(address).wait(seconds)",
         "look_up(address).wait(60.0)",
         "tests/client/test_names_that_hang.py::test_the_nodes_behind_names_that_hang_are_reached",
@@ -1059,10 +1058,44 @@ MUTANTS = (
     ),
     Mutant(
         "a node that was not tried is told to be silent",
-        "trioraft/client/blocking.py",
-        "failures.get(address, 'not tried')",
-        "failures.get(address, 'timed out')",
+        "trioraft/client/attempts.py",
+        "failures.get(node, 'not tried')",
+        "failures.get(node, 'timed out')",
         "tests/client/test_names_that_hang.py::test_what_is_told_of_each_node_is_true",
+        simulated=False,
+    ),
+    Mutant(
+        "a write goes out again though it may have been applied",
+        "trioraft/client/attempts.py",
+        '        harmless = not self._writes or refused.applied == "no"\n',
+        "        harmless = True\n",
+        "tests/client/test_attempts.py::test_a_request_goes_out_again_only_where_that_does_no_harm_and_may_help",
+        simulated=False,
+    ),
+    Mutant(
+        "a write goes out again though the node may have got it",
+        "trioraft/client/attempts.py",
+        "        if self._writes:\n",
+        "        if False:\n",
+        "tests/client/test_silent_nodes.py::test_what_a_node_was_asked_before_it_stopped",
+        simulated=False,
+    ),
+    Mutant(
+        "a node is asked again and again without a pause",
+        "trioraft/client/attempts.py",
+        "        if rounds < 0:\n",
+        "        if True:\n",
+        "tests/client/test_attempts.py::test_each_node_is_asked_without_a_pause_and_then_the_pauses_grow",
+        simulated=False,
+    ),
+    Mutant(
+        "a line that nobody asked for is the reply to what was asked",
+        "trioraft/client/protocol.py",
+        """            if isinstance(reply, Push):
+""",
+        """            if isinstance(reply, Push) and not self._expected:
+""",
+        "tests/client/test_pushes.py::test_pushes_before_between_and_behind_replies_are_none_of_them",
         simulated=False,
     ),
     Mutant(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.fake_nodes import fake_nodes
-from trioraft.client.blocking import REPLY_SECONDS
+from trioraft.client.attempts import REPLY_SECONDS
 
 from .cluster import Cluster, Node, eventually
 from .terminals import OnTerminal, Terminal

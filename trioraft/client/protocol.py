@@ -1,8 +1,9 @@
-"""The protocol from the client's side, without I/O: requests out, bytes in, replies in the order of the requests."""
+"""The protocol from the client's side: requests out; bytes in; replies in the order of requests, and pushes. Pure."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -37,21 +38,12 @@ class ErrorFields(msgspec.Struct):
     applied: str | None = None
 
 
-class Reply:
-    """One reply: its line as it came, and its fields, raw."""
+class Line:
+    """A line that a node sent, as it came, and its fields, raw."""
 
-    def __init__(self, line: bytes) -> None:
-        """Raises DecodeError where the line is no reply."""
+    def __init__(self, line: bytes, fields: dict[str, msgspec.Raw]) -> None:
         self.line = line
-        self.fields: dict[str, msgspec.Raw] = decode(line, dict[str, msgspec.Raw])
-        self.ok = self.raw("ok") == b"true"
-        self._error = None if self.ok else decode(self.raw("error"), ErrorFields)
-
-    @property
-    def error(self) -> ErrorFields:
-        """The error, of a reply that has one."""
-        assert self._error is not None
-        return self._error
+        self.fields = fields
 
     def raw(self, name: str) -> bytes:
         """A field's JSON as the node sent it; empty where it is missing."""
@@ -62,10 +54,40 @@ class Reply:
         return decode(self.raw(name))
 
 
+class Reply(Line):
+    """A node's reply to a request."""
+
+    def __init__(self, line: bytes, fields: dict[str, msgspec.Raw] | None = None) -> None:
+        """`fields` are those of the line, where they are known. Raises DecodeError where the line is no reply."""
+        super().__init__(line, _fields_of(line) if fields is None else fields)
+        self.ok = self.raw("ok") == b"true"
+        self._error = None if self.ok else decode(self.raw("error"), ErrorFields)
+
+    @property
+    def error(self) -> ErrorFields:
+        """The error, of a reply that has one."""
+        assert self._error is not None
+        return self._error
+
+
+class Push(Line):
+    """A line that replies to no request: it tells what happened since, to an earlier request or to the connection."""
+
+    def __init__(self, line: bytes, fields: dict[str, msgspec.Raw]) -> None:
+        """Raises DecodeError where the fields do not say what happened, and to what."""
+        super().__init__(line, fields)
+        self.event = decode(self.raw("event"), str)
+        """What happened: the word that the node has for it."""
+        self.id = decode(self.raw("id"), int) if "id" in fields else None
+        """The number of the request that asked to be told; None where all of the connection is meant."""
+
+
 class Protocol:
     """One connection's conversation."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_push: Callable[[Push], object] | None = None) -> None:
+        """`on_push` is called with each push, in the order of the lines; without it a push is an error."""
+        self._on_push = on_push
         self._numbers = count(1)
         self._expected: deque[int] = deque()
         self._buffer = LineBuffer(MAX_REPLY_BYTES)
@@ -89,14 +111,29 @@ class Protocol:
         replies = []
         for line in self._buffer.feed(data):
             try:
-                reply = Reply(line)
+                reply = _read(line)
             except DecodeError:
                 raise NotANode from None
+            if isinstance(reply, Push):
+                if self._on_push is None:
+                    raise ValueError("an event came that was not asked for")
+                self._on_push(reply)
+                continue
             if not self._expected or reply.raw("id") not in (b"", b"%d" % self._expected[0]):
                 raise ValueError("a reply came that was not asked for")
             self._expected.popleft()
             replies.append(reply)
         return replies
+
+
+def _fields_of(line: bytes) -> dict[str, msgspec.Raw]:
+    return decode(line, dict[str, msgspec.Raw])
+
+
+def _read(line: bytes) -> Reply | Push:
+    """What a line is: a reply says whether all went well, and a push what happened. Raises DecodeError."""
+    fields = _fields_of(line)
+    return Push(line, fields) if "event" in fields and "ok" not in fields else Reply(line, fields)
 
 
 def _field(name: str, value: object) -> bytes:
