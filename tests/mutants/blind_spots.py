@@ -28,7 +28,10 @@ SERVER_DRIVER = "trioraft/server/driver.py"
 SERVER_ELECTION_TIMER = "trioraft/server/election_timer.py"
 SERVER_FORMATION = "trioraft/cluster/formation.py"
 SERVER_HANDSHAKE = "trioraft/cluster/handshake.py"
-SERVER_REQUESTS = "trioraft/replica/requests.py"
+ANSWERING = "trioraft/replica/answering.py"
+REPLICA_READS = "trioraft/replica/reads.py"
+PROPOSALS = "trioraft/replica/proposals.py"
+FORWARDING = "trioraft/replica/forwarding.py"
 SERVER_SESSION = "trioraft/replica/session.py"
 SERVER_SNAPSHOTS = "trioraft/replica/snapshots.py"
 SERVER_SOCKETS = "trioraft/server/sockets.py"
@@ -43,15 +46,15 @@ BLIND_SPOTS = (
     # The order of what is passed on
     Mutant(
         "what is refused later goes before what was refused earlier",
-        SERVER_REQUESTS,
-        "self._held = deque(sorted([*again, *self._held], key=lambda slot: slot.number))",
-        "self._held = deque([*again, *self._held])",
+        PROPOSALS,
+        "self.held = deque(sorted([*again, *self.held], key=lambda slot: slot.number))",
+        "self.held = deque([*again, *self.held])",
         f"{PASSED_ON_TESTS}::test_what_is_refused_one_after_the_other_goes_to_the_next_leader_in_its_order",
         simulated=False,
     ),
     Mutant(
         "a write that is answered before it is applied forgets the reads before it",
-        SERVER_REQUESTS,
+        ANSWERING,
         "            if slot.reads_before and not late:\n",
         "            if slot.reads_before:\n",
         f"{PASSED_ON_TESTS}::test_a_read_does_not_see_a_write_behind_it_that_was_answered_before_it_was_applied",
@@ -68,7 +71,7 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "a refused write that was answered before keeps the reads before it",
-        SERVER_REQUESTS,
+        PROPOSALS,
         "slots = [slot for slot in slots if slot.reply is not None]  # too late for these",
         "slots = []",
         f"{PASSED_ON_TESTS}::test_nor_one_that_comes_behind_a_late_one_that_was_refused",
@@ -76,7 +79,7 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "what comes right after a handover overtakes what came during it",
-        SERVER_REQUESTS,
+        PROPOSALS,
         "if core.transferring or self._delayed:",
         "if core.transferring:",
         f"{NODE_IN_VIRTUAL_TIME_TESTS}::test_writes_passed_on_during_a_transfer_are_refused_in_the_order_in_which_they_came",
@@ -84,37 +87,37 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "an answer about an earlier connection's writes is taken for the present one's",
-        SERVER_REQUESTS,
-        "if sender != self._leader or number != self._unnamed_number:",
-        "if sender != self._leader:",
+        PROPOSALS,
+        "if sender != self._forwarding.leader or number != self._unplaced_number:",
+        "if sender != self._forwarding.leader:",
         f"{PASSED_ON_TESTS}::test_an_answer_about_writes_of_an_earlier_connection_says_nothing_of_the_present_ones",
     ),
     Mutant(
         "the count of what was passed on begins again where a connection broke",
-        SERVER_REQUESTS,
-        "        self._unnamed_number += sum(write.count for write in self._unnamed)\n        unnamed,",
-        "        unnamed,",
+        PROPOSALS,
+        "        self._unplaced_number += sum(write.count for write in self.unplaced)\n        unplaced,",
+        "        unplaced,",
         f"{PASSED_ON_TESTS}::test_an_answer_about_writes_of_an_earlier_connection_says_nothing_of_the_present_ones",
     ),
     Mutant(
         "puts that share a slot count as one where they are passed on",
-        SERVER_REQUESTS,
-        "number = self._unnamed_number + sum(write.count for write in self._unnamed)",
-        "number = self._unnamed_number + len(self._unnamed)",
+        PROPOSALS,
+        "number = self._unplaced_number + sum(write.count for write in self.unplaced)",
+        "number = self._unplaced_number + len(self.unplaced)",
         f"{PASSED_ON_TESTS}::test_writes_that_came_together_are_counted_one_by_one",
         simulated=False,
     ),
     Mutant(
         "an old leader that says nothing is waited for as long as it is connected",
-        SERVER_REQUESTS,
-        "self._node.linked(self._leader) and self.now < self._farewell",
-        "self._node.linked(self._leader)",
+        FORWARDING,
+        "self._node.linked(self.leader) and now < self._farewell",
+        "self._node.linked(self.leader)",
         f"{PASSED_ON_TESTS}::test_an_old_leader_that_is_connected_and_says_nothing_is_not_waited_for_for_long",
         simulated=False,
     ),
     Mutant(
         "a node that is stopping takes what others pass on",
-        SERVER_REQUESTS,
+        PROPOSALS,
         "        if not leads or self.stopping:\n",
         "        if not leads:\n",
         f"{PASSED_ON_TESTS}::test_a_node_that_is_stopping_takes_nothing_that_others_pass_on",
@@ -122,15 +125,15 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "who has said that it leads no more is asked again and again",
-        SERVER_REQUESTS,
-        " and (core.leader, core.term) != self._deposed:",
+        FORWARDING,
+        " or (leader, core.term) == self._deposed:",
         ":",
         f"{PASSED_ON_TESTS}::test_who_has_said_that_it_leads_no_more_is_asked_nothing_until_there_is_another",
         simulated=False,
     ),
     Mutant(
         "what peers passed on during a handover is taken in the wrong order",
-        SERVER_REQUESTS,
+        PROPOSALS,
         "            for sender, message in delayed:\n",
         "            for sender, message in reversed(delayed):\n",
         f"{PASSED_ON_TESTS}::test_what_comes_during_a_handover_is_taken_in_its_order",
@@ -509,7 +512,7 @@ BLIND_SPOTS = (
     # What a node that leads no more does with what it is sent
     Mutant(
         "who asks a node that leads no more what its reads must see hears nothing",
-        SERVER_REQUESTS,
+        REPLICA_READS,
         "            self._node.send(sender, ReadIndexReply(message.number, None))\n            return\n",
         "            return\n",
         f"{PASSED_ON_TESTS}::test_who_asks_a_node_that_does_not_lead_what_its_reads_must_see_is_told_so",
@@ -517,7 +520,7 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "peers whose reads a leader was confirming do not hear that it leads no more",
-        SERVER_REQUESTS,
+        REPLICA_READS,
         "                self._node.send(reads[0], ReadIndexReply(reads[1], None))\n",
         "                pass\n",
         f"{PASSED_ON_TESTS}::test_whose_reads_a_leader_was_confirming_hears_that_it_leads_no_more",
@@ -632,7 +635,7 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "what the reads of a peer's earlier process must see is said to the next",
-        SERVER_REQUESTS,
+        REPLICA_READS,
         "            if isinstance(reads, tuple) and reads[0] == peer:\n",
         "            if False:\n",
         f"{PASSED_ON_TESTS}::test_what_the_reads_of_an_earlier_process_must_see_is_not_said_to_the_next",

@@ -21,6 +21,14 @@ FOLDER = "trioraft/storage/folder.py"
 FULL = "tests/processes/test_full_disks.py"
 REBIRTH = "tests/server/test_rebirth.py"
 REQUESTS = "trioraft/replica/requests.py"
+ANSWERING = "trioraft/replica/answering.py"
+READER = "trioraft/replica/reader.py"
+REPLICA_READS = "trioraft/replica/reads.py"
+PROPOSALS = "trioraft/replica/proposals.py"
+PLACED = "trioraft/replica/placed.py"
+APPLIER = "trioraft/replica/applier.py"
+DEADLINES = "trioraft/replica/deadlines.py"
+FORWARDING = "trioraft/replica/forwarding.py"
 STORE = "trioraft/kv/store.py"
 ITEMS = "trioraft/kv/items.py"
 ENTRIES = "trioraft/wire/entries.py"
@@ -241,13 +249,13 @@ MUTANTS = (
     ),
     Mutant(
         "a follower answers a read before it has applied what the leader named",
-        REQUESTS,
+        REPLICA_READS,
         "elif message.index <= self._node.core.last_applied:",
         "elif message.index <= self._node.core.last_index:",
     ),
     Mutant(
         "a read does not wait for the writes before it",
-        REQUESTS,
+        ANSWERING,
         "        while slot.turn:\n",
         "        while True:\n",
         "tests/server/test_node_in_virtual_time.py::"
@@ -256,58 +264,56 @@ MUTANTS = (
     # Requests
     Mutant(
         "not applied, for a write that had been appended",
-        REQUESTS,
-        """            self._answer(slot, _failure(slot, reason, why, hint, "unknown"), lost=True)
-""",
-        """            self._answer(slot, _failure(slot, reason, why, hint, "no"), lost=True)
-""",
+        ANSWERING,
+        """reason, why, _UNKNOWN_HINT, "unknown", lost=True)""",
+        """reason, why, _UNKNOWN_HINT, "no", lost=True)""",
         "tests/server/test_node_in_virtual_time.py::"
         "test_without_a_majority_writes_fail_and_say_so_and_stale_reads_go_on",
     ),
     Mutant(
         "a write that was passed on is passed on again",
-        REQUESTS,
-        """        self._fail_unknown(unnamed, "leader_changed")
+        PROPOSALS,
+        """        self._answering.fail_unknown(unplaced, "leader_changed")
 """,
-        """        self._held.extend(unnamed)
+        """        self.held.extend(unplaced)
 """,
     ),
     Mutant(
         "what was passed on to the leader of another term is taken",
-        REQUESTS,
+        PROPOSALS,
         "message.term in (core.term, None)",
         "bool(message)",
         f"{NODES}::test_writes_through_a_follower_keep_their_order_while_the_lead_goes_and_comes_back",
     ),
     Mutant(
         "writes are passed on behind others that may be refused yet",
-        REQUESTS,
-        "if (core.leader, core.term) != (self._leader, self._leader_term):",
-        "if core.leader != self._leader:",
+        FORWARDING,
+        "return (core.leader, core.term) != (self.leader, self.term)",
+        "return core.leader != self.leader",
         f"{NODES}::test_nothing_is_sent_behind_a_write_that_was_refused_before_all_are_answered",
         simulated=False,  # that takes a refusal that is under way while another has arrived
     ),
     Mutant(
         "another leader's entry is taken for one's own",
-        REQUESTS,
+        APPLIER,
         "if slot is not None and slot.term != run.term:",
         "if slot is not None and slot.term > run.term + 10**9:",
     ),
     Mutant(
         "puts that came together are taken to be committed together",
-        REQUESTS,
+        APPLIER,
         "count = min(count, most)",
         "pass",
     ),
     Mutant(
         "puts that came together are answered before all are applied",
-        REQUESTS,
+        APPLIER,
         "                if len(slot.replies) < slot.count:\n",
         "                if len(slot.replies) < 1:\n",
     ),
     Mutant(
         "a read sees what was written behind it, where writes are applied together",
-        REQUESTS,
+        APPLIER,
         "later.term != slot.term or later.reads_before or not",
         "later.term != slot.term or not",
         "tests/server/test_node_in_virtual_time.py",
@@ -1298,14 +1304,14 @@ MUTANTS = (
     ),
     Mutant(
         "what waited for a change goes its way twice",
-        REQUESTS,
+        ANSWERING,
         "if write.commands and write.reply is None:",
         "if write.reply is None:",
         f"{PIPELINES}::test_a_write_behind_what_fails_at_once_is_done_once",
     ),
     Mutant(
         "what waited for a change waits for ever",
-        REQUESTS,
+        ANSWERING,
         """            if type(slot) is LaterSlot and slot.writes_behind:
                 self._release(slot)
 """,
@@ -1324,12 +1330,8 @@ MUTANTS = (
     Mutant(
         "a change that is answered does not let those behind it go on",
         REQUESTS,
-        """        self._answer(slot, reply)
-
-    def _answer""",
-        """        slot.answer(reply)
-
-    def _answer""",
+        "self.answering.answer(slot, reply)",
+        "slot.answer(reply)",
         f"{PIPELINES}::test_random_pipelines_are_answered_in_order_through_every_node",
     ),
     Mutant(
@@ -1374,10 +1376,10 @@ MUTANTS = (
     ),
     Mutant(
         "a read that fails unforeseen ends the node",
-        REQUESTS,
-        """                slot.answer(self._read_safely(slot))
+        ANSWERING,
+        """                slot.answer(self._reader.reply(slot))
 """,
-        """                slot.answer(self._read(slot))
+        """                slot.answer(self._reader._read(slot))
 """,
         f"{UNFORESEEN}::test_a_read_of_any_kind_that_fails_is_answered",
         simulated=False,
@@ -1606,7 +1608,7 @@ MUTANTS = (
         "a change of members knows no deadline",
         "trioraft/replica/requests.py",
         """            self._node.administer(slot)
-            self._limit(slot)
+            self.deadlines.add(slot, self.now)
 """,
         """            self._node.administer(slot)
 """,
@@ -1648,7 +1650,7 @@ MUTANTS = (
     ),
     Mutant(
         "an answered request is held until its deadline",
-        REQUESTS,
+        DEADLINES,
         """next(self._numbers), ref(slot)))
 """,
         """next(self._numbers), lambda: slot))  # type: ignore[arg-type]
@@ -1658,8 +1660,8 @@ MUTANTS = (
     ),
     Mutant(
         "a write that was applied knows the reads before it for good",
-        REQUESTS,
-        """            slot.reads_before = []  # they know of this write, as what follows them
+        ANSWERING,
+        """            write.reads_before = []  # they know of this write, as what follows them
 """,
         """            pass
 """,
@@ -1762,16 +1764,16 @@ MUTANTS = (
     ),
     Mutant(
         "a turn makes replies without an end",
-        REQUESTS,
-        """                if self._room <= 0 and type""",
-        """                if self._room is None and type""",
+        READER,
+        "return self.room > 0 or",
+        "return self.room is not None or",
         f"{SLICES}::test_scans_are_made_a_few_a_turn",
         simulated=False,
     ),
     Mutant(
         "a read that waits for its turn sees the write behind it",
-        REQUESTS,
-        """                read.answer(self._read_safely(read))
+        ANSWERING,
+        """                read.answer(self._reader.reply(read))
 """,
         "",
         f"{SLICES}::test_scans_that_wait_for_their_turn_do_not_see_the_writes_behind_them",
@@ -1978,8 +1980,8 @@ MUTANTS = (
     ),
     Mutant(
         "a turn sends writes on their way without an end",
-        REQUESTS,
-        """taken < len(writes) and self._write_room > 0""",
+        PROPOSALS,
+        """taken < len(writes) and self._room > 0""",
         """taken < len(writes)""",
         f"{SLICES}::test_large_writes_of_many_are_sent_on_their_way_a_few_a_turn",
         simulated=False,
@@ -2045,7 +2047,7 @@ MUTANTS = (
     ),
     Mutant(
         "a node that is behind keeps its reads waiting without an end",
-        REQUESTS,
+        REPLICA_READS,
         "            late = [read for read in reads if read.since <= oldest and read.request.timeout_ms is None]\n",
         "            late: list[ReadSlot] = []\n",
         f"{TIMEOUTS}::test_what_has_no_time_of_its_own_is_not_kept_waiting_for_ever",
@@ -2053,7 +2055,7 @@ MUTANTS = (
     ),
     Mutant(
         "a node that is behind gives up what has time yet",
-        REQUESTS,
+        REPLICA_READS,
         "read.since <= oldest and read.request.timeout_ms is None]",
         "read.since <= oldest]",
         f"{TIMEOUTS}::test_a_read_that_has_time_is_answered_once_the_node_has_caught_up",
@@ -2061,24 +2063,24 @@ MUTANTS = (
     ),
     Mutant(
         "a node that is behind keeps writes through it waiting without an end",
-        REQUESTS,
-        "            if index > core.durable_index and slot.request.timeout_ms is None:\n",
+        PLACED,
+        "            if index > self._node.core.durable_index and slot.request.timeout_ms is None:\n",
         "            if False:\n",
         f"{TIMEOUTS}::test_what_has_no_time_of_its_own_is_not_kept_waiting_for_ever",
         simulated=False,
     ),
     Mutant(
         "a node that stops waits for the times of what it has answered",
-        REQUESTS,
-        "return not waits and not self._postponed and not any(map(_is_open, self._deadlines))",
-        "return not waits and not self._postponed and not self._deadlines",
+        DEADLINES,
+        "return not any(map(_is_open, self._heap))",
+        "return not self._heap",
         f"{TIMEOUTS}::test_a_node_stops_at_once_though_what_it_has_answered_had_much_time",
         simulated=False,
     ),
     Mutant(
         "the times of what is answered are kept until they are over",
-        REQUESTS,
-        "            if len(self._deadlines) >= self._most_deadlines:\n",
+        DEADLINES,
+        "            if len(self._heap) >= self._most:\n",
         "            if False:\n",
         f"{TIMEOUTS}::test_answered_requests_with_much_time_leave_nothing",
         simulated=False,

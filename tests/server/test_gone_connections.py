@@ -356,7 +356,7 @@ async def test_nothing_is_left_of_a_connection_whose_requests_are_passed_on(mock
             with without_collector():
                 stream = await follower.connect()
                 await stream.send_all(some)
-                await follower.until(lambda: follower.driver.requests._unnamed, "they are passed on")
+                await follower.until(lambda: follower.driver.requests.proposals.unplaced, "they are passed on")
                 if ends is None:
                     await stream.send_eof()
                     assert (await to_the_end(stream)).count(b'"ok":true') == some.count(b"\n")

@@ -23,7 +23,8 @@ from trioraft.raft.messages import (
     RequestVoteReply,
 )
 from trioraft.replica.administration import Administration
-from trioraft.replica.requests import FAREWELL_TICKS, Requests
+from trioraft.replica.forwarding import FAREWELL_TICKS
+from trioraft.replica.requests import Requests
 from trioraft.replica.session import Session
 from trioraft.replica.slots import ReadSlot, Slot
 from trioraft.wire import entries as codec

@@ -351,8 +351,8 @@ async def test_answered_requests_with_much_time_leave_nothing(cluster: Cluster) 
         client.send(*[{"op": "put", "key": "a", "value": 1, "timeout_ms": 86_400_000}] * 500)
         await client.replies(1000)
         client.lines = b""
-        few = few or len(driver.requests._deadlines)
-        assert len(driver.requests._deadlines) <= 2 * max(few, 1024)
+        few = few or len(driver.requests.deadlines)
+        assert len(driver.requests.deadlines) <= 2 * max(few, 1024)
     assert driver.requests.idle
 
 

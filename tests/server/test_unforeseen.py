@@ -36,6 +36,7 @@ from trioraft.raft.messages import (
     TimeoutNow,
 )
 from trioraft.replica import administration, reports, session, snapshots
+from trioraft.replica.reader import Reader
 from trioraft.replica.requests import Requests
 from trioraft.replica.session import Session
 from trioraft.server import NodeOptions, clients, driver, links, logs, node, replicator, run_node
@@ -147,7 +148,7 @@ async def test_a_read_of_any_kind_that_fails_is_answered(
     other = await bystander(cluster, leader)
     for op in READS:
         with monkeypatch.context() as patch:
-            patch.setattr(Requests, "_read", _fail)
+            patch.setattr(Reader, "_read", _fail)
             [reply] = await cluster.ask(leader, _request(op))
         assert (reply["id"], reply["error"]["code"]) == (f"the {op}", "internal")  # type: ignore[index]
         seen(unforeseen)

@@ -1,0 +1,127 @@
+"""Slots are answered here, by one owner, and what follows one on its connection has its turn then."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+from weakref import ReferenceType, ref
+
+from trioraft.raft.ready import LostReason
+from trioraft.replica.reader import Reader
+from trioraft.replica.slots import LaterSlot, ReadSlot, Slot, WriteSlot
+from trioraft.wire import replies
+from trioraft.wire.replies import Reply
+from trioraft.wire.requests import AdminRequest, Get, PlainGet, Scan
+
+_READS: Final = (PlainGet, Get, Scan)
+_UNKNOWN_HINT: Final = "read the key before you write it again"
+
+
+class Answering:
+    """Gives requests their replies, and reads their turn."""
+
+    def __init__(self, reader: Reader, release: Callable[[WriteSlot], None]) -> None:
+        """`release` is given each write for which what held it up is over."""
+        self._reader = reader
+        self._release_write = release
+        self._postponed: deque[ReferenceType[ReadSlot]] = deque()
+        """Reads that this turn had no room for; held by who waits for them."""
+
+    @property
+    def postpones(self) -> bool:
+        """Whether the next turn has reads to serve, whatever comes in."""
+        return bool(self._postponed)
+
+    def begin_turn(self) -> None:
+        """Serve the reads that the last turn had no room for, as far as this one has."""
+        self._reader.begin_turn()
+        while self._postponed and self._reader.room > 0:
+            if (slot := self._postponed.popleft()()) is not None:
+                self.advance(slot)
+
+    def answer(self, slot: Slot, reply: Reply, late: bool = False, lost: bool = False) -> None:
+        """Answer a request, and serve the reads that waited only for it; `late` and `lost` are told of a write."""
+        slot.answer(reply)
+        if isinstance(slot, WriteSlot):
+            slot.late, slot.lost = late, lost
+            if slot.reads_before and not late:
+                self._hand_on(slot)
+        if slot.following is not None:
+            self.advance(slot)
+
+    def fail(
+        self, slot: Slot, code: str, message: str, hint: str, applied: str, late: bool = False, lost: bool = False
+    ) -> None:
+        """Answer what failed of a slot; only of what changes something is it said whether it was applied."""
+        done = slot.replies if isinstance(slot, WriteSlot) else []
+        said = applied if isinstance(slot, WriteSlot) or isinstance(slot.request, AdminRequest) else None
+        failed = slot.requests[len(done) :]
+        reply = done + [replies.error_reply(bytes(one.id), code, message, hint, said) for one in failed]
+        self.answer(slot, reply, late, lost)
+
+    def fail_unknown(self, slots: Iterable[WriteSlot], reason: LostReason) -> None:
+        """Answer writes of which nobody here can tell what becomes of them."""
+        slots = list(slots)
+        why = {
+            "no_quorum": "no majority of the nodes answers",
+            "leader_changed": "the leader changed while the write was under way",
+        }[reason]
+        for slot in slots:  # first of all: an answer to one may be what a read before the next has waited for
+            slot.lost = True
+            self._hand_on(slot)
+        for slot in slots:
+            self.fail(slot, reason, why, _UNKNOWN_HINT, "unknown", lost=True)
+
+    def confirm(self, reads: Sequence[ReadSlot]) -> None:
+        """The state as applied here is new enough for these."""
+        for read in reads:
+            read.confirmed = True
+            self.advance(read)
+
+    def serve_before(self, write: WriteSlot) -> None:
+        """A write is about to be applied: serve the reads before it, which must not see it.
+
+        Its commitment proves them. What they waited for on their connection does not matter any more.
+        """
+        for read in write.reads_before:
+            if read.reply is None:
+                read.confirmed = read.turn = True
+                read.answer(self._reader.reply(read))
+                self.advance(read)
+        if write.reads_before:
+            write.reads_before = []  # they know of this write, as what follows them
+
+    def advance(self, slot: Slot) -> None:
+        """Answer a read if it may be answered now, and those behind it for which it is the turn then."""
+        while slot.turn:
+            if slot.reply is None:
+                if not isinstance(slot, ReadSlot) or not slot.confirmed:
+                    return
+                if not self._reader.has_room_for(slot):
+                    self._postponed.append(ref(slot))
+                    return
+                slot.answer(self._reader.reply(slot))
+            if type(slot) is LaterSlot and slot.writes_behind:
+                self._release(slot)
+            following = slot.following
+            if following is None or following.turn:
+                return
+            following.turn = True
+            slot = following
+
+    def _release(self, later: LaterSlot) -> None:
+        """That has come to its end: let what waited for it go its way."""
+        writes, later.writes_behind = later.writes_behind, []
+        for write in writes:
+            write.waits = False
+            if write.commands and write.reply is None:  # else it has not come here yet, or is done with
+                self._release_write(write)
+
+    def _hand_on(self, write: WriteSlot) -> None:
+        """It is over: the reads before it wait for the next one, and are refused where that may take effect unseen."""
+        exposed, write.reads_before = write.owner.hand_on(write), []
+        for read in exposed:
+            if type(read.request) in _READS:
+                why = "a write behind it on its connection may have taken effect, which it must not see"
+                self.fail(read, "leader_changed", why, "ask again", "")
