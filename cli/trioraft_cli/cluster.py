@@ -32,7 +32,6 @@ class NodeStatus(msgspec.Struct):
     role: str
     term: int
     leader: int | None
-    leader_address: str | None
     commit_index: int
     last_applied: int
     first_index: int

@@ -115,15 +115,8 @@ ALLOWED = {
     },
 }
 
-# Rooms and modules that decide and do nothing: of the world outside they may import these alone.
-PURE = {
-    "trioraft.raft",
-    "trioraft.kv",
-    "trioraft.client.attempts",
-    "trioraft.client.errors",
-    "trioraft.client.protocol",
-}
-PURE_MAY_IMPORT = {
+# What rooms and modules that decide and do nothing may import of the world outside.
+_OF_NO_CONSEQUENCE = {
     "__future__",
     "bisect",
     "collections",
@@ -139,6 +132,15 @@ PURE_MAY_IMPORT = {
     "typing",
     "struct",
     "zlib",
+}
+PURE = {
+    "trioraft.raft": _OF_NO_CONSEQUENCE,
+    "trioraft.kv": _OF_NO_CONSEQUENCE,
+    "trioraft.wire": _OF_NO_CONSEQUENCE | {"difflib"},
+    "trioraft.client.attempts": _OF_NO_CONSEQUENCE,
+    "trioraft.client.errors": _OF_NO_CONSEQUENCE,
+    "trioraft.client.protocol": _OF_NO_CONSEQUENCE,
+    "trioraft.replica": _OF_NO_CONSEQUENCE | {"contextlib", "errno", "logging", "weakref"},
 }
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint", "hash", "id"}
 
@@ -247,11 +249,12 @@ def forbidden_directions(module: str, found: list[Import]) -> Iterator[str]:
 
 def impurities(module: str, source: str, found: list[Import]) -> Iterator[str]:
     """What a pure room does that depends on anything but its arguments."""
-    if not any(module == name or module.startswith(f"{name}.") for name in PURE):
+    pure = next((name for name in PURE if module == name or module.startswith(f"{name}.")), None)
+    if pure is None:
         return
     for item in found:
         top = item.module.split(".")[0]
-        if top not in PURE_MAY_IMPORT and top != "trioraft" and not item.typing_only:
+        if top not in PURE[pure] and top != "trioraft" and not item.typing_only:
             yield f"{module}:{item.line} imports {item.module}"
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IMPURE_CALLS:
@@ -284,7 +287,7 @@ def deferred_imports(module: str, found: list[Import]) -> Iterator[str]:
 
 
 def cycle(graph: dict[str, set[str]]) -> list[str]:
-    """Modules that import each other in a ring while they load; empty where there are none."""
+    """Modules that import each other in a ring; empty where there are none."""
     state: dict[str, int] = {}
     path: list[str] = []
 
@@ -308,14 +311,10 @@ def cycle(graph: dict[str, set[str]]) -> list[str]:
     return []
 
 
-def load_graph(everything: dict[str, list[Import]]) -> dict[str, set[str]]:
-    """Module to the modules that loading it loads; a package's own door is left out, where it re-exports."""
+def graph(everything: dict[str, list[Import]]) -> dict[str, set[str]]:
+    """Module to the modules that it needs, now or later: what is deferred, or for types alone, is known to it too."""
     return {
-        module: {
-            item.module
-            for item in found
-            if not item.deferred and not item.typing_only and item.module in everything and item.module != module
-        }
+        module: {item.module for item in found if item.module in everything and item.module != module}
         for module, found in everything.items()
     }
 

@@ -92,11 +92,6 @@ class Protocol:
         self._expected: deque[int] = deque()
         self._buffer = LineBuffer(MAX_REPLY_BYTES)
 
-    @property
-    def outstanding(self) -> int:
-        """How many requests have no reply yet."""
-        return len(self._expected)
-
     def send(self, request: RequestFields) -> bytes:
         """The line of a request; its reply is the next that has not come. Raises Unsendable."""
         if "id" in request:

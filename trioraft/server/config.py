@@ -10,8 +10,6 @@ import msgspec
 from trioraft.addresses import Address
 
 MAX_REQUEST_BYTES: Final = 1024 * 1024
-LARGEST_MAX_REQUEST_BYTES: Final = 32 * 1024 * 1024
-
 
 CANNOT_START: Final = 1
 """The exit code of a node that cannot start where, or on what, it is told to, or meets what a newer version wrote."""
