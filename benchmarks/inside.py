@@ -22,7 +22,7 @@ from trioraft.storage.log import SegmentedLog
 from trioraft.wire import entries as codec
 from trioraft.wire import peers
 from trioraft.wire.commands import commands_of, encode_commands
-from trioraft.wire.requests import parse_request
+from trioraft.wire.parsing import parse_request
 
 VALUE = msgspec.Raw(b'"' + b"x" * 100 + b'"')
 REQUEST = b'{"id":12345,"op":"put","key":"key-000000012345","value":%b}' % bytes(VALUE)

@@ -11,7 +11,7 @@ from trioraft.server.config import MAX_REQUEST_BYTES
 
 def replies_to(data: bytes, piece: int) -> bytes:
     """What a session says to bytes that come in such pieces; what it would have a node do is answered with `ok`."""
-    session = Session(MAX_REQUEST_BYTES, lambda: None, lambda _: 0)
+    session = Session(MAX_REQUEST_BYTES, lambda: None, lambda *_: 0)
     replies = b""
     for start in range(0, len(data), piece):
         session.receive(data[start : start + piece])

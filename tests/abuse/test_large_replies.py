@@ -33,7 +33,7 @@ def test_a_large_value_is_not_copied_into_the_replies_that_hold_it(reply: Reply)
 
 
 def test_small_reads_of_large_values_wait_for_room_though_they_come_together() -> None:
-    session = Session(1 << 20, lambda: None, lambda _: len(VALUE))
+    session = Session(1 << 20, lambda: None, lambda _, requests: len(requests) * len(VALUE))
     session.receive(b'{"op":"get","key":"k"}\n' * 100)
     answered = 0
     while slots := session.requests(0):
@@ -46,7 +46,7 @@ def test_small_reads_of_large_values_wait_for_room_though_they_come_together() -
 
 
 def test_a_client_that_does_not_read_is_given_no_more_than_fits() -> None:
-    session = Session(1 << 20, lambda: None, lambda _: 0)
+    session = Session(1 << 20, lambda: None, lambda *_: 0)
     one, other = b'{"op":"get","key":"k"}\n', b'{"op":"get","key":"k","read":"stale"}\n'
     session.receive(one * (MAX_UNANSWERED // 2) + other * (MAX_UNANSWERED // 2))
     slots = session.requests(0)

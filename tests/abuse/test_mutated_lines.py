@@ -21,8 +21,8 @@ from trioraft.replica.session import HTTP_REFUSAL
 from trioraft.wire.codec import BadLine
 from trioraft.wire.commands import UnknownCommand, decode_command, encode_commands
 from trioraft.wire.entries import parse, payload, seal, seal_commands
+from trioraft.wire.operations import OPERATIONS
 from trioraft.wire.peers import PeerDecoder, decode_handshake, encode
-from trioraft.wire.requests import EXAMPLES
 
 from .decoders import replies_to, strict_json
 from .lines import PEERS, REQUESTS, TRUE_INTRODUCTION
@@ -49,7 +49,7 @@ MESSAGES = [
         RequestVote(4, 4, 3),
     )
 ]
-ASKED = [example.encode() for example in EXAMPLES.values()] + [one.line for one in REQUESTS if len(one.line) < 2000]
+ASKED = [row.example.encode() for row in OPERATIONS.values()] + [one.line for one in REQUESTS if len(one.line) < 2000]
 SAID = list(MESSAGES) + [peer.lines for peer in PEERS if sum(map(len, peer.lines)) < 4000]
 PIECES = [b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\\u", b"\\ud800", b"\r", b"\0", b"\xff", b"\xc3", b"null"]
 PIECES += [b"-1", b"1e999", b"NaN", b"9" * 30, b"0", b"true", b"\xe2\x80\xa8", b'"op":"put",', b'"id":1,', b"[" * 200]

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from trioraft.wire.requests import MAX_DEPTH, Put, RequestError, parse_request
+from trioraft.wire.operations import Put
+from trioraft.wire.parsing import MAX_DEPTH, RequestError, parse_request
 
 MEBIBYTE = 1 << 20
 PLENTY_OF_SECONDS = 5.0

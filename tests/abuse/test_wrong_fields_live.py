@@ -16,9 +16,8 @@ import pytest
 from processes.cluster import Cluster, Line, running_cluster
 from server.test_unforeseen import MESSAGES
 
-from trioraft.testing.answers import TYPES
+from trioraft.wire.operations import OPERATIONS
 from trioraft.wire.peers import PeerHello, Underway, encode
-from trioraft.wire.requests import EXAMPLES
 
 from .bystanders import nobody_is_harmed
 from .test_peers_live import as_node_1, introduced, line
@@ -36,8 +35,8 @@ FORESEEN = {
 
 
 def _requests(op: str) -> Iterator[bytes]:
-    true = json.loads(EXAMPLES[op]) | {"timeout_ms": 500}
-    for name in ["op", "unknown", *[field.encode_name for field in msgspec.structs.fields(TYPES[op])]]:
+    true = json.loads(OPERATIONS[op].example) | {"timeout_ms": 500}
+    for name in ["op", "unknown", *[field.encode_name for field in msgspec.structs.fields(OPERATIONS[op].request)]]:
         for value in WRONG:
             for forward in (True, False):
                 asked = true | {"forward": forward} | {name: value}
@@ -46,7 +45,7 @@ def _requests(op: str) -> Iterator[bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("op", EXAMPLES)
+@pytest.mark.parametrize("op", OPERATIONS)
 def test_a_request_with_a_wrong_field_is_refused_and_nothing_else(steady: Cluster, op: str) -> None:
     requests = list(_requests(op))
     with nobody_is_harmed(steady):

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from .imports import Import
 
-REGISTERED = {"command", "group", "add"}
-"""Decorators that hand a function to somebody who calls it: as a command, or for a key of the prompt."""
+REGISTERED = {"command", "group", "add", "Operation", "_reply_to"}
+"""Decorators that hand a function or a class on: as a command, for a key of the prompt, in the table of operations."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def definitions(module: Module) -> Iterator[Definition]:
                 case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                     names = [] if _is_registered(node) else [name]
                 case ast.ClassDef(name=name):
-                    names = [name]
+                    names = [] if _is_registered(node) else [name]
                     yield from within(node.body, f"{prefix}{name}.")
                 case ast.Assign(targets=targets):
                     names = [target.id for target in targets if isinstance(target, ast.Name)]
@@ -78,13 +78,14 @@ def definitions(module: Module) -> Iterator[Definition]:
     yield from within(module.tree.body, "")
 
 
-def _is_registered(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    return any(
-        isinstance(decorator, ast.Call)
-        and isinstance(decorator.func, ast.Attribute)
-        and decorator.func.attr in REGISTERED
-        for decorator in node.decorator_list
-    )
+def _is_registered(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
+    for decorator in node.decorator_list:
+        match decorator:
+            case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)) if name in REGISTERED:
+                return True
+            case _:
+                pass
+    return False
 
 
 class Uses:

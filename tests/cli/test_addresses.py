@@ -19,7 +19,8 @@ from trioraft.addresses import (
     parse_address,
     read_servers,
 )
-from trioraft.wire.requests import AddMember, RequestError, parse_request
+from trioraft.wire.operations import AddMember
+from trioraft.wire.parsing import RequestError, parse_request
 
 LIKELY = st.text(alphabet="ab1-0._:[]%/xX @\t\x00\x1f\x7f\xe9\u00ad\u2028\ufeff\U0001f600", max_size=90)
 NAMES = st.text(alphabet="aZ09.-_", min_size=1, max_size=260)

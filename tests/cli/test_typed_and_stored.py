@@ -24,7 +24,8 @@ from trioraft.client.protocol import Protocol
 from trioraft.kv.commands import Delete, Incr, Put
 from trioraft.kv.items import Item
 from trioraft.kv.store import Store
-from trioraft.wire import requests
+from trioraft.wire import operations
+from trioraft.wire.parsing import parse_request
 from trioraft.wire.replies import Reply as Answer
 from trioraft.wire.replies import get_reply, result_reply, scan_reply
 
@@ -61,7 +62,7 @@ class Node:
         given = {name: value for name, value in fields.items() if value is not None}
         line = Protocol().send({"op": op, **given})
         assert line.index(b"\n") == len(line) - 1
-        answer = self._answer(requests.parse_request(line[:-1]))
+        answer = self._answer(parse_request(line[:-1]))
         reply = Reply(answer if isinstance(answer, bytes) else b"".join(answer))
         if not reply.ok:
             raise Refused(reply)
@@ -69,18 +70,18 @@ class Node:
 
     def _answer(self, request: Any) -> Answer:
         match request:
-            case requests.Get() | requests.PlainGet():
+            case operations.Get() | operations.PlainGet():
                 return get_reply(request.id, self.store.get(request.key))
-            case requests.Scan():
+            case operations.Scan():
                 found = self.store.scan(request.prefix, request.after, request.limit, 10**6, request.keys_only)
                 return scan_reply(bytes(request.id), *found, request.keys_only)
-            case requests.PlainPut():
+            case operations.PlainPut():
                 command: Put | Delete | Incr = Put(request.key, request.value)
-            case requests.Put():
+            case operations.Put():
                 command = Put(request.key, request.value, request.if_rev)
-            case requests.Delete():
+            case operations.Delete():
                 command = Delete(request.key, request.if_rev)
-            case requests.Incr():
+            case operations.Incr():
                 command = Incr(request.key, request.by)
         self.index += 1
         return result_reply(msgspec.Raw(bytes(request.id)), self.store.apply(self.index, command))

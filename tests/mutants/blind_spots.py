@@ -40,7 +40,7 @@ SNAPSHOTS_TESTS = "tests/storage/test_snapshots.py"
 STORAGE_SNAPSHOTS = "trioraft/storage/snapshots.py"
 WHOSE_ANSWERS_COUNT_TESTS = "tests/raft/test_whose_answers_count.py"
 WIRE_FRAMING = "trioraft/wire/framing.py"
-WIRE_REQUESTS = "trioraft/wire/requests.py"
+WIRE_PARSING = "trioraft/wire/parsing.py"
 
 BLIND_SPOTS = (
     # The order of what is passed on
@@ -423,7 +423,7 @@ BLIND_SPOTS = (
     # Limits counted in characters or bytes, on the quick ways
     Mutant(
         "keys beyond ASCII are measured in characters where lines are read at once",
-        WIRE_REQUESTS,
+        WIRE_PARSING,
         'bytes(set(range(128)) - set(b"{}[]\\\\\\r\\n"))',
         'bytes(set(range(256)) - set(b"{}[]\\\\\\r\\n"))',
         f"{LIMITS_TESTS}::test_what_is_named_is_counted_in_bytes",
@@ -431,7 +431,7 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "escapes are not looked at where lines are read at once",
-        WIRE_REQUESTS,
+        WIRE_PARSING,
         'bytes(set(range(128)) - set(b"{}[]\\\\\\r\\n"))',
         'bytes(set(range(128)) - set(b"{}[]\\r\\n"))',
         f"{LIMITS_TESTS}::test_what_is_named_is_counted_in_bytes",
@@ -439,7 +439,7 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "where a scan goes on is measured in characters",
-        WIRE_REQUESTS,
+        WIRE_PARSING,
         'for name in ("key", "prefix", "after"):',
         'for name in ("key", "prefix"):',
         f"{LIMITS_TESTS}::test_what_is_named_is_counted_in_bytes",
@@ -447,7 +447,7 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "a key that is escaped is measured in characters",
-        WIRE_REQUESTS,
+        WIRE_PARSING,
         "if escapes or not line.isascii():",
         "if not line.isascii():",
         f"{LIMITS_TESTS}::test_what_is_named_is_counted_in_bytes",
@@ -455,9 +455,9 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "a key that is typed is measured in characters",
-        WIRE_REQUESTS,
-        "if len(key.encode()) <= MAX_KEY_BYTES:",
-        "if len(key) <= MAX_KEY_BYTES:",
+        WIRE_PARSING,
+        "if key and len(key.encode()) <= MAX_KEY_BYTES:",
+        "if key and len(key) <= MAX_KEY_BYTES:",
         f"{LIMITS_TESTS}::test_a_key_that_is_typed_is_counted_in_bytes_too",
         simulated=False,
     ),

@@ -321,7 +321,7 @@ MUTANTS = (
     ),
     Mutant(
         "lines that are read at once are not counted",
-        "trioraft/wire/requests.py",
+        "trioraft/wire/parsing.py",
         "return requests if len(requests) == count else None",
         "return requests",
         "tests/wire/test_requests.py",
@@ -329,7 +329,7 @@ MUTANTS = (
     ),
     Mutant(
         "what does not say that it is a put is taken for one",
-        "trioraft/wire/requests.py",
+        "trioraft/wire/operations.py",
         'op: Literal["put"]',
         'op: Literal["put"] = "put"',
         "tests/wire/test_requests.py",
@@ -831,7 +831,7 @@ MUTANTS = (
     ),
     Mutant(
         "an address that cannot be is taken in",
-        "trioraft/wire/requests.py",
+        "trioraft/wire/operations.py",
         "        self.address = str(parse_address(self.address))\n",
         "        pass\n",
         "tests/cli/test_addresses.py::test_the_protocol_refuses_such_an_address_before_any_effect",
@@ -1284,11 +1284,11 @@ MUTANTS = (
     ),
     Mutant(
         "a snapshot that is asked for is taken for a read",
-        "trioraft/wire/requests.py",
-        """LATER: Final = (AddMember, RemoveMember, PromoteMember, TransferLeadership, Snapshot)
-""",
-        """LATER: Final = (AddMember, RemoveMember, PromoteMember, TransferLeadership)
-""",
+        "trioraft/wire/operations.py",
+        """    kind="task",
+    summary="let this node write a snapshot""",
+        """    kind="local",
+    summary="let this node write a snapshot""",
         f"{PIPELINES}::test_a_snapshot_holds_what_was_written_before_it_and_is_read_behind_it",
     ),
     # Pipelines
@@ -2104,16 +2104,16 @@ MUTANTS = (
     Mutant(
         "long entries are reckoned as short ones before they are shown",
         RECKONING,
-        "        return max(MAX_LOG_BYTES, core.log.run_size(first))\n",
-        "        return MAX_LOG_BYTES\n",
+        "return max(MAX_LOG_BYTES, core.log.run_size(first))",
+        "return MAX_LOG_BYTES",
         f"{UNREAD}::test_long_entries_that_differ_wait_for_room_before_they_are_shown",
         simulated=False,
     ),
     Mutant(
         "long lines of a snapshot are reckoned as short ones before they are read",
         RECKONING,
-        "        return MAX_UNANSWERED_BYTES  # one",
-        "        return MAX_LOG_BYTES  # one",
+        "return MAX_UNANSWERED_BYTES  # one",
+        "return MAX_LOG_BYTES  # one",
         f"{UNREAD}::test_what_is_kept_for_clients_that_do_not_read_is_bounded",
         simulated=False,
     ),

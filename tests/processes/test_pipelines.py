@@ -17,7 +17,7 @@ import pytest
 
 from trioraft.testing.history import History
 from trioraft.testing.pipelines import Exchange, Pipelines
-from trioraft.wire.requests import EXAMPLES
+from trioraft.wire.operations import OPERATIONS
 
 from .cluster import HOST, Cluster, Node, eventually, free_ports, talk
 from .load import Threads
@@ -228,7 +228,7 @@ def test_a_hundred_thousand_requests_of_all_kinds(cluster: Cluster) -> None:
                 lambda mark=mark: pipers.done or pipers.answered.total() > mark, "requests are answered", SECONDS
             )  # type: ignore[misc]
     assert pipers.answered.total() >= REQUESTS
-    assert all(pipers.answered[op] > REQUESTS // 1000 for op in EXAMPLES)
+    assert all(pipers.answered[op] > REQUESTS // 1000 for op in OPERATIONS)
     assert len(cluster.running) == 3
     cluster.leader(30)
     cluster.caught_up(30)

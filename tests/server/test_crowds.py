@@ -30,9 +30,9 @@ def crowds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
 
     class Counted(Crowd):
-        def __init__(self, host: Any, some: Sequence[Any], requests: Any, size: int) -> None:
+        def __init__(self, host: Any, some: Sequence[Any], *asked: Any) -> None:
             sizes.append(len(some))
-            super().__init__(host, some, requests, size)
+            super().__init__(host, some, *asked)
 
     monkeypatch.setattr(clients, "Crowd", Counted)
     return sizes
@@ -358,8 +358,8 @@ async def test_nothing_of_a_crowd_is_left_when_it_has_been_answered(
     made: list[weakref.ref[Crowd]] = []
 
     class Remembered(Crowd):
-        def __init__(self, host: Any, some: Sequence[Any], requests: Any, size: int) -> None:
-            super().__init__(host, some, requests, size)
+        def __init__(self, host: Any, some: Sequence[Any], *asked: Any) -> None:
+            super().__init__(host, some, *asked)
             made.append(weakref.ref(self))
 
     monkeypatch.setattr(clients, "Crowd", Remembered)

@@ -9,11 +9,10 @@ import msgspec
 import pytest
 import trio
 
-from trioraft.testing.answers import TYPES
 from trioraft.testing.history import History
 from trioraft.testing.linearizability import check
 from trioraft.testing.pipelines import Exchange, Pipelines
-from trioraft.wire.requests import EXAMPLES
+from trioraft.wire.operations import OPERATIONS
 
 from .virtual_cluster import Client, Cluster
 
@@ -53,7 +52,7 @@ class Scene:
 
 def plainest(op: str) -> dict[str, Any]:
     """A request of that kind with nothing that need not be."""
-    needed = {field.encode_name for field in msgspec.structs.fields(TYPES[op]) if field.required}
+    needed = {field.encode_name for field in msgspec.structs.fields(OPERATIONS[op].request) if field.required}
     asked = Pipelines(Random(1), Scene(Random(1))).request(op)
     return {name: value for name, value in asked.items() if name == "op" or name in needed}
 
@@ -85,7 +84,7 @@ async def _speak(client: Client, random: Random, history: History) -> None:
                 client.news = trio.Event()
 
 
-@pytest.mark.parametrize("op", EXAMPLES)
+@pytest.mark.parametrize("op", OPERATIONS)
 async def test_every_operation_may_stand_before_a_write(cluster: Cluster, op: str) -> None:
     leader = await cluster.leader()
     first = Pipelines(Random(1), Scene(Random(1))).request(op)

@@ -252,7 +252,7 @@ def term_of(cluster: Cluster, leader: int) -> int:
 def test_replies_come_whole_and_in_order_whatever_portions_they_are_taken_in(
     replies: list[Any], rooms: list[int]
 ) -> None:
-    session = Session(1000, lambda: None, lambda _: 0)
+    session = Session(1000, lambda: None, lambda *_: 0)
     for reply in replies:
         session.reserve(0).answer(reply)
     taken = b""

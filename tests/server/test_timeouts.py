@@ -14,7 +14,7 @@ from trioraft.raft.membership import Configuration
 from trioraft.replica.ports import DiskThread
 from trioraft.replica.slots import Slot
 from trioraft.server.driver import Driver
-from trioraft.wire.requests import EXAMPLES
+from trioraft.wire.operations import OPERATIONS
 
 from .test_failing_snapshots import OFTEN, leave_one_behind
 from .test_pipelines import plainest
@@ -233,7 +233,7 @@ async def test_every_operation_is_answered_in_its_time_and_says_truly_whether_it
     node, heal = await how(cluster)
     answers: dict[str, dict[str, Any]] = {}
     async with trio.open_nursery() as nursery:
-        for op in EXAMPLES:
+        for op in OPERATIONS:
             nursery.start_soon(ask_in_time, cluster, node, op, answers)
     await heal()
     await cluster.leader()
@@ -264,7 +264,7 @@ async def test_what_has_no_time_of_its_own_is_not_kept_waiting_for_ever(
         assert seconds < (2.2 if op in ("get", "scan") else 8), (op, seconds, answers[op])
 
     async with trio.open_nursery() as nursery:
-        for op in EXAMPLES:
+        for op in OPERATIONS:
             if op != "snapshot":  # it takes as long as the disk does
                 nursery.start_soon(one, op)
     await heal()

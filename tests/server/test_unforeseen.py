@@ -48,9 +48,9 @@ from trioraft.server.sockets import SocketHub
 from trioraft.storage.errors import UnknownFormat
 from trioraft.storage.folder import DataFolder
 from trioraft.storage.snapshots import IncomingSnapshot, SnapshotReader, SnapshotWriter
-from trioraft.testing.answers import TYPES
 from trioraft.wire.commands import UnknownCommand
 from trioraft.wire.framing import LineBuffer
+from trioraft.wire.operations import OPERATIONS
 from trioraft.wire.peers import (
     LONG_BYTES,
     PART_BYTES,
@@ -69,7 +69,6 @@ from trioraft.wire.peers import (
     Underway,
     encode,
 )
-from trioraft.wire.requests import EXAMPLES, LATER, WRITES, AdminRequest
 
 from . import virtual_cluster
 from .test_failing_snapshots import OFTEN, caught_up, leave_one_behind, unfinished
@@ -78,9 +77,9 @@ from .virtual_cluster import ADDRESSES, Cluster, Node
 
 Records = list[logging.LogRecord]
 
-CHANGES = [op for op, kind in TYPES.items() if kind in WRITES]
-READS = [op for op, kind in TYPES.items() if kind not in WRITES + LATER]
-ADMINISTRATIVE = [op for op, kind in TYPES.items() if issubclass(kind, AdminRequest)]
+CHANGES = [op for op, row in OPERATIONS.items() if row.kind == "write"]
+READS = [op for op, row in OPERATIONS.items() if row.kind in ("read", "local")]
+ADMINISTRATIVE = [op for op, row in OPERATIONS.items() if row.kind == "leader"]
 
 
 def _fail(*_: object, **__: object) -> NoReturn:
@@ -131,7 +130,7 @@ async def test_a_request_of_any_kind_that_cannot_be_read_is_answered(
     leader = await cluster.leader()
     other = await bystander(cluster, leader)
     for place in [(session, "parse_request"), (Requests, "reply_size")]:
-        asked = [op for op in EXAMPLES if place[0] is session or op not in CHANGES]
+        asked = [op for op in OPERATIONS if place[0] is session or op not in CHANGES]
         with monkeypatch.context() as patch:
             patch.setattr(*place, _fail)
             replies = await cluster.ask(leader, *map(_request, asked))
@@ -207,10 +206,9 @@ async def test_the_place_of_a_failure_deeper_down_makes_no_difference(
         (Store, "get", {"op": "get", "key": "k", "read": "stale"}),
         (Store, "scan", {"op": "scan"}),
         (reports, "_status", {"op": "status"}),
-        (reports, "_show_log", {"op": "show_log"}),
+        (reports, "_first_of_newest", {"op": "show_log"}),
         (reports, "_members", {"op": "members"}),
-        (reports, "_piece", {"op": "read_snapshot", "index": 1}),
-        (reports, "operations", {"op": "help"}),
+        (reports, "described", {"op": "help"}),
     ]
     for owner, name, request in places:
         with monkeypatch.context() as patch:

@@ -10,8 +10,8 @@ import trio
 from trioraft.replica.session import MAX_UNANSWERED, MAX_UNANSWERED_BYTES
 from trioraft.server.driver import Driver
 from trioraft.wire.codec import decode, encode
+from trioraft.wire.operations import OPERATIONS
 from trioraft.wire.replies import Piece
-from trioraft.wire.requests import EXAMPLES
 
 from .virtual_cluster import Client, Cluster
 
@@ -75,8 +75,9 @@ async def asking(cluster: Cluster, driver: Driver, request: dict[str, object], c
 async def test_what_is_kept_for_clients_that_do_not_read_is_bounded(cluster: Cluster) -> None:
     driver, where = await prepared(cluster)
     largest = len(LARGE) + 1000
-    for operation in sorted(EXAMPLES, key="snapshot".__eq__):  # that one last: it takes from others what they ask for
-        request = {**decode(EXAMPLES[operation].encode()), **VARIED.get(operation, {}), **where.get(operation, {})}
+    for operation in sorted(OPERATIONS, key="snapshot".__eq__):  # that one last: it takes from others what they ask for
+        example = decode(OPERATIONS[operation].example.encode())
+        request = {**example, **VARIED.get(operation, {}), **where.get(operation, {})}
         clients = await asking(cluster, driver, request, 1)
         one = sum(held_by(driver).values())
         assert one <= MAX_UNANSWERED_BYTES + largest, operation

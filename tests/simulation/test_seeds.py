@@ -16,7 +16,7 @@ from trioraft.raft.progress import Progress
 from trioraft.testing.faults import KINDS
 from trioraft.testing.outcome import SimulationFailed
 from trioraft.testing.simulation import Report, simulate
-from trioraft.wire.requests import EXAMPLES
+from trioraft.wire.operations import OPERATIONS
 
 ALWAYS = range(40)
 MORE = range(40, 600)
@@ -35,7 +35,7 @@ def check(reports: list[Report]) -> None:
     for outcome in ("done", "conflict", "refused", "unknown"):
         assert sum(report.operations[outcome] for report in reports) > 5 * len(reports)
     assert sum(report.stale_reads for report in reports) > 5 * len(reports)
-    for op in EXAMPLES:
+    for op in OPERATIONS:
         assert sum(report.asked[op] for report in reports) > 2 * len(reports)
 
 

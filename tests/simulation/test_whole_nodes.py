@@ -22,7 +22,7 @@ from trioraft.testing.node_faults import Faults
 from trioraft.testing.nodes import Report, simulate_nodes
 from trioraft.testing.outcome import SimulationFailed
 from trioraft.testing.virtual_time import Agenda, SimulatedThread, repeatable_scheduling, run_in_virtual_time
-from trioraft.wire.requests import EXAMPLES
+from trioraft.wire.operations import OPERATIONS
 
 ALWAYS = range(25)
 MORE = range(25, 525)
@@ -37,7 +37,7 @@ def check(reports: Sequence[Report]) -> None:
     for report in reports:
         faults.update(report.faults)
     assert set(faults) == {*Faults.KINDS, "stopped by the disk"}
-    for op in EXAMPLES:
+    for op in OPERATIONS:
         assert sum(report.asked.get(op, 0) for report in reports) > 2 * len(reports)
     changes: Counter[str] = Counter()
     for report in reports:

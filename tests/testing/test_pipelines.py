@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from trioraft.testing.answers import REPLIES, TYPES, Judge, codes
+from trioraft.testing.answers import Judge, codes
 from trioraft.testing.history import Answer, History
 from trioraft.testing.pipelines import Exchange, Pipelines
 from trioraft.wire.codec import encode
-from trioraft.wire.requests import EXAMPLES, Request, parse_request
+from trioraft.wire.operations import OPERATIONS, Request
+from trioraft.wire.parsing import parse_request
 
 
 class Scene:
@@ -34,21 +35,20 @@ def pipelines(seed: int = 1) -> Pipelines:
 
 
 def test_each_operation_there_is_is_drawn_and_known_to_the_judge() -> None:
-    assert set(REPLIES) == set(TYPES) == set(EXAMPLES)
-    assert {asked["op"] for asked in pipelines().draw(2000)} == set(EXAMPLES)
-    assert sorted(asked["op"] for asked in pipelines().all()) == sorted(EXAMPLES)
+    assert {asked["op"] for asked in pipelines().draw(2000)} == set(OPERATIONS)
+    assert sorted(asked["op"] for asked in pipelines().all()) == sorted(OPERATIONS)
 
 
 def test_every_field_of_every_operation_is_drawn() -> None:
     drawn = {(asked["op"], name) for asked in pipelines().draw(5000) for name in asked}
-    for op, kind in TYPES.items():
-        for field in msgspec.structs.fields(kind):
+    for op, row in OPERATIONS.items():
+        for field in msgspec.structs.fields(row.request):
             assert (op, field.encode_name) in drawn
 
 
 def test_what_is_drawn_is_legal() -> None:
     for asked in pipelines().draw(3000):
-        assert type(parse_request(encode(asked))) is TYPES[asked["op"]]
+        assert type(parse_request(encode(asked))) is OPERATIONS[asked["op"]].request
 
 
 def test_a_new_operation_is_in_it_and_one_with_a_field_that_nobody_can_draw_is_noticed(
@@ -61,8 +61,9 @@ def test_a_new_operation_is_in_it_and_one_with_a_field_that_nobody_can_draw_is_n
     class Rename(Request, tag="rename", kw_only=True, gc=False):
         new_name: str
 
-    monkeypatch.setitem(TYPES, "touch", Touch)
-    monkeypatch.setitem(TYPES, "rename", Rename)
+    for name, kind in (("touch", Touch), ("rename", Rename)):
+        row = msgspec.structs.replace(OPERATIONS["put"], name=name, request=kind)
+        monkeypatch.setitem(OPERATIONS, name, row)
     assert pipelines().request("touch")["key"] == "clé"
     with pytest.raises(TypeError, match="'new_name' of 'rename'"):
         pipelines().request("rename")

@@ -8,11 +8,12 @@ import pytest
 
 from trioraft.kv.commands import Put
 from trioraft.kv.store import Store
-from trioraft.replica.session import MAX_UNANSWERED, MAX_UNANSWERED_BYTES, Session
+from trioraft.replica.session import MAX_UNANSWERED, MAX_UNANSWERED_BYTES, ReplySize, Session
 from trioraft.replica.slots import Slot
 from trioraft.wire.codec import decode
 from trioraft.wire.framing import LineBuffer, LineTooLong
-from trioraft.wire.requests import MAX_KEY_BYTES, AnyRequest, RequestError, parse_alike, parse_request
+from trioraft.wire.operations import MAX_KEY_BYTES
+from trioraft.wire.parsing import RequestError, parse_alike, parse_request
 
 LIMIT = 100
 
@@ -108,7 +109,7 @@ def test_a_line_is_as_long_as_the_limit_at_most_however_it_comes(
         assert lines == [b"x"] * before.count(b"x")
 
 
-def session(reply_size: Callable[[AnyRequest], int] = lambda _: 0, limit: int = 1024 * 1024) -> Session:
+def session(reply_size: ReplySize = lambda *_: 0, limit: int = 1024 * 1024) -> Session:
     return Session(limit, lambda: None, reply_size)
 
 
@@ -160,7 +161,7 @@ def test_no_more_are_under_way_at_once_than_the_limit_however_they_come(line: by
 
 
 def test_replies_that_are_large_count_though_the_lines_are_read_at_once() -> None:
-    one = session(lambda _: MAX_UNANSWERED_BYTES // 10)
+    one = session(lambda _, requests: len(requests) * MAX_UNANSWERED_BYTES // 10)
     one.receive(GET * 100)
     assert sum(slot.count for slot in take(one)) <= 11  # the last of them may go beyond
 

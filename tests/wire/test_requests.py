@@ -4,17 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trioraft.wire.requests import (
-    MAX_DEPTH,
-    Get,
-    HttpRequest,
-    PlainPut,
-    Put,
-    RequestError,
-    is_plain,
-    parse_alike,
-    parse_request,
-)
+from trioraft.wire.operations import Get, PlainPut, Put
+from trioraft.wire.parsing import MAX_DEPTH, HttpRequest, RequestError, is_plain, parse_alike, parse_request
 
 
 def refusal(line: bytes) -> RequestError:
@@ -199,7 +190,7 @@ PIECES = [
 
 def said(request: object) -> dict[str, object]:
     """What a request asks for, however much of it was looked for."""
-    fields = ("id", "key", "value", "if_rev", "read", "timeout_ms", "forward")
+    fields = ("id", "key", "value", "if_rev", "is_stale", "timeout_ms", "forward")
     return {name: value for name in fields if (value := getattr(request, name, None)) is not None}
 
 

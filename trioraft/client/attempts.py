@@ -11,6 +11,7 @@ from typing import Final
 from trioraft.addresses import Address
 from trioraft.client.errors import NoNode, Refused, Unknown
 from trioraft.client.protocol import Reply, RequestFields
+from trioraft.wire.operations import OPERATIONS
 
 FIRST_LOOK_SECONDS: Final = 0.4
 """How long a node gets to accept a connection and to answer a ping while others have not been tried."""
@@ -34,15 +35,9 @@ LONGEST_PAUSE_SECONDS: Final = 1.0
 SHORTEST_WAIT: Final = 0.001
 """A timeout of zero would make a socket non-blocking."""
 
-WRITES: Final = frozenset(
-    ("put", "delete", "incr", "add_member", "remove_member", "promote_member", "transfer_leadership")
-)
-LONG: Final = frozenset(
-    (
-        *("snapshot", "read_snapshot", "scan", "show_log"),
-        *("add_member", "remove_member", "promote_member", "transfer_leadership"),
-    )
-)
+WRITES: Final = frozenset(name for name, row in OPERATIONS.items() if row.changes)
+"""Operations that change something, so that they go out again only if it is certain that they were not applied."""
+LONG: Final = frozenset(name for name, row in OPERATIONS.items() if row.takes_long)
 """Operations that take as long as the data is large, or as other nodes are slow."""
 MOMENTARY: Final = frozenset(("shutting_down", "leader_changed", "not_leader", "no_quorum"))
 """Error codes that another node, or the same node a moment later, may not repeat."""

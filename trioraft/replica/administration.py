@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from trioraft.raft import membership
 from trioraft.raft.core import Core
-from trioraft.raft.membership import ChangeRefused, Configuration, Member
+from trioraft.raft.membership import ChangeRefused, Configuration
 from trioraft.raft.messages import NodeId
 from trioraft.replica.failures import internal_reply
 from trioraft.replica.ports import TICK_SECONDS
@@ -24,18 +24,18 @@ from trioraft.replica.slots import Slot
 from trioraft.replica.snapshots import Snapshots
 from trioraft.storage.snapshots import Snapshot as TakenSnapshot
 from trioraft.wire import replies
-from trioraft.wire.peers import Ask, Told
-from trioraft.wire.requests import (
+from trioraft.wire.operations import (
+    OPERATION_OF,
     AddMember,
-    AdminRequest,
+    AnyRequest,
+    Operation,
     PromoteMember,
     RemoveMember,
-    RequestError,
-    Snapshot,
+    Request,
     TransferLeadership,
-    parse_request,
-    without_id,
 )
+from trioraft.wire.parsing import RequestError, parse_request, without_id
+from trioraft.wire.peers import Ask, Told
 
 TICK_MS: Final = int(TICK_SECONDS * 1000)
 
@@ -79,8 +79,14 @@ class _Task:
     """One request, wherever it came from."""
 
     def __init__(
-        self, request: AdminRequest, answer: Answer, since: int, refuse: Callable[[], None] | None = None
+        self,
+        operation: Operation,
+        request: AnyRequest,
+        answer: Answer,
+        since: int,
+        refuse: Callable[[], None] | None = None,
     ) -> None:
+        self.operation = operation
         self.request = request
         self.answer = answer
         self.since = since
@@ -92,6 +98,8 @@ class _Task:
         """The entry that carries the change; 0 for a transfer."""
         self.changed: Configuration | None = None
         """What it makes of the members: when it is answered, others may have changed them again."""
+        self.member: NodeId | None = None
+        """Whom of them the reply shows."""
         self.asked: NodeId | None = None
         """To whom it was passed on,"""
         self.number = 0
@@ -141,16 +149,14 @@ class Administration:
 
     def take(self, slot: Slot) -> None:
         """A client's request."""
-        request = slot.request
         snapshots = self._node.snapshots
         if snapshots is None:
-            applied = "no" if isinstance(request, AdminRequest) else None
+            applied = "no" if slot.operation.changes else None
             obstacle = self._node.whom_to_wait_for()
             self._node.settle(slot, replies.error_reply(slot.id, "no_quorum", *obstacle, applied))
-        elif isinstance(request, AdminRequest):
-            self._take_over(slot, request)
+        elif slot.operation.kind == "leader":
+            self._take_over(slot)
         else:
-            assert isinstance(request, Snapshot)
             self._snapshots_wanted.append(slot)
             self._begin_snapshots(snapshots)
 
@@ -172,13 +178,13 @@ class Administration:
     def _tell_of_snapshot(self, slot: Slot, outcome: TakenSnapshot | Exception) -> None:
         self._node.settle(slot, snapshot_reply(slot.id, outcome))
 
-    def _take_over(self, slot: Slot, request: AdminRequest) -> None:
+    def _take_over(self, slot: Slot) -> None:
         id = slot.id
 
         def answer(reply: bytes, index: int) -> None:  # noqa: ARG001
             self._node.settle(slot, replies.with_id(id, reply))
 
-        task = _Task(request, answer, self._now)
+        task = _Task(slot.operation, slot.request, answer, self._now)
         task.slot = slot
         self._tasks[task] = None
 
@@ -208,8 +214,9 @@ class Administration:
         except Exception as error:
             answer(internal_reply(b"", "no", error), 0)
             return
-        if isinstance(request, AdminRequest):
-            task = _Task(request, answer, self._now, refuse)
+        operation = OPERATION_OF[type(request)]
+        if operation.kind == "leader":
+            task = _Task(operation, request, answer, self._now, refuse)
             task.asker = sender
             self._tasks[task] = None
 
@@ -308,46 +315,53 @@ class Administration:
     # As leader
 
     def _begin(self, task: _Task) -> None:
-        core = self._node.core
-        request = task.request
         try:
-            if isinstance(request, TransferLeadership):
-                if core.transferring:
-                    return
-                if request.target == core.node:
-                    self._finish(task, self._leads(core.node))
-                    return
-                core.transfer_leadership(request.target)
-            else:
-                configuration = self._changed(core.configuration, request)
-                if isinstance(request, RemoveMember):
-                    if not self._may_be_spared(request, configuration):
-                        return
-                    if self._is_own_end(request):
-                        if not core.transferring:  # who comes next carries it out
-                            core.transfer_leadership(None)
-                        return
-                if not core.may_change:
-                    return
-                task.index, task.changed = core.propose_configuration(configuration), configuration
+            begun = _BEGINNINGS[task.operation.request](self, task, task.request)
         except ChangeRefused as error:
             self._fail(task, "membership", str(error), _MEMBERS_HINT, "no")
             return
-        task.term = core.term
+        if begun:
+            task.term = self._node.core.term
+
+    def _begin_transfer(self, task: _Task, request: TransferLeadership) -> bool:
+        core = self._node.core
+        if core.transferring:
+            return False
+        if request.target == core.node:
+            self._finish(task, self._leads(core.node))
+            return False
+        core.transfer_leadership(request.target)
+        return True
+
+    def _add(self, task: _Task, request: AddMember) -> bool:
+        changed = membership.with_learner(self._node.core.configuration, request.address, not request.learner)
+        task.member = changed.members[-1].id
+        return self._propose(task, changed)
+
+    def _promote(self, task: _Task, request: PromoteMember) -> bool:
+        task.member = request.member
+        return self._propose(task, membership.with_wish(self._node.core.configuration, request.member))
+
+    def _remove(self, task: _Task, request: RemoveMember) -> bool:
+        core = self._node.core
+        configuration = membership.without(core.configuration, request.member)
+        if not self._may_be_spared(request, configuration):
+            return False
+        if self._is_own_end(request):
+            if not core.transferring:  # who comes next carries it out
+                core.transfer_leadership(None)
+            return False
+        return self._propose(task, configuration)
+
+    def _propose(self, task: _Task, changed: Configuration) -> bool:
+        core = self._node.core
+        if not core.may_change:
+            return False
+        task.index, task.changed = core.propose_configuration(changed), changed
+        return True
 
     def _is_own_end(self, request: RemoveMember) -> bool:
         return request.member == self._node.node and len(self._node.core.configuration.voters) > 1
-
-    def _changed(self, configuration: Configuration, request: AdminRequest) -> Configuration:
-        """The configuration that is asked for. Raises ChangeRefused."""
-        match request:
-            case AddMember():
-                return membership.with_learner(configuration, request.address, not request.learner)
-            case PromoteMember():
-                return membership.with_wish(configuration, request.member)
-            case RemoveMember():
-                return membership.without(configuration, request.member)
-        raise TypeError(f"{request!r} changes no members")
 
     def _may_be_spared(self, request: RemoveMember, changed: Configuration) -> bool:
         """Whether a majority of those that would vote then lives; False while that is not known yet.
@@ -392,14 +406,7 @@ class Administration:
 
     def _result(self, task: _Task) -> dict[str, object]:
         assert task.changed is not None
-        member: Member | None
-        match task.request:
-            case AddMember():
-                member = task.changed.members[-1]
-            case PromoteMember(member=node):
-                member = task.changed.member(node)
-            case _:
-                member = None
+        member = None if task.member is None else task.changed.member(task.member)
         return {"member": member} if member is not None else {}
 
     # Ends
@@ -422,3 +429,12 @@ def _nodes(nodes: Sequence[NodeId]) -> str:
     """These, as the subject of a sentence whose verb is to do."""
     names = " and ".join(str(node) for node in nodes)
     return f"node {names} does" if len(nodes) == 1 else f"nodes {names} do"
+
+
+_BEGINNINGS: Final[dict[type[Request], Callable[[Administration, _Task, Any], bool]]] = {
+    AddMember: Administration._add,
+    RemoveMember: Administration._remove,
+    PromoteMember: Administration._promote,
+    TransferLeadership: Administration._begin_transfer,
+}
+"""By operation: begins it as leader, and tells whether it could. Raises ChangeRefused."""

@@ -12,9 +12,7 @@ from trioraft.replica.reader import Reader
 from trioraft.replica.slots import LaterSlot, ReadSlot, Slot, WriteSlot
 from trioraft.wire import replies
 from trioraft.wire.replies import Reply
-from trioraft.wire.requests import AdminRequest, Get, PlainGet, Scan
 
-_READS: Final = (PlainGet, Get, Scan)
 _UNKNOWN_HINT: Final = "read the key before you write it again"
 
 
@@ -55,7 +53,7 @@ class Answering:
     ) -> None:
         """Answer what failed of a slot; only of what changes something is it said whether it was applied."""
         done = slot.replies if isinstance(slot, WriteSlot) else []
-        said = applied if isinstance(slot, WriteSlot) or isinstance(slot.request, AdminRequest) else None
+        said = applied if slot.operation.changes else None
         failed = slot.requests[len(done) :]
         reply = done + [replies.error_reply(bytes(one.id), code, message, hint, said) for one in failed]
         self.answer(slot, reply, late, lost)
@@ -122,6 +120,6 @@ class Answering:
         """It is over: the reads before it wait for the next one, and are refused where that may take effect unseen."""
         exposed, write.reads_before = write.owner.hand_on(write), []
         for read in exposed:
-            if type(read.request) in _READS:
+            if read.operation.kind == "read":
                 why = "a write behind it on its connection may have taken effect, which it must not see"
                 self.fail(read, "leader_changed", why, "ask again", "")

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from trioraft.wire import replies
-from trioraft.wire.requests import RequestError, id_of
+from trioraft.wire.parsing import RequestError, id_of
 
 P = ParamSpec("P")
 R = TypeVar("R")

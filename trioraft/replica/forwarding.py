@@ -10,7 +10,6 @@ from trioraft.raft.messages import NodeId
 from trioraft.replica.answering import Answering
 from trioraft.replica.slots import Slot, WriteSlot
 from trioraft.wire import replies
-from trioraft.wire.requests import Delete, Get, Incr, Put, Scan
 
 FAREWELL_TICKS: Final = 30
 """How long a deposed leader gets to report the fate of the writes forwarded to it."""
@@ -77,10 +76,9 @@ class Forwarding:
         core = self._node.core
         kept = []
         for slot in slots:
-            request = slot.request
             if slot.reply is not None:
                 continue
-            if isinstance(request, (Get, Scan, Put, Delete, Incr)) and not request.forward:
+            if not slot.request.forward:
                 self._answering.answer(slot, _not_leader(slot, core))
             else:
                 kept.append(slot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol, cast
 
 from trioraft.kv.store import Store
@@ -11,15 +12,13 @@ from trioraft.replica.failures import internal_reply
 from trioraft.replica.reckoning import MAX_SCAN_BYTES, reckoned
 from trioraft.replica.slots import ReadSlot
 from trioraft.wire import replies
+from trioraft.wire.operations import AnyRequest, Get, Operation, PlainGet, Scan, ShowLog
 from trioraft.wire.replies import Reply
-from trioraft.wire.requests import AnyRequest, Get, PlainGet, Scan, ShowLog
 
 MADE_A_TURN: Final = 4 * 1024 * 1024
 """Of replies that have to be made, and are not at hand as values are, this many bytes are made a turn."""
 LEAST_MADE: Final = 16 * 1024
 """What each of them counts for at least."""
-
-_GETS: Final = (PlainGet, Get)
 
 
 class Ports(Protocol):
@@ -46,11 +45,11 @@ class Reader:
 
     def has_room_for(self, slot: ReadSlot) -> bool:
         """Whether this turn may still make the reply; what is at hand needs no room."""
-        return self.room > 0 or type(slot.requests[0]) in _GETS
+        return self.room > 0 or slot.operation.request is Get
 
-    def reply_size(self, request: AnyRequest) -> int:
-        """About how many bytes the reply to a request that changes nothing will have, as things are now."""
-        return reckoned(request, self.store, self._node.core)
+    def reply_size(self, operation: Operation, requests: Sequence[AnyRequest]) -> int:
+        """About how many bytes the replies to requests that change nothing will have, as things are now."""
+        return reckoned(operation, requests, self.store, self._node.core)
 
     def reply(self, slot: ReadSlot) -> Reply:
         """Make the reply; a read changes nothing, and so nothing that fails in it needs to end the node."""
@@ -60,18 +59,18 @@ class Reader:
             return [internal_reply(bytes(request.id), None, error) for request in slot.requests]
 
     def _read(self, slot: ReadSlot) -> Reply:
-        request = slot.request
-        if isinstance(request, (PlainGet, Get)):
+        asked = slot.operation.request
+        if asked is Get:
             find = self.store.get
+            gets = cast("list[Get | PlainGet]", slot.requests)
             if slot.count == 1:
-                return replies.get_reply(request.id, find(request.key))
-            gets = cast("list[PlainGet | Get]", slot.requests)
+                return replies.get_reply(gets[0].id, find(gets[0].key))
             return replies.joined([replies.get_reply(get.id, find(get.key)) for get in gets])
-        if isinstance(request, Scan):
+        if asked is Scan:
             self.room -= max(slot.size, LEAST_MADE)
-            keys_only = request.keys_only
-            items, more = self.store.scan(request.prefix, request.after, request.limit, MAX_SCAN_BYTES, keys_only)
-            return replies.scan_reply(slot.id, items, more, keys_only)
+            scan = cast("Scan", slot.request)
+            items, more = self.store.scan(scan.prefix, scan.after, scan.limit, MAX_SCAN_BYTES, scan.keys_only)
+            return replies.scan_reply(slot.id, items, more, scan.keys_only)
         reply = self._node.answer_locally(slot)
-        self.room -= max(replies.made_of(reply), RUN_BYTES if isinstance(request, ShowLog) else LEAST_MADE)
+        self.room -= max(replies.made_of(reply), RUN_BYTES if asked is ShowLog else LEAST_MADE)
         return reply

@@ -6,12 +6,22 @@ not made many large replies at once.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.replica.session import MAX_UNANSWERED_BYTES
-from trioraft.wire.requests import AnyRequest, Get, Members, PlainGet, ReadSnapshot, Scan, ShowLog, Status
+from trioraft.wire.operations import (
+    Get,
+    Members,
+    Operation,
+    ReadSnapshot,
+    Request,
+    Scan,
+    ShowLog,
+    Status,
+)
 
 MAX_SCAN_BYTES: Final = 1024 * 1024
 MAX_LOG_BYTES: Final = 1024 * 1024
@@ -23,17 +33,41 @@ MEMBER_BYTES: Final = 512
 """and for each member that it names."""
 
 
-def reckoned(request: AnyRequest, store: Store, core: Core) -> int:
-    """About how many bytes the reply to a request that changes nothing will have, as things are now."""
-    if isinstance(request, (PlainGet, Get)):
-        return store.value_size(request.key)
-    if isinstance(request, Scan):
-        return min(MAX_SCAN_BYTES, request.limit * MAX_SCAN_ITEM_BYTES)
-    if isinstance(request, ShowLog):
-        first = core.last_index if request.from_ is None else max(request.from_, core.log.first_index)
-        return max(MAX_LOG_BYTES, core.log.run_size(first))
-    if isinstance(request, ReadSnapshot):
-        return MAX_UNANSWERED_BYTES  # one at a time: a line of a snapshot may be long
-    if isinstance(request, (Members, Status)):
-        return SMALL_REPLY_BYTES + MEMBER_BYTES * len(core.configuration.members)
-    return SMALL_REPLY_BYTES
+def reckoned(operation: Operation, requests: Sequence[Any], store: Store, core: Core) -> int:
+    """About how many bytes the replies to requests that change nothing will have, as things are now."""
+    total = 0
+    if operation.request is Get:
+        for request in requests:
+            total += store.value_size(request.key)
+        return total
+    size = _SIZES.get(operation.request)
+    for request in requests:
+        total += SMALL_REPLY_BYTES if size is None else size(request, core)
+    return total
+
+
+def _scan_size(scan: Scan, core: Core) -> int:  # noqa: ARG001
+    return min(MAX_SCAN_BYTES, scan.limit * MAX_SCAN_ITEM_BYTES)
+
+
+def _log_size(request: ShowLog, core: Core) -> int:
+    first = core.last_index if request.from_ is None else max(request.from_, core.log.first_index)
+    return max(MAX_LOG_BYTES, core.log.run_size(first))
+
+
+def _piece_size(request: ReadSnapshot, core: Core) -> int:  # noqa: ARG001
+    return MAX_UNANSWERED_BYTES  # one at a time: a line of a snapshot may be long
+
+
+def _members_size(request: Members | Status, core: Core) -> int:  # noqa: ARG001
+    return SMALL_REPLY_BYTES + MEMBER_BYTES * len(core.configuration.members)
+
+
+_SIZES: Final[dict[type[Request], Callable[[Any, Core], int]]] = {
+    Scan: _scan_size,
+    ShowLog: _log_size,
+    ReadSnapshot: _piece_size,
+    Members: _members_size,
+    Status: _members_size,
+}
+"""By operation: how many bytes a reply will have, where that is not little."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, chain, takewhile
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 import trioraft
 from trioraft.cluster.formation import Assembly
@@ -24,9 +24,20 @@ from trioraft.replica.snapshots import Snapshots
 from trioraft.storage.errors import MORE_FILES, NO_ROOM, TOO_MANY_FILES, describe
 from trioraft.storage.snapshots import Snapshot
 from trioraft.wire import replies
-from trioraft.wire.operations import help_text, operations
+from trioraft.wire.operations import (
+    Hello,
+    Help,
+    HelpInWords,
+    Members,
+    Ping,
+    ReadSnapshot,
+    Request,
+    ShowLog,
+    Status,
+    described,
+    help_text,
+)
 from trioraft.wire.replies import Reply
-from trioraft.wire.requests import Hello, Help, HelpInWords, Members, Ping, ReadSnapshot, ShowLog, Status
 
 log = logging.getLogger("trioraft.node")
 
@@ -57,26 +68,7 @@ class Node(Protocol):
 
 def local_reply(node: Node, slot: ReadSlot) -> Reply:
     """The reply to a request that needs no other node."""
-    match slot.request:
-        case Status():
-            return replies.object_reply(slot.id, _status(node))
-        case ShowLog() as request:
-            return _show_log(node, slot.id, request)
-        case ReadSnapshot() as request:
-            return _piece(node, slot.id, request)
-        case Members():
-            return replies.object_reply(slot.id, _members(node))
-        case Ping():
-            return replies.object_reply(slot.id, {})
-        case HelpInWords():
-            return help_text().encode()
-        case Help():
-            return replies.object_reply(slot.id, {"operations": operations()})
-        case Hello():
-            return replies.object_reply(
-                slot.id, {"version": trioraft.__version__, "node": node.node, "protocol": list(PROTOCOL)}
-            )
-    raise TypeError(f"{slot.request!r} is not answered locally")
+    return _ANSWERS[slot.operation.request](node, slot.id, slot.request)
 
 
 def snapshot_reply(id: bytes, snapshot: Snapshot | Exception) -> bytes:
@@ -220,3 +212,23 @@ def _first_of_newest(log: Log, limit: int) -> int:
     sizes = chain.from_iterable(reversed(run.sizes) for run in reversed(runs))
     fitting = sum(1 for _ in takewhile(lambda size: size <= MAX_LOG_BYTES, accumulate(sizes)))
     return max(1, log.last_index - max(1, fitting) + 1)
+
+
+def _help(node: Node, id: bytes, request: Help | HelpInWords) -> Reply:  # noqa: ARG001
+    return help_text().encode() if request.as_text else replies.object_reply(id, {"operations": described()})
+
+
+def _hello(node: Node) -> dict[str, object]:
+    return {"version": trioraft.__version__, "node": node.node, "protocol": list(PROTOCOL)}
+
+
+_ANSWERS: Final[dict[type[Request], Callable[[Node, bytes, Any], Reply]]] = {
+    Status: lambda node, id, _: replies.object_reply(id, _status(node)),
+    ShowLog: _show_log,
+    ReadSnapshot: _piece,
+    Members: lambda node, id, _: replies.object_reply(id, _members(node)),
+    Ping: lambda _, id, __: replies.object_reply(id, {}),
+    Help: _help,
+    Hello: lambda node, id, _: replies.object_reply(id, _hello(node)),
+}
+"""By operation: its answer."""

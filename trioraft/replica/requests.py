@@ -27,10 +27,9 @@ from trioraft.replica.proposals import Proposals
 from trioraft.replica.reader import Reader
 from trioraft.replica.reads import Reads
 from trioraft.replica.slots import ReadSlot, Slot, WriteSlot
+from trioraft.wire.operations import AnyRequest, Operation
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
 from trioraft.wire.replies import Reply
-from trioraft.wire.requests import AnyRequest, Get, PlainGet, Scan
-from trioraft.wire.writes import to_commands
 
 
 class Ports(reader.Ports, forwarding.Ports, Protocol):
@@ -120,7 +119,7 @@ class Requests:
             if self.proposals.stopping:
                 self.answering.fail(slot, "shutting_down", "this node is stopping", "ask another node", "no")
                 return
-            slot.commands = to_commands(slot.requests)
+            slot.commands = slot.operation.commands(slot.requests)
             if slot.waits:
                 self.deadlines.add(slot, self.now)
                 return
@@ -129,7 +128,7 @@ class Requests:
             self._node.administer(slot)
             self.deadlines.add(slot, self.now)
             return
-        elif isinstance(request, (PlainGet, Get, Scan)) and request.read == "linearizable":
+        elif slot.operation.kind == "read" and not request.is_stale:
             self.reads.hold(slot)
         else:
             self.answering.confirm([slot])
@@ -292,6 +291,6 @@ class Requests:
         self.proposals.give_up_unplaced()
         self.reads.ask_again()
 
-    def reply_size(self, request: AnyRequest) -> int:
-        """About how many bytes the reply to a request that changes nothing will have, as things are now."""
-        return self.reader.reply_size(request)
+    def reply_size(self, operation: Operation, requests: Sequence[AnyRequest]) -> int:
+        """About how many bytes the replies to requests that change nothing will have, as things are now."""
+        return self.reader.reply_size(operation, requests)

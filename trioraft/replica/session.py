@@ -17,17 +17,9 @@ from trioraft.replica.failures import unread_reply
 from trioraft.replica.slots import LaterSlot, ReadSlot, Slot, WriteSlot
 from trioraft.wire import replies
 from trioraft.wire.framing import LineBuffer, LineTooLong
+from trioraft.wire.operations import OPERATION_OF, UNREAD, AnyRequest, Operation
+from trioraft.wire.parsing import HttpRequest, is_plain, parse_alike, parse_request
 from trioraft.wire.replies import Piece
-from trioraft.wire.requests import (
-    LATER,
-    WRITES,
-    AnyRequest,
-    HttpRequest,
-    PlainGet,
-    is_plain,
-    parse_alike,
-    parse_request,
-)
 
 log = logging.getLogger("trioraft.node")
 
@@ -40,32 +32,33 @@ HTTP_REFUSAL: Final = (
 ) % (len(_NO_HTTP), _NO_HTTP)
 
 
-def read_alike(lines: bytes, most: int, reply_size: Callable[[AnyRequest], int]) -> tuple[list[AnyRequest], int] | None:
-    """What `parse_alike` reads, and how many bytes count until it is answered: the lines, and the values asked for.
+ReplySize = Callable[[Operation, Sequence[AnyRequest]], int]
+"""Tells about how many bytes the replies to requests that change nothing will have."""
 
-    None where the lines are to be read one by one: then each that fails has its own answer.
+
+def read_alike(lines: bytes, most: int, reply_size: ReplySize) -> tuple[Operation, list[AnyRequest], int] | None:
+    """Read lines that are all plain requests of one operation.
+
+    Give the operation, the requests, and how many bytes count until they are answered: the lines and the values asked
+    for. None where the lines are to be read one by one: then each that fails has its own answer.
     """
     try:
         requests = parse_alike(lines, most)
         if requests is None:
             return None
-        values = sum(map(reply_size, requests)) if type(requests[0]) is PlainGet else 0
+        operation = OPERATION_OF[type(requests[0])]
+        size = len(lines) if operation.kind == "write" else len(lines) + reply_size(operation, requests)
     except Exception:
         log.exception("requests could not be read together, which is a bug; they are read one by one")
         return None
-    return requests, len(lines) + values
+    return operation, requests, size
 
 
 class Session:
     """The state of one client's connection."""
 
-    def __init__(
-        self, max_request_bytes: int, on_settled: Callable[[], None], reply_size: Callable[[AnyRequest], int]
-    ) -> None:
-        """`on_settled` is called whenever a request has got its reply: `take_replies` may have something.
-
-        `reply_size` tells about how many bytes the reply to what changes nothing will have.
-        """
+    def __init__(self, max_request_bytes: int, on_settled: Callable[[], None], reply_size: ReplySize) -> None:
+        """`on_settled` is called whenever a request has got its reply: `take_replies` may have something."""
         self.on_settled = on_settled
         self._reply_size = reply_size  # until it is sent, a reply counts like what was read: it may be large
         self.closing = False
@@ -162,8 +155,10 @@ class Session:
             size = len(line)
             try:
                 request = parse_request(line)
-                if type(request) not in WRITES:
-                    size += self._reply_size(request)
+                operation = OPERATION_OF[type(request)]
+                requests = [request]
+                if operation.kind != "write":
+                    size += self._reply_size(operation, requests)
             except HttpRequest:
                 self._refuse(HTTP_REFUSAL)
                 break
@@ -172,12 +167,12 @@ class Session:
                 run = None
                 continue
             plain = (run is not None or len(lines) > 0) and is_plain(request)
-            if run is not None and plain and type(request) is type(run.request):
+            if run is not None and plain and operation is run.operation:
                 run.add(request, size)
                 self._count += 1
                 self._bytes += size
             else:
-                slot = self._slot([request], size)
+                slot = self._slot(operation, requests, size)
                 slots.append(slot)
                 run = slot if plain else None
         if self._too_long and not self._waiting and not self.closing:
@@ -193,9 +188,9 @@ class Session:
             )
         return slots
 
-    def reserve(self, size: int) -> Slot:
+    def reserve(self, size: int, operation: Operation = UNREAD) -> Slot:
         """A place for the reply to a request of so many bytes that becomes no slot here."""
-        slot = Slot(self, [], size)
+        slot = Slot(self, operation, [], size)
         self._push(slot)
         return slot
 
@@ -206,7 +201,7 @@ class Session:
         """
         if isinstance(elsewhere, ReadSlot):
             self._reads.append(elsewhere)
-        return self.reserve(0)
+        return self.reserve(0, elsewhere.operation)
 
     def wants_input(self, unsent: int) -> bool:
         """Whether the connection is to be read."""
@@ -309,27 +304,26 @@ class Session:
         read = read_alike(self._whole, MAX_UNANSWERED - self._count, self._reply_size)
         if read is None:
             return None
-        requests, size = read
+        operation, requests, size = read
         if self._bytes + size > MAX_UNANSWERED_BYTES:
             return None
         self._whole = b""
-        return self._slot(requests, size)
+        return self._slot(operation, requests, size)
 
-    def _slot(self, requests: list[AnyRequest], size: int) -> Slot:
+    def _slot(self, operation: Operation, requests: list[AnyRequest], size: int) -> Slot:
         """Give them their place."""
         slot: Slot
-        request = requests[0]
-        if type(request) in WRITES:
+        if operation.kind == "write":
             reads, self._reads = self._reads, []
-            slot = write = WriteSlot(self, requests, size, len(requests), reads_before=reads)
+            slot = write = WriteSlot(self, operation, requests, size, len(requests), reads_before=reads)
             later = self._later
             if later is not None and not (later.turn and later.reply is not None):
                 write.waits = True
                 later.writes_behind.append(write)
-        elif type(request) in LATER:
-            slot = self._later = LaterSlot(self, requests, size)
+        elif operation.kind in ("leader", "task"):
+            slot = self._later = LaterSlot(self, operation, requests, size)
         else:
-            slot = read = ReadSlot(self, requests, size, len(requests))
+            slot = read = ReadSlot(self, operation, requests, size, len(requests))
             reads = self._reads
             if len(reads) > 32 + 2 * len(self._slots):
                 reads[:] = [earlier for earlier in reads if earlier.reply is None]

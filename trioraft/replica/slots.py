@@ -9,8 +9,8 @@ import msgspec
 
 from trioraft.kv.commands import Command
 from trioraft.wire import replies
+from trioraft.wire.operations import AnyRequest, Operation
 from trioraft.wire.replies import Piece, Reply
-from trioraft.wire.requests import AnyRequest
 
 
 class Owner(Protocol):
@@ -37,6 +37,8 @@ class Slot(msgspec.Struct, eq=False, weakref=True):
     """
 
     owner: Owner
+    operation: Operation
+    """What they ask for; `UNREAD` where a line was wrong in itself."""
     requests: list[AnyRequest]
     """Empty where a line was wrong in itself."""
     size: int

@@ -15,8 +15,8 @@ from trioraft.server import links
 from trioraft.server.guards import give_up
 from trioraft.server.links import Incoming
 from trioraft.server.transport import Connection
+from trioraft.wire.operations import AnyRequest, Operation
 from trioraft.wire.replies import Piece, Reply
-from trioraft.wire.requests import AnyRequest, PlainPut
 
 _PEER_START: Final = b'{"peer"'
 _TLS_HANDSHAKE: Final = 0x16
@@ -221,12 +221,14 @@ class Client:
 class Crowd:
     """Clients that have asked at once, all for one kind of thing: for all that is done with that, they are one."""
 
-    def __init__(self, host: Host, clients: Sequence[Client], requests: list[AnyRequest], size: int) -> None:
+    def __init__(
+        self, host: Host, clients: Sequence[Client], operation: Operation, requests: list[AnyRequest], size: int
+    ) -> None:
         """`requests` are plain ones, of so many bytes: what these clients have asked, one after the other."""
         self._host = host
-        kind = WriteSlot if type(requests[0]) is PlainPut else ReadSlot
+        kind = WriteSlot if operation.kind == "write" else ReadSlot
         self._count = len(requests)
-        self._slot = kind(self, requests, size, self._count)
+        self._slot = kind(self, operation, requests, size, self._count)
         self._clients = [(client, client.join(self._slot)) for client in clients]
         host.requests.take(self._slot)
 
@@ -282,8 +284,8 @@ def _take_together(host: Host, clients: Sequence[Client]) -> None:
     """Take what these have asked, which is probably of one kind."""
     lines = b"".join([client.lines for client in clients])
     read = read_alike(lines, len(lines), host.requests.reply_size) if len(clients) >= FEW else None
-    if read is not None and read[1] - len(lines) <= JOINT_REPLY_BYTES:
-        Crowd(host, clients, read[0], len(lines))
+    if read is not None and read[2] - len(lines) <= JOINT_REPLY_BYTES:
+        Crowd(host, clients, *read[:2], len(lines))
         return
     for client in clients:
         client.go_alone()

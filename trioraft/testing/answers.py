@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -12,16 +12,14 @@ from trioraft.addresses import parse_address
 from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import Role
 from trioraft.wire.codec import DecodeError, Decoder
-from trioraft.wire.operations import operations
-from trioraft.wire.requests import EXAMPLES, LATER, WRITES, AdminRequest, parse_request
+from trioraft.wire.operations import OPERATIONS, described
 
 Asked = Mapping[str, Any]
 """A request's fields."""
 
-TYPES: Final = {op: type(parse_request(example.encode())) for op, example in EXAMPLES.items()}
-"""By operation: what its requests are read into."""
-READS: Final = ("get", "scan")
-"""What is read from the state of the cluster, unless it is asked to be stale; other reads are about the node alone."""
+R = TypeVar("R", bound="type[_Reply]")
+_replies_to: Final[dict[str, type[_Reply]]] = {}
+"""By operation: what says that it was done."""
 
 
 class _Reply(msgspec.Struct):
@@ -38,6 +36,17 @@ class _Reply(msgspec.Struct):
         return 0
 
 
+def _reply_to(op: str) -> Callable[[R], R]:
+    """Mark what says that such an operation was done. A write without one of its own is answered like a put."""
+
+    def enter(kind: R) -> R:
+        _replies_to[op] = kind
+        return kind
+
+    return enter
+
+
+@_reply_to("get")
 class _Found(_Reply):
     value: msgspec.Raw
     rev: int
@@ -55,6 +64,7 @@ class _Found(_Reply):
         return self.rev
 
 
+@_reply_to("put")
 class _Written(_Reply):
     rev: int
 
@@ -66,6 +76,7 @@ class _Written(_Reply):
         return self.rev
 
 
+@_reply_to("delete")
 class _Deleted(_Reply):
     deleted: Literal[0, 1]
     rev: int
@@ -78,6 +89,7 @@ class _Deleted(_Reply):
         return self.rev
 
 
+@_reply_to("incr")
 class _Counted(_Reply):
     value: int
 
@@ -93,6 +105,7 @@ class Item(msgspec.Struct):
     """Empty where only keys are shown."""
 
 
+@_reply_to("scan")
 class Scanned(_Reply):
     """What a scan shows."""
 
@@ -123,6 +136,7 @@ class _Member(msgspec.Struct):
     role: Literal["voter", "learner"]
 
 
+@_reply_to("status")
 class _Status(_Reply):
     node: int
     role: Role | Literal["unformed", "removed"]
@@ -153,6 +167,7 @@ class _Entry(msgspec.Struct):
     applied: bool
 
 
+@_reply_to("show_log")
 class _Log(_Reply):
     entries: list[_Entry]
     more: bool
@@ -179,6 +194,7 @@ class _Log(_Reply):
         return max((entry.index for entry in self.entries if entry.applied), default=0)
 
 
+@_reply_to("members")
 class _Members(_Reply):
     members: list[_Member]
     next_id: int
@@ -192,6 +208,7 @@ class _Members(_Reply):
         return len(ids) == len(self.members) and max(ids, default=-1) < self.next_id and self.voters == voters
 
 
+@_reply_to("add_member")
 class _Added(_Reply):
     member: _Member
 
@@ -199,6 +216,7 @@ class _Added(_Reply):
         return self.member.address == str(parse_address(asked["address"]))
 
 
+@_reply_to("promote_member")
 class _Promoted(_Reply):
     member: _Member
 
@@ -206,11 +224,13 @@ class _Promoted(_Reply):
         return self.member.id == int(asked["member"])
 
 
+@_reply_to("transfer_leadership")
 class _Led(_Reply):
     leader: int
     term: int
 
 
+@_reply_to("snapshot")
 class _Taken(_Reply):
     index: int
     keys: int
@@ -225,46 +245,33 @@ class _Taken(_Reply):
         return self.index
 
 
+@_reply_to("read_snapshot")
 class _Piece(_Reply):
     data: str
     done: bool
     size: int
 
 
+@_reply_to("help")
 class _Helped(_Reply):
     operations: list[dict[str, str]]
 
     def fits(self, asked: Asked) -> bool:
         del asked
-        return self.operations == operations()
+        return self.operations == described()
 
 
+@_reply_to("hello")
 class _Greeted(_Reply):
     version: str
     node: int
     protocol: tuple[int, int]
 
 
-REPLIES: Final[dict[str, type[_Reply]]] = {
-    "get": _Found,
-    "put": _Written,
-    "delete": _Deleted,
-    "scan": Scanned,
-    "incr": _Counted,
-    "status": _Status,
-    "show_log": _Log,
-    "ping": _Reply,
-    "help": _Helped,
-    "hello": _Greeted,
-    "members": _Members,
-    "add_member": _Added,
-    "remove_member": _Reply,
-    "promote_member": _Promoted,
-    "transfer_leadership": _Led,
-    "snapshot": _Taken,
-    "read_snapshot": _Piece,
-}
-"""By operation: what says that it was done. Each operation has its own: a new one is to be added."""
+@_reply_to("ping")
+@_reply_to("remove_member")
+class _Done(_Reply):
+    """It has nothing more to say."""
 
 
 class _Error(msgspec.Struct):
@@ -281,22 +288,23 @@ class _Failed(msgspec.Struct):
 
 def codes(asked: Asked) -> set[str]:
     """With which codes a legal request may fail."""
-    kind = TYPES[asked["op"]]
-    possible = {"timeout"} if "timeout_ms" in asked else set()
-    if issubclass(kind, WRITES):
-        possible |= {"no_quorum", "leader_changed", "timeout", "overloaded", "shutting_down"}
-        if "if_rev" in asked or asked["op"] == "incr":
-            possible.add("conflict")
-    elif issubclass(kind, AdminRequest):
-        possible |= {"no_quorum", "leader_changed", "membership", "timeout"}
-    elif issubclass(kind, LATER):
-        possible |= {"no_quorum", "no_space", "internal"}
-    elif asked["op"] in READS:
-        possible.add("leader_changed")  # where a write behind it may have taken effect
-        if asked.get("read") != "stale":
-            possible |= {"no_quorum", "timeout"}
-    elif asked["op"] == "read_snapshot":
-        possible |= {"compacted", "no_space", "internal"}
+    operation = OPERATIONS[asked["op"]]
+    possible = set(operation.codes)
+    if "timeout_ms" in asked:
+        possible.add("timeout")
+    match operation.kind:
+        case "write":
+            possible |= {"no_quorum", "leader_changed", "timeout", "overloaded", "shutting_down"}
+            if "if_rev" in asked:
+                possible.add("conflict")
+        case "leader":
+            possible |= {"no_quorum", "leader_changed", "membership", "timeout"}
+        case "task":
+            possible.add("no_quorum")
+        case "read":
+            possible.add("leader_changed")  # where a write behind it may have taken effect
+            if asked.get("read") != "stale":
+                possible |= {"no_quorum", "timeout"}
     if not asked.get("forward", True):
         possible.add("not_leader")
     return possible
@@ -344,8 +352,7 @@ class Judge:
             return f"it may fail with {sorted(codes(asked))}"
         if error.code == "internal" and "the snapshot" not in error.message:
             return "only a disk may fail so"
-        changes = issubclass(TYPES[asked["op"]], (*WRITES, AdminRequest))
-        if (error.applied is not None) != changes:
+        if (error.applied is not None) != OPERATIONS[asked["op"]].changes:
             return "what changes something, and nothing else, says whether it was applied"
         if not error.message or not error.hint:
             return "it says too little"
@@ -356,7 +363,10 @@ class Judge:
 _ABSENT: Final = object()
 _replies: Final = Decoder(dict)
 _failures: Final = Decoder(_Failed)
-_dones: Final = {op: Decoder(kind) for op, kind in REPLIES.items()}
+_dones: Final = {
+    op: Decoder(_replies_to.get(op, _Written) if row.kind == "write" else _replies_to[op])
+    for op, row in OPERATIONS.items()
+}
 
 
 def scanned(line: bytes) -> Scanned:

@@ -23,10 +23,10 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from trioraft.raft.messages import NodeId
-from trioraft.testing.answers import TYPES, Asked, Judge, scanned
+from trioraft.testing.answers import Asked, Judge, scanned
 from trioraft.testing.history import Answer, History, Operation
 from trioraft.wire.codec import encode
-from trioraft.wire.requests import AdminRequest
+from trioraft.wire.operations import OPERATIONS
 
 _USUAL, _RARE = 8, 1
 """How often each is drawn: where the members and the lead change all the time, nothing else comes to pass."""
@@ -69,8 +69,8 @@ class Pipelines:
         """`changes`: whether changes of the members and of who leads are among them."""
         self.patient = False
         """Whether nothing is drawn that makes requests fail though nothing is wrong."""
-        self._operations = [op for op, kind in TYPES.items() if changes or not issubclass(kind, AdminRequest)]
-        self._weights = [_RARE if issubclass(TYPES[op], AdminRequest) else _USUAL for op in self._operations]
+        self._operations = [op for op, row in OPERATIONS.items() if changes or row.kind != "leader"]
+        self._weights = [_RARE if OPERATIONS[op].kind == "leader" else _USUAL for op in self._operations]
         self._random = random
         self._scene = scene
 
@@ -95,7 +95,7 @@ class Pipelines:
             number = self._random.randrange(1_000_000)
             asked["id"] = number if chance < 0.8 else f"№ {number}"
         asked["op"] = op
-        for name, required, values in _fields(TYPES[op]):
+        for name, required, values in _fields(OPERATIONS[op].request):
             if self.patient and name in _WHENEVER:
                 continue
             if required or self._random.random() < _CHANCES.get(name, 0.5):

@@ -8,11 +8,11 @@ from random import Random
 from typing import Any, Protocol
 
 from trioraft.raft.messages import NodeId
-from trioraft.testing.answers import TYPES, Asked
+from trioraft.testing.answers import Asked
 from trioraft.testing.history import History, Kind, Operation
 from trioraft.testing.pipelines import Exchange, Pipelines
 from trioraft.testing.simulated_node import SimulatedNode, SimulatedSession
-from trioraft.wire.requests import WRITES
+from trioraft.wire.operations import OPERATIONS
 
 MILLISECOND = 1000
 RETIRE_AFTER = 10
@@ -81,7 +81,7 @@ class Clients:
         """
         self.history = History()
         self.stale_reads = 0
-        self.asked: dict[str, int] = dict.fromkeys(TYPES, 0)
+        self.asked: dict[str, int] = dict.fromkeys(OPERATIONS, 0)
         """By operation: how many have been answered."""
         self._calm = False
         self._world = world
@@ -151,7 +151,7 @@ class Clients:
 
     def key(self, op: str) -> str:
         """A key for that operation; one that is much in doubt is not written, for then nobody could judge it."""
-        if issubclass(TYPES[op], WRITES):
+        if OPERATIONS[op].kind == "write":
             doubts = Counter(self._unknown)
             for client in self._clients:
                 if client.conversation is not None:

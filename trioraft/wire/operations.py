@@ -1,41 +1,488 @@
-"""The operations in one table, from which `help` comes, on the wire and in the prompt."""
+"""Every operation that a client may ask for: the type of its requests, under its row of the table.
+
+What else is known by operation is derived from here: how a line is read, which requests write, what a client may try
+again, `help`, the word commands, the prompt's commands, and the table of operations in docs/protocol.md. To add an
+operation, add a type of requests with its row; `command` of a write is its class in `trioraft.kv.commands`.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Sequence
+from itertools import starmap
+from operator import attrgetter
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
-from trioraft.wire.requests import EXAMPLES
+import msgspec
 
-SUMMARIES: Final = {
-    "get": 'the value of a key; "read":"stale" asks this node alone',
-    "put": 'give a key a value; "if_rev":0 only if it does not exist, "if_rev":12 only if it has that revision',
-    "delete": "remove a key; takes if_rev too",
-    "scan": "the keys with a prefix, in order; takes after, limit, keys_only, read",
-    "incr": "add to the integer at a key",
-    "status": "who leads, the term, and how far this node is",
-    "show_log": "entries of this node's log; takes from, limit",
-    "ping": "whether the node answers",
-    "help": "this",
-    "members": "who belongs to the cluster, who follows how far, and how many may fail",
-    "add_member": "take in a node at that address: it gets the next id, and a vote once it has caught up",
-    "remove_member": 'let a member go for good; "force":true though no majority of the others is live',
-    "promote_member": "let a learner vote once it has caught up",
-    "transfer_leadership": "let that node lead, or the one that has most",
-    "snapshot": "let this node write a snapshot now, and shorten its log",
-    "read_snapshot": "a piece of this node's newest snapshot, as text, from an offset on",
-    "hello": "the program's version, the node, and the protocol versions that it speaks",
-}
-"""What each operation does, in a line."""
+from trioraft.addresses import parse_address
+from trioraft.kv import commands
+from trioraft.kv.commands import Command
+
+MAX_KEY_BYTES: Final = 1024
+MAX_INTEGER: Final = 2**63 - 1
+
+Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_BYTES)]
+Prefix = Annotated[str, msgspec.Meta(max_length=MAX_KEY_BYTES)]
+Revision = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
+Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=86_400_000)]
+Node = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
+Read = Literal["linearizable", "stale"]
+
+Kind = Literal["write", "read", "local", "leader", "task"]
+"""What a request is to the node, which decides its way.
+
+- `write`: a command of the log; once it is applied, its result is the reply.
+- `read`: answered from the state of the cluster, which it does not change.
+- `local`: answered by this node, about itself, at once.
+- `leader`: carried out by the leader, which takes its time; any node passes it on.
+- `task`: carried out by this node, which takes its time.
+"""
+
+_NO_ID: Final = msgspec.Raw(b"")
 
 
-def operations() -> list[dict[str, str]]:
+class Request(msgspec.Struct, tag_field="op", forbid_unknown_fields=True, kw_only=True, gc=False):
+    """What every request may have: an id that comes back with the reply, and a time it may take."""
+
+    id: msgspec.Raw = _NO_ID
+    timeout_ms: Milliseconds | None = None
+    forward: bool = True
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether this node alone may answer it, as of what it has applied."""
+        return getattr(self, "read", None) == "stale"
+
+
+class PlainRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """A request with an id at most beside the fields that it must have: quicker to read, and nothing decides its way.
+
+    Its `op` is a field, as a tag could be left out where no other type can be meant.
+    """
+
+    id: msgspec.Raw = _NO_ID
+
+    @property
+    def timeout_ms(self) -> None:
+        """As long as it takes."""
+
+    @property
+    def forward(self) -> bool:
+        """It may be passed on."""
+        return True
+
+    @property
+    def is_stale(self) -> bool:
+        """It wants the newest."""
+        return False
+
+
+AnyRequest = Request | PlainRequest
+R = TypeVar("R", bound=Request)
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """How an operation is typed at the command line's prompt."""
+
+    usage: str
+    """Its name, and a word for each field; those in brackets may be left out."""
+    summary: str
+    fields: tuple[str, ...] = ()
+    """Which fields of the request the words are."""
+    hint: str = ""
+    """What is added to the usage where a line does not follow it."""
+
+    @property
+    def name(self) -> str:
+        """The word that it begins with."""
+        return self.usage.partition(" ")[0]
+
+
+class Operation(msgspec.Struct, eq=False, kw_only=True):
+    """A row of the table. It stands before the type of its requests, as a decorator."""
+
+    kind: Kind
+    summary: str
+    """What it does, in a line, for `help`."""
+    example: str
+    """A request that can be typed."""
+    fields: str
+    """The fields of its requests, for docs/protocol.md."""
+    answer: str
+    """The fields of the reply, for docs/protocol.md."""
+    prompt: Prompt | str
+    """How it is typed at the prompt, or why it cannot be."""
+    word: bool = False
+    """Whether its name alone, or with a key if it has one, may be typed without JSON."""
+    spoken: type[Request] | None = None
+    """What its word command is read into, if not into the same as its JSON."""
+    plain: type[PlainRequest] | None = None
+    """The type of its plain requests, many of which can be read at once."""
+    command: type[Command] | None = None
+    """What a write is for the log. The command's fields, or the first of them, are fields of the request."""
+    large: bool = False
+    """Whether its reply may be as large as the data."""
+    codes: tuple[str, ...] = ()
+    """How it may fail, beside what all operations of its kind have in common."""
+    name: str = ""
+    request: type[Request] = Request
+    _fields_of: dict[type[AnyRequest], Callable[[Any], tuple[Any, ...]]] = {}
+    """By type of its requests: gives what the command takes from one."""
+
+    def __call__(self, request: type[R]) -> type[R]:
+        """Enter the row for that type of requests in the table."""
+        self.name = str(request.__struct_config__.tag)
+        self.request = request
+        OPERATIONS[self.name] = self
+        types: list[type[AnyRequest] | None] = [request, self.plain, self.spoken]
+        for one in types:
+            if one is not None:
+                OPERATION_OF[one] = self
+            if one is not None and self.command is not None:
+                self._fields_of[one] = _getter(one, self.command)
+        return request
+
+    @property
+    def changes(self) -> bool:
+        """Whether it changes keys, members or the lead; then a failure says whether it was applied."""
+        return self.kind in ("write", "leader")
+
+    @property
+    def takes_long(self) -> bool:
+        """Whether it takes as long as the data is large, or as other nodes are slow."""
+        return self.large or self.kind in ("leader", "task")
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether it is about one key."""
+        return "key" in self.request.__struct_fields__
+
+    def commands(self, requests: Sequence[AnyRequest]) -> list[Command]:
+        """What these requests of this operation, all of one type, are for the log."""
+        assert self.command is not None
+        return list(starmap(self.command, map(self._fields_of[type(requests[0])], requests)))
+
+
+def _getter(request: type[AnyRequest], command: type[Command]) -> Callable[[Any], tuple[Any, ...]]:
+    names = [name for name in command.__struct_fields__ if name in request.__struct_fields__]
+    assert tuple(names) == command.__struct_fields__[: len(names)], f"{command} and {request} do not fit"
+    several: Callable[[Any], tuple[Any, ...]] = attrgetter(*names)
+    return several if len(names) > 1 else lambda one: (several(one),)
+
+
+OPERATIONS: Final[dict[str, Operation]] = {}
+"""The table, by name."""
+OPERATION_OF: Final[dict[type[AnyRequest], Operation]] = {}
+"""By the type of a request."""
+
+
+class PlainGet(PlainRequest, kw_only=True, gc=False):
+    """The value of a key, and nothing stale."""
+
+    op: Literal["get"]
+    key: Key
+
+
+@Operation(
+    kind="read",
+    summary='the value of a key; "read":"stale" asks this node alone',
+    example='{"op":"get","key":"name"}',
+    fields='`key`; `read`: `"linearizable"` (default) or `"stale"`',
+    answer="`value`, `rev`, `created`, `version`; missing: null and zeros",
+    prompt=Prompt("get KEY", "the value of a key", ("key",)),
+    word=True,
+    plain=PlainGet,
+)
+class Get(Request, tag="get", kw_only=True, gc=False):
+    """The value of a key."""
+
+    key: Key
+    read: Read = "linearizable"
+
+
+class PlainPut(PlainRequest, kw_only=True, gc=False):
+    """Give a key a value, whatever it has now."""
+
+    op: Literal["put"]
+    key: Key
+    value: msgspec.Raw
+
+
+@Operation(
+    kind="write",
+    summary='give a key a value; "if_rev":0 only if it does not exist, "if_rev":12 only if it has that revision',
+    example='{"op":"put","key":"name","value":"Alice"}',
+    fields="`key`, `value`; `if_rev`: the revision it must have, 0: must not exist",
+    answer="`rev`",
+    prompt=Prompt("put KEY VALUE", "give a key a value: JSON if it reads as JSON, else a string", ("key", "value")),
+    plain=PlainPut,
+    command=commands.Put,
+)
+class Put(Request, tag="put", kw_only=True, gc=False):
+    """Give a key a value."""
+
+    key: Key
+    value: msgspec.Raw
+    if_rev: Revision | None = None
+
+
+@Operation(
+    kind="write",
+    summary="remove a key; takes if_rev too",
+    example='{"op":"delete","key":"name"}',
+    fields="`key`; `if_rev`",
+    answer="`deleted` 0 or 1, `rev`, 0 where there was nothing",
+    prompt=Prompt("delete KEY", "remove a key", ("key",)),
+    command=commands.Delete,
+)
+class Delete(Request, tag="delete", kw_only=True, gc=False):
+    """Remove a key."""
+
+    key: Key
+    if_rev: Revision | None = None
+
+
+@Operation(
+    kind="read",
+    summary="the keys with a prefix, in order; takes after, limit, keys_only, read",
+    example='{"op":"scan","prefix":"na","limit":10}',
+    fields="`prefix`, `after`, `limit` (1000; at most 10000), `keys_only`, `read`",
+    answer="`items` in key order, at most 1 MiB of keys and values, with `keys_only` of keys, and `more`",
+    prompt=Prompt("scan [PREFIX]", "the keys with a prefix, in order", ("prefix",)),
+    large=True,
+)
+class Scan(Request, tag="scan", kw_only=True, gc=False):
+    """The keys with a prefix, in order."""
+
+    prefix: Prefix = ""
+    after: Prefix | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1000
+    keys_only: bool = False
+    read: Read = "linearizable"
+
+
+@Operation(
+    kind="write",
+    summary="add to the integer at a key",
+    example='{"op":"incr","key":"visits","by":1}',
+    fields="`key`, `by` (1)",
+    answer="`value` after, `rev`; integers within ±(2^63−1), a missing key counts as 0",
+    prompt=Prompt("incr KEY [BY]", "add to the integer at a key", ("key", "by")),
+    command=commands.Incr,
+    codes=("conflict",),
+)
+class Incr(Request, tag="incr", kw_only=True, gc=False):
+    """Add to the integer at a key."""
+
+    key: Key
+    by: Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)] = 1
+
+
+@Operation(
+    kind="local",
+    summary="who leads, the term, and how far this node is",
+    example='{"op":"status"}',
+    fields="",
+    answer="`node`, `role`, `term`, `leader`, `leader_address`, `commit_index`, `last_applied`, `first_index`,"
+    " `last_index`, `members`; a node of no cluster yet has the `role` `unformed`, and `waiting_for`: for which nodes"
+    " it waits, and why; empty while they agree; a node that knows that it was removed has the `role` `removed`, and"
+    " as `members` those that it was told of",
+    prompt="there it asks every node, and says who does not answer",
+    word=True,
+)
+class Status(Request, tag="status", kw_only=True, gc=False):
+    """How this node sees itself and the cluster."""
+
+
+@Operation(
+    kind="local",
+    summary="entries of this node's log; takes from, limit",
+    example='{"op":"show_log","limit":10}',
+    fields="`from`, `limit` (100, the newest; at most 1000)",
+    answer="`entries` (`index`, `term`, `command`, `committed`, `applied`), at most 1 MiB or one entry, and `more`",
+    prompt=Prompt("show_log [LIMIT]", "the newest entries of a node's log", ("limit",)),
+    word=True,
+    large=True,
+)
+class ShowLog(Request, tag="show_log", kw_only=True, gc=False):
+    """Entries of this node's own log."""
+
+    from_: Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)] | None = msgspec.field(name="from", default=None)
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+
+
+@Operation(
+    kind="local",
+    summary="whether the node answers",
+    example='{"op":"ping"}',
+    fields="",
+    answer="",
+    prompt="status shows who answers",
+    word=True,
+)
+class Ping(Request, tag="ping", kw_only=True, gc=False):
+    """Whether the node answers."""
+
+
+class HelpInWords(Request, tag="help", kw_only=True, gc=False):
+    """What can be asked, for a person, in lines of text. In JSON each reply is one line, and it cannot be asked."""
+
+    as_text: ClassVar[bool] = True
+
+
+@Operation(
+    kind="local",
+    summary="this",
+    example='{"op":"help"}',
+    fields="",
+    answer="`operations`",
+    prompt="there it is about what can be typed",
+    word=True,
+    spoken=HelpInWords,
+)
+class Help(Request, tag="help", kw_only=True, gc=False):
+    """What can be asked."""
+
+    as_text: ClassVar[bool] = False
+
+
+@Operation(
+    kind="local",
+    summary="the program's version, the node, and the protocol versions that it speaks",
+    example='{"op":"hello"}',
+    fields="",
+    answer="`version`, `node`, `protocol`: the lowest and highest version spoken between nodes",
+    prompt="it is for programs",
+)
+class Hello(Request, tag="hello", kw_only=True, gc=False):
+    """Which program, node and versions answer."""
+
+
+@Operation(
+    kind="local",
+    summary="who belongs to the cluster, who follows how far, and how many may fail",
+    example='{"op":"members"}',
+    fields="",
+    answer="`members` (`id`, `address`, `role`, and where it is known `match_index`, `live`, `leader`), `next_id`,"
+    " `voters`; from the leader alone, which knows who lives, `can_lose`: how many more voters may fail; from a node"
+    " that knows that it was removed `removed`: true",
+    prompt=Prompt(
+        "members",
+        "who belongs to the cluster, and how many may fail",
+        hint="to change them: add_member, remove_member, promote_member",
+    ),
+    word=True,
+)
+class Members(Request, tag="members", kw_only=True, gc=False):
+    """Who belongs to the cluster, and how many of them may fail."""
+
+
+@Operation(
+    kind="leader",
+    summary="take in a node at that address: it gets the next id, and a vote once it has caught up",
+    example='{"op":"add_member","address":"10.0.0.4:8000"}',
+    fields="`address`, as host:port; `learner`: it is not to vote",
+    answer="`member` with its `id`, once that is committed",
+    prompt=Prompt("add_member ADDRESS", "take in a node: it gets the next id", ("address",)),
+)
+class AddMember(Request, tag="add_member", kw_only=True, gc=False):
+    """Take in a newcomer at that address; it gets the next id, and a vote once it has caught up."""
+
+    address: Annotated[str, msgspec.Meta(max_length=300)]
+    learner: bool = False
+    """Whether it is never to vote, unless it is promoted."""
+
+    def __post_init__(self) -> None:
+        """Write the address as all others are written. Raises AddressError, which becomes an error of the decoder."""
+        self.address = str(parse_address(self.address))
+
+
+@Operation(
+    kind="leader",
+    summary='let a member go for good; "force":true though no majority of the others is live',
+    example='{"op":"remove_member","member":2}',
+    fields="`member`; `force`: even if no majority of the others is live. A new leader waits until it knows who is",
+    answer="once that is committed",
+    prompt=Prompt("remove_member ID", "let a member go, for good", ("member",)),
+)
+class RemoveMember(Request, tag="remove_member", kw_only=True, gc=False):
+    """Let a member go, for good."""
+
+    member: Node
+    force: bool = False
+    """Whether to do it though no majority of the others is live."""
+
+
+@Operation(
+    kind="leader",
+    summary="let a learner vote once it has caught up",
+    example='{"op":"promote_member","member":3}',
+    fields="`member`, a learner",
+    answer="`member`; it votes as soon as it has caught up",
+    prompt=Prompt("promote_member ID", "let a learner vote", ("member",)),
+)
+class PromoteMember(Request, tag="promote_member", kw_only=True, gc=False):
+    """Let a learner vote, once it has caught up."""
+
+    member: Node
+
+
+@Operation(
+    kind="leader",
+    summary="let that node lead, or the one that has most",
+    example='{"op":"transfer_leadership","target":1}',
+    fields="`target`; without it the node that has most",
+    answer="`leader` and `term`, once another leads",
+    prompt=Prompt("transfer [ID]", "let another node lead", ("target",)),
+)
+class TransferLeadership(Request, tag="transfer_leadership", kw_only=True, gc=False):
+    """Let that node lead, or the one that has most."""
+
+    target: Node | None = None
+
+
+@Operation(
+    kind="task",
+    summary="let this node write a snapshot now, and shorten its log",
+    example='{"op":"snapshot"}',
+    fields="",
+    answer="`index`, `keys`, `bytes`, once this node has written one; `no_quorum` where it has applied nothing yet",
+    prompt=Prompt("snapshot", "let the node write a snapshot now"),
+    codes=("no_space", "internal"),
+)
+class Snapshot(Request, tag="snapshot", kw_only=True, gc=False):
+    """Let this node write a snapshot, and shorten its log."""
+
+
+@Operation(
+    kind="local",
+    summary="a piece of this node's newest snapshot, as text, from an offset on",
+    example='{"op":"read_snapshot","index":1234,"offset":0}',
+    fields="`index` of this node's newest snapshot, `offset`: 0, then where the last piece ended, in bytes",
+    answer="`data`: whole lines of it as text; `done`, `size`",
+    prompt="it is for programs; `trioraft backup` reads a whole snapshot",
+    large=True,
+    codes=("compacted", "no_space", "internal"),
+)
+class ReadSnapshot(Request, tag="read_snapshot", kw_only=True, gc=False):
+    """A piece of this node's newest snapshot, which must be the one that ends there."""
+
+    index: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
+    offset: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)] = 0
+
+
+UNREAD: Final = Operation(kind="local", summary="", example="", fields="", answer="", prompt="")
+"""In the place of a line that could not be read. It is not in the table."""
+
+
+def described() -> list[dict[str, str]]:
     """Each operation with what it does and a request that can be typed."""
-    return [{"op": op, "summary": summary, "example": EXAMPLES[op]} for op, summary in SUMMARIES.items()]
+    return [{"op": row.name, "summary": row.summary, "example": row.example} for row in OPERATIONS.values()]
 
 
 def help_text() -> str:
     """The same for a person at netcat."""
-    width = max(len(example) for example in EXAMPLES.values())
-    rows = [f"  {EXAMPLES[op]:{width}}  {summary}" for op, summary in SUMMARIES.items()]
-    words = "Or, without JSON: help, ping, status, get KEY, show_log, members"
-    return "\n".join(["One request a line, one reply a line:", *rows, words, ""])
+    width = max(len(row.example) for row in OPERATIONS.values())
+    rows = [f"  {row.example:{width}}  {row.summary}" for row in OPERATIONS.values()]
+    words = [f"{row.name} KEY" if row.takes_key else row.name for row in OPERATIONS.values() if row.word]
+    return "\n".join(["One request a line, one reply a line:", *rows, f"Or, without JSON: {', '.join(words)}", ""])

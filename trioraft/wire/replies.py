@@ -18,7 +18,7 @@ from trioraft.raft.messages import Entry
 from trioraft.raft.runs import Entries
 from trioraft.wire.codec import encode
 from trioraft.wire.entries import payloads
-from trioraft.wire.requests import AnyRequest
+from trioraft.wire.operations import AnyRequest
 
 Piece = bytes | memoryview
 """A part of a reply; a view where it is part of something larger that is there anyway."""
