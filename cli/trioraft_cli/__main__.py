@@ -12,7 +12,8 @@ def main() -> None:
     caught = handler is signal.default_int_handler
     if caught:  # until there is somebody who could say so, Ctrl-C ends the process without a word
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from trioraft_cli.main import INTERRUPTED, run
+    from trioraft_cli.main import run
+    from trioraft_cli.outcomes import INTERRUPTED
 
     try:
         if caught:

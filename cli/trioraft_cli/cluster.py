@@ -1,144 +1,68 @@
-"""The state of the whole cluster: every node asked for its own, at the same time."""
+"""The commands for the cluster and its nodes, apart from its members: status, show-log, transfer, snapshot."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import partial
-from math import inf
+from pathlib import Path
+from typing import Any
 
-import msgspec
+import click
 
-from trioraft.addresses import Address
-from trioraft.background import in_background
-from trioraft.client import Client, ClientError, Reply
-from trioraft.wire.codec import decode
-from trioraft_cli import where
-
-ASK_SECONDS = 1.0
+from trioraft_cli import render, where
+from trioraft_cli.asking import ask, cluster_options
+from trioraft_cli.counts import snapshot_taken
+from trioraft_cli.status import ClusterStatus, judge, show_status
+from trioraft_cli.streams import say
 
 
-class Member(msgspec.Struct):
-    """A member as `status` lists it."""
-
-    id: int
-    address: str
-    role: str
-
-
-class NodeStatus(msgspec.Struct):
-    """One node's answer to `status`."""
-
-    node: int
-    role: str
-    term: int
-    leader: int | None
-    commit_index: int
-    last_applied: int
-    first_index: int
-    last_index: int
-    members: list[Member]
-    waiting_for: list[str] | None = None
-    """Of a node of no cluster yet: which nodes, and why."""
+@click.command()
+@cluster_options
+def status(servers: Path | None, connect: tuple[str, ...], output: str) -> int:
+    """Show every node of the cluster: who leads, how far each is, and who does not answer."""
+    cluster = ClusterStatus(where.addresses(servers, connect))
+    if output == "text":
+        return show_status(cluster)
+    for reply in cluster.replies.values():
+        render.show_json(reply.line)
+    for address, failure in cluster.failures.items():  # there is no line of a node that has sent none
+        say(f"no answer from {address}: {failure}")
+    return judge(cluster)
 
 
-class ClusterStatus:
-    """What the nodes said, by address, and what failed where they did not."""
-
-    def __init__(self, known: Sequence[Address]) -> None:
-        """Ask the known nodes, and those that they know."""
-        self.replies: dict[Address, Reply] = {}
-        self.failures: dict[Address, str] = {}
-        self._ask(known)
-        members = [member for status in self.statuses.values() for member in status.members]
-        told = set(where.of_members({member.id: member.address for member in members}).values())
-        self._ask(told - {*self.replies, *self.failures})
-
-    @property
-    def statuses(self) -> dict[Address, NodeStatus]:
-        """The answers, by address."""
-        return {address: decode(reply.line, NodeStatus) for address, reply in self.replies.items()}
-
-    @property
-    def has_leader(self) -> bool:
-        """Whether a leader has a quorum: it says so itself, and a majority of the members follow it."""
-        statuses = self.statuses.values()
-        for leader in statuses:
-            if leader.role == "leader":
-                voters = {member.id for member in leader.members if member.role == "voter"}
-                following = {s.node for s in statuses if s.leader == leader.node and s.term == leader.term}
-                if len(voters & following) > len(voters) // 2:
-                    return True
-        return False
-
-    def rows(self) -> list[list[str]]:
-        """A row a node, by their numbers: who, where, role, term, commit, applied, lag, log.
-
-        Those whose number nobody tells come last.
-        """
-        statuses = self.statuses
-        ids = {member.address: member.id for status in statuses.values() for member in status.members}
-        commit = max((status.commit_index for status in statuses.values()), default=0)
-        rows: list[tuple[float, list[str]]] = []
-        for address, status in statuses.items():
-            cells = [
-                str(status.node),
-                str(address),
-                status.role if status.waiting_for is None else "not formed",
-                str(status.term),
-                str(status.commit_index),
-                str(status.last_applied),
-                str(commit - status.last_applied),
-                f"{status.first_index}..{status.last_index}" if status.last_index else "empty",
-            ]
-            rows.append((status.node, cells))
-        for address, failure in self.failures.items():
-            number = ids.get(str(address))
-            cells = ["?" if number is None else str(number), str(address), f"no answer: {failure}", *["-"] * 5]
-            rows.append((inf if number is None else number, cells))
-        return [cells for _, cells in sorted(rows, key=lambda row: row[0])]
-
-    def remarks(self) -> list[str]:
-        """What else there is to say: why no writes are taken, and which nodes belong to no cluster yet."""
-        if not self.replies:
-            return ["no node answers"]
-        unformed = {address: status for address, status in self.statuses.items() if status.waiting_for is not None}
-        if len(unformed) == len(self.replies):
-            reasons = dict.fromkeys(reason for status in unformed.values() for reason in status.waiting_for or ())
-            return [f"the cluster has not formed yet: {_waiting_for(reasons)}"]
-        remarks = [
-            f"node {status.node} at {address} belongs to no cluster yet: {_waiting_for(status.waiting_for or ())}"
-            for address, status in unformed.items()
-        ]
-        remarks += [
-            f"node {status.node} at {address} has been removed from the cluster: stop it, and put '-' in its line of "
-            "servers.txt"
-            for address, status in self.statuses.items()
-            if status.role == "removed"
-        ]
-        if not self.has_leader:
-            remarks.append("no leader has a majority: writes are not taken now")
-        return remarks
-
-    def _ask(self, addresses: Sequence[Address] | set[Address]) -> None:
-        for address, asked in [(address, in_background(partial(_ask_one, address))) for address in addresses]:
-            answer = asked.result()
-            if isinstance(answer, Reply):
-                self.replies[address] = answer
-            else:
-                self.failures[address] = answer
+@click.command("show-log")
+@click.option("--from", "first", type=int, help="The first index; the newest entries where it is not given.")
+@click.option("--limit", type=int, help="At most so many entries, up to 1000; 100 where it is not given.")
+@cluster_options
+def show_log(first: int | None, limit: int | None, **place: Any) -> int:
+    """Show the log of the node that answers."""
+    fields: dict[str, Any] = {"from": first}  # a word of Python's
+    reply = ask(**place, op="show_log", limit=limit, **fields)
+    if place["output"] == "text":
+        render.show_log(reply)
+        if reply["more"]:
+            last_index = render.log_rows(reply)[-1].index
+            say(f"there are more entries: go on with --from {last_index + 1}")
+    return 0
 
 
-COLUMNS = ["NODE#", "ADDRESS", "ROLE", "TERM#", "COMMIT#", "APPLIED#", "LAG#", "LOG"]
+@click.command()
+@click.argument("target", type=int, required=False)
+@cluster_options
+def transfer(target: int | None, **place: Any) -> int:
+    """Let the node with the id TARGET lead, or the one that has most."""
+    reply = ask(**place, op="transfer_leadership", target=target)
+    if place["output"] == "text":
+        print(f"node {reply['leader']} leads in term {reply['term']}")
+    return 0
 
 
-def _waiting_for(reasons: Iterable[str]) -> str:
-    return f"waiting for {'; '.join(reasons) or 'the nodes to agree'}"
+@click.command()
+@cluster_options
+def snapshot(**place: Any) -> int:
+    """Let the node that answers write a snapshot, and shorten its log."""
+    reply = ask(**place, op="snapshot")
+    if place["output"] == "text":
+        print(snapshot_taken(reply["keys"], reply["index"], reply["bytes"]))
+    return 0
 
 
-def _ask_one(address: Address) -> Reply | str:
-    with Client([address], timeout=ASK_SECONDS) as client:
-        try:
-            reply = client.pipeline([{"op": "status"}])[0]
-            return reply if reply.ok else reply.error.message
-        except ClientError as error:
-            return error.message.rpartition(": ")[2].rstrip(")")
+COMMANDS = (status, show_log, transfer, snapshot)

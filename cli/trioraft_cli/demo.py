@@ -14,9 +14,10 @@ from typing import Final
 
 from trioraft.addresses import Address
 from trioraft_cli import signals
-from trioraft_cli.cluster import ClusterStatus
 from trioraft_cli.counts import counted
-from trioraft_cli.main import NO
+from trioraft_cli.outcomes import NO
+from trioraft_cli.shell import run_shell
+from trioraft_cli.status import ClusterStatus
 from trioraft_cli.streams import say, wait_for_nobody
 from trioraft_cli.words import shell_word
 
@@ -27,8 +28,6 @@ _PR_SET_PDEATHSIG: Final = 1
 
 def run_demo(nodes: int) -> int:
     """Start the nodes, wait for a leader, open the prompt, and end them all; the exit code."""
-    from trioraft_cli.shell import run_shell
-
     with (
         signals.Leaving(),
         tempfile.TemporaryDirectory(prefix="trioraft-demo-", ignore_cleanup_errors=True) as folder,

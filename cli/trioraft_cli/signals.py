@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Final, Self
 
+from trioraft_cli.outcomes import by_signal
+
 _Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 _TO_LEAVE: Final = (signal.SIGTERM, signal.SIGHUP)
 
@@ -40,7 +42,7 @@ class Leaving:
     def check(self) -> None:
         """Raise SystemExit if a signal has come."""
         if self._number is not None:
-            raise SystemExit(128 + self._number)
+            raise SystemExit(by_signal(self._number))
 
     @contextlib.contextmanager
     def by_asking(self, ask: Callable[[], None]) -> Iterator[None]:

@@ -23,9 +23,7 @@ from trioraft.testing.outcome import SimulationFailed
 from trioraft.testing.simulation import Report, simulate
 from trioraft.wire.codec import encode
 from trioraft_cli.counts import counted
-
-FAILED = 1
-
+from trioraft_cli.outcomes import NO
 
 AnyReport = Report | WholeReport
 
@@ -93,7 +91,7 @@ def run_one(seed: int, task: Task, output: str) -> int:
     result = _simulate((seed, task))
     if isinstance(result, Failed):
         _tell_failure(result, task)
-        return FAILED
+        return NO
     if output == "json":
         print(encode(result).decode())
     else:
@@ -109,7 +107,7 @@ def run_many(seeds: range, task: Task, jobs: int | None, output: str) -> int:
         for result in _with_progress(results, len(seeds)):
             if isinstance(result, Failed):
                 _tell_failure(result, task)
-                return FAILED
+                return NO
             reports.append(result)
             if output == "json":
                 print(encode(result).decode())

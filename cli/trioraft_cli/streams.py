@@ -19,10 +19,6 @@ from trioraft_cli.escapes import escape_unencodable, safe
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-BROKEN: Final = 74
-"""As the system's headers number it: an input or output error."""
-NO_READER: Final = 141
-"""What a shell says of a program that the signal for this has ended."""
 MOST_READ: Final = 32 * 1024 * 1024
 """No node takes a longer request."""
 READER_SECONDS: Final = 1.0
@@ -32,15 +28,16 @@ _NAMES: Final = ("stdin", "stdout", "stderr")
 
 
 class StreamError(Exception):
-    """Standard input cannot be read, or standard output not be written: what to say, if anything, and the exit code.
+    """Standard input cannot be read, or standard output cannot be written.
 
-    It is no OSError, of which libraries on the way would make something else.
+    It is no OSError: libraries on the way would make something else of one.
     """
 
-    def __init__(self, message: str, code: int) -> None:
+    def __init__(self, message: str, *, reader_left: bool = False) -> None:
         super().__init__(message)
         self.message = message
-        self.code = code
+        self.reader_left = reader_left
+        """Whether nobody reads standard output any more, which is nothing to complain of."""
 
 
 class _Output(io.FileIO):
@@ -56,9 +53,8 @@ class _Output(io.FileIO):
                 written = super().write(data)
             except OSError as error:
                 self.failed = True
-                reader_left = error.errno == errno.EPIPE
-                message = "" if reader_left else f"standard output cannot be written: {error.strerror}"
-                raise StreamError(message, NO_READER if reader_left else BROKEN) from None
+                message = f"standard output cannot be written: {error.strerror}"
+                raise StreamError(message, reader_left=error.errno == errno.EPIPE) from None
             if written is not None:  # it would be for one that does not block, which our parent may have made of it
                 return written
             select.select([], [self], [])
@@ -95,7 +91,7 @@ class _Input(io.FileIO):
             try:
                 size = super().readinto(buffer)
             except OSError as error:
-                raise StreamError(f"standard input cannot be read: {error.strerror}", BROKEN) from None
+                raise StreamError(f"standard input cannot be read: {error.strerror}") from None
             if size is not None:
                 return size
             select.select([self], [], [])
@@ -112,15 +108,10 @@ def prepare() -> None:
             setattr(sys, name, _wrapped(descriptor, stream))
 
 
-def finish(code: int) -> int:
-    """Write what is left; the exit code then. What fails only now fails all the same."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except StreamError as error:
-        complain(error)
-        return error.code
-    return code
+def flush() -> None:
+    """Write what is left. Raises StreamError."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def say(text: str) -> None:
@@ -133,12 +124,6 @@ def wait_for_nobody() -> None:
     raw = getattr(getattr(sys.stderr, "buffer", None), "raw", None)
     if isinstance(raw, _Errors):
         raw.patience = READER_SECONDS
-
-
-def complain(error: StreamError) -> None:
-    """Say why a stream failed; of a reader that has what it wanted, nothing."""
-    if error.message:
-        say(error.message)
 
 
 def read_all() -> bytes:

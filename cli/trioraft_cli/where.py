@@ -43,6 +43,14 @@ def addresses(servers: Path | None, connect: Sequence[str]) -> list[Address]:
         raise click.UsageError(f"{source}{error}") from None
 
 
+def address(text: str) -> Address:
+    """The one address that was given. Raises click.UsageError."""
+    try:
+        return parse_address(text)
+    except AddressError as error:
+        raise click.UsageError(str(error)) from None
+
+
 def of_members(members: Mapping[int, str]) -> dict[int, Address]:
     """Where the members are, by id, as the cluster keeps it; without those whose address cannot be asked for at all."""
     places = {}

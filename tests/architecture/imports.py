@@ -93,7 +93,7 @@ ALLOWED = {
         "trioraft.wire",
         "trioraft_cli",
     },
-    "trioraft_cli.rescue": {
+    "trioraft_cli.backup": {
         "trioraft.addresses",
         "trioraft.client",
         "trioraft.cluster.disaster",
@@ -102,7 +102,7 @@ ALLOWED = {
         "trioraft.storage.snapshots",
         "trioraft_cli.counts",
         "trioraft_cli.escapes",
-        "trioraft_cli.streams",
+        "trioraft_cli.outcomes",
     },
     "trioraft_cli.sim": {"trioraft.testing", "trioraft.wire", "trioraft_cli"},
     "trioraft_cli.node": {
@@ -152,11 +152,12 @@ HEAVY = {
     "trioraft.server",
     "trioraft_cli.node",
     "trioraft_cli.demo",
-    "trioraft_cli.rescue",
+    "trioraft_cli.backup",
     "trioraft_cli.sim",
     "trioraft_cli.shell",
     "trioraft_cli.cells",
     "trioraft_cli.main",  # by the entry point, once Ctrl-C is no traceback any more
+    "trioraft_cli.outcomes",  # likewise
 }
 
 

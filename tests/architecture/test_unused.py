@@ -21,8 +21,8 @@ USED_BY_OTHERS = {
     "trioraft_cli.cells Cell.wrap": "rich calls it",
     "trioraft_cli.history KeptHistory.load_history_strings": "prompt_toolkit calls it",
     "trioraft_cli.history KeptHistory.store_string": "prompt_toolkit calls it",
-    "trioraft_cli.main _Commands.resolve_command": "click calls it",
-    "trioraft_cli.shell ClusterCompleter.get_completions_async": "prompt_toolkit calls it",
+    "trioraft_cli.groups Commands.resolve_command": "click calls it",
+    "trioraft_cli.completion ClusterCompleter.get_completions_async": "prompt_toolkit calls it",
     "trioraft_cli.streams _Input.readinto": "io calls it",
 }
 """What the program does not use itself, and who does."""

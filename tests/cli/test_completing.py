@@ -17,8 +17,9 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
-from trioraft_cli import shell
-from trioraft_cli.shell import ClusterCompleter
+from trioraft_cli import completion, shell
+from trioraft_cli.completion import ClusterCompleter
+from trioraft_cli.connection import Connection
 
 from tests.client.fake_nodes import Make, fake_nodes
 from trioraft.addresses import Address
@@ -65,7 +66,7 @@ def test_keys_are_completed_as_they_are_to_be_typed(fake: Make) -> None:
 def test_a_node_that_is_late_completes_nothing_and_the_next_tab_asks_anew(
     fake: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shell, "COMPLETION_SECONDS", 0.2)
+    monkeypatch.setattr(completion, "COMPLETION_SECONDS", 0.2)
     late, done = [True], threading.Event()
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def at_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[At]:
 
             person = threading.Thread(target=live, daemon=True)
             person.start()
-            with contextlib.closing(shell.Connection([address])) as connection:
+            with contextlib.closing(Connection([address])) as connection:
                 assert shell._prompt(connection, [address]) == 0
             person.join(PATIENCE)
             return done == [True]
@@ -167,7 +168,7 @@ def test_while_somebody_only_types_no_node_is_asked(fake: Make, at_prompt: At) -
 def test_typing_goes_on_while_keys_are_waited_for(
     fake: Make, at_prompt: At, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(shell, "COMPLETION_SECONDS", 2 * PATIENCE)
+    monkeypatch.setattr(completion, "COMPLETION_SECONDS", 2 * PATIENCE)
     done = threading.Event()
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:

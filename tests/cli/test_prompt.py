@@ -13,6 +13,7 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from trioraft_cli import history, shell
+from trioraft_cli.connection import Connection
 
 from trioraft.addresses import Address
 
@@ -36,7 +37,7 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Type]:
 
         def type_in(*data: bytes) -> int:
             keys.send_bytes(b"".join(data))
-            return shell._prompt(shell.Connection(NOBODY), NOBODY)
+            return shell._prompt(Connection(NOBODY), NOBODY)
 
         yield type_in
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from trioraft_cli import main, members, render
+from trioraft_cli import membership, outcomes, render
 from trioraft_cli.escapes import ascii_json, escape_unencodable, safe, safe_json
 from trioraft_cli.words import shell_word
 
@@ -115,8 +115,8 @@ def test_a_log_has_a_row_an_entry(commands: list[bytes]) -> None:
 
 @given(TEXTS)
 def test_members_whose_addresses_could_be_anything_are_a_row_each(address: str) -> None:
-    shown = members.Members([members.Member(0, address, "voter"), members.Member(1, "b:1", address)], 2, 2, 0)
-    piped = printed(Pipe(), lambda: members.show(shown))
+    shown = membership.Members([membership.Member(0, address, "voter"), membership.Member(1, "b:1", address)], 2, 2, 0)
+    piped = printed(Pipe(), lambda: membership.show_members(shown))
     assert is_shown(piped)
     assert len(piped.splitlines()) == 4
 
@@ -125,7 +125,7 @@ def test_members_whose_addresses_could_be_anything_are_a_row_each(address: str) 
 def test_what_a_node_says_of_a_failure_is_one_line(message: str, hint: str) -> None:
     told = io.StringIO()
     with contextlib.redirect_stderr(told):
-        main.complain(Refused(Reply(error_reply(b"1", "conflict", message, hint, "no"))))
+        outcomes.complain(Refused(Reply(error_reply(b"1", "conflict", message, hint, "no"))))
     assert is_shown(told.getvalue())
     assert told.getvalue().count("\n") == 1
 

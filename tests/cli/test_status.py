@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
-from trioraft_cli import cluster
-from trioraft_cli.cluster import COLUMNS, ClusterStatus
-from trioraft_cli.main import NO_NODE, NOT_NOW, judge
+from trioraft_cli import status
+from trioraft_cli.outcomes import NO_NODE, NOT_NOW
+from trioraft_cli.status import COLUMNS, ClusterStatus, judge
 
 from trioraft.addresses import Address
 from trioraft.client import Reply
@@ -35,7 +35,7 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Look:
 
     def look(said: dict[int, Reply | str]) -> ClusterStatus:
         answers = {at(number): answer for number, answer in said.items()}
-        monkeypatch.setattr(cluster, "_ask_one", lambda address: answers.get(address, "Connection refused"))
+        monkeypatch.setattr(status, "_ask_one", lambda address: answers.get(address, "Connection refused"))
         return ClusterStatus(list(answers))
 
     return look
@@ -108,5 +108,5 @@ def test_where_no_node_answers_or_one_refuses_it_is_said(look: Look, capsys: pyt
 
 def test_a_node_that_refuses_is_shown_with_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     refusal = Reply(error_reply(b"1", "internal", "the request could not be handled", "", None))
-    monkeypatch.setattr(cluster.Client, "pipeline", lambda *_: [refusal])
+    monkeypatch.setattr(status.Client, "pipeline", lambda *_: [refusal])
     assert column("ROLE", ClusterStatus([at(0)])) == ["no answer: the request could not be handled"]

@@ -13,8 +13,10 @@ import msgspec
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from trioraft_cli import main, shell
-from trioraft_cli.commands import is_remark, parse_line, split_commands
+from trioraft_cli import asking, main
+from trioraft_cli.commands import PromptError, is_remark, parse_line, split_commands
+from trioraft_cli.lines import run_line
+from trioraft_cli.outcomes import NO, conclude
 from trioraft_cli.values import NotText, is_json, to_json
 from trioraft_cli.words import quote
 
@@ -101,16 +103,16 @@ class Both:
     def types(self, line: str) -> str:
         """What is printed to a pipe when that is typed at the prompt."""
         with printing() as out:
-            assert shell.run_line(self.node, NOBODY, line) == 0  # type: ignore[arg-type]
+            assert run_line(self.node, NOBODY, line) == 0  # type: ignore[arg-type]
         return out.getvalue()
 
     def calls(self, *words: str, code: int = 0) -> str:
         """What is printed to a pipe by the command with these arguments."""
         options, words = (*words[:1], "--connect", "nobody:1"), words[1:]
         with pytest.MonkeyPatch.context() as patch, printing() as out:
-            patch.setattr(main, "Client", lambda *_: self.node)
+            patch.setattr(asking, "Client", lambda *_: self.node)
             patch.setattr("sys.argv", ["trioraft", *options, *words])
-            assert main._run() == code
+            assert conclude(main.command_line) == code
         return out.getvalue()
 
 
@@ -199,12 +201,12 @@ def test_what_there_is_no_more_of_is_a_no_in_both_and_what_there_is_more_of_is_s
 ) -> None:
     both = Both()
     for line in ("delete a", "get a", 'delete "two words"'):
-        assert shell.run_line(both.node, NOBODY, line) == main.NO  # type: ignore[arg-type]
-        assert both.calls(*line.replace('"two words"', "two").split(), code=main.NO) == ""
+        assert run_line(both.node, NOBODY, line) == NO  # type: ignore[arg-type]
+        assert both.calls(*line.replace('"two words"', "two").split(), code=NO) == ""
     assert capsys.readouterr().out == ""
     for key in ("a", "b c"):
         both.node.call("put", key=key, value="x" * 600_000)
-    assert shell.run_line(both.node, NOBODY, "scan") == 0  # type: ignore[arg-type]
+    assert run_line(both.node, NOBODY, "scan") == 0  # type: ignore[arg-type]
     assert "there are more: outside of this prompt 'trioraft scan' shows those --after a\n" in capsys.readouterr().err
 
 
@@ -214,7 +216,7 @@ def test_what_is_no_text_is_refused_with_words_and_nothing_else_is_raised(text: 
     lines = split_commands(line)
     kept = "\n".join(part for part in re.split(r"[\r\n]+", line) if not is_remark(part))
     assert [part for part in "\n".join(lines) if not part.isspace()] == [part for part in kept if not part.isspace()]
-    with contextlib.suppress(shell.PromptError):
+    with contextlib.suppress(PromptError):
         parse_line(line)
         line.encode()
     with contextlib.suppress(NotText):

@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trioraft_cli import commands, demo, main, members, render, shell
+from trioraft_cli import commands, demo, main, member_plan, outcomes, render
 from trioraft_cli.commands import PromptError, parse_line, split_commands
+from trioraft_cli.connection import Connection
 from trioraft_cli.counts import snapshot_taken
+from trioraft_cli.groups import OF_THE_PROMPT
+from trioraft_cli.lines import run_line
+from trioraft_cli.membership import Member, Members
 
 from tests.client.fake_nodes import Make, fake_nodes
 from trioraft.addresses import Address
@@ -49,8 +53,8 @@ def prompt(capsys: pytest.CaptureFixture[str]) -> Run:
     """Types a line into the prompt of a cluster at that address."""
 
     def prompt(address: Address, line: str) -> tuple[int, str, str]:
-        connection = shell.Connection([address])
-        code = shell.run_line(connection, [address], line)
+        connection = Connection([address])
+        code = run_line(connection, [address], line)
         connection._client.close()
         told = capsys.readouterr()
         assert code is not None
@@ -61,7 +65,7 @@ def prompt(capsys: pytest.CaptureFixture[str]) -> Run:
 
 def test_without_a_word_the_help_is_shown_once_as_it_is(run: Run) -> None:
     code, _, err = run()
-    assert code == main.USAGE
+    assert code == outcomes.USAGE
     assert err.count("Usage:") == 1
     assert "\n  backup " in err
     assert "\\n" not in err
@@ -81,14 +85,14 @@ WRITES = [
 @pytest.mark.parametrize("words", WRITES, ids="-".join)
 def test_a_write_that_finds_no_node_was_not_applied(run: Run, words: tuple[str, ...]) -> None:
     code, _, err = run(*words, "--connect", str(NOBODY))
-    assert code == main.NO_NODE
+    assert code == outcomes.NO_NODE
     assert "Connection refused). It was not applied. (start the nodes" in err
 
 
 @pytest.mark.parametrize("words", [("get", "k"), ("scan",), ("members",), ("snapshot",), ("show-log",)], ids="-".join)
 def test_of_what_is_no_write_nothing_is_said_of_that(run: Run, words: tuple[str, ...]) -> None:
     code, _, err = run(*words, "--connect", str(NOBODY))
-    assert code == main.NO_NODE
+    assert code == outcomes.NO_NODE
     assert "applied" not in err
 
 
@@ -107,7 +111,7 @@ def test_the_demo_says_how_a_node_is_started_again(tmp_path: Path, capsys: pytes
     again = f"trioraft node 0 {tmp_path}/servers.txt --data-dir {tmp_path}/node-0"
     assert f"  {again}    # until Ctrl-C\n" in told
     assert told.startswith("A cluster of 1 node runs")
-    shell.run_line(shell.Connection([NOBODY], again), [NOBODY], "get k")
+    run_line(Connection([NOBODY], again), [NOBODY], "get k")
     assert f"({again})" in capsys.readouterr().err
 
 
@@ -175,7 +179,7 @@ def test_what_answers_and_is_no_node_is_told_as_that(run: Run, said: bytes) -> N
         thread.start()
         code, _, err = run("get", "k", "--connect", f"{host}:{port}")
         thread.join(10)
-    assert code == main.NO_NODE
+    assert code == outcomes.NO_NODE
     assert f"({host}:{port}: what answers there is no trioraft node)" in err
 
 
@@ -184,7 +188,7 @@ def test_what_answers_and_is_no_node_is_told_as_that(run: Run, said: bytes) -> N
 )
 def test_several_addresses_where_one_is_wanted(run: Run, words: tuple[str, ...]) -> None:
     code, _, err = run(*words, "127.0.0.1:8001,127.0.0.1:8002")
-    assert code == main.USAGE
+    assert code == outcomes.USAGE
     assert "holds a comma, and one address alone is wanted" in err
 
 
@@ -194,8 +198,8 @@ def test_what_is_wrong_with_the_environment_is_said_of_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRIORAFT_SERVERS", named)
-    code, _, err = run("get", "k") if named != "h:8000," else (main.USAGE, "", "TRIORAFT_SERVERS")
-    assert code == main.USAGE
+    code, _, err = run("get", "k") if named != "h:8000," else (outcomes.USAGE, "", "TRIORAFT_SERVERS")
+    assert code == outcomes.USAGE
     assert "TRIORAFT_SERVERS" in err
 
 
@@ -213,7 +217,7 @@ def test_what_the_system_says_is_told_without_its_number(
 
     monkeypatch.setattr(Client, "_ask_somebody", reset)
     code, _, err = run("put", "k", "1", "--connect", str(NOBODY))
-    assert code == main.UNKNOWN
+    assert code == outcomes.UNKNOWN
     assert "(Connection reset by peer): the write may have been applied" in err
 
 
@@ -228,7 +232,7 @@ def test_a_write_that_is_broken_off_may_have_been_applied(
 
     monkeypatch.setattr(Client, "call", call)
     code, _, err = run(*words, "--connect", str(NOBODY))
-    assert code == main.INTERRUPTED
+    assert code == outcomes.INTERRUPTED
     assert ("may have been applied" in err) is is_said
 
 
@@ -238,11 +242,11 @@ def test_a_write_that_is_broken_off_may_have_been_applied(
 def test_a_newcomer_is_started_with_the_file_that_was_given(
     monkeypatch: pytest.MonkeyPatch, file: str, typed: str
 ) -> None:
-    monkeypatch.setattr(members, "_do", lambda *_, **__: None)
-    monkeypatch.setattr(members, "wait_for_vote", lambda *_: None)
+    monkeypatch.setattr(member_plan, "_do", lambda *_, **__: None)
+    monkeypatch.setattr(member_plan, "wait_for_vote", lambda *_: None)
     told: list[str] = []
-    present = members.Members([members.Member(0, "h:1", "voter")], 1, 0, 1)
-    members.carry_out(present, [members.Step("add_member", 1, "h:2")], Path(file), told.append)
+    present = Members([Member(0, "h:1", "voter")], 1, 0, 1)
+    member_plan.carry_out(present, [member_plan.Step("add_member", 1, "h:2")], Path(file), told.append)
     assert told[0] == f"added node 1 at h:2: start it with 'trioraft node 1 {typed}'"
 
 
@@ -250,20 +254,20 @@ def test_a_newcomer_is_started_with_the_file_that_was_given(
 def test_a_change_that_may_have_been_applied_is_never_told_as_not_applied(
     monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
-    def ask_members(_: Client) -> members.Members:
+    def ask_members(_: Client) -> Members:
         if then == "the members cannot be asked for":
             raise NoNode("gone", "")
-        return members.Members([members.Member(1, "h:2", "voter")], 2, 0, 1)
+        return Members([Member(1, "h:2", "voter")], 2, 0, 1)
 
     failures = [Unknown("did not answer: the write may have been applied", "read"), NoNode("gone", "")]
 
     def call(*_: object, **__: object) -> None:
         raise failures.pop(0)
 
-    monkeypatch.setattr(members, "ask_members", ask_members)
+    monkeypatch.setattr(member_plan, "ask_members", ask_members)
     monkeypatch.setattr(Client, "call", call)
     with Client([NOBODY]) as client, pytest.raises(Unknown):
-        members._do(client, members.Step("remove_member", 1, "h:2"), member=1)
+        member_plan._do(client, member_plan.Step("remove_member", 1, "h:2"), member=1)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +275,7 @@ def test_a_change_that_may_have_been_applied_is_never_told_as_not_applied(
 )
 def test_what_is_no_number_is_told_as_that(run: Run, words: tuple[str, ...]) -> None:
     assert "'x' is not a valid integer." in run(*words, "x")[2]
-    assert run(*words, "-7")[0] == main.USAGE
+    assert run(*words, "-7")[0] == outcomes.USAGE
 
 
 @pytest.mark.parametrize(
@@ -317,13 +321,13 @@ def test_a_command_of_another_place_is_told_with_that_of_the_command_line(
     run: Run, words: list[str], meant: str
 ) -> None:
     code, _, err = run(*words)
-    assert code == main.USAGE
+    assert code == outcomes.USAGE
     assert f"did you mean '{meant}'?" in err
 
 
 def test_all_commands_of_the_prompt_have_one_on_the_command_line() -> None:
     lines = {name.replace("_", "-") for name in commands.COMMANDS}
-    assert lines - set(main.cli.commands) == set(main._OF_THE_PROMPT)
+    assert lines - set(main.cli.commands) == set(OF_THE_PROMPT)
 
 
 def test_the_prompt_knows_all_the_commands_that_it_does_not_have() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from trioraft_cli import members
+from trioraft_cli.membership import Members, ask_members, show_members
 
 from trioraft.addresses import Address
 from trioraft.client import Client
@@ -39,9 +39,9 @@ def answering(listed: list[Address], leader: Address | None = None, **more: Any)
     return answer
 
 
-def asked(node: FakeNode) -> members.Members:
+def asked(node: FakeNode) -> Members:
     with Client([node.address]) as client:
-        return members.ask_members(client)
+        return ask_members(client)
 
 
 def test_a_removed_node_is_asked_only_for_those_that_it_knows_of(
@@ -54,13 +54,13 @@ def test_a_removed_node_is_asked_only_for_those_that_it_knows_of(
     removed.answer = answering(listed[::-1], removed=True)
     found = asked(removed)
     assert not found.removed
-    members.show(found)
+    show_members(found)
     assert capsys.readouterr().out.endswith("can lose 0 of 2\n")
 
 
 def test_a_removed_node_that_is_all_there_is_says_so(fake: Make, capsys: pytest.CaptureFixture[str]) -> None:
     removed = fake(answering([GONE], removed=True))
-    members.show(asked(removed))
+    show_members(asked(removed))
     assert "can lose: not known: who answers has been removed" in capsys.readouterr().out
 
 
@@ -75,8 +75,8 @@ def test_without_a_leader_that_answers_nobody_knows_what_can_be_lost(
 ) -> None:
     node = fake(lambda _: {})
     node.answer = answering([node.address, GONE])
-    members.show(asked(node))
+    show_members(asked(node))
     assert capsys.readouterr().out.endswith("can lose: not known: no leader\n")
     node.answer = answering([node.address, GONE], GONE)
-    members.show(asked(node))
+    show_members(asked(node))
     assert capsys.readouterr().out.endswith("can lose: not known: the leader does not answer\n")

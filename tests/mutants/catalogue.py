@@ -1143,7 +1143,7 @@ MUTANTS = (
     Mutant(
         "what a full disk does not take is forgotten",
         "cli/trioraft_cli/streams.py",
-        """                raise StreamError(message, NO_READER if reader_left else BROKEN) from None
+        """                raise StreamError(message, reader_left=error.errno == errno.EPIPE) from None
 """,
         """                return size
 """,
@@ -1196,7 +1196,7 @@ MUTANTS = (
     ),
     Mutant(
         "node 10 stands before node 2",
-        "cli/trioraft_cli/cluster.py",
+        "cli/trioraft_cli/status.py",
         "key=lambda row: row[0])]",
         "key=lambda row: str(row[0]))]",
         "tests/cli/test_status.py::test_nodes_stand_in_the_order_of_their_numbers",
@@ -1220,7 +1220,7 @@ MUTANTS = (
     ),
     Mutant(
         "typing waits for the keys to be completed",
-        "cli/trioraft_cli/shell.py",
+        "cli/trioraft_cli/completion.py",
         "await asyncio.wait_for(asyncio.wrap_future(asked), COMPLETION_SECONDS)",
         "asked.result(COMPLETION_SECONDS)",
         "tests/cli/test_completing.py::test_typing_goes_on_while_keys_are_waited_for",

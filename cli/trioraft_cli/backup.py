@@ -1,4 +1,4 @@
-"""Backups, and new clusters from them or from a survivor: what reaches further than the client."""
+"""Backups, and new clusters made from them or from a survivor: what needs more of the program than the client."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from trioraft.storage.errors import NO_ROOM, StorageError, describe
 from trioraft.storage.snapshots import Snapshot
 from trioraft_cli.counts import counted, snapshot_taken
 from trioraft_cli.escapes import safe
-from trioraft_cli.streams import BROKEN, NO_READER, say
+from trioraft_cli.outcomes import BROKEN, NO, NO_READER, by_signal, fail
 
 
-def backup(client: Client, file: Path) -> int:
+def save(client: Client, file: Path) -> int:
     """Save what the cluster holds now; the exit code. Raises ClientError."""
-    streams = is_stream(file)
+    to_stream = is_stream(file)
     try:
         with _cleaning_up():
-            snapshot = _save(client, file)
+            snapshot = _saved(client, file)
     except (StorageError, OSError) as error:
         return _complain(error)
     said = snapshot_taken(snapshot.header.keys, snapshot.header.last_included_index, snapshot.size)
-    print(said, file=sys.stderr if streams else sys.stdout)  # the backup itself may go to standard output
+    print(said, file=sys.stderr if to_stream else sys.stdout)  # the backup itself may go to standard output
     return 0
 
 
-def _save(client: Client, file: Path) -> Snapshot:
+def _saved(client: Client, file: Path) -> Snapshot:
     while True:
         client.call("scan", limit=1, keys_only=True)  # the node has seen all that is committed now
         taken = client.call("snapshot")
         try:
-            return save_backup(_pieces(client, taken["index"]), file)
+            return save_backup(_chunks(client, taken["index"]), file)
         except Refused as refused:
             if refused.code != "compacted":
                 raise  # else a newer one has taken its place meanwhile
 
 
-def _pieces(client: Client, index: int) -> Iterator[bytes]:
+def _chunks(client: Client, index: int) -> Iterator[bytes]:
     offset = 0
     while True:
         reply = client.call("read_snapshot", index=index, offset=offset)
@@ -94,13 +94,11 @@ def _tell(reborn: Reborn, path: Path) -> None:
 
 def _complain(error: StorageError | OSError) -> int:
     if isinstance(error, StorageError):
-        say(f"{error.message} ({error.hint})")
-        return 1
+        return fail(NO, error.message, error.hint)
     if isinstance(error, BrokenPipeError):
         return NO_READER
     hint = "make room there, or name a file on another disk" if error.errno in NO_ROOM else "nothing was changed"
-    say(f"{describe(error)} ({hint})")
-    return BROKEN
+    return fail(BROKEN, describe(error), hint)
 
 
 @contextmanager
@@ -115,4 +113,4 @@ def _cleaning_up() -> Iterator[None]:
 
 
 def _leave(number: int, _: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+    raise SystemExit(by_signal(number))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from trioraft_cli.rescue import recover, restore
+from trioraft_cli.backup import recover, restore
 
 from tests.server.test_rebirth import ADDRESS, write_backup
 

@@ -1,0 +1,158 @@
+"""How a command ends: every exit code of the command line, and what is said on standard error when it fails."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Final
+
+import click
+
+from trioraft.client import BadRequest, ClientError, NoNode, Refused, Unknown
+from trioraft_cli.streams import StreamError, flush, say
+from trioraft_cli.words import quote
+
+NO: Final = 1
+"""The answer is no: a key that is missing, a conflict, a file that cannot be used, a simulation that failed."""
+USAGE: Final = 2
+NO_NODE: Final = 3
+NOT_NOW: Final = 4
+UNKNOWN: Final = 5
+"""A write may or may not have been applied."""
+INTERNAL: Final = 70
+BROKEN: Final = 74
+"""An input or output error, as the system's headers number it."""
+INTERRUPTED: Final = 130
+"""What a shell reports of a program that Ctrl-C has ended."""
+NO_READER: Final = 141
+"""What a shell reports of a program that was ended because nobody reads its output."""
+
+NOT_WAITED_FOR: Final = "not waited for any more: what was asked may have been applied, or may be yet"
+LONGEST_COMPLAINT: Final = 1000
+"""In characters: what was given on the command line may be repeated in a message, and may be long."""
+
+_APPLIED: Final = {"no": " It was not applied.", "unknown": " It may have been applied."}
+_USAGE_CODES: Final = ("bad_json", "bad_request", "unknown_op", "too_deep", "line_too_long")
+"""The codes of errors that the request itself is to blame for."""
+
+
+class Failure(Exception):
+    """The command ends with that exit code; what there is to say has been said."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class NoSuchNode(click.UsageError):
+    """An INDEX that a servers.txt does not have, and what the file has."""
+
+    def __init__(self, message: str, listed: str) -> None:
+        super().__init__(f"{message}:")
+        self.listed = listed
+
+
+def conclude(command: Callable[[], object]) -> int:
+    """Run a command, and write what is left of its output; the exit code.
+
+    An output that fails only at the end fails all the same. A signal that ends the command decides the code, whatever
+    else fails then.
+    """
+    try:
+        return _flushed(_code_of(command))
+    except SystemExit as told:
+        _flushed(0)
+        return told.code if isinstance(told.code, int) else INTERNAL
+
+
+def by_signal(number: int) -> int:
+    """The exit code that a shell reports of a program which that signal has ended."""
+    return 128 + number
+
+
+def exit_code(error: ClientError) -> int:
+    """The exit code of a command that failed so."""
+    if isinstance(error, NoNode):
+        return NO_NODE
+    if isinstance(error, Unknown):
+        return UNKNOWN
+    if isinstance(error, BadRequest):
+        return USAGE
+    assert isinstance(error, Refused)
+    if error.applied == "unknown":
+        return UNKNOWN
+    if error.code == "conflict":
+        return NO
+    if error.code in _USAGE_CODES:
+        return USAGE
+    return INTERNAL if error.code == "internal" else NOT_NOW
+
+
+def complain(error: ClientError) -> int:
+    """Say what happened and what to do; the exit code."""
+    code = f"{error.code}: " if isinstance(error, Refused) else ""
+    state = _APPLIED.get(error.applied or "", "")
+    hint = f" ({error.hint})" if error.hint else ""
+    say(f"{code}{error.message}.{state}{hint}")
+    return exit_code(error)
+
+
+def fail(code: int, message: str, hint: str) -> int:
+    """Say what is wrong with a file or a disk, and what to do; the exit code, which is given."""
+    say(f"{message} ({hint})")
+    return code
+
+
+def no_key(key: str) -> int:
+    """Say that the key is missing; the exit code."""
+    say(f"there is no key {quote(key, sys.stderr.encoding)}")
+    return NO
+
+
+def _code_of(command: Callable[[], object]) -> int:
+    try:
+        code = command()
+        return code if isinstance(code, int) else 0
+    except Failure as failure:
+        return failure.code
+    except click.ClickException as error:
+        return _complain_of_usage(error)
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except ClientError as error:
+        return complain(error)
+    except StreamError as error:
+        return _complain_of_stream(error)
+    except Exception as error:  # a bug of ours: a line says so, and no traceback
+        say(f"internal error: {type(error).__name__}: {error}")
+        return INTERNAL
+
+
+def _flushed(code: int) -> int:
+    try:
+        flush()
+    except StreamError as error:
+        return _complain_of_stream(error)
+    return code
+
+
+def _complain_of_stream(error: StreamError) -> int:
+    """Say why a stream failed; nothing of a reader that left with what it wanted."""
+    if error.reader_left:
+        return NO_READER
+    say(error.message)
+    return BROKEN
+
+
+def _complain_of_usage(error: click.ClickException) -> int:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    message = error.format_message()
+    if context is not None and message == context.get_help():  # no command was given
+        print(message, file=sys.stderr)
+        return USAGE
+    if context is not None:
+        print(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n", file=sys.stderr)
+    say(message if len(message) <= LONGEST_COMPLAINT else f"{message[:LONGEST_COMPLAINT]}…")
+    if isinstance(error, NoSuchNode):
+        print(error.listed, file=sys.stderr)
+    return USAGE

@@ -1,0 +1,48 @@
+"""The commands that save a cluster and bring it back: backup, restore, recover."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from trioraft.client import Client
+from trioraft_cli import where
+from trioraft_cli.arguments import Whole
+from trioraft_cli.asking import cluster_options
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@cluster_options
+def backup(file: Path, servers: Path | None, connect: tuple[str, ...], output: str) -> int:  # noqa: ARG001
+    """Save all keys of the running cluster to FILE, as they are at one moment."""
+    from trioraft_cli.backup import save
+
+    with Client(where.addresses(servers, connect)) as client:
+        return save(client, file)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--data-dir", type=click.Path(path_type=Path), required=True, help="The folder that is made.")
+@click.option("--address", required=True, metavar="HOST:PORT", help="Where the node will listen.")
+@click.option("--node", type=Whole(min=0), default=0, show_default=True, help="Its id.")
+def restore(file: Path, data_dir: Path, address: str, node: int) -> int:
+    """Make a new cluster of one node from the backup FILE."""
+    from trioraft_cli import backup
+
+    return backup.restore(file, data_dir, node, where.address(address))
+
+
+@click.command()
+@click.option("--data-dir", type=click.Path(path_type=Path), required=True, help="The survivor's folder.")
+@click.option("--force-members", "address", required=True, metavar="HOST:PORT", help="The survivor: the only member.")
+def recover(data_dir: Path, address: str) -> int:
+    """Make a survivor a new cluster of one, where the majority is lost for good. What only the lost knew is lost."""
+    from trioraft_cli import backup
+
+    return backup.recover(data_dir, where.address(address))
+
+
+COMMANDS = (backup, restore, recover)

@@ -1,0 +1,152 @@
+"""The state of the whole cluster: every node asked for its own, at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from math import inf
+
+import msgspec
+
+from trioraft.addresses import Address
+from trioraft.background import in_background
+from trioraft.client import Client, ClientError, Reply
+from trioraft.wire.codec import decode
+from trioraft_cli import render, where
+from trioraft_cli.membership import Member
+from trioraft_cli.outcomes import NO_NODE, NOT_NOW
+from trioraft_cli.streams import say
+
+ASK_SECONDS = 1.0
+COLUMNS = ["NODE#", "ADDRESS", "ROLE", "TERM#", "COMMIT#", "APPLIED#", "LAG#", "LOG"]
+
+
+class NodeStatus(msgspec.Struct):
+    """One node's answer to `status`."""
+
+    node: int
+    role: str
+    term: int
+    leader: int | None
+    commit_index: int
+    last_applied: int
+    first_index: int
+    last_index: int
+    members: list[Member]
+    waiting_for: list[str] | None = None
+    """Of a node of no cluster yet: which nodes, and why."""
+
+
+class ClusterStatus:
+    """What the nodes said, by address, and what failed where they did not."""
+
+    def __init__(self, known: Sequence[Address]) -> None:
+        """Ask the known nodes, and those that they know."""
+        self.replies: dict[Address, Reply] = {}
+        self.failures: dict[Address, str] = {}
+        self._ask(known)
+        members = [member for status in self.statuses.values() for member in status.members]
+        told = set(where.of_members({member.id: member.address for member in members}).values())
+        self._ask(told - {*self.replies, *self.failures})
+
+    @property
+    def statuses(self) -> dict[Address, NodeStatus]:
+        """The answers, by address."""
+        return {address: decode(reply.line, NodeStatus) for address, reply in self.replies.items()}
+
+    @property
+    def has_leader(self) -> bool:
+        """Whether a leader has a quorum: it says so itself, and a majority of the members follow it."""
+        statuses = self.statuses.values()
+        for leader in statuses:
+            if leader.role == "leader":
+                voters = {member.id for member in leader.members if member.role == "voter"}
+                following = {s.node for s in statuses if s.leader == leader.node and s.term == leader.term}
+                if len(voters & following) > len(voters) // 2:
+                    return True
+        return False
+
+    def rows(self) -> list[list[str]]:
+        """A row a node, by their numbers: who, where, role, term, commit, applied, lag, log.
+
+        Those whose number nobody tells come last.
+        """
+        statuses = self.statuses
+        ids = {member.address: member.id for status in statuses.values() for member in status.members}
+        commit = max((status.commit_index for status in statuses.values()), default=0)
+        rows: list[tuple[float, list[str]]] = []
+        for address, status in statuses.items():
+            cells = [
+                str(status.node),
+                str(address),
+                status.role if status.waiting_for is None else "not formed",
+                str(status.term),
+                str(status.commit_index),
+                str(status.last_applied),
+                str(commit - status.last_applied),
+                f"{status.first_index}..{status.last_index}" if status.last_index else "empty",
+            ]
+            rows.append((status.node, cells))
+        for address, failure in self.failures.items():
+            number = ids.get(str(address))
+            cells = ["?" if number is None else str(number), str(address), f"no answer: {failure}", *["-"] * 5]
+            rows.append((inf if number is None else number, cells))
+        return [cells for _, cells in sorted(rows, key=lambda row: row[0])]
+
+    def remarks(self) -> list[str]:
+        """What else there is to say: why no writes are taken, and which nodes belong to no cluster yet."""
+        if not self.replies:
+            return ["no node answers"]
+        unformed = {address: status for address, status in self.statuses.items() if status.waiting_for is not None}
+        if len(unformed) == len(self.replies):
+            reasons = dict.fromkeys(reason for status in unformed.values() for reason in status.waiting_for or ())
+            return [f"the cluster has not formed yet: {_waiting_for(reasons)}"]
+        remarks = [
+            f"node {status.node} at {address} belongs to no cluster yet: {_waiting_for(status.waiting_for or ())}"
+            for address, status in unformed.items()
+        ]
+        remarks += [
+            f"node {status.node} at {address} has been removed from the cluster: stop it, and put '-' in its line of "
+            "servers.txt"
+            for address, status in self.statuses.items()
+            if status.role == "removed"
+        ]
+        if not self.has_leader:
+            remarks.append("no leader has a majority: writes are not taken now")
+        return remarks
+
+    def _ask(self, addresses: Sequence[Address] | set[Address]) -> None:
+        for address, asked in [(address, in_background(partial(_ask_one, address))) for address in addresses]:
+            answer = asked.result()
+            if isinstance(answer, Reply):
+                self.replies[address] = answer
+            else:
+                self.failures[address] = answer
+
+
+def show_status(cluster: ClusterStatus) -> int:
+    """Print a table of the nodes, and what is not as it should be; the exit code."""
+    render.show("", COLUMNS, cluster.rows())
+    return judge(cluster)
+
+
+def judge(cluster: ClusterStatus) -> int:
+    """Say what is not as it should be; the exit code, 0 while writes are taken."""
+    for remark in cluster.remarks():
+        say(remark)
+    if not cluster.replies:
+        return NO_NODE
+    return 0 if cluster.has_leader else NOT_NOW
+
+
+def _waiting_for(reasons: Iterable[str]) -> str:
+    return f"waiting for {'; '.join(reasons) or 'the nodes to agree'}"
+
+
+def _ask_one(address: Address) -> Reply | str:
+    with Client([address], timeout=ASK_SECONDS) as client:
+        try:
+            reply = client.pipeline([{"op": "status"}])[0]
+            return reply if reply.ok else reply.error.message
+        except ClientError as error:
+            return error.message.rpartition(": ")[2].rstrip(")")
