@@ -12,11 +12,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from .helpers import in_virtual_time
+
 HERE = Path(__file__).parent
-QUICK = ("architecture", "cli", "kv", "raft", "storage", "wire")
+QUICK = ("architecture", "cli", "cluster", "kv", "raft", "storage", "wire")
 """The folders whose tests start no node: all that they hold is quick, but for what is marked slow."""
 NODES = ("abuse", "benchmarks", "chaos", "processes")
 """The folders whose tests start nodes, and mostly wait for them."""
+WHOLE_NODES = ("cluster", "replica", "server")
+"""The folders whose tests run whole nodes in virtual time."""
 
 # How long an example takes says nothing on a machine that does other things besides: no time fails a test.
 settings.register_profile("default", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -57,6 +61,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(HERE).parts[0]
         if folder in QUICK and item.get_closest_marker("slow") is None:
             item.add_marker(pytest.mark.quick)
+        if folder in WHOLE_NODES:
+            in_virtual_time.mark(item)
         item.add_marker(pytest.mark.xdist_group("nodes" if folder in NODES else str(item.path)))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from processes.cluster import Cluster, running_cluster
+
+from ..helpers.processes import Cluster, running_cluster
 
 
 @pytest.fixture(scope="package")

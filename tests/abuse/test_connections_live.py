@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes.cluster import HOST, Cluster, Line, Node, end_sending, eventually, sockets_left, vanish
 
-from .bystanders import MEBIBYTE, nobody_is_harmed
+from ..helpers.bystanders import MEBIBYTE, nobody_is_harmed
+from ..helpers.processes import HOST, Cluster, Line, Node, end_sending, eventually, sockets_left, vanish
 
 LARGE = "x" * 1_000_000
 

@@ -11,8 +11,8 @@ from trioraft.wire.codec import BadLine
 from trioraft.wire.entries import parse
 from trioraft.wire.peers import PeerDecoder, PeerHello, decode_handshake
 
-from .decoders import replies_to, strict_json
-from .lines import INTRODUCTIONS, PEERS, REQUESTS, TRUE_INTRODUCTION, Introduction, Peer, Request
+from ..helpers.decoders import replies_to, strict_json
+from ..helpers.lines import INTRODUCTIONS, PEERS, REQUESTS, TRUE_INTRODUCTION, Introduction, Peer, Request
 
 
 def check(reply: bytes, request: Request) -> None:

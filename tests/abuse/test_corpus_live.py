@@ -7,10 +7,10 @@ import json
 import socket
 
 import pytest
-from processes.cluster import HOST, Cluster, end_sending, vanish
 
-from .bystanders import nobody_is_harmed
-from .lines import REQUESTS, Request
+from ..helpers.bystanders import nobody_is_harmed
+from ..helpers.lines import REQUESTS, Request
+from ..helpers.processes import HOST, Cluster, end_sending, vanish
 from .test_corpus_in_process import check
 
 HALVES = [REQUESTS[::2], REQUESTS[1::2]]

@@ -24,8 +24,8 @@ from trioraft.wire.entries import parse, payload, seal, seal_commands
 from trioraft.wire.operations import OPERATIONS
 from trioraft.wire.peers import PeerDecoder, decode_handshake, encode
 
-from .decoders import replies_to, strict_json
-from .lines import PEERS, REQUESTS, TRUE_INTRODUCTION
+from ..helpers.decoders import replies_to, strict_json
+from ..helpers.lines import PEERS, REQUESTS, TRUE_INTRODUCTION
 
 Said = TypeVar("Said", bytes, list[bytes])
 

@@ -8,12 +8,12 @@ from typing import Any
 from zlib import crc32
 
 import pytest
-from processes.cluster import Cluster, Line, end_sending
 
 from trioraft.wire.entries import seal
 
-from .bystanders import MEBIBYTE, nobody_is_harmed
-from .lines import INTRODUCTIONS, PEERS, TRUE_INTRODUCTION
+from ..helpers.bystanders import MEBIBYTE, nobody_is_harmed
+from ..helpers.lines import INTRODUCTIONS, PEERS, TRUE_INTRODUCTION
+from ..helpers.processes import Cluster, Line, end_sending
 from .test_corpus_live import exchange
 
 PARTS = 4

@@ -13,13 +13,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from processes.cluster import Cluster, Line, running_cluster
-from server.test_unforeseen import MESSAGES
 
 from trioraft.wire.operations import OPERATIONS
 from trioraft.wire.peers import PeerHello, Underway, encode
 
-from .bystanders import nobody_is_harmed
+from ..helpers.bystanders import nobody_is_harmed
+from ..helpers.processes import Cluster, Line, running_cluster
+from ..server.test_unforeseen import MESSAGES
 from .test_peers_live import as_node_1, introduced, line
 
 WRONG: list[Any] = [

@@ -10,9 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
-from chaos.run import Plan, run
+from .run import Plan, run
 
 
 def main() -> int:

@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
-from processes.cluster import HOST
 
 from trioraft.testing.history import History, Kind, Operation
 
+from ..helpers.processes import HOST
 from .observations import Observations
 
 REPLY_SECONDS = 2.5

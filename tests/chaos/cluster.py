@@ -14,14 +14,13 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self
 
-from processes.cluster import HOST, Line, Node, ask_port, eventually, free_ports
-from processes.cluster import _die_with_us as die_with_us
-
+from ..helpers.processes import HOST, Line, Node, ask_port, eventually, free_ports
+from ..helpers.processes import _die_with_us as die_with_us
 from .disks import DiskControl
 from .network import Network
 from .switch import Switch
 
-TESTS = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DISK_FAILED = 74
 SECONDS_TO_DIE = 8.0
 """Within which a node has to end after its disk failed; it may have to get the processor first."""
@@ -53,13 +52,11 @@ class ChaosNode(Node):
         self.disk.forget()
         self.killed = self.paused = False
         self.start_at = self.stop_by = self._failed_since = None
-        command = [*die_with_us(), *self.wrapper, sys.executable, "-m", "chaos.faulty_node"]
+        command = [*die_with_us(), *self.wrapper, sys.executable, "-m", "tests.chaos.faulty_node"]
         command += [f"{self.log_file.with_suffix('.disk')}"]
         command += ["node", str(self.index), str(self.servers), "--data-dir", str(self.data)]
         command += ["--listen", f"{self.host}:{self.port}"]
-        path = os.pathsep.join(
-            [str(TESTS), str(TESTS.parent), str(TESTS.parent / "cli"), os.environ.get("PYTHONPATH", "")]
-        )
+        path = os.pathsep.join([str(ROOT), str(ROOT / "cli"), os.environ.get("PYTHONPATH", "")])
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": path}

@@ -1,4 +1,4 @@
-"""A node on a disk that does as the harness says: `python -m chaos.faulty_node CONTROL node INDEX SERVERS ...`.
+"""A node on a disk that does as the harness says: `python -m tests.chaos.faulty_node CONTROL node INDEX SERVERS ...`.
 
 All of it is the node as it is, but for the files beneath its storage.
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Self
 
-from processes.cluster import _die_with_us as die_with_us
+from ..helpers.processes import _die_with_us as die_with_us
 
 Link = tuple[int, int]
 """Who dials, and whom."""

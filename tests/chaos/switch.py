@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Self
 
-from processes.cluster import _die_with_us as die_with_us
+from ..helpers.processes import _die_with_us as die_with_us
 
 Link = tuple[int, int]
 """Who sends, and to whom."""

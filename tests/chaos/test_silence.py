@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes.cluster import Cluster, Node, eventually
 
+from ..helpers.processes import Cluster, Node, eventually
 from .switch import CannotSwitch, Switch
 
 SILENCE_SECONDS = 30.0

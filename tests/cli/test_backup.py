@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from trioraft_cli.backup import recover, restore
 
-from tests.server.test_rebirth import ADDRESS, write_backup
+from ..cluster.test_disaster import ADDRESS, write_backup
 
 
 def test_restore_asks_nobody_to_stop_and_empty_the_cluster_that_the_backup_is_of(

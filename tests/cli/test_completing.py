@@ -21,8 +21,9 @@ from trioraft_cli import completion, shell
 from trioraft_cli.completion import ClusterCompleter
 from trioraft_cli.connection import Connection
 
-from tests.client.fake_nodes import Make, fake_nodes
 from trioraft.addresses import Address
+
+from ..helpers.fake_nodes import Make, fake_nodes
 
 KEYS = ["it's", 'a "b"', "two words", "line\nend", "plain"]
 PATIENCE = 10.0

@@ -19,9 +19,10 @@ from trioraft_cli.groups import OF_THE_PROMPT
 from trioraft_cli.lines import run_line
 from trioraft_cli.membership import Member, Members
 
-from tests.client.fake_nodes import Make, fake_nodes
 from trioraft.addresses import Address
 from trioraft.client import Client, NoNode, Unknown
+
+from ..helpers.fake_nodes import Make, fake_nodes
 
 NOBODY = Address("127.0.0.1", 1)
 Run = Callable[..., tuple[int, str, str]]

@@ -11,7 +11,7 @@ from trioraft_cli.membership import Members, ask_members, show_members
 from trioraft.addresses import Address
 from trioraft.client import Client
 
-from .fake_nodes import Answer, FakeNode, Make, fake_nodes
+from ..helpers.fake_nodes import Answer, FakeNode, Make, fake_nodes
 
 GONE = Address("127.0.0.1", 1)
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.client.fake_nodes import Make, fake_nodes
-from tests.client.hanging_names import Names, hanging_names
 from trioraft.addresses import Address
 from trioraft.client import Client, NoNode, attempts
+
+from ..helpers.fake_nodes import Make, fake_nodes
+from ..helpers.hanging_names import Names, hanging_names
 
 DEAF = """
 import socket, sys, time

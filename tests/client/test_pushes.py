@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.client.fake_nodes import Make, fake_nodes
 from trioraft.client import Client, NoNode, Push, Unknown, attempts
 from trioraft.client.protocol import NotANode, Protocol
+
+from ..helpers.fake_nodes import Make, fake_nodes
 
 EVENT = {"event": "put", "id": 7, "key": "cfg/a", "value": 1, "rev": 12}
 PROGRESS = {"event": "progress", "at": 40}

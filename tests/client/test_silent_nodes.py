@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.client.fake_nodes import Make, fake_nodes
 from trioraft.addresses import Address
 from trioraft.client import Client, NoNode, Unknown, attempts
+
+from ..helpers.fake_nodes import Make, fake_nodes
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ SEGMENTS = "trioraft/storage/log.py"
 DISK = "trioraft/storage/disk.py"
 FOLDER = "trioraft/storage/folder.py"
 FULL = "tests/processes/test_full_disks.py"
-REBIRTH = "tests/server/test_rebirth.py"
+REBIRTH = "tests/cluster/test_disaster.py"
 REQUESTS = "trioraft/replica/requests.py"
 ANSWERING = "trioraft/replica/answering.py"
 READER = "trioraft/replica/reader.py"
@@ -39,16 +39,16 @@ DRIVER = "trioraft/server/driver.py"
 HANDSHAKE = "trioraft/cluster/handshake.py"
 CLIENTS = "trioraft/server/clients.py"
 RECKONING = "trioraft/replica/reckoning.py"
-UNREAD = "tests/server/test_unread_replies.py"
+UNREAD = "tests/replica/test_unread_replies.py"
 CROWDS = "tests/server/test_crowds.py"
 NODES = "tests/server/test_node_in_virtual_time.py"
 PIPELINES = "tests/server/test_pipelines.py"
 PAPER = "tests/raft/test_raft_paper.py"
 ANSWERS = "tests/raft/test_whose_answers_count.py"
-REMOVALS = "tests/server/test_members_in_virtual_time.py"
+REMOVALS = "tests/replica/test_members_in_virtual_time.py"
 CHANGES = "tests/raft/test_raft_changes.py"
 SNAPSHOTS = "trioraft/replica/snapshots.py"
-FAILING = "tests/server/test_failing_snapshots.py"
+FAILING = "tests/replica/test_failing_snapshots.py"
 SOCKETS = "trioraft/server/sockets.py"
 SESSION = "trioraft/replica/session.py"
 DOOR = "trioraft/server/door.py"
@@ -58,7 +58,7 @@ LOGS = "trioraft/server/logs.py"
 REPEATS = "trioraft/server/repeats.py"
 UNDRAINED = "tests/server/test_log_not_drained.py"
 COUNTED = "tests/server/test_repeats.py"
-TIMEOUTS = "tests/server/test_timeouts.py"
+TIMEOUTS = "tests/replica/test_timeouts.py"
 STRANGERS = "tests/server/test_strangers_in_the_log.py"
 TRAVELS = f"{SLICES}::test_a_value_that_travels_longer_than_an_election_timeout_costs_no_election"
 UNFORESEEN = "tests/server/test_unforeseen.py"
@@ -802,7 +802,7 @@ MUTANTS = (
         HANDSHAKE,
         "    if member is not None and not member.folder and servers[node : node + 1] != [member.address]:\n",
         "    if False:\n",
-        "tests/server/test_handshake.py::test_a_newcomer_that_is_not_where_it_was_taken_in_is_refused",
+        "tests/cluster/test_handshake.py::test_a_newcomer_that_is_not_where_it_was_taken_in_is_refused",
         simulated=False,
     ),
     Mutant(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .cluster import Cluster, running_cluster
+from ..helpers.processes import Cluster, running_cluster
 
 
 @pytest.fixture(scope="package")

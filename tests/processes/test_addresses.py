@@ -21,7 +21,7 @@ from trioraft.storage.snapshots import SnapshotWriter
 from trioraft.wire import entries
 from trioraft.wire.snapshots import FORMAT, SnapshotHeader
 
-from .cluster import HOST, Cluster, Node, eventually, free_ports
+from ..helpers.processes import HOST, Cluster, Node, eventually, free_ports
 from .test_members import command, told, votes
 
 CANNOT_BE = ["a..b:8000", "a" * 64 + ":1", "b\xfc" + "c" * 70 + ":80", "a\x00b:1", "no address"]

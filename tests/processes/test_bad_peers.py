@@ -13,7 +13,7 @@ import pytest
 
 from trioraft.wire.entries import seal
 
-from .cluster import HOST, Cluster, end_sending, running_cluster
+from ..helpers.processes import HOST, Cluster, end_sending, running_cluster
 
 HUGE = 2**63
 ACCEPTED = b'"peer":"hello"'

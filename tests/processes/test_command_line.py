@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .cluster import Cluster, eventually, free_ports
+from ..helpers.processes import Cluster, eventually, free_ports
 
 SLOW = pytest.mark.slow
 VALUES = ["two words", '{"a": [1, {"b": 2.50}]}', "😀", "1" * 40, "-5", "null", '"quoted"']

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from .cluster import Cluster, Line, Node, eventually
-from .load import Writers, check
+from ..helpers.load import Writers, check
+from ..helpers.processes import Cluster, Line, Node, eventually
 
 NO_QUORUM_SECONDS = 3.0
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .cluster import Cluster, Line, Node
+from ..helpers.processes import Cluster, Line, Node
 
 pytestmark = [
     pytest.mark.slow,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .cluster import HOST, Cluster, Node, eventually, free_ports
+from ..helpers.processes import HOST, Cluster, Node, eventually, free_ports
 
 FIRST_SEGMENT = "log-00000001.jsonl"
 

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from .cluster import Cluster, Node, eventually
+from ..helpers.processes import Cluster, Node, eventually
 
 VALUE = "x" * 100_000
 DISK_FAILED = 74

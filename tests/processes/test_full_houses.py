@@ -18,7 +18,7 @@ import pytest
 from trioraft.addresses import parse_address
 from trioraft.client import Client, NoNode
 
-from .cluster import HOST, Cluster, Line, Node, eventually, sockets_left
+from ..helpers.processes import HOST, Cluster, Line, Node, eventually, sockets_left
 
 pytestmark = pytest.mark.skipif(not shutil.which("prlimit"), reason="prlimit is not installed (util-linux)")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .cluster import START_SECONDS, Cluster, eventually, talk
+from ..helpers.processes import START_SECONDS, Cluster, eventually, talk
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .cluster import Cluster, Line
+from ..helpers.processes import Cluster, Line
 
 LONGEST = 32 * 1024 * 1024
 

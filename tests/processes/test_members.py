@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from .cluster import HOST, Cluster, Line, Node, eventually, free_ports
+from ..helpers.processes import HOST, Cluster, Line, Node, eventually, free_ports
 
 
 def command(*words: object, at: Node) -> subprocess.CompletedProcess[str]:

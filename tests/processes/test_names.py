@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .cluster import HOST, Cluster, eventually
+from ..helpers.processes import HOST, Cluster, eventually
 
 FIRST = "::1"
 """What a resolver puts before 127.0.0.1, where both are given."""

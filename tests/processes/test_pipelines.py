@@ -19,8 +19,8 @@ from trioraft.testing.history import History
 from trioraft.testing.pipelines import Exchange, Pipelines
 from trioraft.wire.operations import OPERATIONS
 
-from .cluster import HOST, Cluster, Node, eventually, free_ports, talk
-from .load import Threads
+from ..helpers.load import Threads
+from ..helpers.processes import HOST, Cluster, Node, eventually, free_ports, talk
 
 REQUESTS = 100_000
 AT_ONCE = 150

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.fake_nodes import fake_nodes
 from trioraft.client.attempts import REPLY_SECONDS
 
-from .cluster import Cluster, Node, eventually
-from .terminals import OnTerminal, Terminal
+from ..helpers.fake_nodes import fake_nodes
+from ..helpers.processes import Cluster, Node, eventually
+from ..helpers.terminals import OnTerminal, Terminal
 
 ENTER, TAB, CTRL_C, CTRL_D = b"\r", b"\t", b"\x03", b"\x04"
 PROMPT = "trioraft>"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from .cluster import HOST, Cluster, Line, eventually, sockets_left, talk
+from ..helpers.processes import HOST, Cluster, Line, eventually, sockets_left, talk
 
 SESSION = b'{"op":"put","key":"name","value":"Alice"}\n{"op":"get","key":"name"}\n'
 

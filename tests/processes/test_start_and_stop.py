@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .cluster import FIRST_LEADER_SECONDS, HOST, Cluster, eventually, running_cluster
+from ..helpers.processes import FIRST_LEADER_SECONDS, HOST, Cluster, eventually, running_cluster
 
 LEADS = re.compile(r"node (\d) leads in term (\d+)")
 

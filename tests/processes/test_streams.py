@@ -15,8 +15,8 @@ import click
 import pytest
 from trioraft_cli.main import cli
 
-from .cluster import Cluster
-from .terminals import output_on_terminal
+from ..helpers.processes import Cluster
+from ..helpers.terminals import output_on_terminal
 
 SLOW = pytest.mark.slow
 KEY: Final = "stream"

@@ -13,7 +13,7 @@ from trioraft.raft.core import Core
 from trioraft.raft.log import Log
 from trioraft.raft.messages import HardState, NodeId, RequestVote, RequestVoteReply
 
-from .explorer import Bounds, Explorer
+from ..helpers.explorer import Bounds, Explorer
 
 EMPTY: list[list[int]] = [[], [], []]
 FIGURE_8 = [[1], [1, 2], [1, 3]]

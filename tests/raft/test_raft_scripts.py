@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .raft_scripts import rewrite
+from ..helpers.raft_scripts import rewrite
 
 SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.txt"))
 

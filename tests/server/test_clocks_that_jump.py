@@ -9,7 +9,7 @@ import trio.testing
 from trioraft.replica.ports import TICK_SECONDS
 from trioraft.server.election_timer import MAX_LATE, ElectionTimer
 
-from .virtual_cluster import Cluster
+from ..helpers.virtual_cluster import Cluster
 
 REST = 10
 

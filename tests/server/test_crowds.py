@@ -18,7 +18,7 @@ from trioraft.server.clients import FEW, MANY, Crowd
 from trioraft.testing.network import MemoryConnection
 from trioraft.wire.codec import encode
 
-from .virtual_cluster import Client, Cluster
+from ..helpers.virtual_cluster import Client, Cluster
 
 AWAY = pytest.mark.parametrize("away", [0, 1])
 """From the leader: requests are carried out there, and passed on from elsewhere."""

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 import trio
 
-from tests.client.hanging_names import Names, hanging_names
 from trioraft import names as resolving
 from trioraft.addresses import Address
 from trioraft.server import dialling
 from trioraft.server.dialling import connect
 from trioraft.server.sockets import SocketHub
+
+from ..helpers.hanging_names import Names, hanging_names
 
 PORT = 1
 """Nobody is asked at it: the resolver below gives other ones."""

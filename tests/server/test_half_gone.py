@@ -14,7 +14,7 @@ from trioraft.server.driver import Driver
 from trioraft.server.sockets import SocketConnection, SocketHub
 from trioraft.testing.network import Weather
 
-from .virtual_cluster import ADDRESSES, Cluster
+from ..helpers.virtual_cluster import ADDRESSES, Cluster
 
 
 @pytest.fixture

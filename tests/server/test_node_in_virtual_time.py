@@ -14,7 +14,7 @@ from trioraft.server.driver import GATHER_SECONDS, PLENTY
 from trioraft.wire.commands import decode_command, encode_commands
 from trioraft.wire.peers import NotProposed, Propose, Proposed
 
-from .virtual_cluster import Cluster
+from ..helpers.virtual_cluster import Cluster
 
 
 async def test_a_cluster_forms_and_elects_a_leader_within_two_seconds(cluster: Cluster) -> None:

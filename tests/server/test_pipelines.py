@@ -14,7 +14,7 @@ from trioraft.testing.linearizability import check
 from trioraft.testing.pipelines import Exchange, Pipelines
 from trioraft.wire.operations import OPERATIONS
 
-from .virtual_cluster import Client, Cluster
+from ..helpers.virtual_cluster import Client, Cluster
 
 REQUESTS = 60
 

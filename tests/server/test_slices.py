@@ -23,7 +23,7 @@ from trioraft.testing.network import MemoryConnection
 from trioraft.wire.codec import encode
 from trioraft.wire.peers import Propose
 
-from .virtual_cluster import Client, Cluster
+from ..helpers.virtual_cluster import Client, Cluster
 
 MEBIBYTE = 1024 * 1024
 A_TURN = 8 * MEBIBYTE

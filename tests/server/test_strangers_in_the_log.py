@@ -19,7 +19,7 @@ from trioraft.server.transport import Connection
 from trioraft.testing.network import MemoryHub
 from trioraft.wire.peers import PeerHello, PeerRefused, encode
 
-from .virtual_cluster import ADDRESSES, Cluster
+from ..helpers.virtual_cluster import ADDRESSES, Cluster
 
 TIMES = 400
 DIALS = 50

@@ -70,10 +70,10 @@ from trioraft.wire.peers import (
     encode,
 )
 
-from . import virtual_cluster
-from .test_failing_snapshots import OFTEN, caught_up, leave_one_behind, unfinished
+from ..helpers import virtual_cluster
+from ..helpers.virtual_cluster import ADDRESSES, Cluster, Node
+from ..replica.test_failing_snapshots import OFTEN, caught_up, leave_one_behind, unfinished
 from .test_pipelines import plainest
-from .virtual_cluster import ADDRESSES, Cluster, Node
 
 Records = list[logging.LogRecord]
 

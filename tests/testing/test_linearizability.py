@@ -5,10 +5,11 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from histories import explained_by_some_order, run, spoil
 
 from trioraft.testing.history import Answer, History, Kind, Operation, Outcome
 from trioraft.testing.linearizability import check, check_key, check_revisions
+
+from ..helpers.histories import explained_by_some_order, run, spoil
 
 
 def op(

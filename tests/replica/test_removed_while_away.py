@@ -12,7 +12,7 @@ from trioraft.replica.removal import Removal
 from trioraft.server.driver import Driver
 from trioraft.wire.peers import PeerHello, PeerRefused
 
-from .virtual_cluster import ADDRESSES, Cluster
+from ..helpers.virtual_cluster import ADDRESSES, Cluster
 
 SAID = "has been removed from the cluster"
 

@@ -23,7 +23,7 @@ from trioraft.storage.snapshots import Snapshot, snapshot_names
 from trioraft.testing.disk import MemoryDisk
 from trioraft.testing.disk_threads import ImmediateThread
 
-from .virtual_cluster import Cluster, Node
+from ..helpers.virtual_cluster import Cluster, Node
 
 SELDOM = SnapshotSettings(slice_keys=10, write_bytes=100, keep_entries=0, retry_ticks=20, most_retry_ticks=320)
 OFTEN = msgspec.structs.replace(SELDOM, least_log_entries=20)

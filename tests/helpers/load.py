@@ -8,7 +8,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from .cluster import Line, Node
+from .processes import Line, Node
 
 DEPTH = 8
 

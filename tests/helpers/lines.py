@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-CORPUS = Path(__file__).parent / "corpus"
+CORPUS = Path(__file__).parents[1] / "abuse" / "corpus"
 
 TRUE_INTRODUCTION: dict[str, Any] = {
     "peer": "hello",

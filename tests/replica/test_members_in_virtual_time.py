@@ -9,7 +9,7 @@ import trio.testing
 
 from trioraft.wire.peers import Told
 
-from .virtual_cluster import ADDRESSES, Cluster
+from ..helpers.virtual_cluster import ADDRESSES, Cluster
 
 
 async def takes_a_write(cluster: Cluster, index: int) -> bool:

@@ -13,7 +13,7 @@ from trioraft.wire.codec import decode, encode
 from trioraft.wire.operations import OPERATIONS
 from trioraft.wire.replies import Piece
 
-from .virtual_cluster import Client, Cluster
+from ..helpers.virtual_cluster import Client, Cluster
 
 LARGE = "x" * 3_000_000
 MAX_REQUEST_BYTES = 8 * 1024 * 1024

@@ -11,7 +11,7 @@ from trioraft.raft.membership import Configuration, Formation, Member, with_fold
 from trioraft.wire.peers import PeerHello, PeerRefused, decode_handshake
 from trioraft.wire.peers import encode as encode_message
 
-from .virtual_cluster import ADDRESSES, Client, Cluster
+from ..helpers.virtual_cluster import ADDRESSES, Client, Cluster
 
 NEW = 3
 ADDRESS = "new:1"

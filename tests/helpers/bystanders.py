@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from processes.cluster import Cluster, Line, Node, eventually
+from .processes import Cluster, Line, Node, eventually
 
 MEBIBYTE = 1 << 20
 MEMORY_MEBIBYTES = 64

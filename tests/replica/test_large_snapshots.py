@@ -24,7 +24,7 @@ from trioraft.testing.disk import MemoryDisk
 from trioraft.testing.disk_threads import ImmediateThread
 from trioraft.wire.snapshots import FORMAT, SnapshotHeader
 
-from .virtual_cluster import Cluster
+from ..helpers.virtual_cluster import Cluster
 
 PIECE = 64
 SMALL_PIECES = SnapshotSettings(keep_entries=0, piece_bytes=PIECE)

@@ -16,9 +16,9 @@ from trioraft.replica.slots import Slot
 from trioraft.server.driver import Driver
 from trioraft.wire.operations import OPERATIONS
 
+from ..helpers.virtual_cluster import Cluster, Node
+from ..server.test_pipelines import plainest
 from .test_failing_snapshots import OFTEN, leave_one_behind
-from .test_pipelines import plainest
-from .virtual_cluster import Cluster, Node
 
 IN_TIME = 0.3
 SLACK = 0.12
