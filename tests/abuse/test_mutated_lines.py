@@ -138,6 +138,6 @@ def test_a_command_that_is_understood_can_be_applied(seed: int) -> None:
             command = decode_command(payload(seal(index, 1, "command", line)))
         except (BadLine, UnknownCommand):
             continue
-        store.apply(index, command)
+        command.apply(store, index)
         applied += 1
     assert applied

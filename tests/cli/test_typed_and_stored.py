@@ -86,7 +86,7 @@ class Node:
             case operations.Incr():
                 command = Incr(request.key, request.by)
         self.index += 1
-        return result_reply(msgspec.Raw(bytes(request.id)), self.store.apply(self.index, command))
+        return result_reply(msgspec.Raw(bytes(request.id)), command.apply(self.store, self.index))
 
     def item(self, key: str) -> Item:
         item = self.store.get(key)

@@ -38,12 +38,12 @@ KEYS = 100
 def write_backup(file: Path, keys: int) -> Path:
     store = Store()
     for number in range(keys):
-        store.apply(number + 1, Put(f"key-{number}", Raw(b'"value"')))
+        Put(f"key-{number}", Raw(b'"value"')).apply(store, number + 1)
     configuration = Configuration((Member(0, "h:1", "voter", "f" * 32),), 1)
     disk = MemoryDisk()
     writer = SnapshotWriter(disk, SnapshotHeader(FORMAT, "c" * 32, keys, 3, 0, configuration, keys))
-    frozen = store.freeze()
-    writer.add(frozen.take(keys))
+    view = store.freeze()
+    writer.add(view.next(keys))
     file.write_bytes(disk.read(writer.finish().name))
     return file
 

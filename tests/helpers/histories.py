@@ -52,11 +52,11 @@ def _take_effect(store: Store, index: int, operation: Operation) -> tuple[str, A
             item = store.get(key)
             return "done", Answer(item.value, item.rev, item.created, item.version) if item else Answer(None, 0, 0, 0)
         case "put":
-            result = store.apply(index, Put(key, msgspec.Raw(operation.value), operation.if_rev))
+            result = Put(key, msgspec.Raw(operation.value), operation.if_rev).apply(store, index)
         case "delete":
-            result = store.apply(index, Delete(key, operation.if_rev))
+            result = Delete(key, operation.if_rev).apply(store, index)
         case "incr":
-            result = store.apply(index, Incr(key, operation.by))
+            result = Incr(key, operation.by).apply(store, index)
     match result:
         case Written(rev):
             return "done", Answer(rev=rev)

@@ -30,6 +30,7 @@ APPLIER = "trioraft/replica/applier.py"
 DEADLINES = "trioraft/replica/deadlines.py"
 FORWARDING = "trioraft/replica/forwarding.py"
 STORE = "trioraft/kv/store.py"
+COMMANDS = "trioraft/kv/commands.py"
 ITEMS = "trioraft/kv/items.py"
 ENTRIES = "trioraft/wire/entries.py"
 PEERS = "trioraft/wire/peers.py"
@@ -509,27 +510,27 @@ MUTANTS = (
     # The store
     Mutant(
         "a condition is not looked at",
-        STORE,
-        """        if command.if_rev is not None and (conflict := _unlike(self.get(command.key), command.if_rev)):
+        COMMANDS,
+        """        if self.if_rev is not None and (conflict := _unlike(state.get(self.key), self.if_rev)):
             return conflict
-        self.apply_all(index, [Put(command.key, command.value)])
+        state.put(self.key, self.value, index)
 """,
-        """        self.apply_all(index, [Put(command.key, command.value)])
+        """        state.put(self.key, self.value, index)
 """,
         "tests/kv/test_store.py",
     ),
     Mutant(
         "a key that comes again goes on counting its versions",
         STORE,
-        "keep(command.value, index, index, 1)",
-        "keep(command.value, index, index, 2)",
+        "pack(command.value, index, index, 1)",
+        "pack(command.value, index, index, 2)",
         "tests/kv/test_store.py",
     ),
     Mutant(
         "a small value that comes again counts as the first",
         ITEMS,
-        "_pack(rev, created, version + 1) + value",
-        "_pack(rev, created, version) + value",
+        "_pack_numbers(rev, created, version + 1) + value",
+        "_pack_numbers(rev, created, version) + value",
         "tests/kv/test_store.py",
         simulated=False,  # all count alike
     ),
@@ -629,10 +630,10 @@ MUTANTS = (
     ),
     Mutant(
         "a snapshot shows what was written after it was begun",
-        "trioraft/kv/frozen.py",
-        "        if old is not None and key > self._taken and key not in self._aside:\n",
+        "trioraft/kv/view.py",
+        "        if old is not None and key > self._given and key not in self._aside:\n",
         "        if False:\n",
-        "tests/kv/test_frozen.py",
+        "tests/kv/test_view.py",
     ),
     Mutant(
         "a snapshot's list of keys is changed while it is gone through",
@@ -1989,8 +1990,8 @@ MUTANTS = (
     Mutant(
         "a turn takes large values for a snapshot without an end",
         SNAPSHOTS,
-        """frozen.take(settings.slice_keys, settings.write_bytes)""",
-        """frozen.take(settings.slice_keys)""",
+        """view.next(settings.slice_keys, settings.write_bytes)""",
+        """view.next(settings.slice_keys)""",
         f"{SLICES}::test_a_snapshot_of_large_values_is_taken_a_few_a_turn",
         simulated=False,
     ),

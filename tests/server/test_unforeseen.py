@@ -526,7 +526,7 @@ async def test_a_change_that_fails_half_way_is_answered_by_nobody(
 ) -> None:
     node = await _victim(cluster, leads=True)
     other = await bystander(cluster, (node.index + 1) % 3)
-    for place in ("store.apply", "store.apply_all", "administration._begin"):
+    for place in ("store.apply_all", "administration._begin"):
         _break(node, place, monkeypatch)
     client = await cluster.connect(node.index)
     client.send(_request(op))

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from trioraft.kv.commands import Command
+from trioraft.kv.commands import Command, Put
+from trioraft.kv.results import Result
 from trioraft.kv.store import Store
 from trioraft.raft import runs
 from trioraft.raft.core import Core
@@ -99,10 +100,12 @@ def believe_anything(monkeypatch: pytest.MonkeyPatch) -> None:
 def forget_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = Store.apply_all
 
-    def apply_all(store: Store, first: int, commands: Sequence[Command]) -> None:
+    def apply_all(store: Store, first: int, commands: Sequence[Command]) -> dict[int, Result]:
+        others = {}
         for index, command in enumerate(commands, first):
-            if index % 40:
-                honest(store, index, [command])
+            if index % 40 or type(command) is not Put:
+                others |= honest(store, index, [command])
+        return others
 
     monkeypatch.setattr(Store, "apply_all", apply_all)
 

@@ -169,7 +169,7 @@ def test_replies_that_are_large_count_though_the_lines_are_read_at_once() -> Non
 def test_a_page_of_a_scan_is_counted_in_bytes() -> None:
     store = Store()
     for number in range(20):
-        store.apply(number + 1, Put("é" * 100 + str(number), b"1"))  # type: ignore[arg-type]
+        Put("é" * 100 + str(number), b"1").apply(store, number + 1)  # type: ignore[arg-type]
     for most in (1000, 2000, 3000):
         found, more = store.scan("", None, 100, most)
         size = sum(len(key.encode()) + len(item.value) for key, item in found)

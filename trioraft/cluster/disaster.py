@@ -188,8 +188,8 @@ def _hint(folder: Folder) -> str:
 
 def _write_snapshot(disk: RealDisk, header: SnapshotHeader, store: Store) -> None:
     writer = SnapshotWriter(disk, header)
-    frozen = store.freeze()
-    while items := frozen.take(_SLICE):
+    view = store.freeze()
+    while items := view.next(_SLICE):
         writer.add(items)
-    frozen.close()
+    view.close()
     writer.finish()

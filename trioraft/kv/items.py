@@ -1,7 +1,7 @@
-"""A key's value with its numbers: as others see it, and as the store keeps it.
+"""A key's value with its numbers: as readers see it, and as the store keeps it.
 
-A small value is kept in one piece with its numbers. As an object that has a value and three integers they would lie
-in five places, and a write, which touches most of them, mostly waits for memory.
+A small value and its numbers share one bytes object. An object with a value and three integers would lie in five
+places in memory, and a write, which touches most of them, spends its time waiting for memory.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Final
 import msgspec
 
 LARGE_VALUE: Final = 4096
-"""A value of so many bytes stays in a piece of its own, which is not copied for those who read it."""
+"""A value of this many bytes or more stays in an object of its own, which readers share without a copy."""
 _NUMBERS: Final = Struct("=QQQ")
-_pack: Final = _NUMBERS.pack
+_pack_numbers: Final = _NUMBERS.pack
 _numbers: Final = _NUMBERS.unpack_from
 _created_and_version: Final = Struct("=QQ").unpack_from
 _CREATED_AT: Final = 8
@@ -22,7 +22,7 @@ _VALUE_AT: Final = _NUMBERS.size
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
-    """A key's value as it was given, the revision that wrote it, the one that made the key, and its writes since."""
+    """A value as it was given, the revision that wrote it, the one that made the key, and the writes since then."""
 
     value: bytes
     rev: int
@@ -30,36 +30,36 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     version: int
 
 
-Kept = bytes | Item
-"""An item as it is kept."""
+Packed = bytes | Item
+"""An item as the store keeps it."""
 
 
-def keep(value: msgspec.Raw | bytes, rev: int, created: int, version: int) -> Kept:
-    """An item, to be kept."""
+def pack(value: msgspec.Raw | bytes, rev: int, created: int, version: int) -> Packed:
+    """An item in the form in which the store keeps it."""
     if len(value) < LARGE_VALUE:
-        return _pack(rev, created, version) + value
+        return _pack_numbers(rev, created, version) + value
     return Item(bytes(value), rev, created, version)
 
 
-def item_of(kept: Kept) -> Item:
-    """What was kept."""
-    if not isinstance(kept, bytes):
-        return kept
-    rev, created, version = _numbers(kept)
-    return Item(kept[_VALUE_AT:], rev, created, version)
+def unpack(packed: Packed) -> Item:
+    """The item in the form in which readers see it."""
+    if not isinstance(packed, bytes):
+        return packed
+    rev, created, version = _numbers(packed)
+    return Item(packed[_VALUE_AT:], rev, created, version)
 
 
-def value_size(kept: Kept) -> int:
-    """How many bytes the value has."""
-    return len(kept) - _VALUE_AT if isinstance(kept, bytes) else len(kept.value)
+def value_size(packed: Packed) -> int:
+    """The size of the value, in bytes."""
+    return len(packed) - _VALUE_AT if isinstance(packed, bytes) else len(packed.value)
 
 
-def renewed(kept: Kept, value: msgspec.Raw | bytes, rev: int) -> Kept:
-    """The item that follows with that value."""
-    if isinstance(kept, bytes):
-        created, version = _created_and_version(kept, _CREATED_AT)
-        if len(value) < LARGE_VALUE:  # as `keep` does, without a call: most writes come this way
-            return _pack(rev, created, version + 1) + value
+def repack(packed: Packed, value: msgspec.Raw | bytes, rev: int) -> Packed:
+    """The item that follows `packed` when revision `rev` writes `value`."""
+    if isinstance(packed, bytes):
+        created, version = _created_and_version(packed, _CREATED_AT)
+        if len(value) < LARGE_VALUE:  # as `pack` does, without a call: most writes come this way
+            return _pack_numbers(rev, created, version + 1) + value
     else:
-        created, version = kept.created, kept.version
-    return keep(value, rev, created, version + 1)
+        created, version = packed.created, packed.version
+    return pack(value, rev, created, version + 1)

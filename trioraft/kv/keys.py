@@ -1,8 +1,8 @@
-"""The keys in order, at little cost for those who only write: what is new is put in order when somebody looks.
+"""The keys in order, at little cost for writers: new keys are sorted when somebody reads.
 
-They lie in chunks, each of which holds what comes before the next one's start. A new key is put beside the others of
-its chunk, which are put in order when they are read, or when they have become many and are cut in two. To find its
-place at once would touch some ten others, of which the processor's caches hold few.
+The keys lie in chunks; a chunk holds all keys from its start up to the start of the next. A new key is put beside the
+others of its chunk, unsorted. A chunk is sorted when it is read, and when it has grown too large and is cut in two.
+Finding the new key's place at once would touch some ten other keys, of which the processor's caches hold few.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from collections.abc import Iterator
 from typing import Final
 
 MAX_CHUNK: Final = 512
-"""A chunk that grows beyond so many keys is cut in two."""
+"""A chunk that grows beyond this many keys is cut in two."""
 
 
 class _Chunk:
-    """Some keys that are neighbours."""
+    """Neighbouring keys."""
 
     __slots__ = ("new", "old", "shared")
 
     def __init__(self, old: list[str], new: list[str]) -> None:
         self.old = old
-        """In order."""
+        """Sorted."""
         self.new = new
-        """In none."""
+        """Not sorted."""
         self.shared = False
-        """Whether a frozen view needs it as it is."""
+        """Whether a frozen view reads it: then it must not change."""
 
     def in_order(self) -> list[str]:
-        """Its keys in order; the list is the chunk's own."""
+        """Its keys in order, in the chunk's own list."""
         if self.new:
             self.old += self.new
             self.old.sort()
@@ -38,15 +38,15 @@ class _Chunk:
 
 
 class Keys:
-    """A set of keys that can be gone through in order, from any one on."""
+    """A set of keys that can be read in order, from any key on."""
 
     def __init__(self) -> None:
         self._chunks = [_Chunk([], [])]
         self._starts = [""]
-        """No key of a chunk is less than its start, and every key of the one before is."""
+        """The least key that a chunk may hold; all keys of the chunk before are smaller."""
 
     def add(self, key: str) -> None:
-        """Add a key that is not there."""
+        """Add a key that is missing."""
         position = bisect_right(self._starts, key) - 1
         chunk = self._chunks[position]
         if chunk.shared:
@@ -56,7 +56,7 @@ class Keys:
             self._cut(position)
 
     def remove(self, key: str) -> None:
-        """Remove a key that is there."""
+        """Remove a key that exists."""
         position = bisect_right(self._starts, key) - 1
         chunk = self._own(position)
         place = bisect_left(chunk.old, key)
@@ -70,7 +70,7 @@ class Keys:
             self._starts[0] = ""
 
     def since(self, start: str) -> Iterator[str]:
-        """Those from that one on, in order; nothing may be added or removed meanwhile."""
+        """Yields the keys from `start` on, in order. Nothing may be added or removed meanwhile."""
         position = bisect_right(self._starts, start) - 1
         keys = self._chunks[position].in_order()
         yield from keys[bisect_left(keys, start) :]
@@ -78,18 +78,18 @@ class Keys:
             yield from self._chunks[later].in_order()
 
     def freeze(self) -> Iterator[str]:
-        """All as they are now, in order, though others be added and removed before they are given: until `thaw`."""
+        """Yields all keys as they are now, in order, whatever is added and removed meanwhile. Valid until `thaw`."""
         for chunk in self._chunks:
             chunk.shared = True
         return (key for chunk in list(self._chunks) for key in chunk.in_order())
 
     def thaw(self) -> None:
-        """The frozen view is not needed any more."""
+        """Let go of the frozen keys."""
         for chunk in self._chunks:
             chunk.shared = False
 
     def _own(self, position: int) -> _Chunk:
-        """The chunk there, to be changed: a copy, where a view needs that as it is."""
+        """The chunk at that position, to be changed: a copy, where a view reads the old one."""
         chunk = self._chunks[position]
         if chunk.shared:
             chunk = self._chunks[position] = _Chunk(chunk.old.copy(), chunk.new.copy())

@@ -2,86 +2,90 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
 
 import msgspec
 
-from trioraft.kv.commands import Command, Delete, Incr, Put
-from trioraft.kv.frozen import Frozen
-from trioraft.kv.items import Item, Kept, item_of, keep, renewed, value_size
+from trioraft.kv.commands import Command, Put
+from trioraft.kv.items import Item, Packed, pack, repack, unpack, value_size
 from trioraft.kv.keys import Keys
-from trioraft.kv.results import Conflict, Counted, Deleted, Result, Written
-
-MAX_INTEGER: Final = 2**63 - 1
-_INTEGER: Final = re.compile(rb"-?(?:0|[1-9][0-9]{0,18})")
+from trioraft.kv.results import Result, Written
+from trioraft.kv.view import StoreView
 
 
 class Store:
-    """All keys. Applying is total: no command can fail but by its Result, and equal logs make equal stores."""
+    """All keys. Applying is total: a command fails by its result alone, and equal logs make equal stores."""
 
     def __init__(self) -> None:
-        self._items: dict[str, Kept] = {}
+        self._items: dict[str, Packed] = {}
         self._keys = Keys()  # apart from the items: most writes are to keys that exist
-        self._apply: dict[type, Callable[[int, Any], Result]] = {
-            Put: self._put,
-            Delete: self._delete,
-            Incr: self._incr,
-        }
-        self._frozen: Frozen | None = None
+        self._view: StoreView | None = None
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def apply(self, index: int, command: Command) -> Result:
-        """Apply the command of the entry at that index, which is the revision of what it writes."""
-        return self._apply[type(command)](index, command)
+    def apply_all(self, first: int, commands: Sequence[Command]) -> dict[int, Result]:
+        """Apply the commands of the entries from index `first` on; an index is the revision of what it writes.
 
-    def apply_all(self, first: int, commands: Sequence[Command]) -> None:
-        """Apply the commands of the entries from that index on, where nobody waits for what comes of them."""
-        items, frozen, keys = self._items, self._frozen, self._keys
+        The results by index, without those that are simply written: mostly there are none.
+        """
+        items, view, keys = self._items, self._view, self._keys
         find = items.get
+        others: dict[int, Result] = {}
         for index, command in enumerate(commands, first):
             if type(command) is not Put or command.if_rev is not None:
-                self.apply(index, command)
+                result = command.apply(self, index)
+                if type(result) is not Written:
+                    others[index] = result
                 continue
-            # Most are such puts, of which nothing else can come.
+            # Most are such puts, and nothing but a write can come of them.
             key = command.key
             old = find(key)
-            if frozen is not None:
-                frozen.keep(key, old)
+            if view is not None:
+                view.before_change(key, old)
             if old is not None:
-                items[key] = renewed(old, command.value, index)
+                items[key] = repack(old, command.value, index)
             else:
-                items[key] = keep(command.value, index, index, 1)
+                items[key] = pack(command.value, index, index, 1)
                 keys.add(key)
+        return others
+
+    def put(self, key: str, value: msgspec.Raw, index: int) -> None:
+        """Give the key that value; `index` is its new revision."""
+        self.apply_all(index, (Put(key, value),))
+
+    def delete(self, key: str) -> None:
+        """Remove a key that exists."""
+        if self._view is not None:
+            self._view.before_change(key, self._items[key])
+        del self._items[key]
+        self._keys.remove(key)
 
     def get(self, key: str) -> Item | None:
         """The key as it is now."""
-        kept = self._items.get(key)
-        return None if kept is None else item_of(kept)
+        packed = self._items.get(key)
+        return None if packed is None else unpack(packed)
 
     def value_size(self, key: str) -> int:
-        """How many bytes the key's value has now; none where it is missing."""
-        kept = self._items.get(key)
-        return 0 if kept is None else value_size(kept)
+        """The size of the key's value now, in bytes; 0 where the key is missing."""
+        packed = self._items.get(key)
+        return 0 if packed is None else value_size(packed)
 
-    def freeze(self) -> Frozen:
-        """A view of all keys as they are now, which stays so. Raises ValueError while there is another."""
-        if self._frozen is not None:
+    def freeze(self) -> StoreView:
+        """A view of all keys as they are now. Raises ValueError while another is open."""
+        if self._view is not None:
             raise ValueError("the store is frozen already")
-        self._frozen = Frozen(self._items, self._keys.freeze(), len(self._items), self._thaw)
-        return self._frozen
+        self._view = StoreView(self._items, self._keys.freeze(), len(self._items), self._thaw)
+        return self._view
 
     def _thaw(self) -> None:
-        self._frozen = None
+        self._view = None
         self._keys.thaw()
 
     def load(self, items: Sequence[tuple[str, Item]]) -> None:
-        """Add keys as a snapshot holds them: in order, and beyond all that are there."""
+        """Add keys in the order of a snapshot, beyond all that are there."""
         for key, item in items:
-            self._items[key] = keep(item.value, item.rev, item.created, item.version)
+            self._items[key] = pack(item.value, item.rev, item.created, item.version)
             self._keys.add(key)
 
     def scan(
@@ -89,8 +93,8 @@ class Store:
     ) -> tuple[list[tuple[str, Item]], bool]:
         """The keys with that prefix that come after `after`, in order, and whether there are more.
 
-        At most `limit` of them, and at most max_bytes of keys and values, but one in any case. The values do not count
-        for who wants the keys only.
+        At most `limit` keys, and `max_bytes` of keys and values, but one key in any case. With `keys_only` the values
+        do not count.
         """
         start = prefix if after is None or after < prefix else after
         found: list[tuple[str, Item]] = []
@@ -100,54 +104,9 @@ class Store:
                 continue
             if not key.startswith(prefix):
                 break
-            item = item_of(self._items[key])
+            item = unpack(self._items[key])
             size += len(key.encode()) + (0 if keys_only else len(item.value))
             if len(found) == limit or (found and size > max_bytes):
                 return found, True
             found.append((key, item))
         return found, False
-
-    def _put(self, index: int, command: Put) -> Result:
-        if command.if_rev is not None and (conflict := _unlike(self.get(command.key), command.if_rev)):
-            return conflict
-        self.apply_all(index, [Put(command.key, command.value)])
-        return Written(index)
-
-    def _delete(self, index: int, command: Delete) -> Result:
-        if command.if_rev is not None and (conflict := _unlike(self.get(command.key), command.if_rev)):
-            return conflict
-        old = self._items.get(command.key)
-        if old is None:
-            return Deleted(0, 0)
-        if self._frozen is not None:
-            self._frozen.keep(command.key, old)
-        del self._items[command.key]
-        self._keys.remove(command.key)
-        return Deleted(1, index)
-
-    def _incr(self, index: int, command: Incr) -> Result:
-        old = self.get(command.key)
-        value = 0
-        if old is not None:
-            if not _INTEGER.fullmatch(old.value) or abs(int(old.value)) > MAX_INTEGER:
-                return _conflict(old, "the value is not an integer, or one too large to count", "put an integer first")
-            value = int(old.value)
-        value += command.by
-        if abs(value) > MAX_INTEGER:
-            return _conflict(old, "the sum is beyond 2^63-1", "count with smaller steps, or put a smaller integer")
-        self.apply_all(index, [Put(command.key, msgspec.Raw(b"%d" % value))])
-        return Counted(value, index)
-
-
-def _unlike(old: Item | None, rev: int) -> Conflict | None:
-    """The conflict, if the key does not have that revision."""
-    if (old.rev if old else 0) == rev:
-        return None
-    if old is None:
-        return _conflict(old, f"the key does not exist, and was to have revision {rev}", "if_rev 0 makes a new key")
-    wanted = "was not to exist" if rev == 0 else f"was to have revision {rev}"
-    return _conflict(old, f"the key has revision {old.rev}, and {wanted}", "read it again and decide anew")
-
-
-def _conflict(old: Item | None, message: str, hint: str) -> Conflict:
-    return Conflict(message, hint, old.rev if old else 0, old.value if old else None)

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Protocol
 
 from trioraft.kv.commands import Command, Put
+from trioraft.kv.results import Written
 from trioraft.raft.core import Core
 from trioraft.raft.runs import Entries, Run
 from trioraft.replica.answering import Answering
@@ -65,7 +66,7 @@ class Applier:
         if slot.reads_before:
             self._answering.serve_before(slot)
         if not _is_plain_put(slot.commands[0]):
-            result = self._reader.store.apply(first, slot.commands[0])
+            result = self._reader.store.apply_all(first, slot.commands).get(first) or Written(first)
             self._node.core.applied(first)
             self._answering.answer(slot, replies.result_reply(slot.requests[0].id, result))
             return 1

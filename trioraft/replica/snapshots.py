@@ -281,8 +281,8 @@ class Snapshots:
         term = core.log.term_at(index)
         assert term is not None  # what is applied last is in the log, or the end of its snapshot
         self._served, self._wanted = self._wanted, []
-        frozen = self._node.store.freeze()
-        header = SnapshotHeader(FORMAT, self._cluster, index, term, *core.configuration_at(index), frozen.count)
+        view = self._node.store.freeze()
+        header = SnapshotHeader(FORMAT, self._cluster, index, term, *core.configuration_at(index), view.count)
         self._log_bytes = self._segments.bytes_written
         if not self._failures:  # a disk that has no room for snapshots is not to be filled with short segments
             self._segments.rotate_next()
@@ -293,7 +293,7 @@ class Snapshots:
             writer = made[0]
             data = bytearray()
             lines = 0
-            while items := frozen.take(settings.slice_keys, settings.write_bytes):
+            while items := view.next(settings.slice_keys, settings.write_bytes):
                 data += encode_items(items)
                 lines += len(items)
                 if len(data) < settings.write_bytes:
@@ -310,7 +310,7 @@ class Snapshots:
             _tell(served, error)
             raise
         finally:
-            frozen.close()
+            view.close()
             if self._abandons:
                 self._wanted[:0], self._served = self._served, []
                 if made:

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from trioraft.kv.commands import Delete, Put
-from trioraft.kv.frozen import Frozen
 from trioraft.kv.items import Item
 from trioraft.kv.store import Store
+from trioraft.kv.view import StoreView
 
 
 def contents(store: Store) -> list[tuple[str, Item]]:
@@ -20,20 +20,20 @@ def contents(store: Store) -> list[tuple[str, Item]]:
 def change(store: Store, chance: random.Random, index: int) -> None:
     key = f"k{chance.randrange(40):02}"
     if chance.random() < 0.4:
-        store.apply(index, Delete(key))
+        Delete(key).apply(store, index)
     else:
-        store.apply(index, Put(key, msgspec.Raw(b"%d" % index)))
+        Put(key, msgspec.Raw(b"%d" % index)).apply(store, index)
 
 
-def take_all(frozen: Frozen, limit: int) -> list[tuple[str, Item]]:
-    taken = []
-    while items := frozen.take(limit):
-        taken += items
-    return taken
+def read_all(view: StoreView, limit: int) -> list[tuple[str, Item]]:
+    given = []
+    while items := view.next(limit):
+        given += items
+    return given
 
 
 @pytest.mark.parametrize("seed", range(200))
-def test_what_is_taken_is_what_was_there_when_it_was_frozen(seed: int) -> None:
+def test_a_view_gives_what_was_there_when_it_was_frozen(seed: int) -> None:
     chance = random.Random(seed)
     store = Store()
     index = 0
@@ -41,42 +41,42 @@ def test_what_is_taken_is_what_was_there_when_it_was_frozen(seed: int) -> None:
         index += 1
         change(store, chance, index)
     before = contents(store)
-    frozen = store.freeze()
-    assert frozen.count == len(before)
-    taken = []
-    while items := frozen.take(chance.randint(1, 5)):
-        taken += items
+    view = store.freeze()
+    assert view.count == len(before)
+    given = []
+    while items := view.next(chance.randint(1, 5)):
+        given += items
         for _ in range(chance.randrange(12)):
             index += 1
             change(store, chance, index)
-    assert taken == before
-    frozen.close()
+    assert given == before
+    view.close()
 
 
-def test_no_more_large_values_are_taken_at_once_than_are_enough() -> None:
+def test_no_more_large_values_are_given_at_once_than_are_enough() -> None:
     store = Store()
     for index, size in enumerate((10, 300, 10, 10, 10, 500), 1):
-        store.apply(index, Put(f"k{index}", msgspec.Raw(b"1" * size)))
-    frozen = store.freeze()
-    taken = [[key for key, _ in frozen.take(3, 100)] for _ in range(5)]
-    assert taken == [["k1", "k2"], ["k3", "k4", "k5"], ["k6"], [], []]
+        Put(f"k{index}", msgspec.Raw(b"1" * size)).apply(store, index)
+    view = store.freeze()
+    given = [[key for key, _ in view.next(3, 100)] for _ in range(5)]
+    assert given == [["k1", "k2"], ["k3", "k4", "k5"], ["k6"], [], []]
 
 
 def test_one_view_at_a_time_and_another_when_it_is_closed() -> None:
     store = Store()
-    store.apply(1, Put("a", msgspec.Raw(b"1")))
-    frozen = store.freeze()
+    Put("a", msgspec.Raw(b"1")).apply(store, 1)
+    view = store.freeze()
     with pytest.raises(ValueError, match="frozen already"):
         store.freeze()
-    frozen.close()
-    assert take_all(store.freeze(), 3) == contents(store)
+    view.close()
+    assert read_all(store.freeze(), 3) == contents(store)
 
 
 def test_a_store_that_is_loaded_in_slices_is_the_store_that_was_frozen() -> None:
     store = Store()
     for index in range(1, 500):
-        store.apply(index, Put(f"key-{index % 70}", msgspec.Raw(b'"%d"' % index)))
-    frozen, loaded = store.freeze(), Store()
-    while items := frozen.take(7):
+        Put(f"key-{index % 70}", msgspec.Raw(b'"%d"' % index)).apply(store, index)
+    view, loaded = store.freeze(), Store()
+    while items := view.next(7):
         loaded.load(items)
     assert contents(loaded) == contents(store)
