@@ -21,7 +21,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from trioraft.raft import quorum
+from trioraft.raft.campaign import Campaign
 from trioraft.raft.core import Core
+from trioraft.raft.leadership import Leadership
+from trioraft.raft.log import Log
 from trioraft.raft.membership import Configuration, Member
 from trioraft.raft.messages import (
     AppendEntriesReply,
@@ -107,7 +110,7 @@ class Node:
             core.commit_index,
             tuple(repr(value) for name, value in vars(core._outbox).items() if name not in VOLATILE),
             core._elapsed,
-            tuple(sorted(core._votes.items())),
+            None if core._campaign is None else repr(sorted(core._campaign._votes.items())),
             tuple(repr(progress.__dict__) for progress in core.progress.values()),
         )
 
@@ -145,13 +148,24 @@ def clone(core: Core) -> Core:
     values = other.__dict__
     values.update(core.__dict__)
     values["log"] = type(core.log)(core.log.slice(1, core.last_index))
-    values["progress"] = {peer: clone_progress(progress) for peer, progress in core.progress.items()}
-    values["_votes"] = dict(core._votes)
     values["_outbox"] = outbox = object.__new__(Outbox)
     outbox.__dict__.update(core._outbox.__dict__)
     outbox._gated, outbox._messages = list(core._outbox._gated), []
-    values["_reads"] = Reads()
+    if core._campaign is not None:
+        values["_campaign"] = campaign = Campaign(core._campaign.role)
+        campaign._votes = dict(core._campaign._votes)
+    if core.leadership is not None:
+        values["leadership"] = clone_leadership(core.leadership, other.log, outbox)
     values["_handlers"] = {kind: getattr(other, handler.__name__) for kind, handler in core._handlers.items()}
+    return other
+
+
+def clone_leadership(leadership: Leadership, log: Log, outbox: Outbox) -> Leadership:
+    other = object.__new__(Leadership)
+    other.__dict__.update(leadership.__dict__)
+    other._log, other._outbox, other.reads = log, outbox, Reads()
+    other.progress = {peer: clone_progress(progress) for peer, progress in leadership.progress.items()}
+    other.follow(leadership._configuration)
     return other
 
 

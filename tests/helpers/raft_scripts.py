@@ -31,7 +31,7 @@ from trioraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
-from trioraft.raft.ready import Batch, NotLeader
+from trioraft.raft.ready import Batch, Lost, NotLeader
 from trioraft.raft.settings import Settings
 from trioraft.wire import entries as codec
 from trioraft.wire.entries import payload
@@ -205,8 +205,8 @@ class Story:
                     self.trace.append(f"{node} applies {' '.join(_text(entry) for entry in ready.committed)}")
                 if ready.reads:
                     self.trace.append(f"{node} serves the read")
-                if ready.lost is not None:
-                    self.trace.append(f"{node} leads no more: {ready.lost.reason}")
+                if isinstance(ready.leadership, Lost):
+                    self.trace.append(f"{node} leads no more: {ready.leadership.reason}")
             for receiver in self.cores:
                 while (append := core.next_append(receiver)) is not None:
                     self.wires.setdefault((node, receiver), []).append(append)

@@ -20,6 +20,7 @@ PASSED_ON_TESTS = "tests/replica/test_passed_on.py"
 RAFT_CHANGES_TESTS = "tests/raft/test_raft_changes.py"
 RAFT_CONFIGURATIONS = "trioraft/raft/configurations.py"
 RAFT_CORE = "trioraft/raft/core.py"
+RAFT_LEADERSHIP = "trioraft/raft/leadership.py"
 RAFT_PAPER_TESTS = "tests/raft/test_raft_paper.py"
 RAFT_SCRIPTS_TESTS = "tests/raft/test_raft_scripts.py"
 SERVER_ADMINISTRATION = "trioraft/replica/administration.py"
@@ -142,44 +143,40 @@ BLIND_SPOTS = (
     # Whose answers count, and who is asked
     Mutant(
         "learners count when an entry is committed",
-        RAFT_CORE,
-        "                self.durable_index if voter == self.node else progress[voter].match_index\n"
-        "                for voter in self.configuration.voters\n",
-        "                self.durable_index if voter == self.node else progress[voter].match_index\n"
-        "                for voter in [member.id for member in self.configuration.members]\n",
+        RAFT_LEADERSHIP,
+        "[progress.match_index for progress in self._progress_of_others]",
+        "[progress.match_index for progress in self.progress.values()]",
         f"{WHOSE_ANSWERS_COUNT_TESTS}::test_only_a_voters_answer_counts",
         simulated=False,
     ),
     Mutant(
         "learners count when a read is confirmed",
-        RAFT_CORE,
-        "            self._reads.round if voter == self.node else self.progress[voter].round_answered\n"
-        "            for voter in self.configuration.voters\n",
-        "            self._reads.round if voter == self.node else self.progress[voter].round_answered\n"
-        "            for voter in [member.id for member in self.configuration.members]\n",
+        RAFT_LEADERSHIP,
+        "[progress.round_answered for progress in self._progress_of_others]",
+        "[progress.round_answered for progress in self.progress.values()]",
         f"{WHOSE_ANSWERS_COUNT_TESTS}::test_only_a_voters_answer_counts",
         simulated=False,
     ),
     Mutant(
         "a leader whose disk waits counts itself among those that commit without it",
-        RAFT_CORE,
-        "return quorum.heard_from(self.configuration.voters, others)",
-        "return quorum.heard_from(self.configuration.voters, [self.node, *others])",
+        RAFT_LEADERSHIP,
+        "return followers >= self._majority",
+        "return followers + self._is_voter >= self._majority",
         f"{RAFT_PAPER_TESTS}::test_thesis_10_2_1_a_leader_syncs_at_once_where_the_others_do_not_suffice",
         simulated=False,
     ),
     Mutant(
         "a learner that is silent is given its vote",
-        RAFT_CORE,
-        "if self.progress[member.id].live and self.progress[member.id].match_index >= committed:",
-        "if self.progress[member.id].match_index >= committed:",
+        RAFT_LEADERSHIP,
+        "if progress.live and progress.match_index >= committed:",
+        "if progress.match_index >= committed:",
         f"{BETWEEN_TWO_STEPS_TESTS}::test_a_learner_that_has_caught_up_and_is_silent_gets_no_vote",
         simulated=False,
     ),
     Mutant(
         "the lead is handed to who has most, whether it votes or not",
-        RAFT_CORE,
-        "return max(self._other_voters, key=lambda voter: (",
+        RAFT_LEADERSHIP,
+        "return max(self._others, key=lambda voter: (",
         "return max(self.progress, key=lambda voter: (",
         f"{BETWEEN_TWO_STEPS_TESTS}::test_the_lead_goes_to_no_learner_though_that_has_most",
         simulated=False,
@@ -202,15 +199,15 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "who is removed is not told that it is committed",
-        RAFT_CORE,
-        "min(progress.match_index, progress.commit_sent) >= changed:",
-        "progress.match_index >= changed:",
+        RAFT_LEADERSHIP,
+        "min(progress.match_index, progress.commit_sent) >= configuration_index",
+        "progress.match_index >= configuration_index",
         f"{BETWEEN_TWO_STEPS_TESTS}::test_who_is_removed_is_told_that_it_is_committed_before_it_is_forgotten",
         simulated=False,
     ),
     Mutant(
         "another takes the lead than the one that was asked for",
-        RAFT_CORE,
+        RAFT_LEADERSHIP,
         "if not transfer.chosen and not self.progress[transfer.target].live:",
         "if not self.progress[transfer.target].live:",
         f"{BETWEEN_TWO_STEPS_TESTS}::test_the_lead_goes_to_the_one_that_was_asked_for_or_to_none",
@@ -218,9 +215,9 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "a leader that is being removed asks one too few to confirm its reads",
-        RAFT_CORE,
-        "quorum.majority(len(voters)) - (self.node in voters)",
-        "quorum.majority(len(voters)) - 1",
+        RAFT_LEADERSHIP,
+        "nearest[: self._majority - self._is_voter]",
+        "nearest[: self._majority - 1]",
         f"{BETWEEN_TWO_STEPS_TESTS}::test_thesis_4_2_2_a_leader_that_is_being_removed_asks_as_many_as_it_takes",
         simulated=False,
     ),
@@ -547,7 +544,7 @@ BLIND_SPOTS = (
     Mutant(
         "a leader counts what an earlier term of its own had under way",
         RAFT_CORE,
-        "        self._uncommitted_bytes = self.log.slice(self.commit_index + 1, self.log.last_index).size\n",
+        "        self.leadership.uncommitted_bytes = self.log.slice(self.commit_index + 1, self.log.last_index).size\n",
         "",
         f"{BETWEEN_TWO_STEPS_TESTS}::test_a_leader_that_leads_again_counts_nothing_of_what_it_had_under_way_before",
         simulated=False,
@@ -555,8 +552,8 @@ BLIND_SPOTS = (
     Mutant(
         "who led goes on to be waited for as its own leader",
         RAFT_CORE,
-        '        self.role = "follower"\n        self.leader = None\n        self._lost = Lost(reason)\n',
-        '        self.role = "follower"\n        self._lost = Lost(reason)\n',
+        "        self.leader = None\n        self._leadership_news = Lost(reason)\n",
+        "        self._leadership_news = Lost(reason)\n",
         RAFT_SCRIPTS_TESTS,
         simulated=False,
     ),

@@ -10,6 +10,8 @@ from tests.mutants.blind_spots import BLIND_SPOTS
 from tests.mutants.mutant import Mutant
 
 CORE = "trioraft/raft/core.py"
+LEADERSHIP = "trioraft/raft/leadership.py"
+CAMPAIGN = "trioraft/raft/campaign.py"
 OUTBOX = "trioraft/raft/outbox.py"
 LOG = "trioraft/raft/log.py"
 PROGRESS = "trioraft/raft/progress.py"
@@ -114,18 +116,18 @@ MUTANTS = (
     Mutant(
         "no pre-vote",
         CORE,
-        """        self.role = "pre-candidate"
+        """        self._campaign = Campaign("pre-candidate")
 """,
-        """        self._campaign()
+        """        self._stand()
         return
 """,
         f"{PAPER}::test_thesis_9_6_a_pre_vote_changes_nothing_at_either_end",
     ),
     Mutant(
         "no check-quorum",
-        CORE,
-        "if disk_hangs or not quorum.heard_from(self.configuration.voters, active):",
-        "if disk_hangs:",
+        LEADERSHIP,
+        "return disk_hangs or not quorum.heard_from(self._configuration.voters, active)",
+        "return disk_hangs",
         f"{PAPER}::test_check_quorum_a_leader_that_nobody_answers_says_so",
     ),
     Mutant(
@@ -137,7 +139,7 @@ MUTANTS = (
     ),
     Mutant(
         "a late refusal takes a vote back",
-        CORE,
+        CAMPAIGN,
         "self._votes[voter] = granted or self._votes.get(voter, False)",
         "self._votes[voter] = granted",
         f"{PAPER}::test_5_2_a_vote_that_was_granted_is_not_taken_back_by_a_late_refusal",
@@ -146,9 +148,9 @@ MUTANTS = (
     # Replication and commitment
     Mutant(
         "an entry of an older term is committed by counting",
-        CORE,
-        "if index <= self.commit_index or self.log.term_at(index) != self.term:",
-        "if index <= self.commit_index:",
+        LEADERSHIP,
+        "return index if index > commit_index and index >= self.start else commit_index",
+        "return index if index > commit_index else commit_index",
         f"{PAPER}::test_5_4_2_figure_8_copies_of_an_older_term_commit_nothing",
     ),
     Mutant(
@@ -195,9 +197,9 @@ MUTANTS = (
     ),
     Mutant(
         "the leader counts itself before its sync",
-        CORE,
-        "self.durable_index if voter == self.node else progress[voter].match_index",
-        "self.log.last_index if voter == self.node else progress[voter].match_index",
+        LEADERSHIP,
+        "matches.append(self._outbox.durable_index)",
+        "matches.append(self._log.last_index)",
         f"{PAPER}::test_5_3_the_leader_counts_itself_only_as_far_as_it_has_synced",
     ),
     Mutant(
@@ -216,26 +218,26 @@ MUTANTS = (
     # Reads
     Mutant(
         "reads from the leader without confirming it",
-        CORE,
+        LEADERSHIP,
         "            self._confirm_reads()\n\n    def _ask_to_confirm",
-        "            self._reads.round_answered(self._reads.round)\n\n    def _ask_to_confirm",
+        "            self.reads.round_answered(self.reads.round)\n\n    def _ask_to_confirm",
         f"{PAPER}::test_thesis_6_4_a_read_waits_for_an_own_entry_a_round_and_the_state",
     ),
     Mutant(
         "ReadIndex before an entry of its own term is committed",
-        CORE,
-        "if self.commit_index >= self._term_start and self._reads.begin_round(self.commit_index):",
-        "if self._reads.begin_round(self.commit_index):",
+        LEADERSHIP,
+        "if commit_index >= self.start and self.reads.begin_round(commit_index):",
+        "if self.reads.begin_round(commit_index):",
         f"{PAPER}::test_thesis_6_4_a_read_waits_for_an_own_entry_a_round_and_the_state",
     ),
     Mutant(
         "any answer confirms every round",
-        CORE,
+        LEADERSHIP,
         """        if message.round > progress.round_answered:
             progress.round_answered = message.round
             self._confirm_reads()
 """,
-        """        progress.round_answered = self._reads.round
+        """        progress.round_answered = self.reads.round
         self._confirm_reads()
 """,
         f"{PAPER}::test_an_answer_to_an_older_round_confirms_no_newer_one",
@@ -594,9 +596,9 @@ MUTANTS = (
     ),
     Mutant(
         "a slow sync makes the leader step down",
-        CORE,
-        "batch_elapsed >= settings.election_ticks\n        if disk_hangs or not",
-        "batch_elapsed >= 2\n        if disk_hangs or not",
+        LEADERSHIP,
+        "batch_elapsed >= self._settings.election_ticks\n        return disk_hangs",
+        "batch_elapsed >= 2\n        return disk_hangs",
         f"{PAPER}::test_a_sync_of_200_ms_causes_no_election",
         simulated=False,  # it costs elections, and breaks nothing
     ),
@@ -664,7 +666,7 @@ MUTANTS = (
     Mutant(
         "the members change before the leader has committed anything",
         CORE,
-        "self.commit_index >= max(self._configurations.index, self._term_start)",
+        "self.commit_index >= max(self._configurations.index, leadership.start)",
         "self.commit_index >= self._configurations.index",
         f"{CHANGES}::test_no_change_before_an_entry_of_the_leaders_own_term_is_committed",
         simulated=False,  # it takes two leaders and two rolled back changes; the paper's own example
@@ -672,8 +674,8 @@ MUTANTS = (
     Mutant(
         "two changes of the members at a time",
         CORE,
-        "self.commit_index >= max(self._configurations.index, self._term_start)",
-        "self.commit_index >= self._term_start",
+        "self.commit_index >= max(self._configurations.index, leadership.start)",
+        "self.commit_index >= leadership.start",
         f"{CHANGES}::test_thesis_4_1_one_change_at_a_time",
         simulated=False,  # each still differs by one; what it breaks is as rare as the one above
     ),
@@ -719,9 +721,9 @@ MUTANTS = (
     ),
     Mutant(
         "a new leader gives a vote to a learner that has caught up with nothing",
-        CORE,
-        "self._commit_at_check = self._term_start  #",
-        "self._commit_at_check = 0  #",
+        LEADERSHIP,
+        "self._commit_at_heartbeat = self.start  #",
+        "self._commit_at_heartbeat = 0  #",
         f"{ANSWERS}::test_a_new_leader_gives_no_vote_to_a_learner_that_has_only_shown_itself",
         simulated=False,  # it costs time, and breaks nothing
     ),
@@ -736,7 +738,7 @@ MUTANTS = (
     Mutant(
         "a vote counts from anybody",
         QUORUM,
-        "return _count(voters, votes, True) >= majority(len(voters))",
+        "return sum(votes.get(voter, False) for voter in voters) >= majority(len(voters))",
         "return sum(votes.values()) >= majority(len(voters))",
         f"{ANSWERS}::test_only_a_voters_answer_counts",
         simulated=False,
@@ -776,16 +778,16 @@ MUTANTS = (
     Mutant(
         "writes are taken while the lead is handed over",
         CORE,
-        "        if self._transfer is not None:\n            raise Transferring\n",
+        "        if leadership.transfer is not None:\n            raise Transferring\n",
         "",
         f"{CHANGES}::test_thesis_3_10_nothing_new_is_taken_meanwhile",
         simulated=False,  # it only keeps the transfer from ending
     ),
     Mutant(
         "a transfer never times out",
-        CORE,
-        "        if self._transfer is not None and self._transfer.tick(settings.election_ticks):\n"
-        "            self._transfer = None\n",
+        LEADERSHIP,
+        "        if self.transfer is not None and self.transfer.tick(self._settings.election_ticks):\n"
+        "            self.transfer = None\n",
         "",
         f"{CHANGES}::test_thesis_3_10_a_transfer_that_comes_to_nothing_is_given_up_after_an_election_timeout",
         simulated=False,

@@ -17,7 +17,7 @@ from trioraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
-from trioraft.raft.ready import NotLeader, Ready
+from trioraft.raft.ready import Lost, NotLeader, Ready, Won
 from trioraft.wire import entries as codec
 from trioraft.wire.entries import seal
 
@@ -345,6 +345,29 @@ def only_reads(core: Core) -> list[int]:
     return reads
 
 
+def test_the_beginning_and_the_end_of_a_lead_are_told_once_each() -> None:
+    core = node(term=0)
+    for _ in range(50):
+        core.tick()
+    assert leads_told(core) == []
+    core.step(1, PreVoteReply(1, True))
+    assert leads_told(core) == []
+    core.step(1, RequestVoteReply(1, True))
+    assert leads_told(core) == [Won(1)]
+    core.step(1, AppendEntriesReply(2, False, 0, 0))
+    assert leads_told(core) == [Lost("leader_changed")]
+
+
+def leads_told(core: Core) -> list[Won | Lost]:
+    told = []
+    while (ready := core.ready()) is not None:
+        if ready.leadership is not None:
+            told.append(ready.leadership)
+        if ready.batch is not None:
+            core.persisted(ready.batch.number)
+    return told
+
+
 def test_check_quorum_a_leader_that_nobody_answers_says_so() -> None:
     core = leader(term=1)
     core.propose([b"1"])
@@ -353,8 +376,7 @@ def test_check_quorum_a_leader_that_nobody_answers_says_so() -> None:
         core.tick()
     ready = only(core)
     assert core.role == "follower"
-    assert ready.lost is not None
-    assert ready.lost.reason == "no_quorum"
+    assert ready.leadership == Lost("no_quorum")
     with pytest.raises(NotLeader):
         core.propose([b"2"])
 

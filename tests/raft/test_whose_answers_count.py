@@ -46,16 +46,18 @@ def stand(core: Core) -> None:
 
 def answer(core: Core, peer: int) -> None:
     """The peer has all that the leader has, and has confirmed every round."""
-    core.step(peer, AppendEntriesReply(core.term, True, core.last_index, core._reads.round))
+    assert core.leadership is not None
+    core.step(peer, AppendEntriesReply(core.term, True, core.last_index, core.leadership.reads.round))
     drain(core)
 
 
 def reads(core: Core, peer: int) -> bool:
+    assert core.leadership is not None
     core.read_index(1)
     ready = core.ready()
     assert ready is None or not ready.reads
     drain(core)
-    core.step(peer, AppendEntriesReply(core.term, True, core.last_index, core._reads.round))
+    core.step(peer, AppendEntriesReply(core.term, True, core.last_index, core.leadership.reads.round))
     ready = core.ready()
     return ready is not None and ready.reads == [1]
 
@@ -199,8 +201,9 @@ def test_a_lead_that_nobody_chose_a_successor_for_goes_to_one_that_answers() -> 
     core.tick()
     sent += drain(core)
     assert {receiver for receiver, _ in sent} <= {2}
-    assert core._transfer is not None
-    assert core._transfer.target == 2
+    assert core.leadership is not None
+    assert core.leadership.transfer is not None
+    assert core.leadership.transfer.target == 2
 
 
 def test_the_lead_goes_to_who_lives_also_right_after_a_check_of_the_quorum() -> None:

@@ -22,6 +22,7 @@ from trioraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
+from trioraft.raft.ready import Lost
 from trioraft.replica.administration import Administration
 from trioraft.replica.forwarding import FAREWELL_TICKS
 from trioraft.replica.requests import Requests
@@ -114,8 +115,8 @@ class Place:
                 self.requests.applied(ready.committed.last_index)
             if ready.reads:
                 self.requests.servable(ready.reads)
-            if ready.lost is not None:
-                self.requests.leadership_lost(ready.lost.reason)
+            if isinstance(ready.leadership, Lost):
+                self.requests.leadership_lost(ready.leadership.reason)
 
     def ask(self, *requests: dict[str, object]) -> None:
         """These come from a client, in one piece."""

@@ -107,8 +107,9 @@ def test_the_same_seed_gives_the_same_run_in_every_process(traces_of: Callable[.
 
 def test_a_failure_names_its_seed_and_shows_the_last_events(monkeypatch: pytest.MonkeyPatch) -> None:
     def elect_at_once(core: Core) -> None:
-        core._campaign()
-        core._become_leader()
+        core._stand()
+        assert core._campaign is not None
+        core._become_leader(core._campaign)
 
     monkeypatch.setattr(Core, "_pre_campaign", elect_at_once)
     with pytest.raises(SimulationFailed) as failure:

@@ -9,11 +9,12 @@ Section numbers are those of the Raft paper (extended version) and, where so nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
-from trioraft.raft import quorum
+from trioraft.raft.campaign import Campaign
 from trioraft.raft.configurations import Configurations
+from trioraft.raft.leadership import Leadership
 from trioraft.raft.log import Log
 from trioraft.raft.membership import ChangeRefused, Configuration, with_vote
 from trioraft.raft.messages import (
@@ -33,7 +34,6 @@ from trioraft.raft.messages import (
 )
 from trioraft.raft.outbox import Outbox
 from trioraft.raft.progress import Progress
-from trioraft.raft.reads import Reads
 from trioraft.raft.ready import (
     NOWHERE,
     Codec,
@@ -46,14 +46,12 @@ from trioraft.raft.ready import (
     Ready,
     Role,
     Transferring,
+    Won,
 )
 from trioraft.raft.runs import NO_ENTRIES, Entries, Run
 from trioraft.raft.settings import Settings
-from trioraft.raft.transfer import Transfer
 
-FEW_ENTRIES = 4
-"""So few uncommitted entries are synced by the leader at once."""
-MAX_TERM_STEP = 2**32
+MAX_TERM_STEP: Final = 2**32
 """More elections than a node can have missed."""
 
 
@@ -84,11 +82,11 @@ class Core:
         self.log = Log((), base.index, base.term)
         self.snapshot = snapshot
         """Where the newest snapshot of this node ends."""
-        self.role: Role = "follower"
+        self.leadership: Leadership | None = None
+        """What only a leader has, exactly while this node leads."""
         self.leader: NodeId | None = None
         self.commit_index = snapshot.index
         self.last_applied = snapshot.index
-        self.progress: dict[NodeId, Progress] = {}
         self._codec = codec
         self._random = random
         self._configurations = Configurations(configuration_index, configuration)
@@ -96,24 +94,16 @@ class Core:
         """The members in force: the newest that the log holds, committed or not (thesis §4.1)."""
         self._append(Entries.of(entries))
 
-        self._votes: dict[NodeId, bool] = {}
+        self._campaign: Campaign | None = None
         self._leader_lost = False
         self._elapsed = 0
         self._timeout = self._draw_timeout()
-        self._heartbeat_elapsed = 0
-        self._reads = Reads()
-        self._term_start = 0
-        self._uncommitted_bytes = 0
         self._answered_round = 0
 
         self._outbox = Outbox(hard_state, self.log.last_index)
-        self._disk_due = True
-        """Whether what is not synced waits for the disk no longer."""
-        self._lost: Lost | None = None
-        self._transfer: Transfer | None = None
         self._committed_handed = snapshot.index
         self._pieces: list[tuple[NodeId, InstallSnapshot]] = []
-        self._commit_at_check = 0
+        self._leadership_news: Won | Lost | None = None
 
         self._handlers: dict[type, Callable[[NodeId, Any], None]] = {
             AppendEntries: self._on_append_entries,
@@ -126,6 +116,13 @@ class Core:
             RequestVote: self._on_request_vote,
             RequestVoteReply: self._on_request_vote_reply,
         }
+
+    @property
+    def role(self) -> Role:
+        """Whether this node leads, stands for leader, or follows."""
+        if self.leadership is not None:
+            return "leader"
+        return "follower" if self._campaign is None else self._campaign.role
 
     @property
     def term(self) -> int:
@@ -145,12 +142,12 @@ class Core:
     @property
     def ticks_until_due(self) -> int:
         """After how many ticks, if nothing else happens, this node will have something to do."""
-        if self.role != "leader":
-            return self._timeout - self._elapsed
-        if self.durable_index < self.last_index or self._reads.recent:
-            return 1
-        settings = self.settings
-        return min(settings.heartbeat_ticks - self._heartbeat_elapsed, settings.election_ticks - self._elapsed)
+        return self._timeout - self._elapsed if self.leadership is None else self.leadership.ticks_until_due
+
+    @property
+    def progress(self) -> Mapping[NodeId, Progress]:
+        """What this leader knows of each peer; empty where another leads, or nobody."""
+        return {} if self.leadership is None else self.leadership.progress
 
     @property
     def _other_voters(self) -> list[NodeId]:
@@ -158,17 +155,17 @@ class Core:
 
     @property
     def votes(self) -> list[NodeId]:
-        """Who granted this node its vote in the last election that it stood in."""
-        return sorted(voter for voter, granted in self._votes.items() if granted)
+        """The nodes that elected this leader, or that have granted this candidate their votes."""
+        standing = self.leadership or self._campaign
+        return [] if standing is None else standing.votes
 
     # Calls in: time, messages, wishes
 
     def tick(self) -> None:
         """One unit of time has passed."""
         self._outbox.tick()
-        self._disk_due = True
-        if self.role == "leader":
-            self._tick_leader()
+        if self.leadership is not None:
+            self._tick_leader(self.leadership)
             return
         self._elapsed += 1
         if self._elapsed >= self._timeout:
@@ -194,44 +191,48 @@ class Core:
 
         Raises NotLeader, Transferring or Overloaded, and then has appended nothing.
         """
-        if self.role != "leader":
+        leadership = self.leadership
+        if leadership is None:
             raise NotLeader
-        if self._transfer is not None:
+        if leadership.transfer is not None:
             raise Transferring
-        if self._uncommitted_bytes > self.settings.max_uncommitted_bytes:
+        if leadership.uncommitted_bytes > self.settings.max_uncommitted_bytes:
             raise Overloaded
         first = self.log.last_index + 1
         entries = self._codec.seal_commands(first, self.term, payloads)
         self.log.append(entries)
-        self._uncommitted_bytes += entries.size
+        leadership.uncommitted_bytes += entries.size
         return first
 
     @property
     def may_change(self) -> bool:
         """Whether the members may be changed: one change at a time, after an entry of this term was committed."""
-        free = self.role == "leader" and self._transfer is None
-        return free and self.commit_index >= max(self._configurations.index, self._term_start)
+        leadership = self.leadership
+        if leadership is None or leadership.transfer is not None:
+            return False
+        return self.commit_index >= max(self._configurations.index, leadership.start)
 
     def propose_configuration(self, configuration: Configuration) -> int:
         """Append a configuration, which differs by one member from that in force; its index (thesis §4.1).
 
         Raises NotLeader, or ChangeRefused: one change at a time, and only after an entry of this term was committed.
         """
-        if self.role != "leader":
+        leadership = self.leadership
+        if leadership is None:
             raise NotLeader
         if not self.may_change:
             raise ChangeRefused("another change of the members is under way, or the leader is new")
         index = self.log.last_index + 1
         payload = self._codec.write_configuration(configuration)
         entry = self._codec.seal(index, self.term, "configuration", payload)
-        self._uncommitted_bytes += len(entry.line)
+        leadership.uncommitted_bytes += len(entry.line)
         self._append(Entries.of([entry]))
         return index
 
     @property
     def transferring(self) -> bool:
         """Whether this leader is handing over the lead, and takes nothing new."""
-        return self._transfer is not None
+        return self.leadership is not None and self.leadership.transfer is not None
 
     def transfer_leadership(self, target: NodeId | None) -> NodeId:
         """Hand over the lead to that voter, or to the one that has most; to whom (thesis §3.10).
@@ -239,29 +240,25 @@ class Core:
         What comes of it shows in time: another leads, or after an election timeout this one goes on.
         Raises NotLeader or ChangeRefused.
         """
-        if self.role != "leader":
+        if self.leadership is None:
             raise NotLeader
-        others = self._other_voters
-        if not others:
-            raise ChangeRefused("there is no other node that votes")
-        if target is not None and target not in others:
-            raise ChangeRefused(f"node {target} is not another node that votes")
-        self._transfer = Transfer(self._nearest if target is None else target, target is not None)
-        return self._transfer.target
+        return self.leadership.begin_transfer(target)
 
-    @property
-    def _nearest(self) -> NodeId:
-        """The other voter that has most, of those that live if there are any."""
-        return max(self._other_voters, key=lambda voter: (self.progress[voter].live, self.progress[voter].match_index))
+    def is_live(self, configuration: Configuration) -> bool | None:
+        """Whether a majority of its voters has answered this leader lately; None while it may yet turn out so.
+
+        Of whom a new leader has not heard, it knows only after an election timeout that they are silent.
+        """
+        return None if self.leadership is None else self.leadership.is_live(configuration)
 
     def read_index(self, context: int) -> None:
         """Ask to serve a linearizable read; `context` comes back in Ready.reads once it may be served.
 
-        Raises NotLeader. A read that is outstanding when leadership ends is dropped: Ready.lost says so.
+        Raises NotLeader. A read that is outstanding when leadership ends is dropped: Ready.leadership says so.
         """
-        if self.role != "leader":
+        if self.leadership is None:
             raise NotLeader
-        self._reads.add(context)
+        self.leadership.reads.add(context)
 
     def peer_lost(self, peer: NodeId) -> None:
         """The peer's process is dead: it broke its connection and refuses a new one.
@@ -295,8 +292,8 @@ class Core:
         for receiver, message in batch.messages:
             if receiver == self.node:
                 self.step(self.node, message)
-        if self.role == "leader":
-            self._advance_commit_index()
+        if self.leadership is not None:
+            self._advance_commit_index(self.leadership)
 
     def persisting(self) -> None:
         """The batch under way is not durable yet, but a part more of it: the disk does not hang."""
@@ -308,9 +305,8 @@ class Core:
 
     @property
     def lacking_index(self) -> int:
-        """The first index that a follower may still lack and ask for: all but those that have been silent for long."""
-        has = [max(one.match_index, one.snapshot.index) for one in self.progress.values() if one.may_lack]
-        return min(has, default=self.last_index) + 1
+        """The first index that a responsive follower may still lack; that after the last where this node follows."""
+        return self.last_index + 1 if self.leadership is None else self.leadership.lacking_index
 
     def compacted(self, snapshot: Point, index: int) -> list[Run]:
         """A snapshot of this node is durable; the log lets go of the entries that it covers up to that index."""
@@ -335,11 +331,11 @@ class Core:
         if self.log.term_at(snapshot.index) == snapshot.term:
             self.log.compact(min(snapshot.index, self.durable_index))
         else:
-            self.log = Log((), snapshot.index, snapshot.term)
+            self.log.begin_anew(snapshot.index, snapshot.term)
             self._configurations.truncate_from(configuration_index + 1)
             self._outbox.begin_anew(snapshot)
         self._configurations.replace(configuration_index, configuration)
-        self.configuration = self._configurations.current
+        self._adopt_configuration()
         self.snapshot = snapshot
         self.commit_index = self.last_applied = self._committed_handed = snapshot.index
         if self.leader is not None:
@@ -353,76 +349,37 @@ class Core:
 
     def ready(self) -> Ready | None:
         """What is to be done now; None when there is nothing."""
-        if self.role == "leader":
-            self._begin_read_round()
-            if self._transfer is not None:
-                self._urge_successor(self._transfer)
+        reads: list[int] = []
+        leadership = self.leadership
+        if leadership is not None:
+            leadership.begin_read_round(self.commit_index)
+            if leadership.transfer is not None:
+                leadership.urge_successor(leadership.transfer, self.commit_index)
+            reads = leadership.reads.take_servable(self.last_applied)
         batch = None
-        if not self._disk_may_wait():
+        if leadership is None:
             batch = self._outbox.next_batch(self.hard_state, self.log)
-            self._disk_due = False
+        elif not (leadership.disk_may_wait(self.commit_index) and self._outbox.holds_entries_alone(self.hard_state)):
+            batch = self._outbox.next_batch(self.hard_state, self.log)
+            leadership.disk_due = False
         messages = self._outbox.take_messages()
         committed = NO_ENTRIES
         if self._committed_handed < self.commit_index:
             committed = self.log.slice(self._committed_handed + 1, self.commit_index)
             self._committed_handed = self.commit_index
-        reads = self._reads.take_servable(self.last_applied)
-        lost, self._lost = self._lost, None
+        news, self._leadership_news = self._leadership_news, None
         pieces, self._pieces = self._pieces, []
-        if batch is None and not messages and not committed and not reads and lost is None and not pieces:
+        if batch is None and not messages and not committed and not reads and news is None and not pieces:
             return None
-        return Ready(batch, messages, committed, reads, lost, pieces)
-
-    def _disk_may_wait(self) -> bool:
-        """Whether the entries that this leader has not synced may wait for the next tick (thesis §10.2.1).
-
-        The others commit them without it, and sooner, where all nodes share a disk or a processor; one sync then
-        covers many batches. A few entries do not wait: their commitment gains by every disk that is quick.
-        """
-        if self.role != "leader" or self._disk_due or self._outbox.handed_index == self.last_index:
-            return False
-        if 0 < self.last_index - self.commit_index <= FEW_ENTRIES:
-            return False
-        if not self._outbox.holds_entries_alone(self.hard_state):
-            return False
-        others = [
-            voter
-            for voter in self._other_voters
-            if (progress := self.progress[voter]).state == "replicate" and progress.live
-        ]
-        return quorum.heard_from(self.configuration.voters, others)
+        return Ready(batch, messages, committed, reads, news, pieces)
 
     def next_append(self, peer: NodeId) -> AppendEntries | InstallSnapshot | None:
         """What goes to that peer next, if this node leads and there is reason to send something.
 
         To be called when the peer's connection can take it, until it gives None.
         """
-        progress = self.progress.get(peer)
-        if progress is None or self.role != "leader":
-            return None
-        log = self.log
-        if progress.state != "snapshot" and progress.next_index <= log.base_index:
-            progress.begin_snapshot(self.snapshot)
-        if progress.state == "snapshot" and progress.take_piece():
-            return InstallSnapshot(self.term, progress.snapshot.index, progress.snapshot.term, progress.offset)
-        entries = NO_ENTRIES
-        if progress.next_index <= log.last_index and progress.may_send_entries:
-            entries = progress.fitting(log.slice_bytes(progress.next_index, self.settings.max_append_bytes))
-        elif not (
-            progress.heartbeat_due
-            or progress.round_sent < progress.round_wanted
-            or progress.commit_sent < progress.commit_wanted <= self.commit_index
-        ):
-            return None
-        # Who is sent a snapshot agrees with nobody knows what; that this node leads it has to hear all the same.
-        prev_index = progress.next_index - 1 if progress.state != "snapshot" else 0
-        prev_term = log.term_at(prev_index)
-        assert prev_term is not None  # next_index is at most last_index + 1, and beyond the base
-        progress.heartbeat_due = False
-        progress.round_sent = self._reads.round
-        progress.commit_sent = self.commit_index
-        progress.sent(prev_index + len(entries), entries.size)
-        return AppendEntries(self.term, prev_index, prev_term, self.commit_index, self._reads.round, entries)
+        leadership = self.leadership
+        return None if leadership is None else leadership.next_append(peer, self.commit_index, self.snapshot)
 
     # Elections (§5.2, thesis §9.6)
 
@@ -435,7 +392,7 @@ class Core:
 
     def _follows_a_live_leader(self) -> bool:
         """Whether there is reason to refuse every candidate: the leader spoke a moment ago (thesis §4.2.3)."""
-        if self.role == "leader":
+        if self.leadership is not None:
             return True  # check-quorum sees to it that this does not last
         return self.leader is not None and not self._leader_lost and self._elapsed < self.settings.election_ticks
 
@@ -447,20 +404,17 @@ class Core:
         disk_hangs = self._outbox.batch_elapsed >= self.settings.election_ticks
         if disk_hangs or not self._configurations.may_campaign(self.node, self.commit_index):
             return  # a node that cannot sync its own vote had better not ask for others'
-        self.role = "pre-candidate"
-        self._votes = {self.node: True}
+        self._campaign = Campaign("pre-candidate")
         self._ask_for_votes(PreVote(self.term + 1, self.log.last_index, self.log.last_term), self._outbox.send)
-        if quorum.won(self.configuration.voters, self._votes):
-            self._campaign()
+        self._count_vote(self._campaign, self.node, True)
 
-    def _campaign(self, transfer: bool = False) -> None:
+    def _stand(self, transfer: bool = False) -> None:
         """Raise the term and ask for votes; the own vote counts, like any other, once it is synced."""
-        self.role = "candidate"
+        self._campaign = Campaign("candidate")
         self.leader = None
         self._elapsed = 0
         self._timeout = self._draw_timeout()
         self.hard_state = HardState(self.term + 1, self.node)
-        self._votes = {}
         request = RequestVote(self.term, self.log.last_index, self.log.last_term, transfer)
         self._ask_for_votes(request, self._outbox.gate)
         self._outbox.gate(self.node, RequestVoteReply(self.term, True))
@@ -478,50 +432,42 @@ class Core:
         self._answer(sender, PreVoteReply(message.term if granted else self.term, granted))
 
     def _on_pre_vote_reply(self, sender: NodeId, message: PreVoteReply) -> None:
-        if self.role != "pre-candidate" or (message.granted and message.term != self.term + 1):
+        campaign = self._campaign
+        if campaign is None or campaign.role != "pre-candidate":
             return
-        self._count_vote(sender, message.granted)
-        if quorum.won(self.configuration.voters, self._votes):
-            self._campaign()
-        elif not message.granted:
-            self._vote_refused()
+        if not message.granted or message.term == self.term + 1:
+            self._count_vote(campaign, sender, message.granted)
 
     def _on_request_vote(self, sender: NodeId, message: RequestVote) -> None:
         granted = self.hard_state.voted_for in (None, sender) and self.log.is_up_to_date(
             message.last_index, message.last_term
         )
-        if granted and self.role != "leader":
-            self.role = "follower"
+        if granted and self.leadership is None:
+            self._campaign = None
             self.hard_state = HardState(self.term, sender)
             self._elapsed = 0
             self._timeout = self._draw_timeout()
         self._answer(sender, RequestVoteReply(self.term, granted))
 
     def _on_request_vote_reply(self, sender: NodeId, message: RequestVoteReply) -> None:
-        if self.role != "candidate":
-            return
-        self._count_vote(sender, message.granted)
-        if quorum.won(self.configuration.voters, self._votes):
-            self._become_leader()
-        elif not message.granted:
-            self._vote_refused()
+        if self._campaign is not None and self._campaign.role == "candidate":
+            self._count_vote(self._campaign, sender, message.granted)
 
     def _on_timeout_now(self, sender: NodeId, message: TimeoutNow) -> None:  # noqa: ARG002
         """Stand at once, as the leader wishes; nobody has to be asked first."""
         disk_hangs = self._outbox.batch_elapsed >= self.settings.election_ticks
         if sender == self.leader and self.node in self.configuration.voters and not disk_hangs:
-            self._campaign(transfer=True)
+            self._stand(transfer=True)
 
-    def _urge_successor(self, transfer: Transfer) -> None:
-        if not transfer.chosen and not self.progress[transfer.target].live:
-            transfer.target = self._nearest
-        progress = self.progress[transfer.target]
-        if transfer.take_due(progress.match_index == self.last_index == self.commit_index):
-            self._outbox.send(transfer.target, TimeoutNow(self.term))
-
-    def _count_vote(self, voter: NodeId, granted: bool) -> None:
-        """Note an answer. What is granted stays so: a refusal that comes later answers an older question."""
-        self._votes[voter] = granted or self._votes.get(voter, False)
+    def _count_vote(self, campaign: Campaign, voter: NodeId, granted: bool) -> None:
+        campaign.count(voter, granted)
+        if campaign.is_won(self.configuration.voters):
+            if campaign.role == "pre-candidate":
+                self._stand()
+            else:
+                self._become_leader(campaign)
+        elif not granted:
+            self._vote_refused()
 
     def _vote_refused(self) -> None:
         """A refusal is an answer: with the leader known dead, try again after a fresh short wait.
@@ -536,63 +482,46 @@ class Core:
         """Adopt a higher term, of which the leader is not known yet."""
         self._end_leadership("leader_changed")
         self.hard_state = HardState(term, None)
-        self.role = "follower"
+        self._campaign = None
         self.leader = None
         self._answered_round = 0
         if self._leader_lost:
             self._wait_shortly()
 
-    def _become_leader(self) -> None:
-        """Lead this term, and open it with a no-op: only an entry of this term can be counted (§5.4.2, §8)."""
-        self.role = "leader"
+    def _become_leader(self, campaign: Campaign) -> None:
+        """Lead this term, and open it with a no-op: a leader may count only entries of its own term (§5.4.2, §8)."""
+        self._campaign = None
         self.leader = self.node
         self._leader_lost = False
-        self._elapsed = 0
-        self._heartbeat_elapsed = 0
-        self._reads = Reads()
-        self.progress = {}
-        self._follow_members()
-        self._term_start = self.log.last_index + 1
-        noop = self._codec.seal(self._term_start, self.term, "noop", b"null")
+        self.leadership = Leadership(
+            self.node,
+            self.term,
+            self.configuration,
+            log=self.log,
+            outbox=self._outbox,
+            settings=self.settings,
+            votes=campaign.votes,
+        )
+        self._leadership_news = Won(self.term)
+        noop = self._codec.seal(self.leadership.start, self.term, "noop", b"null")
         self.log.append(Entries.of([noop]))
-        self._commit_at_check = self._term_start  # what is committed already this leader does not know
-        self._uncommitted_bytes = self.log.slice(self.commit_index + 1, self.log.last_index).size
+        self.leadership.uncommitted_bytes = self.log.slice(self.commit_index + 1, self.log.last_index).size
 
     def _end_leadership(self, reason: LostReason) -> None:
-        if self.role != "leader":
+        if self.leadership is None:
             return
-        self.role = "follower"
+        self.leadership = None
         self.leader = None
-        self._lost = Lost(reason)
-        self._transfer = None
-        self.progress = {}
-        self._reads = Reads()
+        self._leadership_news = Lost(reason)
         self._elapsed = 0
         self._timeout = self._draw_timeout()
 
-    def _tick_leader(self) -> None:
-        """Send heartbeats, and step down where a majority is silent or the own disk hangs (check-quorum)."""
-        settings = self.settings
-        if self._reads.tick():
-            self._ask_to_confirm(list(self.progress))
-        self._heartbeat_elapsed += 1
-        if self._heartbeat_elapsed >= settings.heartbeat_ticks:
-            self._heartbeat_elapsed = 0
-            for progress in self.progress.values():
-                progress.heartbeat()
-            if self._transfer is not None:
-                self._transfer.heartbeat()
-            self._promote_learner()
-            self._forget_removed()
-        if self._transfer is not None and self._transfer.tick(settings.election_ticks):
-            self._transfer = None
-        self._elapsed += 1
-        if self._elapsed < settings.election_ticks:
-            return
-        self._elapsed = 0
-        active = [self.node, *[peer for peer, progress in self.progress.items() if progress.check()]]
-        disk_hangs = self._outbox.batch_elapsed >= settings.election_ticks
-        if disk_hangs or not quorum.heard_from(self.configuration.voters, active):
+    def _tick_leader(self, leadership: Leadership) -> None:
+        """Send heartbeats and see to the members; step down where a majority is silent or the own disk hangs."""
+        if leadership.tick():
+            self._promote_learner(leadership)
+            leadership.forget_removed(self._configurations.index, self.commit_index)
+        if leadership.must_step_down():
             self._end_leadership("no_quorum")
 
     # Replication (§5.3)
@@ -628,11 +557,11 @@ class Core:
 
     def _follow(self, sender: NodeId) -> bool:
         """Take the sender for the leader of this term; False where that cannot be."""
-        if self.role == "leader" or (self.leader is not None and self.leader != sender):
+        if self.leadership is not None or (self.leader is not None and self.leader != sender):
             return False  # Election Safety: a term has one leader, so somebody is lying
         if self.leader is None:
             self._answered_round = 0
-        self.role = "follower"
+        self._campaign = None
         self.leader = sender
         self._leader_lost = False
         self._elapsed = 0
@@ -660,9 +589,13 @@ class Core:
         for entry in entries.of_kind("configuration"):
             if entry.index > self._configurations.index:
                 self._configurations.append(entry.index, self._codec.read_configuration(entry))
+        self._adopt_configuration()
+
+    def _adopt_configuration(self) -> None:
         if self.configuration is not self._configurations.current:
             self.configuration = self._configurations.current
-            self._follow_members()
+            if self.leadership is not None:
+                self.leadership.follow(self.configuration)
 
     def _acknowledge(self, leader: NodeId, agreed: int, round: int) -> None:
         """Answer for what is synced; what is not yet is answered for once it is.
@@ -678,24 +611,9 @@ class Core:
             self._outbox.gate(leader, AppendEntriesReply(self.term, True, agreed, round))
 
     def _on_append_entries_reply(self, sender: NodeId, message: AppendEntriesReply) -> None:
-        progress = self.progress.get(sender)
-        if progress is None or self.role != "leader":
-            return
-        if message.match_index > self.log.last_index or message.round > self._reads.round:
-            return  # nobody can hold what was never sent: a lie
-        progress.heard()
-        if message.round > progress.round_answered:
-            progress.round_answered = message.round
-            self._confirm_reads()
-        if message.accepted:
-            behind = message.match_index < min(progress.snapshot.index, self.log.base_index)
-            if progress.state == "snapshot" and behind:
-                return  # it has answered a heartbeat, and still lacks what the log does not hold
-            if progress.accepted(message.match_index):
-                self._advance_commit_index()
-            return
-        bound, _ = self.log.agreement_bound(message.hint_index, message.hint_term)
-        progress.refused(message.rejected_index, min(bound, message.rejected_index) + 1)
+        leadership = self.leadership
+        if leadership is not None and leadership.on_append_entries_reply(sender, message):
+            self._advance_commit_index(leadership)
 
     # Snapshots (§7)
 
@@ -708,90 +626,31 @@ class Core:
             self._pieces.append((sender, message))
 
     def _on_install_snapshot_reply(self, sender: NodeId, message: InstallSnapshotReply) -> None:
-        if (progress := self.progress.get(sender)) is not None and self.role == "leader":
-            progress.heard()
-            progress.snapshot_held(message.last_included_index, message.offset)
+        if self.leadership is not None:
+            self.leadership.on_install_snapshot_reply(sender, message)
 
     # Commitment
 
-    def _advance_commit_index(self) -> None:
-        """Commit what a majority has synced, if it is of this term; what precedes it comes along (§5.4.2)."""
-        progress = self.progress
-        index = quorum.reached_by_majority(
-            [
-                self.durable_index if voter == self.node else progress[voter].match_index
-                for voter in self.configuration.voters
-            ]
-        )
-        if index <= self.commit_index or self.log.term_at(index) != self.term:
+    def _advance_commit_index(self, leadership: Leadership) -> None:
+        """Commit what a majority has synced; a leader leads until its own removal is committed (thesis §4.2.2)."""
+        index = leadership.committable(self.commit_index)
+        if index == self.commit_index:
             return
-        self._uncommitted_bytes -= self.log.slice(self.commit_index + 1, index).size
+        leadership.uncommitted_bytes -= self.log.slice(self.commit_index + 1, index).size
         self.commit_index = index
         if self.node not in self.configuration.voters and self._configurations.index <= index:
-            self._end_leadership("leader_changed")  # its own removal is committed (thesis §4.2.2)
+            self._end_leadership("leader_changed")
 
     # Members (thesis §4)
 
-    def _follow_members(self) -> None:
-        """As leader, keep track of every member; who is removed hears of it before it is forgotten."""
-        if self.role != "leader":
+    def _promote_learner(self, leadership: Leadership) -> None:
+        """Give one learner its vote, where that is wished and leaves a majority that answers."""
+        learner = leadership.learner_to_promote(self.commit_index)
+        if learner is None:
             return
-        for member in self.configuration.members:
-            if member.id != self.node and member.id not in self.progress:
-                self.progress[member.id] = Progress(self.log.last_index + 1, self.settings)
-
-    def _forget_removed(self) -> None:
-        """Who is removed has been told so, and that it is committed: it is nobody's peer any more."""
-        changed = self._configurations.index
-        for peer in [peer for peer in self.progress if self.configuration.member(peer) is None]:
-            progress = self.progress[peer]
-            if changed <= self.commit_index and min(progress.match_index, progress.commit_sent) >= changed:
-                del self.progress[peer]
-
-    def _promote_learner(self) -> None:
-        """Give a learner its vote that is to have one, and has what was committed a heartbeat ago."""
-        committed, self._commit_at_check = self._commit_at_check, self.commit_index
-        for member in self.configuration.members:
-            if not member.promote or not member.folder:
-                continue
-            if self.progress[member.id].live and self.progress[member.id].match_index >= committed:
-                promoted = with_vote(self.configuration, member.id)
-                if self.is_live(promoted) and self.may_change:
-                    self.propose_configuration(promoted)
-                return
-
-    def is_live(self, configuration: Configuration) -> bool | None:
-        """Whether a majority of its voters has answered this leader lately; None while it may yet turn out so.
-
-        Of whom a new leader has not heard, it knows only after an election timeout that they are silent.
-        """
-        live = [self.node, *[peer for peer, one in self.progress.items() if one.live]]
-        silent = [peer for peer, one in self.progress.items() if one.silent]
-        return quorum.live(configuration.voters, live, silent)
-
-    # Reads (thesis §6.4)
-
-    def _begin_read_round(self) -> None:
-        """Number a round for the reads at hand, once an entry of this term is committed."""
-        if self.commit_index >= self._term_start and self._reads.begin_round(self.commit_index):
-            voters = self.configuration.voters
-            others = self._other_voters
-            others.sort(
-                key=lambda voter: (self.progress[voter].live, self.progress[voter].round_answered), reverse=True
-            )
-            self._ask_to_confirm(others[: quorum.majority(len(voters)) - (self.node in voters)])
-            self._confirm_reads()
-
-    def _ask_to_confirm(self, peers: Sequence[NodeId]) -> None:
-        for peer in peers:
-            self.progress[peer].round_wanted = self._reads.round
-
-    def _confirm_reads(self) -> None:
-        answered = [
-            self._reads.round if voter == self.node else self.progress[voter].round_answered
-            for voter in self.configuration.voters
-        ]
-        self._reads.round_answered(quorum.reached_by_majority(answered))
+        promoted = with_vote(self.configuration, learner)
+        if self.may_change and leadership.is_live(promoted):
+            self.propose_configuration(promoted)
 
     def _answer(self, receiver: NodeId, message: Message) -> None:
         """Send at once if term and vote are synced, else with the batch that syncs them."""

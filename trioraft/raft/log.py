@@ -129,6 +129,12 @@ class Log:
         self.append(kept)
         return before
 
+    def begin_anew(self, base_index: int, base_term: int) -> None:
+        """Discard every entry: a snapshot that ends at that index, of that term, takes their place (§7)."""
+        self._runs, self._starts = [], []
+        self.base_index = self.last_index = base_index
+        self.base_term = base_term
+
     def _position(self, index: int) -> int:
         """Which run holds that index."""
         return bisect_right(self._starts, index) - 1

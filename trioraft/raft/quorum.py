@@ -25,12 +25,7 @@ def reached_by_majority(values: Sequence[int]) -> int:
 
 def won(voters: Sequence[NodeId], votes: Mapping[NodeId, bool]) -> bool:
     """Whether a majority of the voters granted its vote."""
-    return _count(voters, votes, True) >= majority(len(voters))
-
-
-def lost(voters: Sequence[NodeId], votes: Mapping[NodeId, bool]) -> bool:
-    """Whether so many refused that the vote can no longer be won."""
-    return _count(voters, votes, False) > len(voters) - majority(len(voters))
+    return sum(votes.get(voter, False) for voter in voters) >= majority(len(voters))
 
 
 def heard_from(voters: Sequence[NodeId], active: Iterable[NodeId]) -> bool:
@@ -43,7 +38,3 @@ def live(voters: Sequence[NodeId], live: Iterable[NodeId], silent: Iterable[Node
     if heard_from(voters, live):
         return True
     return None if heard_from(voters, set(voters) - set(silent)) else False
-
-
-def _count(voters: Sequence[NodeId], votes: Mapping[NodeId, bool], answer: bool) -> int:
-    return sum(votes.get(voter) is answer for voter in voters)

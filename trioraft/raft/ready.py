@@ -76,8 +76,17 @@ class Batch(msgspec.Struct, frozen=True):
     """Where the log begins anew before these entries: a snapshot has taken the place of what was before."""
 
 
+class Won(msgspec.Struct, frozen=True):
+    """This node has begun to lead: the duties of a leader are its own from now on."""
+
+    term: int
+
+
 class Lost(msgspec.Struct, frozen=True):
-    """Leadership ended: what this node had proposed and not yet seen committed may or may not survive."""
+    """This node leads no more. What it had proposed and not seen committed may or may not survive.
+
+    A lead that ended before it was told of is told of by this alone.
+    """
 
     reason: LostReason
 
@@ -92,6 +101,7 @@ class Ready(msgspec.Struct, frozen=True):
     """To be applied in order; then `Core.applied(index)`."""
     reads: list[int]
     """The contexts of reads that may be served from the state as applied now."""
-    lost: Lost | None
+    leadership: Won | Lost | None
+    """Whether this node has begun or ceased to lead."""
     pieces: list[tuple[NodeId, InstallSnapshot]]
     """Of the leader's snapshot: to be stored, and then `Core.snapshot_stored`, or in the end `Core.installed`."""

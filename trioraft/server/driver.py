@@ -23,7 +23,7 @@ from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.raft.membership import Configuration, Formation, Member, with_folder
 from trioraft.raft.messages import AppendEntries, Entry, HardState, InstallSnapshot, Message, NodeId
-from trioraft.raft.ready import NOWHERE, Batch, Point, Random, Ready, Role
+from trioraft.raft.ready import NOWHERE, Batch, Lost, Point, Random, Ready, Role
 from trioraft.raft.settings import Settings
 from trioraft.replica.administration import Administration
 from trioraft.replica.failures import decides
@@ -421,8 +421,8 @@ class Driver:
                 self.snapshots.receive(piece)
         if ready.reads:
             self.requests.servable(ready.reads)
-        if ready.lost is not None:
-            self.requests.leadership_lost(ready.lost.reason)
+        if isinstance(ready.leadership, Lost):
+            self.requests.leadership_lost(ready.leadership.reason)
 
     def _persist(self, batch: Batch) -> None:
         """Write a batch, after the mark that may be under way."""

@@ -14,7 +14,7 @@ from trioraft.raft.core import Core
 from trioraft.raft.invariants import Invariants, Violation
 from trioraft.raft.membership import Member
 from trioraft.raft.messages import InstallSnapshot, Message, NodeId
-from trioraft.raft.ready import Batch
+from trioraft.raft.ready import Batch, Lost
 from trioraft.raft.settings import Settings
 from trioraft.replica.administration import Administration
 from trioraft.replica.removal import Removal
@@ -310,9 +310,9 @@ class SimulatedNode:
             if ready.reads:
                 self._check_reads(ready.reads)
                 self.requests.servable(ready.reads)
-            if ready.lost is not None:
+            if isinstance(ready.leadership, Lost):
                 self._reads_began.clear()
-                self.requests.leadership_lost(ready.lost.reason)
+                self.requests.leadership_lost(ready.leadership.reason)
         self._send_appends()
         if ready is not None and ready.batch is not None:
             self.batch = ready.batch
