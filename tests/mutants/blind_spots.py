@@ -542,11 +542,11 @@ BLIND_SPOTS = (
         simulated=False,
     ),
     Mutant(
-        "a leader counts what an earlier term of its own had under way",
+        "a new leader does not count what it finds uncommitted",
         RAFT_CORE,
         "        self.leadership.uncommitted_bytes = self.log.slice(self.commit_index + 1, self.log.last_index).size\n",
         "",
-        f"{BETWEEN_TWO_STEPS_TESTS}::test_a_leader_that_leads_again_counts_nothing_of_what_it_had_under_way_before",
+        f"{BETWEEN_TWO_STEPS_TESTS}::test_a_new_leader_takes_nothing_new_while_too_much_that_it_finds_is_uncommitted",
         simulated=False,
     ),
     Mutant(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from trioraft.raft.core import Core
 from trioraft.raft.membership import Configuration, Member, with_learner, without
 from trioraft.raft.messages import (
@@ -12,7 +14,7 @@ from trioraft.raft.messages import (
     RequestVoteReply,
     TimeoutNow,
 )
-from trioraft.raft.ready import Point
+from trioraft.raft.ready import Overloaded, Point
 from trioraft.raft.settings import Settings
 from trioraft.wire import entries as codec
 from trioraft.wire.entries import seal, write_configuration
@@ -136,6 +138,34 @@ def test_thesis_4_2_2_a_leader_that_is_being_removed_asks_as_many_as_it_takes() 
 # A new term
 
 
+def test_a_new_leader_takes_nothing_new_while_too_much_that_it_finds_is_uncommitted() -> None:
+    members = (Member(0, "n0:1", "voter", "f0"), Member(1, "n1:1", "voter", "f1"))
+    core = Core(
+        0,
+        Configuration(members, 2),
+        hard_state=HardState(1, None),
+        entries=[seal(1, 1, "command", b'"%b"' % (b"x" * 1_000))],
+        codec=codec,
+        random=Patient(),
+        settings=Settings(max_uncommitted_bytes=1_000),
+    )
+    lead(core)
+    with pytest.raises(Overloaded):
+        core.propose([b"1"])
+    acknowledge(core, 1)
+    assert core.propose([b"1"]) == 3
+
+
+def lead(core: Core) -> None:
+    """Have node 1, the only other voter, elect it."""
+    while core.role != "leader":
+        core.tick()
+        drain(core)
+        core.step(1, PreVoteReply(core.term + 1, True))
+        drain(core)
+        core.step(1, RequestVoteReply(core.term, True))
+
+
 def test_a_leader_that_leads_again_counts_nothing_of_what_it_had_under_way_before() -> None:
     members = (Member(0, "n0:1", "voter", "f0"), Member(1, "n1:1", "voter", "f1"))
     core = Core(
@@ -149,12 +179,7 @@ def test_a_leader_that_leads_again_counts_nothing_of_what_it_had_under_way_befor
     )
     large = b'"%b"' % (b"x" * 5_000)
     for _ in range(4):
-        while core.role != "leader":
-            core.tick()
-            drain(core)
-            core.step(1, PreVoteReply(core.term + 1, True))
-            drain(core)
-            core.step(1, RequestVoteReply(core.term, True))
+        lead(core)
         acknowledge(core, 1)
         core.propose([large])
         drain(core)

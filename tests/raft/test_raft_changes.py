@@ -11,8 +11,8 @@ from trioraft.raft.membership import (
     Configuration,
     with_folder,
     with_learner,
+    with_promotion,
     with_vote,
-    with_wish,
     without,
 )
 from trioraft.raft.messages import (
@@ -176,7 +176,7 @@ def test_changes_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ChangeRefused, match="not been started"):
         with_vote(new, 2)
     with pytest.raises(ChangeRefused, match="votes already"):
-        with_wish(new, 1)
+        with_promotion(new, 1)
     with pytest.raises(ChangeRefused, match="no member 9"):
         without(new, 9)
     with pytest.raises(ChangeRefused, match="only one that votes"):

@@ -43,7 +43,7 @@ LONG = {
     "a write, and a message twice": Variant(EMPTY, 1, (0,), Bounds(timeouts=1, proposals=1, duplicates=1), 97_095),
     "unequal logs, and a message twice": Variant(UNEQUAL, 4, (0, 1, 2), Bounds(timeouts=1, duplicates=1), 158_194),
     "two elections at once and a crash": Variant(EMPTY, 1, (0, 1), Bounds(timeouts=2, crashes=1), 203_827),
-    "two terms": Variant(EMPTY, 2, (0, 1), Bounds(timeouts=2), 1_897_636),
+    "two terms": Variant(EMPTY, 2, (0, 1), Bounds(timeouts=2), 1_562_012),
 }
 
 

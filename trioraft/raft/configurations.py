@@ -1,4 +1,4 @@
-"""The configurations that the log holds: the newest is in force, committed or not (thesis §4.1)."""
+"""The configurations in the log: the newest is in force, committed or not (thesis §4.1)."""
 
 from __future__ import annotations
 
@@ -7,44 +7,44 @@ from trioraft.raft.messages import NodeId
 
 
 class Configurations:
-    """Each with the index of the entry that carries it; the first, which none carries, has index 0."""
+    """Each configuration with the index of its entry; that of the formation has no entry, and index 0."""
 
     def __init__(self, index: int, configuration: Configuration) -> None:
-        """That of the snapshot, or of the formation."""
+        """Begin with the snapshot's configuration, or the formation's."""
         self._history = [(index, configuration)]
 
     @property
     def current(self) -> Configuration:
-        """The one in force."""
+        """The configuration in force."""
         return self._history[-1][1]
 
     @property
     def index(self) -> int:
-        """The index of the one in force."""
+        """The index of the configuration in force."""
         return self._history[-1][0]
 
     def at(self, index: int) -> tuple[int, Configuration]:
-        """The one that was in force at that index, and its own index."""
+        """The own index of the configuration in force at `index`, and the configuration."""
         return next(found for found in reversed(self._history) if found[0] <= index)
 
     def append(self, index: int, configuration: Configuration) -> None:
-        """An entry with a configuration was appended: from now on it is in force."""
+        """Put a configuration in force: its entry was appended."""
         self._history.append((index, configuration))
 
     def truncate_from(self, index: int) -> None:
-        """The log was cut there: what stood before is in force again."""
+        """Put the configuration before `index` in force again: the log was truncated there."""
         while self.index >= index:
             self._history.pop()
 
     def compact(self, index: int) -> None:
-        """Forget what was in force before that index."""
+        """Forget the configurations that were superseded by `index`."""
         while len(self._history) > 1 and self._history[1][0] <= index:
             del self._history[0]
 
     def replace(self, index: int, configuration: Configuration) -> None:
-        """A snapshot brings this one; those that stand in the log after it remain."""
+        """Begin anew with a snapshot's configuration; those after it in the log remain."""
         self._history = [(index, configuration), *(later for later in self._history if later[0] > index)]
 
     def may_campaign(self, node: NodeId, commit_index: int) -> bool:
-        """Whether the node may stand for leader: a voter, or one whose removal is not committed (thesis §4.2.2)."""
+        """Whether the node may stand: as a voter, or while its removal is not committed (thesis §4.2.2)."""
         return node in self.current.voters or node in self.at(commit_index)[1].voters

@@ -1,10 +1,10 @@
-"""The core: Raft's decisions, and nothing else. No I/O, no clock, no randomness of its own.
+"""The core: Raft's decisions, and nothing else. It does no I/O and has no clock and no randomness of its own.
 
-Calls come in (`tick`, `step`, `propose`, `read_index`, `peer_lost`, and the completions `persisted` and
-`applied`); one value goes out (`ready`), and AppendEntries are pulled a peer at a time (`next_append`) when
-that peer's connection is free, so that nothing can pile up.
+Calls come in: `tick`, `step`, `propose`, `read_index`, `peer_lost`, and the completions `persisted` and `applied`.
+One value goes out: `ready`. AppendEntries are pulled, one peer at a time (`next_append`), when that peer's
+connection is free: so nothing can pile up.
 
-Section numbers are those of the Raft paper (extended version) and, where so named, of Ongaro's thesis.
+Section numbers are those of the Raft paper (extended version) or, where it is named, of Ongaro's thesis.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from trioraft.raft.runs import NO_ENTRIES, Entries, Run
 from trioraft.raft.settings import Settings
 
 MAX_TERM_STEP: Final = 2**32
-"""More elections than a node can have missed."""
+"""A node cannot have missed this many elections."""
 
 
 class Core:
@@ -72,18 +72,19 @@ class Core:
         snapshot: Point = NOWHERE,
         configuration_index: int = 0,
     ) -> None:
-        """Start as a follower from what was recovered; all of `entries` and `hard_state` is durable.
+        """Start as a follower from what was recovered from the disk, all of it durable.
 
-        `entries` follow `base`. The state machine is as of `snapshot`, and so is `configuration`, from that index.
+        `entries` follow `base`. `snapshot` is where the state machine stands. `configuration` was in force there, and
+        its own entry is at `configuration_index`.
         """
         self.node = node
         self.settings = settings or Settings()
         self.hard_state = hard_state
         self.log = Log((), base.index, base.term)
         self.snapshot = snapshot
-        """Where the newest snapshot of this node ends."""
+        """The end of this node's newest snapshot."""
         self.leadership: Leadership | None = None
-        """What only a leader has, exactly while this node leads."""
+        """What only a leader has; None unless this node leads."""
         self.leader: NodeId | None = None
         self.commit_index = snapshot.index
         self.last_applied = snapshot.index
@@ -91,7 +92,7 @@ class Core:
         self._random = random
         self._configurations = Configurations(configuration_index, configuration)
         self.configuration = configuration
-        """The members in force: the newest that the log holds, committed or not (thesis §4.1)."""
+        """The configuration in force: the newest in the log, committed or not (thesis §4.1)."""
         self._append(Entries.of(entries))
 
         self._campaign: Campaign | None = None
@@ -119,7 +120,7 @@ class Core:
 
     @property
     def role(self) -> Role:
-        """Whether this node leads, stands for leader, or follows."""
+        """This node's role."""
         if self.leadership is not None:
             return "leader"
         return "follower" if self._campaign is None else self._campaign.role
@@ -131,7 +132,7 @@ class Core:
 
     @property
     def durable_index(self) -> int:
-        """Up to where the log is synced by this node, and never beyond a truncation."""
+        """The index up to which this node has synced its log; a truncation lowers it at once."""
         return self._outbox.durable_index
 
     @property
@@ -141,12 +142,12 @@ class Core:
 
     @property
     def ticks_until_due(self) -> int:
-        """After how many ticks, if nothing else happens, this node will have something to do."""
+        """The number of ticks after which this node has something to do, if nothing else happens."""
         return self._timeout - self._elapsed if self.leadership is None else self.leadership.ticks_until_due
 
     @property
     def progress(self) -> Mapping[NodeId, Progress]:
-        """What this leader knows of each peer; empty where another leads, or nobody."""
+        """What this leader knows of each peer; empty unless this node leads."""
         return {} if self.leadership is None else self.leadership.progress
 
     @property
@@ -155,14 +156,14 @@ class Core:
 
     @property
     def votes(self) -> list[NodeId]:
-        """The nodes that elected this leader, or that have granted this candidate their votes."""
+        """The nodes that elected this leader, or have granted this candidate their votes so far."""
         standing = self.leadership or self._campaign
         return [] if standing is None else standing.votes
 
-    # Calls in: time, messages, wishes
+    # Calls in: time, messages, requests
 
     def tick(self) -> None:
-        """One unit of time has passed."""
+        """Count one unit of time."""
         self._outbox.tick()
         if self.leadership is not None:
             self._tick_leader(self.leadership)
@@ -172,9 +173,9 @@ class Core:
             self._pre_campaign()
 
     def step(self, sender: NodeId, message: Message) -> None:
-        """Take one message from a peer. Whatever is malformed in its meaning is dropped, not obeyed."""
+        """Handle one message from a peer. A message that no correct peer would send changes nothing."""
         if message.term > self.term + MAX_TERM_STEP:
-            return  # terms rise by one an election: this would only use them up
+            return  # terms rise by one with each election: a jump would only use them up
         if message.term > self.term:
             if isinstance(message, RequestVote) and not message.transfer and self._follows_a_live_leader():
                 return  # the leader is alive, whatever the candidate believes (thesis §4.2.3)
@@ -187,9 +188,9 @@ class Core:
         self._handlers[type(message)](sender, message)
 
     def propose(self, payloads: Sequence[bytes]) -> int:
-        """Append one entry for each command; the index of the first.
+        """Append one entry for each command; return the index of the first.
 
-        Raises NotLeader, Transferring or Overloaded, and then has appended nothing.
+        Raises NotLeader, Transferring or Overloaded; nothing is appended then.
         """
         leadership = self.leadership
         if leadership is None:
@@ -206,16 +207,16 @@ class Core:
 
     @property
     def may_change(self) -> bool:
-        """Whether the members may be changed: one change at a time, after an entry of this term was committed."""
+        """Whether the members may be changed: one change at a time, and none before this term's first commit."""
         leadership = self.leadership
         if leadership is None or leadership.transfer is not None:
             return False
         return self.commit_index >= max(self._configurations.index, leadership.start)
 
     def propose_configuration(self, configuration: Configuration) -> int:
-        """Append a configuration, which differs by one member from that in force; its index (thesis §4.1).
+        """Append a configuration that differs from the one in force by one member; return its index (thesis §4.1).
 
-        Raises NotLeader, or ChangeRefused: one change at a time, and only after an entry of this term was committed.
+        Raises NotLeader, or ChangeRefused unless `may_change`.
         """
         leadership = self.leadership
         if leadership is None:
@@ -231,41 +232,37 @@ class Core:
 
     @property
     def transferring(self) -> bool:
-        """Whether this leader is handing over the lead, and takes nothing new."""
+        """Whether this leader is handing over the lead: it accepts nothing new meanwhile."""
         return self.leadership is not None and self.leadership.transfer is not None
 
     def transfer_leadership(self, target: NodeId | None) -> NodeId:
-        """Hand over the lead to that voter, or to the one that has most; to whom (thesis §3.10).
+        """Hand over the lead to `target`, or else to the voter whose log is longest; return it (thesis §3.10).
 
-        What comes of it shows in time: another leads, or after an election timeout this one goes on.
-        Raises NotLeader or ChangeRefused.
+        The outcome shows in time: either another node leads, or this one goes on after an election timeout.
+        Raises NotLeader, or ChangeRefused where no such other voter exists.
         """
         if self.leadership is None:
             raise NotLeader
         return self.leadership.begin_transfer(target)
 
     def is_live(self, configuration: Configuration) -> bool | None:
-        """Whether a majority of its voters has answered this leader lately; None while it may yet turn out so.
-
-        Of whom a new leader has not heard, it knows only after an election timeout that they are silent.
-        """
+        """Whether a majority of the configuration's voters answers this leader; None where that is not known yet."""
         return None if self.leadership is None else self.leadership.is_live(configuration)
 
     def read_index(self, context: int) -> None:
-        """Ask to serve a linearizable read; `context` comes back in Ready.reads once it may be served.
+        """Ask to serve a linearizable read; `context` comes back in `Ready.reads` once the read may be served.
 
-        Raises NotLeader. A read that is outstanding when leadership ends is dropped: Ready.leadership says so.
+        Reads that are outstanding when the node steps down are dropped: `Ready.leadership` says so. Raises NotLeader.
         """
         if self.leadership is None:
             raise NotLeader
         self.leadership.reads.add(context)
 
     def peer_lost(self, peer: NodeId) -> None:
-        """The peer's process is dead: it broke its connection and refuses a new one.
+        """Note that the peer's process is dead: it broke its connection and refuses a new one.
 
-        Where that peer leads, there is no need to wait for the election timeout: a campaign begins after a
-        short random wait, and others that lost the leader too may be granted a vote at once. Where this node leads,
-        the peer does not live until it answers again.
+        If the peer led, nobody need wait for the election timeout: this node campaigns after a short random wait, and
+        may grant its vote at once. If this node leads, the peer does not count as live until it answers again.
         """
         if (progress := self.progress.get(peer)) is not None:
             progress.lost()
@@ -274,20 +271,20 @@ class Core:
             self._wait_shortly()
 
     def peer_connected(self, peer: NodeId) -> None:
-        """A new connection to the peer is up; what was on its way on the old one may be lost."""
+        """Note that a new connection to the peer is up; messages on the old one may be lost."""
         if (progress := self.progress.get(peer)) is not None:
             progress.probe(progress.next_index if progress.state == "probe" else progress.match_index + 1)
             progress.heartbeat_due = True
 
     def want_commit(self, peer: NodeId, index: int) -> None:
-        """Tell the peer as soon as that index is committed: a request passed on through it waits."""
+        """Tell the peer as soon as that index is committed: a request forwarded by it waits."""
         if (progress := self.progress.get(peer)) is not None:
             progress.commit_wanted = max(progress.commit_wanted, index)
 
     # Completions
 
     def persisted(self, number: int) -> None:
-        """The batch of that number is durable; its messages have been or are about to be sent."""
+        """Note that the batch of that number is durable; the caller sends its messages."""
         batch = self._outbox.persisted(number)
         for receiver, message in batch.messages:
             if receiver == self.node:
@@ -296,35 +293,36 @@ class Core:
             self._advance_commit_index(self.leadership)
 
     def persisting(self) -> None:
-        """The batch under way is not durable yet, but a part more of it: the disk does not hang."""
+        """Note that a further part of the batch is durable: the disk does not hang."""
         self._outbox.persisting(self.settings.heartbeat_ticks)
 
     def applied(self, index: int) -> None:
-        """The state machine has applied every entry up to that index."""
+        """Note that the state machine has applied every entry up to that index."""
         self.last_applied = index
 
     @property
     def lacking_index(self) -> int:
-        """The first index that a responsive follower may still lack; that after the last where this node follows."""
+        """The first index that a responsive follower may still lack; last_index + 1 unless this node leads."""
         return self.last_index + 1 if self.leadership is None else self.leadership.lacking_index
 
     def compacted(self, snapshot: Point, index: int) -> list[Run]:
-        """A snapshot of this node is durable; the log lets go of the entries that it covers up to that index."""
+        """Note that a snapshot is durable; drop the entries up to `index` that it covers, and return their runs."""
         self.snapshot = snapshot
-        # What is not on the disk yet stays: the log there must not get a hole.
+        # Entries that are not synced yet stay: the log on the disk must not get a hole.
         before = self.log.compact(min(snapshot.index, index, self.durable_index))
         self._configurations.compact(self.log.base_index)
         return before
 
     def snapshot_stored(self, last_included_index: int, offset: int) -> None:
-        """What has come of that snapshot is stored up to there."""
+        """Acknowledge the leader's snapshot up to `offset`: that much of it is stored."""
         if self.role == "follower" and self.leader is not None:
             self._answer(self.leader, InstallSnapshotReply(self.term, last_included_index, offset))
 
     def installed(self, snapshot: Point, configuration_index: int, configuration: Configuration) -> None:
-        """A leader's snapshot is durable, and the state machine is as of it, which is more than was applied (§7).
+        """Go on from a leader's snapshot: it is durable, and the state machine has been loaded from it (§7).
 
-        The log goes on from there where it holds the snapshot's last entry, and is discarded whole where not.
+        A log that holds the snapshot's last entry keeps the entries after it; any other log is discarded whole.
+        Raises ValueError where the snapshot holds nothing that is not committed already.
         """
         if snapshot.index <= self.commit_index:
             raise ValueError(f"the snapshot ends at {snapshot.index}, and {self.commit_index} is committed")
@@ -342,13 +340,13 @@ class Core:
             self._acknowledge(self.leader, snapshot.index, 0)
 
     def configuration_at(self, index: int) -> tuple[int, Configuration]:
-        """The configuration in force at that index, which is not compacted away, and the index of its own entry."""
+        """The index of the configuration in force at `index`, and the configuration; `index` must be in the log."""
         return self._configurations.at(index)
 
-    # What comes out
+    # Calls out
 
     def ready(self) -> Ready | None:
-        """What is to be done now; None when there is nothing."""
+        """What the caller must do now; None when there is nothing."""
         reads: list[int] = []
         leadership = self.leadership
         if leadership is not None:
@@ -374,9 +372,9 @@ class Core:
         return Ready(batch, messages, committed, reads, news, pieces)
 
     def next_append(self, peer: NodeId) -> AppendEntries | InstallSnapshot | None:
-        """What goes to that peer next, if this node leads and there is reason to send something.
+        """The next message for that peer; None where there is nothing to send, or another node leads.
 
-        To be called when the peer's connection can take it, until it gives None.
+        Call it while the peer's connection has room, until it returns None.
         """
         leadership = self.leadership
         return None if leadership is None else leadership.next_append(peer, self.commit_index, self.snapshot)
@@ -391,25 +389,25 @@ class Core:
         self._timeout = self._random.randrange(0, self.settings.lost_ticks + 1)
 
     def _follows_a_live_leader(self) -> bool:
-        """Whether there is reason to refuse every candidate: the leader spoke a moment ago (thesis §4.2.3)."""
+        """Whether the leader spoke a moment ago: a reason to refuse every candidate (thesis §4.2.3)."""
         if self.leadership is not None:
-            return True  # check-quorum sees to it that this does not last
+            return True  # check-quorum ends this where nobody answers
         return self.leader is not None and not self._leader_lost and self._elapsed < self.settings.election_ticks
 
     def _pre_campaign(self) -> None:
-        """Ask whether an election could be won, before raising any term."""
+        """Ask whether an election could be won, before raising the term."""
         self._elapsed = 0
         self._timeout = self._draw_timeout()
-        self.leader = None  # whoever may stand: those whose requests wait for that leader are to hear of it
+        self.leader = None  # whoever may stand: requests that wait for that leader must be told
         disk_hangs = self._outbox.batch_elapsed >= self.settings.election_ticks
         if disk_hangs or not self._configurations.may_campaign(self.node, self.commit_index):
-            return  # a node that cannot sync its own vote had better not ask for others'
+            return  # a node that cannot sync its own vote must not ask for others'
         self._campaign = Campaign("pre-candidate")
         self._ask_for_votes(PreVote(self.term + 1, self.log.last_index, self.log.last_term), self._outbox.send)
         self._count_vote(self._campaign, self.node, True)
 
     def _stand(self, transfer: bool = False) -> None:
-        """Raise the term and ask for votes; the own vote counts, like any other, once it is synced."""
+        """Raise the term and ask for votes. The node's own vote counts, like any other, once it is synced."""
         self._campaign = Campaign("candidate")
         self.leader = None
         self._elapsed = 0
@@ -454,7 +452,7 @@ class Core:
             self._count_vote(self._campaign, sender, message.granted)
 
     def _on_timeout_now(self, sender: NodeId, message: TimeoutNow) -> None:  # noqa: ARG002
-        """Stand at once, as the leader wishes; nobody has to be asked first."""
+        """Stand at once, without a pre-vote: the leader itself wishes it (thesis §3.10)."""
         disk_hangs = self._outbox.batch_elapsed >= self.settings.election_ticks
         if sender == self.leader and self.node in self.configuration.voters and not disk_hangs:
             self._stand(transfer=True)
@@ -470,16 +468,16 @@ class Core:
             self._vote_refused()
 
     def _vote_refused(self) -> None:
-        """A refusal is an answer: with the leader known dead, try again after a fresh short wait.
+        """With the leader known dead, try again after a fresh short wait.
 
-        Silence is not: a slow disk at the other end would see the term raised before it could answer.
+        Silence is no reason to: a voter whose disk is slow would see the term raised before it could answer.
         """
         if self._leader_lost:
             self._wait_shortly()
             self._timeout += 1
 
     def _become_follower(self, term: int) -> None:
-        """Adopt a higher term, of which the leader is not known yet."""
+        """Adopt a higher term, whose leader is not known yet."""
         self._end_leadership("leader_changed")
         self.hard_state = HardState(term, None)
         self._campaign = None
@@ -489,7 +487,7 @@ class Core:
             self._wait_shortly()
 
     def _become_leader(self, campaign: Campaign) -> None:
-        """Lead this term, and open it with a no-op: a leader may count only entries of its own term (§5.4.2, §8)."""
+        """Lead this term, and open it with a no-op: only entries of its own term can be counted (§5.4.2, §8)."""
         self._campaign = None
         self.leader = self.node
         self._leader_lost = False
@@ -517,7 +515,7 @@ class Core:
         self._timeout = self._draw_timeout()
 
     def _tick_leader(self, leadership: Leadership) -> None:
-        """Send heartbeats and see to the members; step down where a majority is silent or the own disk hangs."""
+        """Do what falls due: heartbeats, a learner's promotion, a removed member's end, the check of the quorum."""
         if leadership.tick():
             self._promote_learner(leadership)
             leadership.forget_removed(self._configurations.index, self.commit_index)
@@ -527,7 +525,7 @@ class Core:
     # Replication (§5.3)
 
     def _answer_stale(self, sender: NodeId, message: Message) -> None:
-        """Tell a sender that is behind which term it is, so that it catches up or steps down."""
+        """Tell a sender whose term is stale what the term is, so that it catches up or steps down."""
         match message:
             case AppendEntries():
                 self._answer(sender, AppendEntriesReply(self.term, False, 0, 0, message.prev_index))
@@ -535,7 +533,7 @@ class Core:
                 self._answer(sender, InstallSnapshotReply(self.term, message.last_included_index, message.offset))
             case PreVote():
                 self._answer(sender, PreVoteReply(self.term, False))
-            case RequestVote() if self.hard_state.voted_for != sender:  # whom it voted for is not behind
+            case RequestVote() if self.hard_state.voted_for != sender:  # a candidate that it voted for knows this term
                 self._answer(sender, RequestVoteReply(self.term, False))
 
     def _on_append_entries(self, sender: NodeId, message: AppendEntries) -> None:
@@ -547,7 +545,7 @@ class Core:
             refusal = AppendEntriesReply(self.term, False, 0, message.round, message.prev_index, hint_index, hint_term)
             self._answer(sender, refusal)
             return
-        # What is compacted away is committed, and so the leader has it too.
+        # Entries before the base are committed, and so the leader has the same.
         entries = Entries.of(message.entries)
         if not self._take_entries(entries[max(0, base - message.prev_index) :]):
             return
@@ -556,9 +554,9 @@ class Core:
         self._acknowledge(sender, agreed, message.round)
 
     def _follow(self, sender: NodeId) -> bool:
-        """Take the sender for the leader of this term; False where that cannot be."""
+        """Accept the sender as the leader of this term; return False where that cannot be."""
         if self.leadership is not None or (self.leader is not None and self.leader != sender):
-            return False  # Election Safety: a term has one leader, so somebody is lying
+            return False  # a term has one leader (Election Safety): somebody lies
         if self.leader is None:
             self._answered_round = 0
         self._campaign = None
@@ -569,13 +567,13 @@ class Core:
         return True
 
     def _take_entries(self, entries: Entries) -> bool:
-        """Append what is new, over what conflicts; False where that would undo what is committed."""
+        """Append the new entries in place of conflicting ones; return False where those are committed."""
         new = entries[self.log.first_conflict(entries) :]
         if not new:
             return True
         first = new.first_index
         if first <= self.commit_index:
-            return False  # no leader can do this (Leader Completeness): a lie, or a lost disk on the other side
+            return False  # no leader lacks a committed entry (Leader Completeness): it lies, or has lost its disk
         if first <= self.log.last_index:
             self.log.truncate_from(first)
             self._outbox.truncate_from(first)
@@ -584,7 +582,7 @@ class Core:
         return True
 
     def _append(self, entries: Entries) -> None:
-        """Append to the log; a configuration is in force from then on, committed or not (thesis §4.1)."""
+        """Append to the log. A configuration is in force from then on, committed or not (thesis §4.1)."""
         self.log.append(entries)
         for entry in entries.of_kind("configuration"):
             if entry.index > self._configurations.index:
@@ -598,9 +596,9 @@ class Core:
                 self.leadership.follow(self.configuration)
 
     def _acknowledge(self, leader: NodeId, agreed: int, round: int) -> None:
-        """Answer for what is synced; what is not yet is answered for once it is.
+        """Acknowledge the synced part of what agrees now, and the rest once that is synced too.
 
-        Whether this node still follows is said before the log's sync: where a round asks, and while the disk is slow.
+        Where a round asks or the disk is slow, say before the sync that this node still follows.
         """
         durable = min(agreed, self.durable_index)
         slow = self.settings.heartbeat_ticks <= self._outbox.batch_elapsed < self.settings.election_ticks
@@ -632,7 +630,7 @@ class Core:
     # Commitment
 
     def _advance_commit_index(self, leadership: Leadership) -> None:
-        """Commit what a majority has synced; a leader leads until its own removal is committed (thesis §4.2.2)."""
+        """Commit what a majority has synced. A removed leader steps down when that is committed (thesis §4.2.2)."""
         index = leadership.committable(self.commit_index)
         if index == self.commit_index:
             return
@@ -644,7 +642,7 @@ class Core:
     # Members (thesis §4)
 
     def _promote_learner(self, leadership: Leadership) -> None:
-        """Give one learner its vote, where that is wished and leaves a majority that answers."""
+        """Give one learner its vote, if it is due and leaves a majority that answers."""
         learner = leadership.learner_to_promote(self.commit_index)
         if learner is None:
             return
@@ -653,5 +651,5 @@ class Core:
             self.propose_configuration(promoted)
 
     def _answer(self, receiver: NodeId, message: Message) -> None:
-        """Send at once if term and vote are synced, else with the batch that syncs them."""
+        """Send at once if term and vote are synced, or else with the batch that syncs them."""
         self._outbox.answer(self.hard_state, receiver, message)

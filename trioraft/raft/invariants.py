@@ -1,7 +1,7 @@
-"""Raft's properties as code: what must hold after every event, whatever has happened (Figure 3, and what it rests on).
+"""Raft's properties as code: what must hold after every event (Figure 3, and what it rests on).
 
-An observer who sees all nodes at once, as only a test can. It is told of every event and compares the nodes
-with each other and with their own past; the first difference is raised as Violation, by the property's name.
+`Invariants` sees all nodes at once, as only a test can. It is told of every event, and compares the nodes with each
+other and with their own past. The first broken property is raised as a Violation, by its name.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ from trioraft.raft.runs import Run
 
 
 class Violation(AssertionError):
-    """A property does not hold."""
+    """Raised where a property does not hold; the text begins with its name."""
 
 
 class _Watched:
-    """What is known of one node: its past, and what its disk holds."""
+    """One node's past, and the content of its disk."""
 
     def __init__(self) -> None:
         self.hard_state = HardState()
         self.disk: list[Entry] = []
         self.configuration = Configuration((), 0)
         self.batch: Batch | None = None
-        """What is being written, of which a crash may leave any beginning."""
+        """The batch that is being written: a crash may leave any beginning of it."""
         self.seen = HardState()
         self.commit_index = 0
         self.log: list[Entry] = []
         self.newest: Run | None = None
-        """The run at the end of its log when that was looked at."""
+        """The last run of its log when the log was compared last."""
         self.snapshot = 0
-        """Where its newest snapshot ends, as far as is known."""
+        """The end of its newest known snapshot."""
         self.leads = 0
-        """The term that it leads, 0 when it leads none."""
+        """The term that it leads; 0 where it leads none."""
         self.match_index: dict[NodeId, int] = {}
 
     def holds(self, entry: Entry, term: int) -> bool:
-        """Whether its disk has that entry, which it acknowledged in that term.
+        """Whether its disk holds that entry, or held it when the node acknowledged it in that term.
 
-        One that has moved on to a higher term may have cut it since: that leader was elected without it, by others.
+        A node that has moved on to a higher term may have truncated it since, for a leader elected without it.
         """
         synced = len(self.disk) >= entry.index and self.disk[entry.index - 1] == entry
         return synced or self.hard_state.term > term
@@ -66,30 +66,30 @@ class Invariants:
 
     def __init__(self) -> None:
         self.committed: list[Entry] = []
-        """What leaders have committed, by anyone's word, in order of index."""
+        """The entries that any leader has committed, by index."""
         self.leaders: dict[int, NodeId] = {}
-        """By term."""
+        """The leader of each term."""
         self.truncations = 0
-        """How often a log was cut back: a run without any has not tried much."""
+        """The number of truncated logs; without any, a simulation has not tried much."""
         self.installations = 0
-        """How many snapshots of a leader were installed."""
+        """The number of snapshots installed from a leader."""
         self._committed_in: list[int] = []
-        """The terms in which they were: they rise."""
+        """The term in which each of `committed` was; terms never fall."""
         self._nodes: defaultdict[NodeId, _Watched] = defaultdict(_Watched)
         self._votes: dict[tuple[int, NodeId], NodeId] = {}
         self._consents: set[tuple[int, NodeId, NodeId]] = set()
         """(term, candidate, voter): pre-votes granted."""
         self._urged: set[tuple[int, NodeId]] = set()
-        """(term, candidate): whom the leader of the term before has asked to stand."""
+        """(term, candidate): nodes that the leader of the term before has asked to stand."""
         self._lines: dict[tuple[int, int], tuple[bytes, int]] = {}
-        """By index and term: the entry's line, and the term of the entry before it."""
+        """The line of each (index, term), and the term of the entry before it."""
         self._starts: dict[int, list[Entry]] = {}
-        """By term: the log of its leader when it was elected."""
+        """The log of each term's leader at its election."""
 
-    # What happens
+    # Events
 
     def started(self, core: Core) -> None:
-        """A node begins, from what its disk held. All that it ever synced must be there."""
+        """A node starts from its disk: all that it ever synced must be there."""
         node = self._nodes[core.node]
         log = self._log_of(core)
         snapshot = core.snapshot.index
@@ -109,7 +109,7 @@ class Invariants:
         self.observe(core)
 
     def installed(self, core: Core) -> None:
-        """A node goes on from a leader's snapshot, which is on its disk."""
+        """A node goes on from a leader's snapshot, which its disk holds."""
         node = self._nodes[core.node]
         index = core.snapshot.index
         known = index <= len(self.committed) and self.committed[index - 1].term == core.snapshot.term
@@ -147,7 +147,7 @@ class Invariants:
         if isinstance(message, AppendEntriesReply):
             _hold(node.hard_state.term >= message.term, "Sync before answer", f"node {sender}: {message}")
             if message.accepted and node.hard_state.term == message.term:
-                # One that has moved on may have cut it since: its vote was given by the log that it answered for.
+                # A node in a higher term may have truncated it since; it voted by the log that it acknowledged.
                 enough = len(node.disk) >= message.match_index
                 _hold(enough, "Sync before answer", f"node {sender} has synced {len(node.disk)} entries: {message}")
         elif isinstance(message, RequestVoteReply):
@@ -161,13 +161,13 @@ class Invariants:
             _hold(synced, "Sync before answer", f"node {sender} has synced {node.hard_state}: {message}")
 
     def observe(self, core: Core) -> None:
-        """Something happened at that node: compare it with its past and with the others."""
+        """Compare a node with its past and with the others, after any event."""
         node = self._nodes[core.node]
         if core.configuration is not node.configuration:
             self._observe_members(core, node)
         if core.hard_state is not node.seen:
             self._observe_hard_state(core, node)
-        node.snapshot = max(node.snapshot, core.snapshot.index)  # the log is cut by it: it must never be lost again
+        node.snapshot = max(node.snapshot, core.snapshot.index)  # the log now relies on it
         end = core.last_index
         if end != len(node.log) or core.log.newest is not node.newest:
             node.newest = core.log.newest
@@ -180,13 +180,13 @@ class Invariants:
             node.leads = 0
 
     def settled(self, cores: Sequence[Core]) -> None:
-        """Nothing is under way any more: every log and every disk must be the same, and committed."""
+        """Nothing is under way any more: all logs and disks must be the same, and committed."""
         for core in cores:
             log = self._log_of(core)
             _hold(log == self.committed, "Convergence", f"node {core.node} ends at {len(log)} of {len(self.committed)}")
             _hold(self._nodes[core.node].disk == log, "Convergence", f"node {core.node}'s disk differs from its log")
 
-    # One thing at a time
+    # Properties
 
     def _said_vote(self, sender: NodeId, receiver: NodeId, message: RequestVoteReply) -> None:
         durable = self._nodes[sender].hard_state
@@ -196,7 +196,7 @@ class Invariants:
             _hold(kept, "Sync before answer", f"node {sender} has synced {durable}, and votes for {receiver}")
             self._vote(message.term, sender, receiver)
         else:
-            # Once the candidate leads, the voter's log may have outgrown what it was asked about.
+            # Once the candidate leads, the voter's log may have outgrown the one in the request.
             broken = self._votes.get((message.term, sender)) == receiver and message.term not in self.leaders
             _hold(not broken, "A vote is repeated", f"node {sender} voted for {receiver}, and now refuses it")
 
@@ -222,7 +222,7 @@ class Invariants:
         node.seen = new
 
     def _observe_candidate(self, core: Core) -> None:
-        """It has just raised its term: by the voters of now, which may be others by the time that it is on its disk."""
+        """Check the consents as soon as the term is raised: the voters may change before it is synced."""
         node, term, voters = core.node, core.term, core.configuration.voters
         consents = sum(voter == node or (term, node, voter) in self._consents for voter in voters)
         asked = consents >= quorum.majority(len(voters)) or (term, node) in self._urged
@@ -282,7 +282,7 @@ class Invariants:
         enough = votes >= quorum.majority(len(voters))
         _hold(enough, "Election Safety", f"node {core.node} leads in term {core.term} with {votes} votes")
         start = self._log_of(core)
-        # Those that a higher term has committed meanwhile are not its business.
+        # It need not hold the entries that a higher term has committed meanwhile.
         before = bisect_left(self._committed_in, core.term)
         complete = start[:before] == self.committed[:before]
         _hold(
@@ -317,7 +317,7 @@ class Invariants:
                 complete = term <= core.term or (len(start) >= index and start[index - 1] == entry)
                 _hold(complete, "Leader Completeness", f"term {term} was begun without entry {index}, committed now")
 
-    # Logs, whole: what a snapshot holds was committed
+    # Whole logs, with the committed entries in place of a snapshot
 
     def _log_of(self, core: Core) -> list[Entry]:
         base = core.log.base_index
@@ -325,14 +325,14 @@ class Invariants:
         return [*self.committed[:base], *core.log.slice(base + 1, core.last_index)]
 
     def _superseded(self, log: list[Entry], index: int) -> list[Entry]:
-        """What is left of a log beside a snapshot up to that index."""
+        """The log that remains beside a snapshot up to that index."""
         if not index:
             return log
         goes_on = log[index - 1 : index] == [self.committed[index - 1]]
         return self.committed[:index] + (log[index:] if goes_on else [])
 
     def _after(self, node: _Watched, batch: Batch, count: int) -> list[Entry]:
-        """The log on the disk after so many entries of a batch were written."""
+        """The log on the disk once `count` entries of a batch are written."""
         disk, entries = node.disk, batch.entries[:count]
         if batch.base is not None:
             disk = self.committed[: batch.base.index]
@@ -341,7 +341,7 @@ class Invariants:
         return self._superseded(list(disk), node.snapshot)
 
     def _recoverable(self, node: _Watched) -> list[list[Entry]]:
-        """The logs that a node may come back with: what it had synced, and any beginning of what it was writing."""
+        """The logs that a node may come back with: the synced one, and any beginning of the batch being written."""
         before = self._superseded(node.disk, node.snapshot)
         if node.batch is None:
             return [before]

@@ -1,7 +1,7 @@
-"""The log as the core sees it: entries in memory, their terms, and where two logs could agree.
+"""The log as the core sees it: entries in memory, their terms, and where two logs can agree.
 
-It begins after `base_index`: what was before has been compacted away, and a snapshot holds what came of it (§7).
-What is synced is storage's business; the core only remembers how far (`Core.durable_index`).
+It begins after `base_index`: a snapshot has taken the place of the entries up to there (§7). Syncing is the business
+of storage; the core only remembers how far it has come (`Core.durable_index`).
 """
 
 from __future__ import annotations
@@ -14,46 +14,46 @@ from trioraft.raft.messages import Entry
 from trioraft.raft.runs import NO_ENTRIES, Entries, Run
 
 SLICE_ENTRIES: Final = 4096
-"""As many are given out at once, however small they are."""
+"""The most entries in one message, however small they are."""
 
 
 class Log:
-    """The entries from first_index to last_index (§5.3)."""
+    """The entries from first_index to last_index, in runs (§5.3)."""
 
     def __init__(self, entries: Iterable[Entry] = (), base_index: int = 0, base_term: int = 0) -> None:
-        """`entries` follow the entry at `base_index`, of that term; 0 and 0 where nothing precedes them."""
+        """Begin with `entries`, after an entry at `base_index` of term `base_term`; 0 and 0 where there is none."""
         self._runs: list[Run] = []
         self._starts: list[int] = []
         """The first index of each run."""
         self.base_index = base_index
         self.base_term = base_term
         self.last_index = base_index
-        """The index of the newest entry, that of the base when none is held."""
+        """The index of the newest entry; base_index where the log holds none."""
         self.append(Entries.of(entries))
 
     @property
     def first_index(self) -> int:
-        """The index of the oldest entry held; last_index + 1 when there is none."""
+        """The index of the oldest entry; last_index + 1 where the log holds none."""
         return self.base_index + 1
 
     @property
     def last_term(self) -> int:
-        """The term of the newest entry."""
+        """The term of the newest entry; base_term where the log holds none."""
         return self._runs[-1].term if self._runs else self.base_term
 
     @property
     def newest(self) -> Run | None:
-        """The run at the end: another one, once anything was appended or cut."""
+        """The last run; another object once anything was appended or truncated."""
         return self._runs[-1] if self._runs else None
 
     def entry(self, index: int) -> Entry:
-        """The entry at that index, which must be held."""
+        """The entry at that index. Raises IndexError where the log does not hold it."""
         if not self.base_index < index <= self.last_index:
             raise IndexError(f"entry {index} is not held")
         return self._runs[self._position(index)].entry(index)
 
     def term_at(self, index: int) -> int | None:
-        """The term of the entry at that index: 0 at index 0; None beyond the log, and before its base."""
+        """The term at that index: 0 at index 0, None before the base and beyond the end."""
         if self.base_index < index <= self.last_index:
             return self._runs[self._position(index)].term
         if index == self.base_index:
@@ -61,11 +61,11 @@ class Log:
         return 0 if index == 0 else None
 
     def run_size(self, index: int) -> int:
-        """The bytes of the run that holds the entry at that index, and maybe others; 0 where it is not held."""
+        """The size in bytes of the run that holds that index; 0 where the log does not hold it."""
         return self._runs[self._position(index)].size if self.base_index < index <= self.last_index else 0
 
     def slice(self, first: int, last: int) -> Entries:
-        """The entries from first to last, both included, as far as they are held."""
+        """The entries from first to last, both included, as far as the log holds them."""
         first, last = max(first, self.base_index + 1), min(last, self.last_index)
         if first > last:
             return NO_ENTRIES
@@ -75,7 +75,7 @@ class Log:
         return Entries(runs)
 
     def slice_bytes(self, first: int, max_bytes: int) -> Entries:
-        """The entries from first on, as many as fit in max_bytes, one at least."""
+        """The entries from first on that fit in max_bytes, one at least."""
         entries = self.slice(first, first + SLICE_ENTRIES - 1)
         fitting: list[Run] = []
         for run in entries.runs:
@@ -90,7 +90,7 @@ class Log:
         return Entries(fitting)
 
     def append(self, entries: Entries) -> None:
-        """Add entries at the end; the first must follow the newest one."""
+        """Add entries at the end. Raises ValueError where they do not follow the newest one."""
         if not entries:
             return
         if entries.first_index != self.last_index + 1:
@@ -100,7 +100,7 @@ class Log:
         self.last_index = entries.last_index
 
     def truncate_from(self, index: int) -> None:
-        """Drop the entry at that index and all after it (§5.3: it conflicts with the leader's)."""
+        """Drop the entry at that index, which conflicts with the leader's, and all after it (§5.3)."""
         if index <= self.base_index:
             raise ValueError(f"entry {index} is compacted away")
         if index > self.last_index:
@@ -113,9 +113,9 @@ class Log:
             self.append(Entries([run.cut(run.first, index - 1)]))
 
     def compact(self, index: int) -> list[Run]:
-        """Let go of the entries up to that index, which must be held (§7).
+        """Drop the entries up to that index, which the log must hold (§7).
 
-        They are given back, and may be followed by others: to free many at once takes its time.
+        Return the runs of before: freeing many at once takes time, so the caller does it bit by bit.
         """
         if index <= self.base_index:
             return []
@@ -136,13 +136,13 @@ class Log:
         self.base_term = base_term
 
     def _position(self, index: int) -> int:
-        """Which run holds that index."""
+        """The position of the run that holds that index."""
         return bisect_right(self._starts, index) - 1
 
     def first_conflict(self, entries: Entries) -> int:
-        """The position in `entries` of the first one that this log lacks or holds with another term.
+        """The position in `entries` of the first one that this log lacks, or holds with another term.
 
-        len(entries) when it holds them all: then a stale or shorter message must truncate nothing.
+        It is len(entries) where the log holds them all: a late or shorter message must truncate nothing.
         """
         for run in entries.runs:
             for index in range(run.first, run.last + 1):
@@ -151,15 +151,15 @@ class Log:
         return len(entries)
 
     def is_up_to_date(self, last_index: int, last_term: int) -> bool:
-        """Whether a log that ends so is at least as up to date as this one (§5.4.1)."""
+        """Whether a log with that last entry is at least as up to date as this one (§5.4.1)."""
         return (last_term, last_index) >= (self.last_term, self.last_index)
 
     def agreement_bound(self, index: int, term: int) -> tuple[int, int]:
         """The last (index, term) at or before `index` whose term is at most `term`.
 
-        Terms never fall along a log, so a log that holds `term` at `index` can agree with this one no
-        later than here. Both sides step back by it, which skips whole terms at a time (§5.3). What is before the
-        base nobody knows: where the base is too new already, the bound is the index before it, with the term 0.
+        Terms never fall along a log, so a log that holds `term` at `index` can agree with this one no later than here.
+        Both sides step back by this bound, which skips whole terms at a time (§5.3). Terms before the base are not
+        known: where the base's own term is too high, the bound is the index before it, with term 0.
         """
         index = min(index, self.last_index)
         while (held := self.term_at(index)) is not None and held > term:

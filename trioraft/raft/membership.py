@@ -1,4 +1,4 @@
-"""Who belongs to the cluster: members, the configuration that lists them, and the formation that began it."""
+"""The members of a cluster, the configuration that lists them, and the formation that it began with."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ Role = Literal["voter", "learner"]
 
 
 class ChangeRefused(Exception):
-    """The members cannot be changed so, or not now; nothing was appended. The text says why."""
+    """Raised where the members cannot be changed this way, or not now. The text says why; nothing was appended."""
 
 
 class Member(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One member: `address` is where the others dial it, `folder` the data folder that holds its votes."""
+    """One member: the others dial `address`; `folder` is the id of the data folder that holds its votes."""
 
     id: NodeId
     address: str
     role: Role
     folder: str
-    """Empty until the newcomer has shown itself, and its folder is bound to it."""
+    """Empty until the newcomer has shown itself; its folder is bound to it then."""
     promote: bool = False
-    """Whether this learner is to become a voter once it has caught up."""
+    """Whether this learner becomes a voter once it has caught up."""
 
 
 class Configuration(msgspec.Struct, frozen=True, dict=True):
-    """The members in force, the id that the next newcomer gets, and the level of the commands in use."""
+    """The members, the id of the next newcomer, and the level of the commands in use."""
 
     members: tuple[Member, ...]
     next_id: NodeId
@@ -41,22 +41,22 @@ class Configuration(msgspec.Struct, frozen=True, dict=True):
         return tuple(member.id for member in self.members if member.role == "voter")
 
     def member(self, node: NodeId) -> Member | None:
-        """The member of that id, if it is one."""
+        """The member with that id, or None."""
         return next((member for member in self.members if member.id == node), None)
 
 
 class Formation(msgspec.Struct, frozen=True):
-    """How a cluster began: its id and its first configuration. Every first member syncs the same record."""
+    """The beginning of a cluster: its id and first configuration. Every first member syncs the same record."""
 
     cluster: str
     configuration: Configuration
 
 
-# Changes: one member at a time, so that any two configurations that follow each other share a quorum (thesis §4.1)
+# Changes: one member at a time, so that any two successive configurations share a quorum (thesis §4.1)
 
 
 def with_learner(configuration: Configuration, address: str, promote: bool) -> Configuration:
-    """With a newcomer, which gets the next id and has no vote yet. Raises ChangeRefused."""
+    """Add a newcomer, with the next id and no vote yet. Raises ChangeRefused."""
     for member in configuration.members:
         if member.address == address:
             raise ChangeRefused(f"node {member.id} is at {address} already")
@@ -67,7 +67,7 @@ def with_learner(configuration: Configuration, address: str, promote: bool) -> C
 
 
 def with_folder(configuration: Configuration, node: NodeId, folder: str) -> Configuration:
-    """With the newcomer's data folder bound to it, for good. Raises ChangeRefused."""
+    """Bind the newcomer's data folder to it, for good. Raises ChangeRefused."""
     member = _member(configuration, node)
     if member.folder:
         raise ChangeRefused(f"node {node} has a folder already")
@@ -75,7 +75,7 @@ def with_folder(configuration: Configuration, node: NodeId, folder: str) -> Conf
 
 
 def with_vote(configuration: Configuration, node: NodeId) -> Configuration:
-    """With that learner as a voter. Raises ChangeRefused."""
+    """Make that learner a voter. Raises ChangeRefused."""
     member = _member(configuration, node)
     if member.role == "voter":
         raise ChangeRefused(f"node {node} votes already")
@@ -84,8 +84,8 @@ def with_vote(configuration: Configuration, node: NodeId) -> Configuration:
     return _with(configuration, msgspec.structs.replace(member, role="voter", promote=False))
 
 
-def with_wish(configuration: Configuration, node: NodeId) -> Configuration:
-    """With that learner to become a voter as soon as it has caught up. Raises ChangeRefused."""
+def with_promotion(configuration: Configuration, node: NodeId) -> Configuration:
+    """Have that learner become a voter as soon as it has caught up. Raises ChangeRefused."""
     member = _member(configuration, node)
     if member.role == "voter":
         raise ChangeRefused(f"node {node} votes already")
@@ -95,7 +95,7 @@ def with_wish(configuration: Configuration, node: NodeId) -> Configuration:
 
 
 def without(configuration: Configuration, node: NodeId) -> Configuration:
-    """Without that member; its id is not used again. Raises ChangeRefused."""
+    """Remove that member; its id is not used again. Raises ChangeRefused."""
     removed = _member(configuration, node)
     if configuration.voters == (node,):
         raise ChangeRefused(f"node {node} is the only one that votes")

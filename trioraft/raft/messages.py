@@ -1,6 +1,6 @@
-"""What the core stores and says: entries, hard state, and the messages between peers.
+"""Entries, hard state, and the messages between peers.
 
-Every message carries the sender's term (Figure 2). Indexes count from 1; index 0 is the empty log, of term 0.
+Every message carries the sender's term (Figure 2). Indexes count from 1; index 0, of term 0, is the empty log.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Kind = Literal["noop", "command", "configuration"]
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """One slot of the log. `line` is its one encoding: on the wire, on disk and on the screen."""
+    """One entry of the log. `line` is its only encoding: on the wire, on disk and on the screen."""
 
     index: int
     term: int
@@ -24,7 +24,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 class HardState(msgspec.Struct, frozen=True):
-    """What a node must have synced before it answers anything that rests on it (Figure 2, "persistent state")."""
+    """The term and vote, synced before any message that rests on them (Figure 2, "persistent state")."""
 
     term: int = 0
     voted_for: NodeId | None = None
@@ -39,7 +39,7 @@ class PreVote(msgspec.Struct, frozen=True, tag_field="type", tag="pre_vote"):
 
 
 class PreVoteReply(msgspec.Struct, frozen=True, tag_field="type", tag="pre_vote_reply"):
-    """`term` is the term asked about where granted, and the answerer's own where not."""
+    """The answer to PreVote. `term` is the term asked about where granted, and the sender's own where refused."""
 
     term: int
     granted: bool
@@ -52,7 +52,7 @@ class RequestVote(msgspec.Struct, frozen=True, tag_field="type", tag="request_vo
     last_index: int
     last_term: int
     transfer: bool = False
-    """Whether the leader itself asked for this election: then its being alive is no reason to refuse."""
+    """Whether the leader itself asked for this election: a live leader is no reason to refuse it."""
 
 
 class RequestVoteReply(msgspec.Struct, frozen=True, tag_field="type", tag="request_vote_reply"):
@@ -63,7 +63,7 @@ class RequestVoteReply(msgspec.Struct, frozen=True, tag_field="type", tag="reque
 
 
 class AppendEntries(msgspec.Struct, frozen=True, tag_field="type", tag="append_entries"):
-    """Entries that follow `prev_index` (§5.3); without entries, a heartbeat.
+    """The entries after `prev_index` (§5.3); a heartbeat where there are none.
 
     `round` numbers the leader's attempts to confirm that it still leads (thesis §6.4).
     """
@@ -79,9 +79,9 @@ class AppendEntries(msgspec.Struct, frozen=True, tag_field="type", tag="append_e
 class AppendEntriesReply(msgspec.Struct, frozen=True, tag_field="type", tag="append_entries_reply"):
     """The answer to AppendEntries.
 
-    Accepted: the follower's log agrees with the leader's up to `match_index`, and is synced that far.
-    Refused: `match_index` is 0, `rejected_index` the prev_index that did not fit, and (`hint_index`,
-    `hint_term`) the last place where the two logs could agree.
+    Accepted: the follower's log agrees with the leader's up to `match_index`, and is synced up to there.
+    Refused: `match_index` is 0, `rejected_index` is the prev_index that did not fit, and the two logs can agree no
+    later than at (`hint_index`, `hint_term`).
     """
 
     term: int
@@ -94,10 +94,10 @@ class AppendEntriesReply(msgspec.Struct, frozen=True, tag_field="type", tag="app
 
 
 class InstallSnapshot(msgspec.Struct, frozen=True, tag_field="type", tag="install_snapshot"):
-    """A piece of the leader's snapshot, for a peer that lacks what the leader's log does not hold any more (§7).
+    """A piece of the leader's snapshot, for a peer that lacks entries which the leader no longer holds (§7).
 
-    `data` is what stands in the file from `offset` on; with `done` it is the last of it. The core leaves `data`
-    empty: whoever sends the message fills it from the file.
+    `data` is the file's content from `offset` on, up to its end where `done`. The core leaves `data` empty: the
+    sender fills it from the file.
     """
 
     term: int
@@ -109,7 +109,10 @@ class InstallSnapshot(msgspec.Struct, frozen=True, tag_field="type", tag="instal
 
 
 class InstallSnapshotReply(msgspec.Struct, frozen=True, tag_field="type", tag="install_snapshot_reply"):
-    """The sender holds that snapshot up to `offset`. Once it is installed, an AppendEntriesReply says so."""
+    """The answer to InstallSnapshot: the sender holds the snapshot up to `offset`.
+
+    Once it has installed the snapshot, it sends an AppendEntriesReply.
+    """
 
     term: int
     last_included_index: int
@@ -117,7 +120,7 @@ class InstallSnapshotReply(msgspec.Struct, frozen=True, tag_field="type", tag="i
 
 
 class TimeoutNow(msgspec.Struct, frozen=True, tag_field="type", tag="timeout_now"):
-    """The leader asks its successor to stand for leader at once (thesis §3.10)."""
+    """The leader's request to its successor: stand at once (thesis §3.10)."""
 
     term: int
 

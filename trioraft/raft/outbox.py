@@ -1,6 +1,6 @@
-"""What a node says, and what has to be synced before it may say it (Figure 2, "persistent state").
+"""Outgoing messages, and what must be synced before each may go (Figure 2, "persistent state").
 
-Messages that promise nothing new go at once. Those that rest on the term, the vote or the entries at hand are
+Messages that promise nothing go at once. Those that rest on a term, a vote or entries which are not synced yet are
 gated: they go with the batch that makes these durable. One batch is outstanding at a time.
 """
 
@@ -12,12 +12,12 @@ from trioraft.raft.ready import Batch, Point
 
 
 class Outbox:
-    """The messages of one node, and how far its disk has come."""
+    """One node's outgoing messages, and how far its disk has come."""
 
     def __init__(self, hard_state: HardState, last_index: int) -> None:
-        """All that is recovered is durable."""
+        """Begin with what was recovered, all of it durable."""
         self.durable_index = last_index
-        """Synced by this node, and never beyond a truncation."""
+        """The index up to which the log is synced; a truncation lowers it at once."""
         self._messages: list[tuple[NodeId, Message]] = []
         self._gated: list[tuple[NodeId, Message]] = []
         self._durable_hard_state = hard_state
@@ -26,52 +26,52 @@ class Outbox:
         self._batch_elapsed = 0
         self._batch_last_index = 0
         self.handed_index = last_index
-        """Up to where the log has been given to the disk."""
+        """The index up to which the log was handed to the disk."""
         self._base: Point | None = None
-        """Where the log begins anew on the disk."""
+        """Where the log is to begin anew on the disk."""
 
     @property
     def batch_elapsed(self) -> int:
-        """For how many ticks a batch is with the disk; 0 when there is none."""
+        """The number of ticks that the disk has worked on the batch; 0 where there is none."""
         return self._batch_elapsed if self._batch is not None else 0
 
     def tick(self) -> None:
-        """One unit of time has passed."""
+        """Count one unit of time."""
         self._batch_elapsed += 1
 
     def persisting(self, slow_ticks: int) -> None:
-        """A part of the batch has reached the disk, which does not hang; it is slow if it has taken so long before."""
+        """Note that a part of the batch is durable: the disk does not hang, though it may be slow."""
         self._batch_elapsed = min(self._batch_elapsed, slow_ticks)
 
     def send(self, receiver: NodeId, message: Message) -> None:
-        """Say what promises nothing."""
+        """Send a message that promises nothing."""
         self._messages.append((receiver, message))
 
     def gate(self, receiver: NodeId, message: Message) -> None:
-        """Say it when all is durable that there is now."""
+        """Send it once the present term, vote and log are durable."""
         self._gated.append((receiver, message))
 
     def answer(self, hard_state: HardState, receiver: NodeId, message: Message) -> None:
-        """Say it at once if term and vote are synced, else with the batch that syncs them."""
+        """Send it at once if term and vote are synced, or else with the batch that syncs them."""
         durable = hard_state == self._durable_hard_state
         (self._messages if durable else self._gated).append((receiver, message))
 
     def take_messages(self) -> list[tuple[NodeId, Message]]:
-        """What goes at once."""
+        """Hand out, once, the messages that go at once."""
         messages, self._messages = self._messages, []
         return messages
 
     def holds_entries_alone(self, hard_state: HardState) -> bool:
-        """Whether nothing waits for the disk but entries: no message, no term, no vote."""
+        """Whether only entries wait for the disk: no message, no term, no vote."""
         return not self._gated and hard_state == self._durable_hard_state and self._base is None
 
     def next_batch(self, hard_state: HardState, log: Log) -> Batch | None:
-        """What is to be persisted now, with the messages that wait for it; None while the disk is at work."""
+        """What to persist now, with the messages that wait for it; None where nothing is, or the disk is at work."""
         if self._batch is not None:
             return None
         entries = log.slice(self.handed_index + 1, log.last_index)
         if not entries and hard_state == self._durable_hard_state and self._base is None:
-            # All that these waited for went with the last batch.
+            # The last batch made durable what these waited for.
             self._messages.extend(self._gated)
             self._gated = []
             return None
@@ -84,24 +84,24 @@ class Outbox:
         return self._batch
 
     def persisted(self, number: int) -> Batch:
-        """The batch of that number is durable; give it back. Raises ValueError where it is not outstanding."""
+        """Note that the batch of that number is durable; return it. Raises ValueError if it is not outstanding."""
         batch = self._batch
         if batch is None or batch.number != number:
             raise ValueError(f"batch {number} is not outstanding")
         self._batch = None
         self._durable_hard_state = batch.hard_state
-        # A truncation in the meantime has lowered _batch_last_index: what it cut is not durable.
+        # A truncation meanwhile has lowered _batch_last_index: what it removed is not durable.
         self.durable_index = max(self.durable_index, self._batch_last_index)
         return batch
 
     def truncate_from(self, index: int) -> None:
-        """The log was cut there: what it held is not durable, and what comes instead is to be written."""
+        """Note that the log was truncated there: what takes its place must be written."""
         self.durable_index = min(self.durable_index, index - 1)
         self.handed_index = min(self.handed_index, index - 1)
         self._batch_last_index = min(self._batch_last_index, index - 1)
 
     def begin_anew(self, point: Point) -> None:
-        """A snapshot that ends there, and is durable, has taken the place of the whole log."""
+        """Note that a durable snapshot that ends there has taken the place of the whole log."""
         self._base = point
         self.handed_index = self.durable_index = point.index
         self._batch_last_index = 0

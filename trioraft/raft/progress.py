@@ -1,9 +1,9 @@
-"""What a leader knows of one peer: how far it follows, and what is on its way to it.
+"""What a leader knows of one peer: how far its log agrees, and what is on its way.
 
-Three states. In `probe` the leader does not know where the logs agree: one message at a time, stepping back
-on each refusal. In `replicate` it does: messages follow each other without waiting, up to a bound, and
-next_index runs ahead of match_index. In `snapshot` the peer lacks what the leader's log does not hold any more:
-it gets the snapshot, a piece after the other, each when the one before has been answered.
+There are three states. In `probe`, the leader does not know where the logs agree: it sends one message at a time, and
+steps back on each refusal. In `replicate`, it knows: messages follow each other without waiting, up to a bound, and
+next_index runs ahead of match_index. In `snapshot`, the peer lacks entries that the leader's log no longer holds: it
+gets the snapshot piece by piece, each once the one before is answered.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from trioraft.raft.settings import Settings
 
 State = Literal["probe", "replicate", "snapshot"]
 PROBE_BYTES: Final = 1024 * 1024
-"""A probe carries no more than so much: it may be in vain, and is repeated while there is no answer."""
+"""The most that a probe carries: it may be in vain, and is repeated until it is answered."""
 
 
 class Progress:
-    """One peer, in one term of leadership. All transitions are in this class."""
+    """One peer during one term of leadership, with all transitions between its states."""
 
     def __init__(self, next_index: int, settings: Settings) -> None:
         self.state: State = "probe"
         self.match_index = 0
         self.next_index = next_index
         self.active = False
-        """Whether it answered since the last check of the quorum."""
+        """Whether the peer has answered since the last check of the quorum."""
         self.was_active = False
-        """Whether it had at that check."""
+        """Whether it had answered between that check and the one before."""
         self._checked = False
-        """Whether there has been one."""
+        """Whether the quorum was checked in this term yet."""
         self._lost = False
-        """Whether its process is known to be dead."""
+        """Whether the peer's process is known to be dead."""
         self.heartbeat_due = True
         self.round_wanted = 0
-        """The newest round that this peer is asked to confirm; others it may confirm in passing."""
+        """The newest round that the peer is asked to confirm; it may confirm others in passing."""
         self.round_sent = 0
         self.round_answered = 0
         self.commit_sent = 0
         self.commit_wanted = 0
-        """The index whose commitment the peer waits for, to answer a request passed on through it."""
+        """The index whose commitment the peer waits for, because it forwarded a request."""
         self.snapshot = Point()
-        """Where the snapshot ends that is being sent."""
+        """The end of the snapshot that is being sent."""
         self.offset = 0
-        """How much of it the peer holds."""
+        """The number of its bytes that the peer holds."""
         self._piece_due = False
         self._settings = settings
         self._probe_sent = False
@@ -55,37 +55,37 @@ class Progress:
 
     @property
     def live(self) -> bool:
-        """Whether it has answered this leader lately."""
+        """Whether the peer has answered this leader lately."""
         return (self.active or self.was_active) and not self._lost
 
     @property
     def silent(self) -> bool:
-        """Whether it is known not to live: what a new leader has not heard of yet may be anything."""
+        """Whether the peer is known not to be live. A new leader must wait for a check before it can say so."""
         return not self.live and (self._checked or self._lost)
 
     @property
     def may_lack(self) -> bool:
-        """Whether it may soon ask for what it lacks: it answers, or has not had the time to."""
+        """Whether the peer may soon ask for entries: it answers, or had no time to yet."""
         return self.active or self.was_active or not self._checked
 
     def heard(self) -> None:
-        """It has answered."""
+        """Note an answer."""
         self.active = True
         self._lost = False
 
     def lost(self) -> None:
-        """Its process is dead, until it answers again."""
+        """Take the peer's process for dead until it answers again."""
         self._lost = True
 
     def check(self) -> bool:
-        """Another election timeout has passed; whether it has answered meanwhile."""
+        """Begin another election timeout; return whether the peer answered during the last one."""
         self.was_active, self.active = self.active, False
         self._checked = True
         return self.was_active
 
     @property
     def may_send_entries(self) -> bool:
-        """Whether what is on its way leaves room for more entries."""
+        """Whether the messages on their way leave room for more entries."""
         if self.state == "probe":
             return not self._probe_sent
         if self.state == "snapshot":
@@ -94,11 +94,11 @@ class Progress:
         return len(self._inflight) < settings.max_inflight and self._inflight_bytes < settings.max_inflight_bytes
 
     def fitting(self, entries: Entries) -> Entries:
-        """What of these is to be sent as things are: a long one waits until the logs are known to agree."""
+        """The entries to send now: a long one waits until the logs are known to agree."""
         return NO_ENTRIES if self.state == "probe" and entries.size > PROBE_BYTES else entries
 
     def begin_snapshot(self, snapshot: Point) -> None:
-        """The peer needs the snapshot that ends there."""
+        """Send the peer the snapshot that ends there."""
         self.probe(snapshot.index + 1)
         self.state = "snapshot"
         self.snapshot = snapshot
@@ -106,18 +106,18 @@ class Progress:
         self._piece_due = True
 
     def take_piece(self) -> bool:
-        """Whether the next piece of the snapshot is to go now: then it is under way."""
+        """Whether to send a piece of the snapshot now; it counts as sent."""
         due, self._piece_due = self._piece_due, False
         return due
 
     def snapshot_held(self, last_included_index: int, offset: int) -> None:
-        """The peer says how much it holds; without news the same piece goes again after a heartbeat interval."""
+        """Note how much of the snapshot the peer holds, and send the next piece if that is news."""
         if self.state == "snapshot" and self.snapshot.index == last_included_index and self.offset != offset:
             self.offset = offset
             self._piece_due = True
 
     def sent(self, last_index: int, size: int) -> None:
-        """A message went out whose entries, if it had any, end at last_index."""
+        """Note a message that went out; its entries, `size` bytes of them, end at `last_index`."""
         if self.state == "probe":
             self._probe_sent = True
         elif size:
@@ -126,9 +126,9 @@ class Progress:
             self._inflight_bytes += size
 
     def accepted(self, match_index: int) -> bool:
-        """The peer holds and has synced all up to match_index; True when that is news.
+        """Note that the peer has synced the log up to match_index; return whether that is news.
 
-        An answer that comes late, or twice, never takes match_index back.
+        A late or repeated answer never lowers match_index.
         """
         if self.state != "replicate":
             self.state = "replicate"
@@ -143,7 +143,7 @@ class Progress:
         return True
 
     def refused(self, rejected_index: int, next_index: int) -> None:
-        """The peer has no entry at rejected_index that fits; try at next_index, unless the news is old."""
+        """Step back to next_index: no entry fits at rejected_index. A stale refusal changes nothing."""
         if rejected_index <= self.match_index:
             return
         if self.state == "snapshot" or (self.state == "probe" and rejected_index != self.next_index - 1):
@@ -151,7 +151,7 @@ class Progress:
         self.probe(next_index)
 
     def probe(self, next_index: int) -> None:
-        """Begin again at next_index: what was on its way did not fit, or went down with its connection."""
+        """Begin again at next_index: the messages on their way did not fit, or were lost with the connection."""
         self.state = "probe"
         self.next_index = max(self.match_index + 1, next_index)
         self._probe_sent = False
@@ -159,7 +159,7 @@ class Progress:
         self._inflight_bytes = 0
 
     def heartbeat(self) -> None:
-        """A heartbeat interval has passed: speak again, and repeat a probe or a piece that had no answer."""
+        """Send a heartbeat, and repeat a probe or a piece of a snapshot that was not answered."""
         self.heartbeat_due = True
         self._probe_sent = False
         self._piece_due = self.state == "snapshot"

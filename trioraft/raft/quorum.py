@@ -1,4 +1,4 @@
-"""The arithmetic of majorities, apart from everything that uses it."""
+"""The arithmetic of majorities."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from trioraft.raft.messages import NodeId
 
 
 def majority(voters: int) -> int:
-    """How many of so many voters are more than half."""
+    """The size of a majority of `voters`."""
     return voters // 2 + 1
 
 
 def reached_by_majority(values: Sequence[int]) -> int:
-    """The highest value that a majority has reached; one value a voter. No voters have reached 0.
+    """The highest value that a majority has reached, given one value for each voter; 0 where there are none.
 
-    With match_index values it is the index that a majority holds (§5.3); with acknowledged rounds, the
+    Of match_index values, it is the index up to which a majority holds the log (§5.3). Of answered rounds, it is the
     newest round in which a majority still followed (thesis §6.4).
     """
     if not values:
@@ -24,17 +24,17 @@ def reached_by_majority(values: Sequence[int]) -> int:
 
 
 def won(voters: Sequence[NodeId], votes: Mapping[NodeId, bool]) -> bool:
-    """Whether a majority of the voters granted its vote."""
+    """Whether a majority of the voters granted their votes."""
     return sum(votes.get(voter, False) for voter in voters) >= majority(len(voters))
 
 
 def heard_from(voters: Sequence[NodeId], active: Iterable[NodeId]) -> bool:
-    """Whether the active nodes hold a majority of the voters."""
+    """Whether a majority of the voters is among the active nodes."""
     return len(set(voters) & set(active)) >= majority(len(voters))
 
 
 def live(voters: Sequence[NodeId], live: Iterable[NodeId], silent: Iterable[NodeId]) -> bool | None:
-    """Whether a majority of the voters is known to live; None where that depends on those that are not known yet."""
+    """Whether a majority of the voters is live; None where that depends on voters in neither list."""
     if heard_from(voters, live):
         return True
     return None if heard_from(voters, set(voters) - set(silent)) else False

@@ -1,4 +1,4 @@
-"""What goes in and out of the core beside messages: what is to be done, what is refused, and what it draws on."""
+"""The core's interface beside messages: what it asks to be done, what it refuses, and what it needs."""
 
 from __future__ import annotations
 
@@ -16,56 +16,56 @@ LostReason = Literal["no_quorum", "leader_changed"]
 
 
 class Point(msgspec.Struct, frozen=True):
-    """A place in the log: an entry's index and term. Where nothing precedes: 0 and 0."""
+    """A place in the log: an entry's index and term; 0 and 0 before the first entry."""
 
     index: int = 0
     term: int = 0
 
 
 NOWHERE: Final = Point()
-"""Before the first entry."""
+"""The place before the first entry."""
 
 
 class Codec(Protocol):
-    """How entries are written: the core makes them, and reads those that concern it."""
+    """The encoding of entries, of which the core reads only configurations."""
 
     def seal(self, index: int, term: int, kind: Kind, payload: bytes, /) -> Entry:
-        """Make an entry, and its line."""
+        """Make an entry with its line."""
 
     def seal_commands(self, first: int, term: int, payloads: Sequence[bytes], /) -> Entries:
-        """Make an entry for each command, from that index on."""
+        """Make an entry for each command, from index `first` on."""
 
     def read_configuration(self, entry: Entry, /) -> Configuration:
-        """What an entry of that kind carries."""
+        """Decode the configuration that an entry carries."""
 
     def write_configuration(self, configuration: Configuration, /) -> bytes:
-        """The payload of an entry that carries it."""
+        """Encode a configuration as an entry's payload."""
 
 
 class Random(Protocol):
-    """The one thing the core asks of randomness: an integer from start to stop - 1."""
+    """The core's only source of randomness."""
 
     def randrange(self, start: int, stop: int) -> int:
-        """Draw one."""
+        """Draw an integer from start to stop - 1."""
 
 
 class NotLeader(Exception):
-    """This node does not lead; nothing was appended."""
+    """Raised where this node does not lead; nothing was appended."""
 
 
 class Transferring(Exception):
-    """This node is handing over the lead, and takes nothing new; nothing was appended."""
+    """Raised while this node hands over the lead and accepts nothing new; nothing was appended."""
 
 
 class Overloaded(Exception):
-    """Too much is appended and not yet committed; nothing more was appended."""
+    """Raised where too many bytes are not committed yet; nothing was appended."""
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What must be durable before `messages` may go: votes and acknowledgements rest on it.
+    """Hard state and entries to sync, and the votes and acknowledgements that rest on them.
 
-    The hard state and the entries are written in one piece and synced; then `Core.persisted(number)` is
-    called, and the messages are sent. One batch is outstanding at a time.
+    Write both in one piece and sync them; then call `Core.persisted(number)` and send `messages`. One batch is
+    outstanding at a time.
     """
 
     number: int
@@ -73,35 +73,35 @@ class Batch(msgspec.Struct, frozen=True):
     entries: Entries
     messages: list[tuple[NodeId, Message]]
     base: Point | None = None
-    """Where the log begins anew before these entries: a snapshot has taken the place of what was before."""
+    """Where the log begins anew before these entries, if a snapshot has taken the place of the old one."""
 
 
 class Won(msgspec.Struct, frozen=True):
-    """This node has begun to lead: the duties of a leader are its own from now on."""
+    """This node has begun to lead `term`: the duties of a leader are its own from now on."""
 
     term: int
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """This node leads no more. What it had proposed and not seen committed may or may not survive.
+    """This node leads no more. What it proposed and did not see committed may or may not survive.
 
-    A lead that ended before it was told of is told of by this alone.
+    A lead that ends before its `Won` was handed out is reported by this alone.
     """
 
     reason: LostReason
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """What is to be done, in this order: send `messages`, persist `batch`, apply `committed`, serve `reads`."""
+    """What to do, in this order: send `messages`, persist `batch`, apply `committed`, serve `reads`."""
 
     batch: Batch | None
     messages: list[tuple[NodeId, Message]]
-    """These promise nothing that is not durable: they go at once."""
+    """Messages that promise nothing which is not durable: they go at once."""
     committed: Entries
-    """To be applied in order; then `Core.applied(index)`."""
+    """Entries to apply in order; then call `Core.applied(index)`."""
     reads: list[int]
-    """The contexts of reads that may be served from the state as applied now."""
+    """The contexts of the reads that may be served from the state as applied now."""
     leadership: Won | Lost | None
-    """Whether this node has begun or ceased to lead."""
+    """Whether this node has begun or ceased to lead since the last Ready."""
     pieces: list[tuple[NodeId, InstallSnapshot]]
-    """Of the leader's snapshot: to be stored, and then `Core.snapshot_stored`, or in the end `Core.installed`."""
+    """Pieces of the leader's snapshot to store; then call `Core.snapshot_stored`, or `Core.installed` at the end."""

@@ -1,7 +1,7 @@
-"""Entries by the run: what came together is kept, sent and written together.
+"""Entries in runs: those that come together are kept, sent and written together.
 
-An object for each entry would cost a busy node more than what is done with it. A `Run` holds many in one piece of
-bytes, the very lines that go to the disk and to the peers; an `Entry` is made of it when somebody asks for that one.
+An object for each entry would cost a busy node more than the work done with it. A `Run` holds many entries in one
+piece of bytes: the lines that go to the disk and to the peers as they are. An `Entry` is made on demand.
 """
 
 from __future__ import annotations
@@ -16,45 +16,46 @@ import msgspec
 from trioraft.raft.messages import Entry, Kind
 
 RUN_BYTES: Final = 256 * 1024
-"""A run of several has at most so many bytes: it is taken apart where only some of it are asked for."""
+"""The most bytes in a run of several entries: taking some of them out takes the whole run apart."""
 
 
 class Run(msgspec.Struct, gc=False, frozen=True):
-    """Entries of one term and one kind that follow each other, one at least."""
+    """Successive entries of one term and one kind, one at least."""
 
     first: int
-    """The index of the first."""
+    """The index of the first entry."""
     last: int
-    """The index of the last one."""
+    """The index of the last entry."""
     term: int
     kind: Kind
     data: bytes
-    """Their lines, each with its newline."""
+    """The lines, each with its newline."""
     crc: int
-    """The CRC-32 of that, made when it was: should it be damaged in memory, whoever is sent it as it is sees that."""
+    """The CRC-32 of `data`, made with it, so that a receiver notices damage done in this node's memory."""
 
     @property
     def count(self) -> int:
-        """How many they are."""
+        """The number of entries."""
         return self.last - self.first + 1
 
     @property
     def size(self) -> int:
-        """The bytes of their lines, without the newlines."""
+        """The size of the lines in bytes, without the newlines."""
         return len(self.data) - self.count
 
     @property
     def sizes(self) -> list[int]:
-        """The bytes of each line, without the newline."""
-        return [self.size] if self.count == 1 else list(map(len, self.lines))  # one may be long, and is not copied
+        """The size of each line in bytes, without the newline."""
+        # A single line may be long: do not copy it.
+        return [self.size] if self.count == 1 else list(map(len, self.lines))
 
     @property
     def lines(self) -> list[bytes]:
-        """Their lines."""
+        """The lines, without their newlines."""
         return self.data[:-1].split(b"\n")
 
     def cut(self, first: int, last: int) -> Run:
-        """Those from the one index to the other, of which some must be in it."""
+        """The entries from `first` to `last`, both included; the run must hold some of them."""
         if first <= self.first and last >= self.last:
             return self
         first, last = max(first, self.first), min(last, self.last)
@@ -63,26 +64,26 @@ class Run(msgspec.Struct, gc=False, frozen=True):
         return Run(first, last, self.term, self.kind, data, crc32(data))
 
     def fitting(self, max_bytes: int) -> Run | None:
-        """The first of them, as many as fit; None where that is none."""
+        """The first entries that fit in max_bytes; None where none does."""
         if self.size <= max_bytes:
             return self
         if self.count == 1:
-            return None  # it may be long, and is not to be copied for that
+            return None  # a single line may be long: do not copy it
         count = sum(1 for size in accumulate(map(len, self.lines)) if size <= max_bytes)
         return self.cut(self.first, self.first + count - 1) if count else None
 
     def entry(self, index: int) -> Entry:
-        """The one at that index, which must be in it."""
+        """The entry at that index, which the run must hold."""
         return Entry(index, self.term, self.kind, self.lines[index - self.first])
 
     def entries(self) -> Iterator[Entry]:
-        """One after the other."""
+        """The entries one by one."""
         for index, line in enumerate(self.lines, self.first):
             yield Entry(index, self.term, self.kind, line)
 
 
 def runs_of(first: int, term: int, kind: Kind, lines: Sequence[bytes]) -> list[Run]:
-    """These lines, from that index on, as one run, or as several where they are long."""
+    """Make one run of these lines, from index `first` on, or several where they are long."""
     if not lines:
         return []
     data = b"\n".join([*lines, b""])
@@ -93,18 +94,18 @@ def runs_of(first: int, term: int, kind: Kind, lines: Sequence[bytes]) -> list[R
 
 
 class Entries(Sequence[Entry]):
-    """Entries that follow each other, in runs."""
+    """Successive entries, in runs."""
 
     __slots__ = ("_count", "runs")
 
     def __init__(self, runs: list[Run]) -> None:
-        """`runs` follow each other, and are not changed any more."""
+        """Hold `runs`, which follow each other and must not change any more."""
         self.runs = runs
         self._count = runs[-1].last - runs[0].first + 1 if runs else 0
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Entries:
-        """Entries that follow each other, however they are kept."""
+        """Make runs of successive entries, unless they are in runs already."""
         if isinstance(entries, Entries):
             return entries
         runs: list[Run] = []
@@ -115,33 +116,33 @@ class Entries(Sequence[Entry]):
 
     @property
     def first_index(self) -> int:
-        """The index of the first; there must be one."""
+        """The index of the first entry; there must be one."""
         return self.runs[0].first
 
     @property
     def last_index(self) -> int:
-        """The index of the last; there must be one."""
+        """The index of the last entry; there must be one."""
         return self.runs[-1].last
 
     @property
     def last_term(self) -> int:
-        """The term of the last; there must be one."""
+        """The term of the last entry; there must be one."""
         return self.runs[-1].term
 
     @property
     def size(self) -> int:
-        """The bytes of their lines, without the newlines."""
+        """The size of the lines in bytes, without the newlines."""
         return sum([run.size for run in self.runs])
 
     def in_one_piece(self) -> tuple[bytes, int]:
-        """Their lines, each with its newline, and the CRC-32 of that."""
+        """The lines, each with its newline, in one piece of bytes, and its CRC-32."""
         if len(self.runs) == 1:
             return self.runs[0].data, self.runs[0].crc
         data = b"".join([run.data for run in self.runs])
         return data, crc32(data)
 
     def of_kind(self, kind: Kind) -> Iterator[Entry]:
-        """Those of that kind."""
+        """The entries of that kind."""
         for run in self.runs:
             if run.kind == kind:
                 yield from run.entries()

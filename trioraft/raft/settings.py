@@ -1,4 +1,4 @@
-"""The numbers that a node of Raft runs by."""
+"""The settings of the core."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import msgspec
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """The core's numbers. Times are in ticks, sizes in bytes."""
+    """The core's settings. Times are in ticks, sizes in bytes."""
 
     election_ticks: int = 50
-    """The least time without a leader before a campaign; the most is twice that, drawn anew each time (§5.2)."""
+    """The shortest time without a leader before a campaign; it is drawn anew each time, up to twice this (§5.2)."""
     heartbeat_ticks: int = 10
     lost_ticks: int = 5
-    """The longest wait before a campaign when the leader's process is known to be dead."""
+    """The longest wait before a campaign when the leader's process is dead."""
     max_append_bytes: int = 512 * 1024
     max_inflight: int = 64
-    """AppendEntries with entries on their way to one peer."""
+    """The number of AppendEntries with entries that may be on their way to one peer."""
     max_inflight_bytes: int = 8 * 1024 * 1024
     max_uncommitted_bytes: int = 64 * 1024 * 1024

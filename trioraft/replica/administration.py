@@ -340,7 +340,7 @@ class Administration:
 
     def _promote(self, task: _Task, request: PromoteMember) -> bool:
         task.member = request.member
-        return self._propose(task, membership.with_wish(self._node.core.configuration, request.member))
+        return self._propose(task, membership.with_promotion(self._node.core.configuration, request.member))
 
     def _remove(self, task: _Task, request: RemoveMember) -> bool:
         core = self._node.core
