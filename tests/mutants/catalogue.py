@@ -291,8 +291,8 @@ MUTANTS = (
     Mutant(
         "writes are passed on behind others that may be refused yet",
         FORWARDING,
-        "return (core.leader, core.term) != (self.leader, self.term)",
-        "return core.leader != self.leader",
+        "return (core.leader, core.term) != self.lead",
+        "return core.leader != self.lead.leader",
         f"{NODES}::test_nothing_is_sent_behind_a_write_that_was_refused_before_all_are_answered",
         simulated=False,  # that takes a refusal that is under way while another has arrived
     ),
@@ -1332,9 +1332,9 @@ MUTANTS = (
     ),
     Mutant(
         "a change that is answered does not let those behind it go on",
-        REQUESTS,
-        "self.answering.answer(slot, reply)",
-        "slot.answer(reply)",
+        ADMINISTRATION,
+        "self._answering.answer(slot, replies.with_id(id, reply))",
+        "slot.answer(replies.with_id(id, reply))",
         f"{PIPELINES}::test_random_pipelines_are_answered_in_order_through_every_node",
     ),
     Mutant(
@@ -2011,7 +2011,7 @@ MUTANTS = (
     Mutant(
         "a change that was passed on is taken for one that was not begun",
         ADMINISTRATION,
-        "        return not self.term and self.asked is None and self.told is None\n",
+        "        return not self.term and not self.is_passed_on and self.told is None\n",
         "        return True\n",
         TIMEOUTS,
         simulated=False,

@@ -52,7 +52,7 @@ class Place:
         self.linked_to = {LEADER, THIRD}
         self.sent: list[tuple[NodeId, object]] = []
         self.requests = Requests(self, Store(), HOLD_TICKS)
-        self.administration = Administration(self, HOLD_TICKS)
+        self.administration = Administration(self, self.requests.forwarding, self.requests.answering, HOLD_TICKS)
         self.session = Session(1024 * 1024, lambda: None, self.requests.reply_size)
 
     # What requests need of their node
@@ -71,9 +71,6 @@ class Place:
 
     def withdraw(self, slots: Sequence[Slot]) -> set[Slot]:
         return self.administration.withdraw(slots)
-
-    def settle(self, slot: Slot, reply: bytes) -> None:
-        self.requests.settle(slot, reply)
 
     def whom_to_wait_for(self) -> tuple[str, str]:
         return "somebody", "wait"

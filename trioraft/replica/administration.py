@@ -17,7 +17,9 @@ from trioraft.raft import membership
 from trioraft.raft.core import Core
 from trioraft.raft.membership import ChangeRefused, Configuration
 from trioraft.raft.messages import NodeId
+from trioraft.replica.answering import Answering
 from trioraft.replica.failures import internal_reply
+from trioraft.replica.forwarding import Forwarding, Lead, PassedOn
 from trioraft.replica.ports import TICK_SECONDS
 from trioraft.replica.reports import snapshot_reply
 from trioraft.replica.slots import Slot
@@ -48,8 +50,8 @@ _AGAIN_HINT: Final = "nothing has changed: try again, or see 'members' and 'stat
 _MEMBERS_HINT: Final = "'members' shows who belongs to the cluster, and where"
 
 
-class Surroundings(Protocol):
-    """What it needs of its node."""
+class Ports(Protocol):
+    """What it needs of the node around it."""
 
     node: NodeId
     core: Core
@@ -60,12 +62,6 @@ class Surroundings(Protocol):
 
     def send(self, peer: NodeId, message: Ask | Told) -> None:
         """Send to a peer, in order."""
-
-    def linked(self, peer: NodeId) -> bool:
-        """Whether a connection to that peer is up, and one from it."""
-
-    def settle(self, slot: Slot, reply: bytes) -> None:
-        """Answer a client's request."""
 
     def whom_to_wait_for(self) -> tuple[str, str]:
         """Why there is no leader, and what to do, for a person."""
@@ -100,10 +96,8 @@ class _Task:
         """What it makes of the members: when it is answered, others may have changed them again."""
         self.member: NodeId | None = None
         """Whom of them the reply shows."""
-        self.asked: NodeId | None = None
-        """To whom it was passed on,"""
-        self.number = 0
-        """and under which number."""
+        self.is_passed_on = False
+        """Whether a leader has it, and has not answered."""
         self.told: bytes | None = None
         """What the leader answered, while this node has not yet what it did."""
         self.slot: Slot | None = None
@@ -119,7 +113,7 @@ class _Task:
     @property
     def is_waiting(self) -> bool:
         """Whether nobody has begun it, here or at the leader."""
-        return not self.term and self.asked is None and self.told is None
+        return not self.term and not self.is_passed_on and self.told is None
 
     def is_late(self, now: int) -> bool:
         """Whether it is a peer's, and its client, who is answered there, has given it up by that tick."""
@@ -130,16 +124,17 @@ class _Task:
 class Administration:
     """Such requests at one node."""
 
-    def __init__(self, node: Surroundings, hold_ticks: int) -> None:
+    def __init__(self, node: Ports, forwarding: Forwarding, answering: Answering, hold_ticks: int) -> None:
         """`hold_ticks`: how long a request waits for a leader, or for its turn."""
         self._node = node
+        self._forwarding = forwarding
+        self._answering = answering
         self._hold_ticks = hold_ticks
         self._tasks: dict[_Task, None] = {}
         """In the order in which they came."""
-        self._asked: dict[int, _Task] = {}
+        self._passed_on: PassedOn[_Task] = PassedOn()
         self._snapshots_wanted: list[Slot] = []
         """Of those who are to find in it what was done before on their connection."""
-        self._number = 0
         self._now = 0
 
     @property
@@ -153,7 +148,7 @@ class Administration:
         if snapshots is None:
             applied = "no" if slot.operation.changes else None
             obstacle = self._node.whom_to_wait_for()
-            self._node.settle(slot, replies.error_reply(slot.id, "no_quorum", *obstacle, applied))
+            self._answering.answer(slot, replies.error_reply(slot.id, "no_quorum", *obstacle, applied))
         elif slot.operation.kind == "leader":
             self._take_over(slot)
         else:
@@ -173,16 +168,16 @@ class Administration:
             else:
                 why = "nothing has been applied here yet, and so there is nothing to write a snapshot of"
                 hint = "try again once a leader is known"
-                self._node.settle(slot, replies.error_reply(slot.id, "no_quorum", why, hint, None))
+                self._answering.answer(slot, replies.error_reply(slot.id, "no_quorum", why, hint, None))
 
     def _tell_of_snapshot(self, slot: Slot, outcome: TakenSnapshot | Exception) -> None:
-        self._node.settle(slot, snapshot_reply(slot.id, outcome))
+        self._answering.answer(slot, snapshot_reply(slot.id, outcome))
 
     def _take_over(self, slot: Slot) -> None:
         id = slot.id
 
         def answer(reply: bytes, index: int) -> None:  # noqa: ARG001
-            self._node.settle(slot, replies.with_id(id, reply))
+            self._answering.answer(slot, replies.with_id(id, reply))
 
         task = _Task(slot.operation, slot.request, answer, self._now)
         task.slot = slot
@@ -220,14 +215,13 @@ class Administration:
             task.asker = sender
             self._tasks[task] = None
 
-    def on_told(self, message: Told) -> None:
+    def on_told(self, sender: NodeId, message: Told) -> None:
         """The leader answers."""
-        task = self._asked.pop(message.number, None)
-        if task is None or task not in self._tasks:
+        if (answered := self._passed_on.pop(sender, message.number)) is None:
             return
-        if not message.leads:
-            task.asked = None  # it leads no more; the next leader is asked
-        else:
+        task, _ = answered
+        task.is_passed_on = False
+        if message.leads:
             # What follows on its connection is to find it done here as well.
             task.told, task.index = bytes(message.reply) + b"\n", message.index
 
@@ -237,10 +231,8 @@ class Administration:
         It has said itself that nobody knows what became of that. It may be another process when it comes back, which
         counts its requests anew: it would take the answer for that to one of its own.
         """
-        for number, task in list(self._asked.items()):
-            if task.asked == peer:
-                del self._asked[number]
-                self._fail(task, "leader_changed", "the connection to the leader broke", _UNKNOWN_HINT, "unknown")
+        for task in self._passed_on.pop_from(peer):
+            self._fail(task, "leader_changed", "the connection to the leader broke", _UNKNOWN_HINT, "unknown")
         self._tasks = {task: None for task in self._tasks if task.asker != peer}
 
     def tick(self, ticks: int) -> None:
@@ -262,7 +254,7 @@ class Administration:
                 if task.since + 2 * self._hold_ticks <= self._now:
                     what = "the change is not committed yet" if task.index else "no leader is known since the transfer"
                     self._fail(task, "timeout", what, _UNKNOWN_HINT, "unknown")
-            elif task.asked is None:
+            elif not task.is_passed_on:
                 self._fail(task, *self._obstacle(), "no")
             elif task.since + 3 * self._hold_ticks <= self._now:
                 self._fail(task, "timeout", "the leader was asked, and has not answered", _UNKNOWN_HINT, "unknown")
@@ -272,9 +264,11 @@ class Administration:
         if self._snapshots_wanted and self._node.snapshots is not None:
             self._begin_snapshots(self._node.snapshots)
         for task in list(self._tasks):
-            if task.told is not None and self._node.core.commit_index >= task.index:
-                self._finish(task, task.told)
-            if task.asked is not None or not task.is_due:
+            if task.told is not None:
+                if self._node.core.commit_index >= task.index:
+                    self._finish(task, task.told)
+                continue
+            if task.is_passed_on or not task.is_due:
                 continue
             if task.term:
                 self._look_after(task)
@@ -284,33 +278,18 @@ class Administration:
                 del self._tasks[task]
                 task.refuse()
             elif not task.request.forward:
-                self._refuse_to_forward(task)
+                self._finish(task, self._forwarding.refusal(b"", "no"))
             elif self._node.is_removed:
                 self._fail(task, *self._obstacle(), "no")
             else:
                 self._pass_on(task)
 
-    def _refuse_to_forward(self, task: _Task) -> None:
-        core = self._node.core
-        member = None if core.leader is None else core.configuration.member(core.leader)
-        reply = replies.error_reply(
-            b"",
-            "not_leader",
-            "this node does not lead, and the request is not to be passed on",
-            "ask the leader",
-            "no",
-            leader=core.leader,
-            leader_address=member.address if member else None,
-        )
-        self._finish(task, reply)
-
     def _pass_on(self, task: _Task) -> None:
-        leader = self._node.core.leader
-        if leader is not None and self._node.linked(leader):
-            self._number += 1
-            task.asked, task.number = leader, self._number
-            self._asked[self._number] = task
-            self._node.send(leader, Ask(self._number, msgspec.Raw(without_id(task.request))))
+        leader = self._forwarding.to
+        if leader is not None:
+            task.is_passed_on = True
+            number = self._passed_on.add(task, Lead(leader, self._node.core.term))
+            self._node.send(leader, Ask(number, msgspec.Raw(without_id(task.request))))
 
     # As leader
 
@@ -421,7 +400,8 @@ class Administration:
 
     def _finish(self, task: _Task, reply: bytes, index: int = 0) -> None:
         del self._tasks[task]
-        self._asked.pop(task.number, None)
+        if task.is_passed_on:
+            self._passed_on.pop_if(lambda one: one is task)
         task.answer(reply, index)
 
 

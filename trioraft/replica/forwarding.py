@@ -1,20 +1,83 @@
-"""To whom a node passes on what only the leader can do, and how long an old leader may still answer."""
+"""What a node passes on to the leader: to whom, under which number, and until when an answer is waited for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, Protocol, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from trioraft.raft.core import Core
 from trioraft.raft.messages import NodeId
 from trioraft.replica.answering import Answering
-from trioraft.replica.slots import Slot, WriteSlot
+from trioraft.replica.slots import Slot
 from trioraft.wire import replies
 
 FAREWELL_TICKS: Final = 30
 """How long a deposed leader gets to report the fate of the writes forwarded to it."""
 
+T = TypeVar("T")
 SlotT = TypeVar("SlotT", bound=Slot)
+
+
+class Lead(NamedTuple):
+    """A leader, in one of its terms."""
+
+    leader: NodeId | None
+    term: int
+
+
+class _One(NamedTuple, Generic[T]):
+    what: T
+    lead: Lead
+    numbers: int
+
+
+class PassedOn(Generic[T]):
+    """What was passed on to a leader and is not answered yet, by number, in the order in which it was sent.
+
+    The numbers go on over connections and leaders: what is said late of an earlier one is not taken for an answer to
+    what is under way now.
+    """
+
+    def __init__(self) -> None:
+        self._by_number: dict[int, _One[T]] = {}
+        self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._by_number)
+
+    @property
+    def first(self) -> T:
+        """What has been under way for longest."""
+        return next(iter(self._by_number.values())).what
+
+    def add(self, what: T, lead: Lead, count: int = 1) -> int:
+        """Note what is sent to that leader, and stands for `count` numbers: from which on, it is told."""
+        number, self._next = self._next, self._next + count
+        self._by_number[number] = _One(what, lead, count)
+        return number
+
+    def pop(self, sender: NodeId, number: int, count: int = 1) -> tuple[T, Lead] | None:
+        """What that peer answers, and in which of its terms it was asked; None where it was not asked that."""
+        one = self._by_number.get(number)
+        if one is None or one.lead.leader != sender or one.numbers != count:
+            return None
+        del self._by_number[number]
+        return one.what, one.lead
+
+    def pop_if(self, is_over: Callable[[T], bool]) -> list[T]:
+        """What is to be waited for no longer."""
+        over = [number for number, one in self._by_number.items() if is_over(one.what)]
+        return [self._by_number.pop(number).what for number in over]
+
+    def pop_from(self, leader: NodeId) -> list[T]:
+        """What that leader was asked, as a link to or from it is lost, and it answers nothing of it any more."""
+        lost = [number for number, one in self._by_number.items() if one.lead.leader == leader]
+        return [self._by_number.pop(number).what for number in lost]
+
+    def pop_all(self) -> list[T]:
+        """All of it, as none of it is answered any more."""
+        gone, self._by_number = self._by_number, {}
+        return [one.what for one in gone.values()]
 
 
 class Ports(Protocol):
@@ -27,40 +90,46 @@ class Ports(Protocol):
 
 
 class Forwarding:
-    """The leader that this node passes on to."""
+    """The leader that this node passes on to, and who wants to reach none but it."""
 
     def __init__(self, node: Ports, answering: Answering) -> None:
-        self.leader: NodeId | None = None
-        """To whom what follows was passed on,"""
-        self.term = 0
-        """and in which term it was taken for the leader."""
+        self.lead = Lead(None, 0)
+        """To whom what follows was passed on, and in which term it was taken for the leader."""
         self._node = node
         self._answering = answering
         self._farewell: int | None = None
-        """Until when an old leader's report of the writes passed on to it is waited for."""
-        self._deposed: tuple[NodeId, int] | None = None
-        """The leader, and its term, that has said itself that it leads no more."""
+        """Until when a deposed leader's report of the writes passed on to it is waited for."""
+        self._deposed: Lead | None = None
+        """Who has said itself that it leads no more."""
 
     @property
     def is_outdated(self) -> bool:
         """Whether there is another leader by now, or none, or it leads another term."""
         core = self._node.core
-        return (core.leader, core.term) != (self.leader, self.term)
+        return (core.leader, core.term) != self.lead
 
     def hears_from_old_leader(self, now: int) -> bool:
         """Whether it may still report what became of the writes passed on to it; what came later waits for that."""
         if self._farewell is None:
             self._farewell = now + FAREWELL_TICKS
-        return self.leader is not None and self._node.linked(self.leader) and now < self._farewell
+        leader = self.lead.leader
+        return leader is not None and self._node.linked(leader) and now < self._farewell
 
     def update(self) -> None:
         """Pass on to the leader that is known now, if any."""
-        self.leader, self.term = self._node.core.leader, self._node.core.term
+        self.lead = Lead(self._node.core.leader, self._node.core.term)
         self._farewell = None
 
-    def is_deposed(self, sender: NodeId) -> None:
-        """The leader says that it leads no more: nothing is passed on to it for this term."""
-        self._deposed = sender, self.term
+    def link_lost(self, peer: NodeId) -> bool:
+        """A link to or from that peer broke: whether it is the leader, which answers nothing of before any more."""
+        if peer != self.lead.leader:
+            return False
+        self.lead = Lead(None, self.lead.term)
+        return True
+
+    def depose(self, lead: Lead) -> None:
+        """It says that it leads no more: nothing is passed on to it in that term."""
+        self._deposed = lead
 
     @property
     def to(self) -> NodeId | None:
@@ -73,26 +142,27 @@ class Forwarding:
 
     def kept(self, slots: Iterable[SlotT]) -> list[SlotT]:
         """Answer those that want the leader itself; give back the others."""
-        core = self._node.core
         kept = []
         for slot in slots:
             if slot.reply is not None:
                 continue
             if not slot.request.forward:
-                self._answering.answer(slot, _not_leader(slot, core))
+                applied = "no" if slot.operation.changes else None
+                self._answering.answer(slot, self.refusal(slot.id, applied))
             else:
                 kept.append(slot)
         return kept
 
-
-def _not_leader(slot: Slot, core: Core) -> bytes:
-    member = None if core.leader is None else core.configuration.member(core.leader)
-    return replies.error_reply(
-        slot.id,
-        "not_leader",
-        "this node does not lead, and the request is not to be passed on",
-        'ask the leader, or leave out "forward":false' if member else "no leader is known: try again soon",
-        "no" if isinstance(slot, WriteSlot) else None,
-        leader=core.leader,
-        leader_address=member.address if member else None,
-    )
+    def refusal(self, id: bytes, applied: str | None) -> bytes:
+        """The reply to a request with `"forward":false`, which names the leader."""
+        core = self._node.core
+        member = None if core.leader is None else core.configuration.member(core.leader)
+        return replies.error_reply(
+            id,
+            "not_leader",
+            "this node does not lead, and the request is not to be passed on",
+            'ask the leader, or leave out "forward":false' if member else "no leader is known: try again soon",
+            applied,
+            leader=core.leader,
+            leader_address=member.address if member else None,
+        )

@@ -16,14 +16,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from itertools import accumulate, takewhile
+from itertools import chain
 from typing import Final, Protocol
 
 from trioraft.raft.core import Core
 from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import Overloaded
 from trioraft.replica.answering import Answering
-from trioraft.replica.forwarding import Forwarding
+from trioraft.replica.forwarding import Forwarding, PassedOn
 from trioraft.replica.placed import Placed
 from trioraft.replica.slots import Slot, WriteSlot
 from trioraft.wire.commands import UnknownCommand, decode_command, encode_commands
@@ -54,10 +54,8 @@ class Proposals:
         """Whether writes wait for nothing but that more come."""
         self.stopping = False
         """Whether nothing more is proposed for peers."""
-        self.unplaced: deque[WriteSlot] = deque()
+        self.unplaced: PassedOn[list[WriteSlot]] = PassedOn()
         """Those that were passed on, and of which the leader has not said which entries they became."""
-        self._unplaced_number = 0
-        """The number of the first of them, in the count of all that was passed on."""
         self._delayed: list[tuple[NodeId, Propose]] = []
         """What peers passed on while this leader hands over the lead."""
         self._room = WRITES_A_TURN
@@ -122,14 +120,14 @@ class Proposals:
         self.gathered = sum([write.count for write in writes[taken:]])
         return writes[:taken]
 
-    def pass_on(self, leader: NodeId, term: int) -> None:
-        """Send the writes that are held to the leader of that term."""
+    def pass_on(self, leader: NodeId) -> None:
+        """Send the writes that are held to the leader, for the term that it leads."""
         slots, self.held = self.held, deque()
         writes = self._fitting(self._forwarding.kept(slots))
         if writes:
-            number = self._unplaced_number + sum(write.count for write in self.unplaced)
-            self.unplaced.extend(writes)
-            self._node.send(leader, Propose(number, _payloads(writes), term))
+            lead = self._forwarding.lead
+            number = self.unplaced.add(writes, lead, sum([write.count for write in writes]))
+            self._node.send(leader, Propose(number, _payloads(writes), lead.term))
 
     def refuse_to_forward(self) -> None:
         """Answer those that want the leader itself, though none is known."""
@@ -138,36 +136,29 @@ class Proposals:
 
     def give_up_unplaced(self) -> None:
         """Answer what was passed on: it may have been appended, and is not passed on twice."""
-        self._unplaced_number += sum(write.count for write in self.unplaced)
-        unplaced, self.unplaced = self.unplaced, deque()
+        unplaced = list(chain.from_iterable(self.unplaced.pop_all()))
         self._answering.fail_unknown(unplaced, "leader_changed")
 
     # From the leader
 
     def on_proposed(self, sender: NodeId, message: Proposed) -> None:
         """The leader says which entries the writes passed on to it became."""
-        self._placed.place(self._pop_unplaced(sender, message.number, message.count), message.index, message.term)
+        if (answered := self.unplaced.pop(sender, message.number, message.count)) is not None:
+            self._placed.place(answered[0], message.index, message.term)
 
     def on_not_proposed(self, sender: NodeId, message: NotProposed) -> None:
         """The leader has refused writes; they are in no log."""
-        slots = self._pop_unplaced(sender, message.number, message.count)
-        if message.code == "leader_changed" and slots:
+        if (answered := self.unplaced.pop(sender, message.number, message.count)) is None:
+            return
+        slots, lead = answered
+        if message.code == "leader_changed":
             # It leads that term no more, and the next one is asked as soon as it is known; the order stays.
-            self._forwarding.is_deposed(sender)
+            self._forwarding.depose(lead)
             again = [slot for slot in slots if slot.reply is None]
             self.held = deque(sorted([*again, *self.held], key=lambda slot: slot.number))
             slots = [slot for slot in slots if slot.reply is not None]  # too late for these
         for slot in slots:
             self._answering.fail(slot, message.code, message.message, message.hint, "no")
-
-    def _pop_unplaced(self, sender: NodeId, number: int, total: int) -> list[WriteSlot]:
-        if sender != self._forwarding.leader or number != self._unplaced_number:
-            return []  # about writes that were passed on over an earlier connection
-        reached = list(takewhile(lambda count: count <= total, accumulate(slot.count for slot in self.unplaced)))
-        if not reached or reached[-1] != total:
-            return []  # a peer that errs must not settle what it was not asked
-        self._unplaced_number += total
-        return [self.unplaced.popleft() for _ in reached]
 
     # From the peers, to this leader
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Sequence
-from itertools import count
+from itertools import chain, count
 from typing import Protocol
 
 from trioraft.raft.core import Core
 from trioraft.raft.messages import NodeId
 from trioraft.replica.answering import Answering
-from trioraft.replica.forwarding import Forwarding
+from trioraft.replica.forwarding import Forwarding, PassedOn
 from trioraft.replica.slots import ReadSlot, Slot
 from trioraft.wire.peers import ReadIndexReply, ReadIndexRequest
 
@@ -42,11 +42,11 @@ class Reads:
         self._node = node
         self._forwarding = forwarding
         self._answering = answering
-        self._numbers = count()
+        self._contexts = count()
         self._under_way: dict[int, list[ReadSlot] | _Remote] = {}
         """By context: the reads that this node, leading, confirms."""
-        self._asked: dict[int, list[ReadSlot]] = {}
-        """By number: those that the leader was asked about."""
+        self._asked: PassedOn[list[ReadSlot]] = PassedOn()
+        """Those that the leader was asked about."""
         self._waiting: list[tuple[int, int, list[ReadSlot]]] = []
         """Reads that may be served once an index is applied: (index, number, reads), a heap."""
 
@@ -69,7 +69,7 @@ class Reads:
         slots, self.held = self.held, deque()
         reads = [slot for slot in slots if slot.reply is None]
         if reads:
-            context = next(self._numbers)
+            context = next(self._contexts)
             self._under_way[context] = reads
             self._node.core.read_index(context)
 
@@ -78,9 +78,7 @@ class Reads:
         slots, self.held = self.held, deque()
         reads = self._forwarding.kept(slots)
         if reads:
-            number = next(self._numbers)
-            self._asked[number] = reads
-            self._node.send(leader, ReadIndexRequest(number))
+            self._node.send(leader, ReadIndexRequest(self._asked.add(reads, self._forwarding.lead)))
 
     def refuse_to_forward(self) -> None:
         """Answer those that want the leader itself, though none is known."""
@@ -89,9 +87,7 @@ class Reads:
 
     def ask_again(self) -> None:
         """Hold again what the leader was asked about: another is to confirm it."""
-        for reads in self._asked.values():
-            self.held.extend(reads)
-        self._asked = {}
+        self.held.extend(chain.from_iterable(self._asked.pop_all()))
 
     # From the peers
 
@@ -101,14 +97,15 @@ class Reads:
         if core.role != "leader":
             self._node.send(sender, ReadIndexReply(message.number, None))
             return
-        context = next(self._numbers)
+        context = next(self._contexts)
         self._under_way[context] = (sender, message.number)
         core.read_index(context)
 
     def on_read_index_reply(self, sender: NodeId, message: ReadIndexReply) -> None:
         """The leader says which index reads must see, or that it leads no more."""
-        if sender != self._forwarding.leader or (reads := self._asked.pop(message.number, None)) is None:
+        if (answered := self._asked.pop(sender, message.number)) is None:
             return
+        reads, _ = answered
         if message.index is None:
             self.held.extend(reads)
         elif message.index <= self._node.core.last_applied:
@@ -160,8 +157,8 @@ class Reads:
 
     def give_up_asked(self, oldest: int) -> None:
         """Hold again what the leader was asked about by that tick, and did not answer."""
-        for number in [number for number, reads in self._asked.items() if reads[0].since <= oldest]:
-            self.held.extendleft(reversed(self._asked.pop(number)))
+        for reads in self._asked.pop_if(lambda reads: reads[0].since <= oldest):
+            self.held.extendleft(reversed(reads))
 
     def give_up_where_behind(self, oldest: int) -> None:
         """Fail what waits since that tick for entries that this node may lack for long.

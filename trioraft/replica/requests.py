@@ -163,7 +163,7 @@ class Requests:
             proposals.propose(gather)
             reads.confirm()
         elif (leader := self.forwarding.to) is not None:
-            proposals.pass_on(leader, self.forwarding.term)
+            proposals.pass_on(leader)
             reads.pass_on(leader)
         else:
             proposals.refuse_to_forward()
@@ -205,9 +205,8 @@ class Requests:
         """
         self.proposals.link_lost(peer)
         self.reads.link_lost(peer)
-        if peer == self.forwarding.leader:
+        if self.forwarding.link_lost(peer):
             self._give_up_forwarded()
-            self.forwarding.leader = None
 
     # From the core
 
@@ -249,7 +248,7 @@ class Requests:
             self.placed.give_up("no_quorum")
             self.reads.leaderless()
         unplaced = self.proposals.unplaced
-        if unplaced and unplaced[0].since <= oldest - self._hold_ticks:
+        if unplaced and unplaced.first[0].since <= oldest - self._hold_ticks:
             self._give_up_forwarded()  # its connection lives, but it does not answer
         self.reads.give_up_asked(oldest)
         if core.role != "leader":

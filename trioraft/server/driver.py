@@ -151,8 +151,9 @@ class Driver:
             self.core = self._new_core(Configuration((), 0), HardState(), [], NOWHERE, NOWHERE, 0)
         else:
             self._start(folder.formation)
-        self.requests = Requests(self, self.store, 4 * self.settings.election_ticks)
-        self.administration = Administration(self, 4 * self.settings.election_ticks)
+        hold_ticks = 4 * self.settings.election_ticks
+        self.requests = requests = Requests(self, self.store, hold_ticks)
+        self.administration = Administration(self, requests.forwarding, requests.answering, hold_ticks)
         self.removal = Removal(node)
         self._committed = Configuration((), 0)
         """The members as they are committed, as far as they were looked at."""
@@ -692,7 +693,7 @@ class Driver:
             case Ask():
                 self.administration.on_ask(peer, message)
             case Told():
-                self.administration.on_told(message)
+                self.administration.on_told(peer, message)
             case Underway():
                 if message.term == self.core.term and (progress := self.core.progress.get(peer)) is not None:
                     progress.heard()
@@ -759,10 +760,6 @@ class Driver:
     def withdraw(self, slots: Sequence[Slot]) -> set[Slot]:
         """Let go of those of such requests that have not been begun."""
         return self.administration.withdraw(slots)
-
-    def settle(self, slot: Slot, reply: bytes) -> None:
-        """Answer a client's request."""
-        self.requests.settle(slot, reply)
 
     def _flush_clients(self) -> bool:
         """Send the replies that are ready, to each client a portion; True if that made room for more requests."""

@@ -168,8 +168,9 @@ class SimulatedNode:
             snapshot=recovered.point,
             configuration_index=recovered.configuration_index,
         )
-        self.requests = Requests(self, self.store, 4 * self._settings.election_ticks)
-        self.administration = Administration(self, 4 * self._settings.election_ticks)
+        hold_ticks = 4 * self._settings.election_ticks
+        self.requests = requests = Requests(self, self.store, hold_ticks)
+        self.administration = Administration(self, requests.forwarding, requests.answering, hold_ticks)
         self.batch: Batch | None = None
         self.snapshots = Snapshots(
             self,
@@ -238,7 +239,7 @@ class SimulatedNode:
             case Ask():
                 self.administration.on_ask(sender, message)
             case Told():
-                self.administration.on_told(message)
+                self.administration.on_told(sender, message)
         self.turn()
 
     def serve(self, session: SimulatedSession, data: bytes) -> None:
@@ -387,10 +388,6 @@ class SimulatedNode:
     def withdraw(self, slots: Sequence[Slot]) -> set[Slot]:
         """Let go of those of such requests that have not been begun."""
         return self.administration.withdraw(slots)
-
-    def settle(self, slot: Slot, reply: bytes) -> None:
-        """Answer a client's request."""
-        self.requests.settle(slot, reply)
 
     def whom_to_wait_for(self) -> tuple[str, str]:
         """Why there is no leader, and what to do."""
