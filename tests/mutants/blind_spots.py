@@ -64,7 +64,7 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "a read is served though a write behind it may have taken effect",
-        "trioraft/replica/session.py",
+        "trioraft/replica/slots.py",
         "                if later.lost:\n                    return waiting\n",
         "",
         f"{PASSED_ON_TESTS}::test_a_read_is_refused_where_a_write_behind_it_may_take_effect_unseen",

@@ -54,6 +54,7 @@ SNAPSHOTS = "trioraft/replica/snapshots.py"
 FAILING = "tests/replica/test_failing_snapshots.py"
 SOCKETS = "trioraft/server/sockets.py"
 SESSION = "trioraft/replica/session.py"
+SLOTS = "trioraft/replica/slots.py"
 DOOR = "trioraft/server/door.py"
 SLICES = "tests/server/test_slices.py"
 GONE = "tests/server/test_gone_connections.py"
@@ -259,7 +260,7 @@ MUTANTS = (
     Mutant(
         "a read does not wait for the writes before it",
         ANSWERING,
-        "        while slot.turn:\n",
+        "        while slot.is_first:\n",
         "        while True:\n",
         "tests/server/test_node_in_virtual_time.py::"
         "test_a_stale_read_waits_for_the_writes_before_it_though_one_of_them_is_refused",
@@ -310,7 +311,7 @@ MUTANTS = (
     ),
     Mutant(
         "puts that came together are answered before all are applied",
-        APPLIER,
+        ANSWERING,
         "                if len(slot.replies) < slot.count:\n",
         "                if len(slot.replies) < 1:\n",
     ),
@@ -746,7 +747,7 @@ MUTANTS = (
     Mutant(
         "a change of the members does not wait for what is before it on its connection",
         ADMINISTRATION,
-        "return self.slot is None or self.slot.turn",
+        "return self.slot is None or self.slot.is_first",
         "return True",
         f"{REMOVALS}::test_a_change_finds_what_those_before_it_on_its_connection_did",
         simulated=False,
@@ -819,7 +820,7 @@ MUTANTS = (
     Mutant(
         "a write does not wait for the read in a crowd before it",
         "trioraft/replica/session.py",
-        "        if isinstance(elsewhere, ReadSlot):\n            self._reads.append(elsewhere)\n",
+        "        self._queue.append_read(elsewhere)\n",
         "",
         f"{CROWDS}::test_a_write_that_is_committed_confirms_the_reads_before_it",
         simulated=False,
@@ -1297,9 +1298,9 @@ MUTANTS = (
     # Pipelines
     Mutant(
         "what is written behind a change does not wait for it",
-        SESSION,
-        """                write.waits = True
-                later.writes_behind.append(write)
+        SLOTS,
+        """                slot.waits = True
+                later.writes_behind.append(slot)
 """,
         """                pass
 """,
@@ -1324,7 +1325,7 @@ MUTANTS = (
     Mutant(
         "a snapshot is begun before what comes before it is done",
         ADMINISTRATION,
-        """            if not slot.turn:
+        """            if not slot.is_first:
                 self._snapshots_wanted.append(slot)
             elif""",
         """            if""",
@@ -1632,9 +1633,7 @@ MUTANTS = (
     Mutant(
         "a session that nobody needs any more keeps its requests",
         SESSION,
-        """        self._slots.clear()
-        self._last = self._later = None
-        self._reads.clear()
+        """        self._queue.forget()
 
     def _cut""",
         """
@@ -1758,18 +1757,16 @@ MUTANTS = (
     Mutant(
         "a reply that was begun begins again",
         SESSION,
-        """                slot.reply, self._begun = pieces[place:], begin
-""",
-        """                slot.reply = pieces[place:]
-""",
+        "                self._begun = begin\n",
+        "",
         f"{SLICES}::test_replies_come_whole_and_in_order_whatever_portions_they_are_taken_in",
         simulated=False,
     ),
     Mutant(
         "a turn makes replies without an end",
-        READER,
-        "return self.room > 0 or",
-        "return self.room is not None or",
+        ANSWERING,
+        "if self._reader.room <= 0 and",
+        "if self._reader.room is None and",
         f"{SLICES}::test_scans_are_made_a_few_a_turn",
         simulated=False,
     ),
@@ -2098,8 +2095,8 @@ MUTANTS = (
     ),
     Mutant(
         "a reply that is longer than was reckoned does not count for it",
-        "trioraft/replica/session.py",
-        "        self._bytes += size - slot.size\n        slot.size = size\n",
+        SESSION,
+        "        self._bytes += more\n",
         "        pass\n",
         f"{UNREAD}::test_conflicts_with_ever_another_large_value_wait_for_room",
         simulated=False,

@@ -108,7 +108,7 @@ class _Task:
     @property
     def is_due(self) -> bool:
         """Whether all before it on its connection are answered: it is to find what they did."""
-        return self.slot is None or self.slot.turn
+        return self.slot is None or self.slot.is_first
 
     @property
     def is_waiting(self) -> bool:
@@ -161,7 +161,7 @@ class Administration:
         for slot in waiting:
             if slot.reply is not None:
                 continue
-            if not slot.turn:
+            if not slot.is_first:
                 self._snapshots_wanted.append(slot)
             elif self._node.core.last_applied:
                 snapshots.want(partial(self._tell_of_snapshot, slot))

@@ -36,7 +36,7 @@ class Answering:
         self._reader.begin_turn()
         while self._postponed and self._reader.room > 0:
             if (slot := self._postponed.popleft()()) is not None:
-                self.advance(slot)
+                self._advance(slot)
 
     def answer(self, slot: Slot, reply: Reply, late: bool = False, lost: bool = False) -> None:
         """Answer a request, and serve the reads that waited only for it; `late` and `lost` are told of a write."""
@@ -44,9 +44,27 @@ class Answering:
         if isinstance(slot, WriteSlot):
             slot.late, slot.lost = late, lost
             if slot.reads_before and not late:
-                self._hand_on(slot)
+                self._pass_reads_on(slot)
         if slot.following is not None:
-            self.advance(slot)
+            self._advance(slot)
+
+    def answer_applied(self, slots: Sequence[WriteSlot], written: list[bytes]) -> WriteSlot | None:
+        """Answer writes with the replies to what was applied of them; give back the last, if more of it is to come."""
+        position = 0
+        for slot in slots:
+            if slot.count == 1:
+                slot.answer(written[position])
+                position += 1
+            else:
+                end = position + slot.count - len(slot.replies)
+                slot.replies += written[position:end]
+                position = end
+                if len(slot.replies) < slot.count:
+                    return slot
+                slot.answer(slot.replies)
+            if slot.following is not None:
+                self._advance(slot)
+        return None
 
     def fail(
         self, slot: Slot, code: str, message: str, hint: str, applied: str, late: bool = False, lost: bool = False
@@ -67,7 +85,7 @@ class Answering:
         }[reason]
         for slot in slots:  # first of all: an answer to one may be what a read before the next has waited for
             slot.lost = True
-            self._hand_on(slot)
+            self._pass_reads_on(slot)
         for slot in slots:
             self.fail(slot, reason, why, _UNKNOWN_HINT, "unknown", lost=True)
 
@@ -75,7 +93,7 @@ class Answering:
         """The state as applied here is new enough for these."""
         for read in reads:
             read.confirmed = True
-            self.advance(read)
+            self._advance(read)
 
     def serve_before(self, write: WriteSlot) -> None:
         """A write is about to be applied: serve the reads before it, which must not see it.
@@ -84,28 +102,28 @@ class Answering:
         """
         for read in write.reads_before:
             if read.reply is None:
-                read.confirmed = read.turn = True
+                read.confirmed = read.is_first = True
                 read.answer(self._reader.reply(read))
-                self.advance(read)
+                self._advance(read)
         if write.reads_before:
             write.reads_before = []  # they know of this write, as what follows them
 
-    def advance(self, slot: Slot) -> None:
+    def _advance(self, slot: Slot) -> None:
         """Answer a read if it may be answered now, and those behind it for which it is the turn then."""
-        while slot.turn:
+        while slot.is_first:
             if slot.reply is None:
                 if not isinstance(slot, ReadSlot) or not slot.confirmed:
                     return
-                if not self._reader.has_room_for(slot):
+                if self._reader.room <= 0 and not self._reader.has_at_hand(slot):
                     self._postponed.append(ref(slot))
                     return
                 slot.answer(self._reader.reply(slot))
             if type(slot) is LaterSlot and slot.writes_behind:
                 self._release(slot)
             following = slot.following
-            if following is None or following.turn:
+            if following is None or following.is_first:
                 return
-            following.turn = True
+            following.is_first = True
             slot = following
 
     def _release(self, later: LaterSlot) -> None:
@@ -116,9 +134,9 @@ class Answering:
             if write.commands and write.reply is None:  # else it has not come here yet, or is done with
                 self._release_write(write)
 
-    def _hand_on(self, write: WriteSlot) -> None:
+    def _pass_reads_on(self, write: WriteSlot) -> None:
         """It is over: the reads before it wait for the next one, and are refused where that may take effect unseen."""
-        exposed, write.reads_before = write.owner.hand_on(write), []
+        exposed, write.reads_before = write.owner.pass_reads_on(write), []
         for read in exposed:
             if read.operation.kind == "read":
                 why = "a write behind it on its connection may have taken effect, which it must not see"

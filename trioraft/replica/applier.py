@@ -92,21 +92,9 @@ class Applier:
         self._reader.store.apply_all(first, commands)
         self._node.core.applied(first + count - 1)
         written = replies.written_replies(requests, first)
-        position = 0
-        for slot in slots:
-            if slot.count == 1:
-                slot.answer(written[position])
-                position += 1
-            else:
-                end = position + slot.count - len(slot.replies)
-                slot.replies += written[position:end]
-                position = end
-                if len(slot.replies) < slot.count:
-                    self._placed.wait_for_the_rest(slot, first + count)
-                    return
-                slot.answer(slot.replies)
-            if slot.following is not None:
-                self._answering.advance(slot)
+        rest = self._answering.answer_applied(slots, written)
+        if rest is not None:
+            self._placed.wait_for_the_rest(rest, first + count)
 
 
 def _is_plain_put(command: Command) -> bool:

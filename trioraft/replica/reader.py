@@ -43,9 +43,9 @@ class Reader:
         """Make room for the replies of another turn."""
         self.room = MADE_A_TURN
 
-    def has_room_for(self, slot: ReadSlot) -> bool:
-        """Whether this turn may still make the reply; what is at hand needs no room."""
-        return self.room > 0 or slot.operation.request is Get
+    def has_at_hand(self, slot: ReadSlot) -> bool:
+        """Whether the reply needs no room, as values do not."""
+        return slot.operation.request is Get
 
     def reply_size(self, operation: Operation, requests: Sequence[AnyRequest]) -> int:
         """About how many bytes the replies to requests that change nothing will have, as things are now."""

@@ -2,7 +2,7 @@
 
 Requests are numbered by nothing but their order: each has its slot in a queue, and the replies leave in that
 order, however they come to be known. A read takes its place between the requests of its own connection: it is
-served once all before it are settled, and at the latest just before the next write is applied, whose
+served once all before it are answered, and at the latest just before the next write is applied, whose
 commitment also proves that the read is not stale.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from trioraft.replica.failures import unread_reply
-from trioraft.replica.slots import LaterSlot, ReadSlot, Slot, WriteSlot
+from trioraft.replica.slots import LaterSlot, Queue, ReadSlot, Slot, WriteSlot
 from trioraft.wire import replies
 from trioraft.wire.framing import LineBuffer, LineTooLong
 from trioraft.wire.operations import OPERATION_OF, UNREAD, AnyRequest, Operation
@@ -57,9 +57,9 @@ def read_alike(lines: bytes, most: int, reply_size: ReplySize) -> tuple[Operatio
 class Session:
     """The state of one client's connection."""
 
-    def __init__(self, max_request_bytes: int, on_settled: Callable[[], None], reply_size: ReplySize) -> None:
-        """`on_settled` is called whenever a request has got its reply: `take_replies` may have something."""
-        self.on_settled = on_settled
+    def __init__(self, max_request_bytes: int, on_answered: Callable[[], None], reply_size: ReplySize) -> None:
+        """`on_answered` is called whenever a request has got its reply: `take_replies` may have something."""
+        self.on_answered = on_answered
         self._reply_size = reply_size  # until it is sent, a reply counts like what was read: it may be large
         self.closing = False
         """Whether nothing more is to be read: an error closed it."""
@@ -69,18 +69,13 @@ class Session:
         self._lines: deque[bytes] = deque()
         self._whole = b""
         """The lines after them, each with its newline, that have not been told apart yet."""
-        self._slots: deque[Slot] = deque()
+        self._queue = Queue()
+        self._slots = self._queue.slots
         self._bytes = 0
         self._count = 0
         """Requests that are not answered yet."""
         self._ended = False
         self._too_long = False
-        self._last: Slot | None = None
-        """The newest, while it or one before it is not answered or taken."""
-        self._reads: list[ReadSlot] = []
-        """Those that came after the last write."""
-        self._later: LaterSlot | None = None
-        """The newest of its kind, while it or one before it is not answered or taken."""
         self._begun = 0
         """How much of the first piece of the first reply has been taken already."""
 
@@ -115,13 +110,11 @@ class Session:
         The requests under way know this session as their owner; it must not hold them too.
         """
         self.closing = self.abandoned = True
-        self.on_settled = _to_nobody
+        self.on_answered = _to_nobody
         self._lines.clear()
         self._whole = b""
         self._buffer.finish()
-        self._slots.clear()
-        self._last = self._later = None
-        self._reads.clear()
+        self._queue.forget()
 
     def _cut(self, data: bytes) -> None:
         try:
@@ -189,18 +182,19 @@ class Session:
         return slots
 
     def reserve(self, size: int, operation: Operation = UNREAD) -> Slot:
-        """A place for the reply to a request of so many bytes that becomes no slot here."""
+        """Reserve a place in reply order for a request of that many bytes that is handled elsewhere."""
         slot = Slot(self, operation, [], size)
-        self._push(slot)
+        self._queue.append(slot)
+        self._count += 1
+        self._bytes += size
         return slot
 
-    def follow(self, elsewhere: Slot) -> Slot:
-        """Let all that is asked from now on come after what that slot of a crowd is for.
+    def queue_behind(self, elsewhere: Slot) -> Slot:
+        """Let all that is asked from now on come behind what that slot of merged requests is for.
 
-        The place for the reply to that, which is to be settled.
+        Give the place for the reply to that, which is to be answered.
         """
-        if isinstance(elsewhere, ReadSlot):
-            self._reads.append(elsewhere)
+        self._queue.append_read(elsewhere)
         return self.reserve(0, elsewhere.operation)
 
     def wants_input(self, unsent: int) -> bool:
@@ -227,30 +221,16 @@ class Session:
         """Whether lines have come that were not looked at yet."""
         return bool(self._lines or self._whole)
 
-    def hand_on(self, write: WriteSlot) -> Sequence[ReadSlot]:
+    def pass_reads_on(self, write: WriteSlot) -> Sequence[ReadSlot]:
         """A write is over: the reads before it must not see the writes after it either.
 
         Those are given back that may do so all the same, as such a write is lost.
         """
-        waiting = [read for read in write.reads_before if read.reply is None]
-        if not waiting or self.abandoned:
-            return ()
-        later: Slot | None = write
-        while later is not None:
-            if isinstance(later, WriteSlot):
-                if later.lost:
-                    return waiting
-                if later.reply is None or later.late:
-                    later.reads_before = waiting + later.reads_before
-                    return ()
-            later = later.following
-        self._reads[:0] = waiting
-        return ()
+        return () if self.abandoned else self._queue.pass_reads_on(write)
 
-    def outgrown(self, slot: Slot, size: int) -> None:
-        """Let its reply, which nobody could reckon, count for what it is: until it is sent, it is held."""
-        self._bytes += size - slot.size
-        slot.size = size
+    def outgrown(self, more: int) -> None:
+        """Let a reply, which nobody could reckon, count for what it is: until it is sent, it is held."""
+        self._bytes += more
 
     def take_replies(self, room: int = MAX_UNANSWERED_BYTES) -> bytes:
         """The replies that may leave: those before the first request not yet answered, as much as there is room for."""
@@ -276,9 +256,7 @@ class Session:
             self._bytes -= slot.size
             self._count -= slot.count
         if not slots:
-            # What is done with is let go of while it is at hand, not when the next request comes.
-            self._last = self._later = None
-            self._reads.clear()
+            self._queue.forget_answered()
         return b"".join(ready)
 
     def _take_part(self, slot: Slot, pieces: list[Piece], room: int) -> list[Piece]:
@@ -291,7 +269,8 @@ class Session:
             room -= len(taken)
             begin += len(taken)
             if begin < len(piece):
-                slot.reply, self._begun = pieces[place:], begin
+                slot.shorten(pieces[place:])
+                self._begun = begin
                 break
             begin = 0
         return part
@@ -314,21 +293,14 @@ class Session:
         """Give them their place."""
         slot: Slot
         if operation.kind == "write":
-            reads, self._reads = self._reads, []
-            slot = write = WriteSlot(self, operation, requests, size, len(requests), reads_before=reads)
-            later = self._later
-            if later is not None and not (later.turn and later.reply is not None):
-                write.waits = True
-                later.writes_behind.append(write)
+            slot = WriteSlot(self, operation, requests, size, len(requests))
         elif operation.kind in ("leader", "task"):
-            slot = self._later = LaterSlot(self, operation, requests, size)
+            slot = LaterSlot(self, operation, requests, size)
         else:
-            slot = read = ReadSlot(self, operation, requests, size, len(requests))
-            reads = self._reads
-            if len(reads) > 32 + 2 * len(self._slots):
-                reads[:] = [earlier for earlier in reads if earlier.reply is None]
-            reads.append(read)
-        self._push(slot)
+            slot = ReadSlot(self, operation, requests, size, len(requests))
+        self._queue.append(slot)
+        self._count += slot.count
+        self._bytes += size
         return slot
 
     def _refuse(self, reply: bytes) -> None:
@@ -336,15 +308,6 @@ class Session:
         self._lines.clear()
         self._whole = b""
         self.reserve(0).answer(reply)
-
-    def _push(self, slot: Slot) -> None:
-        if (last := self._last) is not None:
-            slot.turn = last.turn and last.reply is not None
-            last.following = slot
-        self._last = slot
-        self._slots.append(slot)
-        self._count += slot.count
-        self._bytes += slot.size
 
 
 def _to_nobody() -> None:

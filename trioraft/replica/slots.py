@@ -1,7 +1,21 @@
-"""Requests under way, each with the place of its reply."""
+"""Requests under way, each with the place of its reply, and the order of those of one connection.
+
+What that order rests on is changed by two alone: a `Queue` gives a slot its place, and `Answering` gives it its reply
+and lets those behind it go on. What is merely known of a slot, each part notes that finds it out: when it came, what it
+is for the log, in which term.
+
+The replies of a connection leave in the order of its requests, and what is asked later sees what was asked before:
+
+- the reply of a slot leaves only once all before it have left;
+- a read is answered when it is first, that is, once all before it are answered, or just before a write behind it is
+  applied: for that the write knows the reads before it that no earlier write waits for;
+- a write becomes an entry behind those before it (`proposals`), at once, as it sees nothing of them;
+- a request that takes its time begins when it is first, and the writes behind it wait for its end.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -14,20 +28,20 @@ from trioraft.wire.replies import Piece, Reply
 
 
 class Owner(Protocol):
-    """Whose requests they are: a client's session, or a crowd."""
+    """Whose requests they are: a client's session, or the merged requests of several."""
 
     @property
-    def on_settled(self) -> Callable[[], None]:
+    def on_answered(self) -> Callable[[], None]:
         """To be called whenever a request has got its reply."""
 
-    def hand_on(self, write: WriteSlot) -> Sequence[ReadSlot]:
+    def pass_reads_on(self, write: WriteSlot) -> Sequence[ReadSlot]:
         """A write is over: the reads before it must not see the writes after it either.
 
         Those are given back that may do so all the same, as such a write is lost.
         """
 
-    def outgrown(self, slot: Slot, size: int) -> None:
-        """Its reply is known, and has so many bytes, more than were reckoned for it."""
+    def outgrown(self, more: int) -> None:
+        """A reply is known, and has that many bytes more than were reckoned for it."""
 
 
 class Slot(msgspec.Struct, eq=False, weakref=True):
@@ -50,9 +64,14 @@ class Slot(msgspec.Struct, eq=False, weakref=True):
     """The tick at which it came."""
     number: int = 0
     """Its place among all that came to this node."""
-    turn: bool = True
+    is_first: bool = True
     """Whether all before it on its connection are answered."""
     following: Slot | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is answered, and so are all before it."""
+        return self.is_first and self.reply is not None
 
     @property
     def request(self) -> AnyRequest:
@@ -71,16 +90,21 @@ class Slot(msgspec.Struct, eq=False, weakref=True):
         self.count += 1
 
     def answer(self, reply: Reply) -> None:
-        """Settle the request; what comes to be known of it later is ignored."""
+        """Note the reply; what comes to be known of the request later is ignored."""
         if self.reply is None:
             self.reply = reply
             if (size := replies.size_of(reply)) > self.size:
-                self.owner.outgrown(self, size)
-            self.owner.on_settled()
+                self.owner.outgrown(size - self.size)
+                self.size = size
+            self.owner.on_answered()
+
+    def shorten(self, rest: list[Piece]) -> None:
+        """A part of the reply has left; that is what is left of it."""
+        self.reply = rest
 
 
 class ReadSlot(Slot):
-    """Requests that change nothing: served in their turn, so that they see what those before them did or saw."""
+    """Requests that change nothing: served in their order, so that they see what those before them did or saw."""
 
     confirmed: bool = False
     """Whether the state as applied here is new enough for it."""
@@ -110,3 +134,71 @@ class WriteSlot(Slot):
     """Whether it is answered, as its time was over, and may be applied all the same."""
     lost: bool = False
     """Whether nobody here can tell what becomes of it: it may take effect unseen."""
+
+
+class Queue:
+    """The slots of one connection whose replies have not left, in the order in which their requests came."""
+
+    def __init__(self) -> None:
+        self.slots: deque[Slot] = deque()
+        self._last: Slot | None = None
+        """The newest, while it or one before it is not answered, or its reply has not left."""
+        self._reads: list[ReadSlot] = []
+        """Those that came after the last write."""
+        self._later: LaterSlot | None = None
+        """The newest of its kind, for as long."""
+
+    def append(self, slot: Slot) -> None:
+        """Give a slot its place, behind all others."""
+        if (last := self._last) is not None:
+            slot.is_first = last.is_first and last.reply is not None
+            last.following = slot
+        self._last = slot
+        self.slots.append(slot)
+        if isinstance(slot, WriteSlot):
+            slot.reads_before, self._reads = self._reads, []
+            if (later := self._later) is not None and not later.is_over:
+                slot.waits = True
+                later.writes_behind.append(slot)
+        elif isinstance(slot, LaterSlot):
+            self._later = slot
+        else:
+            self.append_read(slot)
+
+    def append_read(self, slot: Slot) -> None:
+        """Let the next write know of that slot, if it is of reads: of this queue, or of one that merges several."""
+        if isinstance(slot, ReadSlot):
+            reads = self._reads
+            if len(reads) > 32 + 2 * len(self.slots):
+                reads[:] = [earlier for earlier in reads if earlier.reply is None]
+            reads.append(slot)
+
+    def forget(self) -> None:
+        """Let go of all, for good."""
+        self.slots.clear()
+        self.forget_answered()
+
+    def forget_answered(self) -> None:
+        """All replies have left: let go of what is done with while it is at hand, not when the next request comes."""
+        self._last = self._later = None
+        self._reads.clear()
+
+    def pass_reads_on(self, write: WriteSlot) -> Sequence[ReadSlot]:
+        """A write is over: the reads before it must not see the writes after it either.
+
+        Those are given back that may do so all the same, as such a write is lost.
+        """
+        waiting = [read for read in write.reads_before if read.reply is None]
+        if not waiting:
+            return ()
+        later: Slot | None = write
+        while later is not None:
+            if isinstance(later, WriteSlot):
+                if later.lost:
+                    return waiting
+                if later.reply is None or later.late:
+                    later.reads_before = waiting + later.reads_before
+                    return ()
+            later = later.following
+        self._reads[:0] = waiting
+        return ()

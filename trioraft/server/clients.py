@@ -113,7 +113,7 @@ class Client:
             self._host.joining.append(self)
             return
         if self._asked is not None and self._place is None:
-            self._place = self._session.follow(self._asked)
+            self._place = self._session.queue_behind(self._asked)
         self._take_lines()
         self._receive(data)
 
@@ -144,7 +144,7 @@ class Client:
             self._connection.send(reply)
         elif not self._session.abandoned:
             assert asked is not None
-            self._host.requests.settle(place or self._session.follow(asked), reply)
+            self._host.requests.settle(place or self._session.queue_behind(asked), reply)
 
     def drained(self) -> None:
         """The client has read what it was given: the rest has its turn with those of others."""
@@ -232,15 +232,15 @@ class Crowd:
         self._clients = [(client, client.join(self._slot)) for client in clients]
         host.requests.take(self._slot)
 
-    def on_settled(self) -> None:
+    def on_answered(self) -> None:
         """The replies are there."""
         self._host.dirty.append(self)
 
-    def hand_on(self, write: WriteSlot) -> Sequence[ReadSlot]:  # noqa: ARG002
+    def pass_reads_on(self, write: WriteSlot) -> Sequence[ReadSlot]:  # noqa: ARG002
         """There is no read before it."""
         return ()
 
-    def outgrown(self, slot: Slot, size: int) -> None:
+    def outgrown(self, more: int) -> None:
         """It counts for each of the clients, when they are given their replies."""
 
     @decides
