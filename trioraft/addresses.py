@@ -12,13 +12,13 @@ import msgspec
 
 _LONGEST_NAME: Final = 253
 _LONGEST_SHOWN: Final = 50
-"""How much of a wrong address is said again: so much that one knows one's own words."""
+"""How many characters of a wrong address a message repeats: enough to recognise it."""
 _FORM: Final = "write host:port, as in 127.0.0.1:8000 or [::1]:8000"
 _NAME_CHARACTERS: Final = re.compile(r"[A-Za-z0-9._-]*")
 """Containers' names have underscores, and resolvers answer to them."""
 _LABEL: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 _NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
-"""What makes a resolver read the whole name as an IPv4 address, in the odd ways of old: 1.2.3 is 1.2.0.3 to it."""
+"""A last part that makes a resolver read the whole name as an IPv4 address: it takes 1.2.3 for 1.2.0.3."""
 _ZONE: Final = re.compile(r"[A-Za-z0-9._~-]+")
 
 
@@ -43,7 +43,7 @@ class Address(msgspec.Struct, frozen=True):
 def parse_address(text: str) -> Address:
     """Read host:port or [::1]:port; a leading http:// and a trailing / are dropped. Raises AddressError.
 
-    What is taken can be asked of any resolver, whether it knows the name or not.
+    Any resolver can be asked for a host that is accepted, whether it knows the name or not.
     """
     host, port = _split(text, text.strip().removeprefix("http://").removesuffix("/"))
     if host.startswith("["):
@@ -59,7 +59,7 @@ def parse_address(text: str) -> Address:
 def member_address(text: str) -> Address:
     """Read the address of a member as the cluster keeps it. Raises AddressError.
 
-    The host is not looked at: it has been a member's since it was taken in, by whatever rules there were then.
+    The host is not checked: it was accepted when the member was added, by the rules of that time.
     """
     host, port = _split(text, text)
     return Address(host.removeprefix("[").removesuffix("]"), port)
@@ -93,12 +93,12 @@ def read_servers(path: Path) -> list[Address | None]:
 
 
 def numbered(servers: Sequence[Address | None]) -> str:
-    """The addresses with their positions, a line each."""
+    """List the addresses with their positions, one a line."""
     return "\n".join(f"  {index}  {address or '- (removed)'}" for index, address in enumerate(servers))
 
 
 def _read_text(path: Path) -> str:
-    """The file, every line ended by a newline alone, without the byte order mark that some editors put in front."""
+    """Read the file, with newlines as its only line ends and without the byte order mark that some editors add."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -127,7 +127,7 @@ def _split(text: str, place: str) -> tuple[str, int]:
 
 
 def _wrong_with_name(name: str) -> str | None:
-    """Why it is neither a name that a resolver can be asked for nor an IPv4 address; None if it is one."""
+    """Say why this is neither a name for a resolver nor an IPv4 address; None if it is one of them."""
     whole = name.removesuffix(".")
     if not name.isascii():
         return _wrong_beyond_ascii(name)
@@ -149,7 +149,7 @@ def _wrong_with_name(name: str) -> str | None:
 
 
 def _wrong_beyond_ascii(name: str) -> str:
-    """Resolvers differ in how they write such a name in ASCII, so that one list could mean two machines."""
+    """Say what is wrong with a name beyond ASCII. Resolvers differ in its ASCII form: it could mean two machines."""
     for sign in name:
         if not sign.isprintable():
             return f"it holds the character U+{ord(sign):04X}, which cannot be seen"
@@ -161,7 +161,7 @@ def _wrong_beyond_ascii(name: str) -> str:
 
 
 def _wrong_with_ipv6(text: str) -> str | None:
-    """Why that is no IPv6 address, with a zone or without; None if it is one."""
+    """Say why this is no IPv6 address, with or without a zone; None if it is one."""
     address, percent, zone = text.partition("%")
     good = address.isascii() and address.isprintable() and _is_ip(socket.AF_INET6, address)
     if good and (not percent or _ZONE.fullmatch(zone)):
@@ -178,5 +178,5 @@ def _is_ip(family: socket.AddressFamily, text: str) -> bool:
 
 
 def _shown(text: str) -> str:
-    """As Python writes it, so that nothing in it moves a cursor, and no more than its beginning."""
+    """Quote the beginning of a text as Python does, so that nothing in it moves a cursor."""
     return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")

@@ -1,4 +1,4 @@
-"""Work in threads that nobody has to wait for: neither the prompt's keys nor the end of the process."""
+"""Work in threads that nobody has to wait for, not even the end of the process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def in_background(work: Callable[[], T]) -> Future[T]:
-    """Begin the work in a thread of its own; an executor's threads would be waited for at the end of the process."""
+    """Run `work` in a daemon thread of its own. The end of the process would wait for an executor's threads."""
     future: Future[T] = Future()
     future.set_running_or_notify_cancel()  # from here on it cannot be cancelled
 

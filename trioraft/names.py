@@ -1,4 +1,4 @@
-"""Where a name leads to. A resolver may hang for minutes, and nobody has to wait for it."""
+"""Names are resolved in threads: a resolver may hang for minutes, and nobody has to wait for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trioraft.addresses import Address
 from trioraft.background import in_background
 
 KEPT_SECONDS: Final = 10.0
-"""How old an answer may be that came when nobody waited any more: older than the longest pause between two dials."""
+"""How long an answer is kept that came when nobody waited any more: longer than the longest pause between dials."""
 
 Place = tuple[Any, Any, int, str, Any]
 """A row of getaddrinfo's answer."""
@@ -47,9 +47,9 @@ class Lookup:
         self._answer.add_done_callback(lambda _: tell())
 
     def wait(self, seconds: float | None = 0.0) -> list[Place]:
-        """Return the answer, which the next to look up this address does not get.
+        """Return the answer, once: whoever looks this address up next has the resolver asked anew.
 
-        Raises Unresolved after so many seconds, if any, and whatever the resolver raises.
+        Raises Unresolved after `seconds`, where they are given, and whatever the resolver raises.
         """
         wait((self._answer,), seconds)
         if not self._answer.done():
@@ -68,11 +68,11 @@ class Lookup:
 
 _lock: Final = threading.Lock()
 _lookups: Final[dict[Address, Lookup]] = {}
-"""Those under way, and those whose answer nobody has waited for."""
+"""The lookups that are under way, and those whose answer nobody has taken."""
 
 
 def numeric(address: Address) -> list[Place]:
-    """Return where an address leads to that needs no resolver; nothing for a name. Raises OSError, ValueError."""
+    """Resolve a numeric address, which takes no resolver; an empty list for a name. Raises OSError, ValueError."""
     with contextlib.suppress(socket.gaierror):
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         return list(found)
@@ -80,7 +80,7 @@ def numeric(address: Address) -> list[Place]:
 
 
 def look_up(address: Address) -> Lookup:
-    """Ask the resolver, or join the question that is under way: an address takes one thread, however often it is asked.
+    """Ask the resolver, or join the lookup that is under way: an address takes one thread, however often it is asked.
 
     Raises OSError where no thread can be had.
     """

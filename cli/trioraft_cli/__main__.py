@@ -10,7 +10,7 @@ def main() -> None:
     """Run the command line; the exit code says how it went."""
     handler = signal.getsignal(signal.SIGINT)
     caught = handler is signal.default_int_handler
-    if caught:  # until there is somebody who could say so, Ctrl-C ends the process without a word
+    if caught:  # until the program is loaded, Ctrl-C ends the process without a word
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from trioraft_cli.main import run
     from trioraft_cli.outcomes import INTERRUPTED

@@ -1,4 +1,4 @@
-"""What is given on the command line, or by it on standard input, as text."""
+"""The types of arguments: text, values, which may come from standard input, and whole numbers."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from trioraft_cli.values import NotText, text_of
 if TYPE_CHECKING:
     _TextType = click.ParamType[str]
 else:
-    _TextType = click.ParamType  # older ones are not generic
+    _TextType = click.ParamType  # older versions have no generic one
 
 _STANDARD_INPUT: Final = "-"
 
 
 class Whole(click.IntRange):
-    """A whole number within bounds; what is none is told as that, and not as no range."""
+    """A whole number within bounds. Anything else is called no valid integer, and not no valid range."""
 
     name = "integer"
 
 
 class Text(_TextType):
-    """Text. Bytes for which the locale has no characters are UTF-8, or wrong."""
+    """Text. Bytes that the locale cannot decode are read as UTF-8, or refused."""
 
     name = "text"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Give the text back. Raises click.BadParameter."""
+        """Return the text. Raises click.BadParameter."""
         try:
             value.encode()
         except UnicodeEncodeError:  # Python keeps such bytes as halves of surrogate pairs
@@ -48,7 +48,7 @@ class Value(Text):
     """Text, or '-' for all of standard input, which is UTF-8 whatever the locale."""
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Give the text. Raises click.BadParameter, StreamError."""
+        """Return the text. Raises click.BadParameter, StreamError."""
         if value != _STANDARD_INPUT:
             return super().convert(value, param, ctx)
         data = read_all()

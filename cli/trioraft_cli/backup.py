@@ -35,13 +35,13 @@ def save(client: Client, file: Path) -> int:
 
 def _saved(client: Client, file: Path) -> Snapshot:
     while True:
-        client.call("scan", limit=1, keys_only=True)  # the node has seen all that is committed now
+        client.call("scan", limit=1, keys_only=True)  # after it, the node has applied all that was committed before
         taken = client.call("snapshot")
         try:
             return save_backup(_chunks(client, taken["index"]), file)
         except Refused as refused:
-            if refused.code != "compacted":
-                raise  # else a newer one has taken its place meanwhile
+            if refused.code != "compacted":  # which means that a newer snapshot has taken its place
+                raise
 
 
 def _chunks(client: Client, index: int) -> Iterator[bytes]:
@@ -85,7 +85,7 @@ def restore(file: Path, path: Path, node: int, address: Address) -> int:
 
 
 def _tell(reborn: Reborn, path: Path) -> None:
-    """Say what was made; what there is to do next depends on what it was made from."""
+    """Say what was made. What to do next depends on its origin, and is for the caller to say."""
     cluster = f"a new cluster of one node now, {reborn.cluster}"
     print(f"{safe(str(path))} is {cluster}: {counted(reborn.keys, 'key')}, from entry {reborn.index} on")
     if reborn.kept is not None:

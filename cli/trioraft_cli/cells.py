@@ -12,7 +12,7 @@ _INDENT: Final = 2
 
 
 class Cell(Text):
-    """A text that, where it goes on in further lines, is indented there: they are not to be taken for rows."""
+    """A text whose further lines are indented, so that nobody takes them for rows."""
 
     def wrap(self, console: Console, width: int, *args: Any, **options: Any) -> Lines:
         """The lines of the text at that width."""

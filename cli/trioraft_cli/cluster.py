@@ -34,7 +34,7 @@ def status(servers: Path | None, connect: tuple[str, ...], output: str) -> int:
 @cluster_options
 def show_log(first: int | None, limit: int | None, **place: Any) -> int:
     """Show the log of the node that answers."""
-    fields: dict[str, Any] = {"from": first}  # a word of Python's
+    fields: dict[str, Any] = {"from": first}  # `from` is a keyword
     reply = ask(**place, op="show_log", limit=limit, **fields)
     if place["output"] == "text":
         render.show_log(reply)

@@ -50,13 +50,13 @@ _WORDS_HELP: Final = (
     "A line that begins with # is a remark.",
 )
 SHELL_COMMANDS: Final = frozenset(("node", "backup", "restore", "recover", "shell", "demo", "sim"))
-"""What the command line has, and the prompt has not."""
+"""The commands of the command line that the prompt lacks."""
 _NUMBER_AT: Final = {"incr": 1, "show_log": 0, "remove_member": 0, "promote_member": 0, "transfer": 0}
 """Which of a command's words is a number."""
 _MOST_DIGITS: Final = 19
-"""Of a number: longer ones no node takes."""
+"""The most digits of a number; no node takes a longer one."""
 MOST_LINES: Final = 1000
-"""Of one value: what is no JSON at all is not searched for its end through everything that was pasted."""
+"""The most lines of one value: the end of what is no JSON is not sought through everything that was pasted."""
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 

@@ -24,9 +24,9 @@ COMPLETIONS: Final = 100
 
 
 class ClusterCompleter(Completer):
-    """Completes commands, and the keys that exist.
+    """Completes commands, and keys that exist.
 
-    It takes no thread of the prompt's loop: the loop waits for those before a command that was entered is carried out.
+    It uses no executor thread of the prompt's loop: the loop would wait for it before it carries out a command.
     """
 
     def __init__(self, addresses: Sequence[Address]) -> None:
@@ -38,7 +38,7 @@ class ClusterCompleter(Completer):
         self._client.close()
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
-        """The commands alone: for the keys a node has to be waited for."""
+        """The commands alone: keys are those of a node, which has to be waited for."""
         text = document.current_line_before_cursor
         return [Completion(name, start_position=-len(text.lstrip())) for name in complete_command(text)]
 

@@ -1,4 +1,4 @@
-"""How many there are, in words. Pure."""
+"""Counts in words. Pure."""
 
 from __future__ import annotations
 

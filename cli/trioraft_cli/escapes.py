@@ -1,7 +1,7 @@
-"""How what cannot be shown is shown: as JSON escapes it. Pure.
+"""Characters that cannot be shown, escaped as in JSON. Pure.
 
-Shown as it is, is what Python calls printable: no control character, none that turns the direction of the text or
-that nobody sees, no blank but the space, no half of a surrogate pair.
+Those that Python calls printable are shown as they are. They include no control character, none that is invisible or
+turns the direction of the text, no blank but the space, and no half of a surrogate pair.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ def escape(sign: str) -> str:
 
 
 def safe(text: str, keep: str = "") -> str:
-    """The text in one line that a terminal only shows; of what it would obey, `keep` stays."""
+    """The text in one line, without what a terminal would obey, the characters in `keep` apart."""
     if text.isprintable():
         return text
     return "".join(sign if sign.isprintable() or sign in keep else escape(sign) for sign in text)
 
 
 def safe_json(text: str) -> str:
-    """The same JSON in one line that a terminal only shows.
+    """The same JSON in one line, without what a terminal would obey.
 
     Control characters below U+0020 can only be blanks between its tokens, and all others only in its strings.
     """
@@ -44,7 +44,7 @@ def ascii_json(text: str) -> str:
 
 
 def escape_unencodable(error: UnicodeError) -> tuple[str, int]:
-    """Put escapes in the place of what an encoding does not have: a handler of errors for `codecs`."""
+    """Replace characters that an encoding lacks by escapes: an error handler for `codecs`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(map(escape, error.object[error.start : error.end])), error.end

@@ -1,4 +1,4 @@
-"""The prompt's history: kept in a file where that can be, and never a reason to stop."""
+"""The prompt's history, in a file where that is possible; its failure never stops the prompt."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class KeptHistory(History):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path = path
             self._append(b"")
-        except (OSError, RuntimeError) as error:  # of these the latter where there is no home
+        except (OSError, RuntimeError) as error:  # a RuntimeError where there is no home
             self._give_up(error)
 
     def take_warning(self) -> str | None:
-        """Why nothing is kept, once."""
+        """Return, once, why nothing is kept."""
         warning, self._warning = self._warning, None
         return warning
 
@@ -67,7 +67,7 @@ class KeptHistory(History):
     def _append(self, data: bytes) -> None:
         if self._path is None:
             return
-        # Not to wait where it is a pipe that nobody reads.
+        # O_NONBLOCK, as it may be a pipe that nobody reads.
         file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
         try:
             if os.write(file, data) != len(data):

@@ -18,7 +18,7 @@ from trioraft_cli.words import shell_word
 CAUGHT_UP_SECONDS: Final = 600.0
 """How long a newcomer may take to be started, and to catch up."""
 ATTEMPTS: Final = 5
-"""How often a change is tried whose outcome nobody can tell."""
+"""How often a change is tried while its outcome is unknown."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ def plan(listed: Sequence[Address | None], members: Members) -> list[Step]:
 
 
 def carry_out(members: Members, steps: Sequence[Step], file: Path, tell: Callable[[str], None]) -> None:
-    """Do them one by one, as that file has it; each newcomer is waited for until it votes.
+    """Carry out the steps one by one, and wait for each newcomer until it votes; `file` is the one it is started with.
 
     Raises ClientError, PlanError.
     """
@@ -92,7 +92,7 @@ def carry_out(members: Members, steps: Sequence[Step], file: Path, tell: Callabl
 def _do(client: Client, step: Step, **fields: Any) -> None:
     """Carry out one step. Raises ClientError.
 
-    Where nobody can say what became of it, because the leader changed, say, the members tell; and it is tried again.
+    Where its outcome is unknown, after a change of leader say, the members show it; if it failed, it is tried again.
     """
     doubt: Refused | Unknown | None = None
     for attempts_left in reversed(range(ATTEMPTS)):

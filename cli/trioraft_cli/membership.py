@@ -36,15 +36,15 @@ class Members(msgspec.Struct):
     next_id: int
     voters: int
     can_lose: int | None = None
-    """None from who does not lead: it does not know who lives."""
+    """How many voters may fail; None from a node that does not lead, which does not know who is live."""
     removed: bool = False
-    """Whether the node that answers is a member no more."""
+    """Whether the node that answers has been removed."""
 
 
 def ask_members(client: Client) -> Members:
-    """The members as the leader sees them, or, where there is none, as the node does that answers.
+    """The members as the leader sees them; without a leader, as the node that answers sees them.
 
-    A removed node is asked only for those that it knows of.
+    A removed node is only asked whom it knows of, and they are asked then.
     """
     found = _ask_members(client)
     for _ in range(MOST_REMOVED):

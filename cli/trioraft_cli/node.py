@@ -1,4 +1,4 @@
-"""The one place of the command line that knows the server."""
+"""One node, run from the command line: the one module of it that knows the server."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 WIDEST: Final = 60
-"""The most characters that a column takes for its shorter cells to stand below its longest."""
+"""The most characters that a column is padded to; longer cells stick out."""
 
 
 class ScanItem(msgspec.Struct):
@@ -49,7 +49,7 @@ def on_terminal() -> bool:
 
 
 def show_json(value: bytes) -> None:
-    """Print JSON as it was sent: exactly when piped, and as the same JSON where that cannot be, as on a terminal."""
+    """Print JSON as it was sent when piped in UTF-8; on a terminal, or in another encoding, with escapes."""
     text = value.decode()
     if on_terminal():
         text = safe_json(text)
@@ -59,7 +59,7 @@ def show_json(value: bytes) -> None:
 
 
 def show_raw(value: bytes) -> None:
-    """Print a value, of a string its text: in UTF-8 when piped, whatever the locale; a terminal only shows it."""
+    """Print a value, and of a string its text: in UTF-8 when piped, whatever the locale, with escapes on a terminal."""
     text = unquoted(value)
     if text is None:
         show_json(value)
@@ -91,7 +91,7 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> N
 
 
 def _show_plain(rows: Sequence[Sequence[str]]) -> None:
-    """Columns stand below each other, but for cells of unusual length: one is not paid for in every row."""
+    """Print padded columns. A cell of unusual length sticks out, so that it does not widen every row."""
     widths = [min(WIDEST, max(map(len, column))) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip(" "))
@@ -116,7 +116,7 @@ def log_rows(reply: Reply) -> list[LogRow]:
 
 
 def show_scan(reply: Reply, *, keys_only: bool) -> None:
-    """A scan as a table; of keys alone a line each, which is the key itself wherever that can be."""
+    """Print a scan as a table, or its keys alone, one a line, which is the key itself wherever that is possible."""
     rows = scan_rows(reply)
     encoding = sys.stdout.encoding
     if keys_only:
@@ -128,7 +128,7 @@ def show_scan(reply: Reply, *, keys_only: bool) -> None:
 
 
 def show_log(reply: Reply) -> None:
-    """Entries as a table, the newest last."""
+    """Print entries as a table, the newest last."""
     table = []
     for row in log_rows(reply):
         state = "applied" if row.applied else "committed" if row.committed else "appended"

@@ -26,7 +26,7 @@ PROMPT: Final = "trioraft> "
 
 
 def run_shell(addresses: Sequence[Address], hint: str = NO_NODE_HINT) -> int:
-    """Read commands until the end; the exit code. Without a terminal, a failed command is told by it.
+    """Carry out commands until the end; the exit code, which without a terminal is that of the first that failed.
 
     `hint` says what to do where no node can be reached.
     """
@@ -41,7 +41,7 @@ def run_shell(addresses: Sequence[Address], hint: str = NO_NODE_HINT) -> int:
                 if outcome is None:
                     break
                 code = code or outcome
-                sys.stdout.flush()  # who writes the lines may wait for what comes of them
+                sys.stdout.flush()  # whoever writes the lines may wait for each result
         return code
     finally:
         connection.close()
@@ -73,12 +73,12 @@ class _Typing:
             history=self._history,
             auto_suggest=AutoSuggestFromHistory(),
             completer=completer,
-            complete_while_typing=False,  # no node is asked for every key that is pressed, and no Tab is lost meanwhile
+            complete_while_typing=False,  # each key would ask a node, and a Tab meanwhile would be lost
             bottom_toolbar=lambda: f" {connection.node or 'not connected yet'}   help, exit; Tab completes ",
         )
 
     def next(self) -> str | None:
-        """The next line, or lines that were pasted; nothing where Ctrl-C cleared it, None at the end."""
+        """Return the next line, or lines that were pasted; an empty one where Ctrl-C cleared it, None at the end."""
         if warning := self._history.take_warning():
             say(warning)
         try:
@@ -90,7 +90,7 @@ class _Typing:
             return None
 
     def _ask_to_end(self) -> None:
-        """In the middle of anything: an exception would reach people as a traceback, with the terminal as it is now."""
+        """Called by a signal: an exception would be shown as a traceback, and leave the terminal as it is."""
         if (loop := self._session.app.loop) is not None:
             loop.call_soon_threadsafe(self._end_if_told)
 

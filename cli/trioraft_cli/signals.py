@@ -1,4 +1,4 @@
-"""Signals to a command that people type into: Ctrl-C is for what is under way, and who is told to leave tidies up."""
+"""Signals to the prompt: Ctrl-C breaks off what is under way, SIGTERM and SIGHUP end the prompt in good order."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _TO_LEAVE: Final = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Leaving:
-    """SIGTERM and SIGHUP raise SystemExit, so that the terminal and all that was begun are seen to. A context.
+    """A context in which SIGTERM and SIGHUP raise SystemExit, so that the terminal and the rest are left in order.
 
-    What fails on the way out, as with a terminal that is gone, changes nothing. A signal that is ignored, as by nohup,
-    stays so.
+    A failure on the way out, as of a terminal that is gone, does not change the exit code. A signal that is ignored, as
+    under nohup, stays ignored.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Leaving:
 
     @contextlib.contextmanager
     def by_asking(self, ask: Callable[[], None]) -> Iterator[None]:
-        """Raise nothing in what must not be broken off: it is asked to end, and SystemExit is raised behind it."""
+        """A context that must not be broken off: a signal asks it to end, and SystemExit is raised after it."""
         self._ask = ask
         try:
             yield
@@ -65,7 +65,7 @@ class Leaving:
 
 
 class Interrupts:
-    """Ctrl-C, which breaks off a command, once, and nothing beside one. A context."""
+    """A context in which Ctrl-C breaks off a command, once, and does nothing between commands."""
 
     def __init__(self) -> None:
         self._armed = False
@@ -80,7 +80,7 @@ class Interrupts:
 
     @contextlib.contextmanager
     def breaking_off(self) -> Iterator[None]:
-        """What Ctrl-C may break off: KeyboardInterrupt is raised in it."""
+        """A context in which Ctrl-C raises KeyboardInterrupt."""
         self._armed = True
         try:
             yield
@@ -95,7 +95,7 @@ class Interrupts:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """No signal breaks off what is done, as one that is sent twice would."""
+    """A context that no signal breaks off: one that ended the prompt may be sent twice."""
     with _handled((*_TO_LEAVE, signal.SIGINT), signal.SIG_IGN):
         yield
 

@@ -1,4 +1,4 @@
-"""The simulation from the command line: one seed told in full, or many of them on all cores."""
+"""The simulation on the command line: one seed in full, or many seeds on all cores."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class Task(msgspec.Struct, frozen=True):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The faults that there are."""
+        """All kinds of fault that it has."""
         return Faults.KINDS if self.whole else KINDS
 
     def command(self, seed: int) -> str:
-        """The line that runs it again."""
+        """The command line that runs that seed again."""
         words = ["trioraft", "sim", "--seed", str(seed)]
         if self.nodes is not None:
             words += ["--nodes", str(self.nodes)]
@@ -86,7 +86,7 @@ def parse_seeds(text: str) -> range:
 
 
 def run_one(seed: int, task: Task, output: str) -> int:
-    """Run a seed and tell of it; the exit code."""
+    """Run one seed and print its report; the exit code."""
     began = time.monotonic()
     result = _simulate((seed, task))
     if isinstance(result, Failed):

@@ -38,7 +38,7 @@ class NodeStatus(msgspec.Struct):
 
 
 class ClusterStatus:
-    """What the nodes said, by address, and what failed where they did not."""
+    """The nodes' answers to `status`, by address, and why the others gave none."""
 
     def __init__(self, known: Sequence[Address]) -> None:
         """Ask the known nodes, and those that they know."""
@@ -67,9 +67,9 @@ class ClusterStatus:
         return False
 
     def rows(self) -> list[list[str]]:
-        """A row a node, by their numbers: who, where, role, term, commit, applied, lag, log.
+        """One row a node, by number: who, where, role, term, commit, applied, lag, log.
 
-        Those whose number nobody tells come last.
+        Nodes whose number is unknown come last.
         """
         statuses = self.statuses
         ids = {member.address: member.id for status in statuses.values() for member in status.members}

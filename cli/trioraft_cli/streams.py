@@ -1,7 +1,7 @@
-"""Standard input, output and error of any kind: closed, full, left by their reader, and in any encoding.
+"""Safe standard streams, whether they are closed, full, no longer read, or in any encoding.
 
-What is written to standard output is written, or the command fails: nothing is dropped in silence, at the end of the
-process neither. What cannot be said on standard error is dropped, and the exit code tells alone.
+A command fails where its standard output cannot be written, at the end of the process too: nothing is dropped in
+silence. What cannot be written to standard error is dropped, and the exit code alone tells.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST_READ: Final = 32 * 1024 * 1024
 """No node takes a longer request."""
 READER_SECONDS: Final = 1.0
-"""How long a reader may take to make room where nobody is to be waited for."""
+"""How long the reader of standard error gets to make room, in a process that must not wait for it."""
 _ESCAPES: Final = "trioraft-escapes"
 _NAMES: Final = ("stdin", "stdout", "stderr")
 
@@ -41,12 +41,12 @@ class StreamError(Exception):
 
 
 class _Output(io.FileIO):
-    """Standard output. Once it has failed, which is said in an exception, it takes no more."""
+    """Standard output. Its first failure is raised; what is written after that is dropped."""
 
     failed = False
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """All of the data, or as much as fits. Raises StreamError."""
+        """Write all of the data, or as much as fits. Raises StreamError."""
         size = memoryview(data).nbytes
         while not self.failed:
             try:
@@ -55,7 +55,7 @@ class _Output(io.FileIO):
                 self.failed = True
                 message = f"standard output cannot be written: {error.strerror}"
                 raise StreamError(message, reader_left=error.errno == errno.EPIPE) from None
-            if written is not None:  # it would be for one that does not block, which our parent may have made of it
+            if written is not None:  # None: it does not block, which a parent process may have set
                 return written
             select.select([], [self], [])
         return size
@@ -65,16 +65,16 @@ class _Errors(io.FileIO):
     """Standard error, which never fails: there is nowhere to say so."""
 
     patience: float | None = None
-    """How many seconds its reader has to make room, before it is waited for no more; None: as long as it likes."""
+    """How many seconds its reader gets to make room; None: as long as it takes."""
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """As much of the data as the system takes; all of it where it takes none, or not in time."""
+        """Write as much of the data as the system takes; drop it where it takes none, or not in time."""
         view = memoryview(data).cast("B")
         if self.patience is not None:
             if not select.select([], [self], [], self.patience)[1]:
                 self.patience = 0.0
                 return len(view)
-            view = view[: select.PIPE_BUF]  # for so much there is room
+            view = view[: select.PIPE_BUF]  # a pipe that can be written to has room for this much
         try:
             written = super().write(view)
         except OSError:
@@ -86,7 +86,7 @@ class _Input(io.FileIO):
     """Standard input."""
 
     def readinto(self, buffer: ReadableBuffer, /) -> int:
-        """Some bytes, none at the end. Raises StreamError."""
+        """Read some bytes, none at the end. Raises StreamError."""
         while True:
             try:
                 size = super().readinto(buffer)
@@ -115,19 +115,19 @@ def flush() -> None:
 
 
 def say(text: str) -> None:
-    """Tell on standard error, in one line that a terminal only shows."""
+    """Say something on standard error, in one line that holds nothing which a terminal would obey."""
     print(f"trioraft: {safe(text)}", file=sys.stderr)
 
 
 def wait_for_nobody() -> None:
-    """From now on drop what is said on standard error where nobody reads it: this process is to go on, or to end."""
+    """From now on drop what nobody reads of standard error: this process has to go on, or to end."""
     raw = getattr(getattr(sys.stderr, "buffer", None), "raw", None)
     if isinstance(raw, _Errors):
         raw.patience = READER_SECONDS
 
 
 def read_all() -> bytes:
-    """All of standard input, unless it is more than any node takes: then so much that it shows. Raises StreamError."""
+    """Read all of standard input, or one byte more than any node takes. Raises StreamError."""
     return sys.stdin.buffer.read(MOST_READ + 1)
 
 
@@ -156,7 +156,7 @@ def _wrapped(descriptor: int, stream: io.TextIOWrapper | None) -> io.TextIOWrapp
         descriptor = stream.fileno()
     if descriptor == 0:
         source = _Input(descriptor, "rb", closefd=False)
-        # A pipe or a file holds UTF-8, whatever the locale; and bytes that are none come as far as who can say so.
+        # A pipe or a file holds UTF-8, whatever the locale. Other bytes are passed on to code that can say so.
         encoding = encoding if source.isatty() else "utf-8"
         return io.TextIOWrapper(io.BufferedReader(source), encoding, "surrogateescape")
     raw = _Output(descriptor, "wb", closefd=False) if descriptor == 1 else _Errors(descriptor, "wb", closefd=False)

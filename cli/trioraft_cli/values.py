@@ -10,7 +10,7 @@ from trioraft.wire.codec import DecodeError, decode, encode, one_line
 
 
 class NotText(ValueError):
-    """Bytes that are no UTF-8, or the halves of surrogate pairs that Python keeps for them: from where on."""
+    """Bytes that are no UTF-8, or the halves of surrogate pairs that stand for them; it says where they begin."""
 
 
 def text_of(data: bytes) -> str:

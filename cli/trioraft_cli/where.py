@@ -1,4 +1,4 @@
-"""Where the cluster is: as told, or as the environment says, or ./servers.txt."""
+"""Where the cluster is, from options, the environment, or ./servers.txt."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def address(text: str) -> Address:
 
 
 def of_members(members: Mapping[int, str]) -> dict[int, Address]:
-    """Where the members are, by id, as the cluster keeps it; without those whose address cannot be asked for at all."""
+    """The addresses of members, by id, as the cluster keeps them; without those that cannot be asked for at all."""
     places = {}
     for node, text in members.items():
         with contextlib.suppress(AddressError):

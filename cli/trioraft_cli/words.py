@@ -35,7 +35,7 @@ def quote(word: str, encoding: str | None = None) -> str:
 
 
 def as_string(word: str) -> str:
-    """The word as a JSON string, of characters that are shown alone."""
+    """The word as a JSON string of printable characters."""
     return f'"{"".join(sign if sign.isprintable() and sign not in _ESCAPED else escape(sign) for sign in word)}"'
 
 
@@ -53,7 +53,7 @@ def shell_word(word: str, encoding: str | None = None) -> str:
 
 
 def _is_shown(text: str, encoding: str | None) -> bool:
-    """Whether the text is shown as it is, where it goes out in that encoding; None: in one that has all characters."""
+    """Whether the text can be printed as it is in that encoding; None: one that has all characters."""
     if not text.isprintable():
         return False
     try:
@@ -95,7 +95,7 @@ def words_of(text: str) -> list[str]:
 
 
 def beginning_of(text: str) -> str | None:
-    """What the word begins with that is being typed at the end of the text; None where it has ended already."""
+    """The beginning of the word that is being typed at the end of the text; None where the word has ended."""
     if text[:1] == "'":
         return None if "'" in text[1:] else text[1:]
     if text[:1] != '"':

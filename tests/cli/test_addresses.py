@@ -1,4 +1,4 @@
-"""What is an address and what is none, for any text; lists that look the same are the same."""
+"""Which texts are addresses, for any text; lists that look the same are the same."""
 
 from __future__ import annotations
 

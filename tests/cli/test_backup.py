@@ -1,4 +1,4 @@
-"""What `restore` and `recover` tell the person who has to go on from there."""
+"""What `restore` and `recover` say to the person who has to go on from there."""
 
 from __future__ import annotations
 

@@ -11,11 +11,11 @@ from trioraft_cli.sim import Task, run_one
 README = Path(__file__).parents[2] / "README.md"
 PAGES = ["README.md", *sorted(f"docs/{page.name}" for page in README.parent.glob("docs/*.md"))]
 WIDEST = 120
-"""Of a line of prose, in characters: rows of tables and what a program has printed are as wide as they are."""
+"""The longest line of prose, in characters; rows of tables and the output of programs may be wider."""
 
 
 def shown_and_printed(capsys: pytest.CaptureFixture[str]) -> tuple[list[str], list[str]]:
-    """The lines of the README's simulation, and those of the same simulation now."""
+    """The lines of the simulation in the README, and those of the same simulation today."""
     shown = re.search(r"^\$ trioraft sim --seed 7\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
     assert shown is not None
     assert run_one(7, Task(None, None, None, whole=False), "text") == 0
@@ -30,7 +30,7 @@ def test_the_readme_shows_the_lines_that_a_simulation_prints(capsys: pytest.Capt
 
 @pytest.mark.slow
 def test_the_readme_shows_the_simulation_of_this_version(capsys: pytest.CaptureFixture[str]) -> None:
-    """A change that draws otherwise from the seed makes it another: paste what `trioraft sim --seed 7` prints now."""
+    """A change to what is drawn from the seed changes the run: then paste what `trioraft sim --seed 7` prints."""
     for shown, printed in zip(*shown_and_printed(capsys), strict=True):
         virtual_or_cut = shown.partition(", in ")[0].removesuffix(" ...")
         assert printed.startswith(virtual_or_cut), shown

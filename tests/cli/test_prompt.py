@@ -1,4 +1,4 @@
-"""The prompt as it is typed into, on a terminal that is not there, with no node that answers."""
+"""The prompt, typed into on a simulated terminal, with no node that answers."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def scanned(rows: list[tuple[str, bytes]], keys_only: bool = False) -> Reply:
 
 
 def is_shown(text: str) -> bool:
-    """Whether a terminal does nothing with it but show it, in lines."""
+    """Whether a terminal only shows the text, in lines, and obeys nothing in it."""
     return all(line.isprintable() for line in text.split("\n"))
 
 

@@ -1,4 +1,4 @@
-"""Signals to who types, in this process: what they break off, what they do not, and the exit code."""
+"""Signals to a prompt, in this process: what they break off, what they do not, and the exit code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TO_LEAVE = (signal.SIGTERM, signal.SIGHUP)
 
 @pytest.fixture(autouse=True)
 def harmless() -> Iterator[None]:
-    """Whatever a test forgets to catch is nothing worse than an exception; what was set is back at the end."""
+    """Turn a signal that a test forgets to catch into an exception, and restore the handlers at the end."""
 
     def miss(number: int, _: object) -> None:
         raise AssertionError(f"signal {number} was not handled")

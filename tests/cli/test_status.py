@@ -19,7 +19,7 @@ def at(node: int) -> Address:
 
 
 def node(number: int, formed: int = 0, leader: int | None = None, **more: object) -> Reply:
-    """What a node says, of a cluster of `formed` nodes."""
+    """The status that a node of a cluster of `formed` nodes reports."""
     members = [{"id": member, "address": str(at(member)), "role": "voter"} for member in range(formed)]
     status = {"node": number, "role": "leader" if leader == number else "follower", "term": 1, "leader": leader}
     indexes = {"commit_index": 9, "last_applied": 9, "first_index": 1, "last_index": 9}
@@ -31,7 +31,7 @@ Look = Callable[[dict[int, Reply | str]], ClusterStatus]
 
 @pytest.fixture
 def look(monkeypatch: pytest.MonkeyPatch) -> Look:
-    """Looks at nodes that say this, or fail so; the order is that in which they are listed."""
+    """Asks nodes that answer this, or fail so, in the order in which they are listed."""
 
     def look(said: dict[int, Reply | str]) -> ClusterStatus:
         answers = {at(number): answer for number, answer in said.items()}

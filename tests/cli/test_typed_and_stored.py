@@ -48,7 +48,7 @@ NOBODY = [Address("nobody", 1)]
 
 
 class Node:
-    """A node in memory, asked in lines as any other; it stands where a client does."""
+    """A node in memory, which reads lines as any other; it takes the place of a client."""
 
     def __init__(self, *_: object) -> None:
         self.store = Store()
@@ -101,13 +101,13 @@ class Both:
         self.node = Node()
 
     def types(self, line: str) -> str:
-        """What is printed to a pipe when that is typed at the prompt."""
+        """The output, to a pipe, of a line typed at the prompt."""
         with printing() as out:
             assert run_line(self.node, NOBODY, line) == 0  # type: ignore[arg-type]
         return out.getvalue()
 
     def calls(self, *words: str, code: int = 0) -> str:
-        """What is printed to a pipe by the command with these arguments."""
+        """The output, to a pipe, of the command with these arguments."""
         options, words = (*words[:1], "--connect", "nobody:1"), words[1:]
         with pytest.MonkeyPatch.context() as patch, printing() as out:
             patch.setattr(asking, "Client", lambda *_: self.node)
@@ -136,7 +136,7 @@ class Printed(io.TextIOWrapper):
 
 
 def ways_to_type(key: str) -> list[str]:
-    """All that is read as that key."""
+    """Every way to type that key."""
     ways = [quote(key), json.dumps(key), json.dumps(key, ensure_ascii=False)]
     if "'" not in key:
         ways.append(f"'{key}'")
@@ -146,7 +146,7 @@ def ways_to_type(key: str) -> list[str]:
 
 
 def one_value(text: str) -> str:
-    """The text as it comes through the prompt, where blanks around a value are none of it."""
+    """The text as the prompt reads it: blanks around a value do not belong to it."""
     return text.strip()
 
 

@@ -1,4 +1,4 @@
-"""Standard error is a pipe that is full, and whoever reads it does not."""
+"""Standard error is a full pipe that nobody reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trioraft_cli.streams import _Errors, say, wait_for_nobody
 
 
 class Pipe:
-    """A full one."""
+    """A full pipe."""
 
     def __init__(self) -> None:
         self.out, self.into = os.pipe()

@@ -117,7 +117,7 @@ def test_the_demo_says_how_a_node_is_started_again(tmp_path: Path, capsys: pytes
 
 
 class Scan:
-    """A node with that many keys, of which it gives some."""
+    """A node with that many keys, of which it returns some."""
 
     def __init__(self, shown: int, more: bool) -> None:
         self.items = [

@@ -1,4 +1,4 @@
-"""Whom `members` asks, and what it says where nobody knows who lives."""
+"""Which nodes `members` asks, and what it says where nobody knows which members are live."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names whose lookup hangs: the other nodes are asked, each is told of truly, and nobody waits for the resolver."""
+"""Names whose lookup hangs: other nodes are asked, errors tell the truth of each, and nobody waits for the resolver."""
 
 from __future__ import annotations
 

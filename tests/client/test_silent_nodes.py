@@ -1,4 +1,4 @@
-"""Nodes that are connected to and say nothing, as one that is stopped: who is asked then, and what is told."""
+"""Nodes that accept connections and say nothing, as a stopped one does: who is asked then, and what is raised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A resolver that hangs at some names, as one does whose server is silent: in a thread, and deaf to signals."""
+"""A resolver that hangs at some names, as if its server were silent: in a thread, and deaf to signals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from trioraft import names as resolving
 
 HANG_SECONDS = 20.0
-"""How long at most, so that what waits for it fails, and does not hang too."""
+"""How long it hangs at most, so that a test which waits for it fails, and does not hang too."""
 
 
 class Names:
@@ -22,7 +22,7 @@ class Names:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        """Names in the order in which they were asked for."""
+        """The names that were asked for, in order."""
         self.under_way = 0
         self._resolve = socket.getaddrinfo
         self._may_answer = threading.Event()
@@ -50,7 +50,7 @@ class Names:
 
 @contextlib.contextmanager
 def hanging_names() -> Iterator[Names]:
-    """The resolver is such a one."""
+    """Put such a resolver in the place of the system's."""
     names = Names()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", names.getaddrinfo)

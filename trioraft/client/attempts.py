@@ -145,7 +145,7 @@ class Attempts:
         return self._pause(now)
 
     def _pause(self, now: float) -> float:
-        """None while there are nodes that have not been asked."""
+        """No pause while there are nodes that have not been asked."""
         self._failures += 1
         rounds = self._failures - self._nodes
         if rounds < 0:

@@ -17,7 +17,7 @@ _PIPELINED: Final = 256
 
 
 class Client:
-    """A connection to whichever of the nodes answers. Not for several threads at once, but for `abandon`."""
+    """A client of one cluster, connected to whichever node answers. One thread uses it at a time, `abandon` apart."""
 
     def __init__(
         self, addresses: Sequence[Address], timeout: float | None = None, on_push: OnPush | None = None
@@ -45,7 +45,7 @@ class Client:
             self.address = None
 
     def abandon(self) -> None:
-        """Shut the connection down under a call of another thread, which fails then; this client is used no more."""
+        """Make the call that another thread is in fail. The client cannot be used after that."""
         self._abandoned = True
         connection = self._connection
         if connection is not None:
@@ -58,7 +58,9 @@ class Client:
         self.close()
 
     def call(self, op: str, **fields: Any) -> Reply:
-        """Ask, and give the reply to it. Raises BadRequest, Refused, NoNode, or, for a write that was sent, Unknown.
+        """Send a request and return its reply.
+
+        Raises BadRequest, Refused, NoNode, and, for a write that was sent, Unknown.
 
         Fields that are None are left out. A read is asked again of another node when a connection fails or the node
         falls silent, and a write only where it is certain that it was not applied.
@@ -80,7 +82,7 @@ class Client:
             time.sleep(pause)
 
     def pipeline(self, requests: Sequence[RequestFields]) -> list[Reply]:
-        """Ask all at once on one connection; the replies in order, failed ones among them.
+        """Send all requests at once on one connection, and return the replies in order, errors among them.
 
         Raises BadRequest and NoNode where nothing was sent, and Unknown where the connection was lost on the way.
         """
@@ -111,7 +113,7 @@ class Client:
         try:
             return connection.line(request)
         except Unsendable as error:
-            self.close()  # of a pipeline, requests before it may have their numbers already
+            self.close()  # earlier requests of a pipeline may have their numbers already
             raise BadRequest(str(error), "nothing was sent") from None
 
     def _connect(self) -> Connection:

@@ -39,7 +39,7 @@ class Connection:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def line(self, request: RequestFields) -> bytes:
-        """The line to be sent for a request; its reply is the next that has not come. Raises Unsendable."""
+        """Encode a request as a line. Its reply is the next that is still to come. Raises Unsendable."""
         return self._protocol.send(request)
 
     def send(self, line: bytes, seconds: float) -> None:
@@ -131,7 +131,7 @@ def dial(address: Address, seconds: float, on_push: OnPush | None = None) -> Con
         try:
             connection, answer = _greet(connected, place, seconds, on_push)
             if not answer.ok:
-                raise ConnectionError(answer.error.message)  # it has no place for one more
+                raise ConnectionError(answer.error.message)  # the node has no place for one more connection
         except (OSError, ValueError) as error:
             connected.close()
             failure = error

@@ -9,7 +9,7 @@ class ClientError(Exception):
     """The operation did not succeed: what happened, and what to do."""
 
     applied: str | None = None
-    """Of a write, where `message` does not say it: "no" or "unknown"."""
+    """Whether a write was applied, where `message` does not say it: "no" or "unknown"."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

@@ -23,14 +23,14 @@ class Unsendable(ValueError):
 
 
 class NotANode(ValueError):
-    """What answers is something else."""
+    """What answers at that address is no trioraft node."""
 
     def __init__(self) -> None:
         super().__init__("what answers there is no trioraft node")
 
 
 class ErrorFields(msgspec.Struct):
-    """What a node says when it fails."""
+    """The error in a reply."""
 
     code: str
     message: str
@@ -93,7 +93,7 @@ class Protocol:
         self._buffer = LineBuffer(MAX_REPLY_BYTES)
 
     def send(self, request: RequestFields) -> bytes:
-        """The line of a request; its reply is the next that has not come. Raises Unsendable."""
+        """Encode a request as a line. Its reply is the next that is still to come. Raises Unsendable."""
         if "id" in request:
             raise Unsendable("a request's 'id' is the connection's own: leave it out")
         fields = [_field(name, value) for name, value in request.items()]
@@ -102,7 +102,10 @@ class Protocol:
         return b"{%b}\n" % b",".join([b'"id":%d' % number, *fields])
 
     def receive(self, data: bytes) -> list[Reply]:
-        """The replies that these bytes complete. Raises NotANode, or another ValueError where a node is confused."""
+        """Return the replies that these bytes complete.
+
+        Raises NotANode, and another ValueError where a line is no answer to what was asked.
+        """
         replies = []
         for line in self._buffer.feed(data):
             try:
@@ -132,7 +135,7 @@ def _read(line: bytes) -> Reply | Push:
 
 
 def _field(name: str, value: object) -> bytes:
-    """One field of a request. Each is looked at by itself, so that no raw value can become two of them."""
+    """Encode one field of a request. Each is checked by itself, so that no raw value can become two fields."""
     if type(name) is not str:
         raise Unsendable(f"a field's name is a string, and not {name!r}")
     try:
