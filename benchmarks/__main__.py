@@ -111,12 +111,12 @@ def main(
         try:
             with turns.unpacked(against, repository) as tree:
 
-                def measure(some: Sequence[str]) -> tuple[Figures, Figures]:
+                def measure(some: Sequence[str], rounds: int) -> tuple[Figures, Figures]:
                     return turns.in_turns(some, tree, rounds=rounds, seconds=seconds, folder=folder)
 
                 if guarded:
-                    sys.exit(guard.guard(measure, click.echo))
-                ours, theirs = measure(chosen)
+                    sys.exit(guard.guard(measure, rounds, click.echo))
+                ours, theirs = measure(chosen, rounds)
                 measured = {against: theirs, "HEAD": ours}
         except LookupError as error:
             raise click.ClickException(str(error)) from None

@@ -12,8 +12,8 @@ TENTH = 1.1
 NOISY = ("ms", "1 connections x 1", "synced")
 """What waits for the disk or for wake-ups, or is the worst of many: it differs by more than that from itself."""
 
-Measure = Callable[[Sequence[str]], tuple[Figures, Figures]]
-"""Measures these parts of both versions in turns: ours, theirs."""
+Measure = Callable[[Sequence[str], int], tuple[Figures, Figures]]
+"""Measures these parts of both versions in so many turns: ours, theirs."""
 
 
 def slower(ours: Figures, theirs: Figures) -> dict[str, float]:
@@ -27,12 +27,12 @@ def slower(ours: Figures, theirs: Figures) -> dict[str, float]:
     }
 
 
-def guard(measure: Measure, say: Callable[[str], None]) -> bool:
+def guard(measure: Measure, rounds: int, say: Callable[[str], None]) -> bool:
     """Say what is slower by more than a tenth; whether it is so twice in a row.
 
-    Only the parts that looked slower are measured again.
+    Only the parts that looked slower are measured again, in twice as many rounds.
     """
-    ours, theirs = measure(PARTS)
+    ours, theirs = measure(PARTS, rounds)
     if not theirs:
         say("nothing to compare with: the other commit has nothing that can be measured")
         return False
@@ -43,7 +43,7 @@ def guard(measure: Measure, say: Callable[[str], None]) -> bool:
     for name, ratio in first.items():
         say(f"slower by more than a tenth: {name}, {ratio:.2f} times; measured again")
     suspects = [part for part in PARTS if any(name.startswith(f"{part}:") for name in first)]
-    twice = {name: ratio for name, ratio in slower(*measure(suspects)).items() if name in first}
+    twice = {name: ratio for name, ratio in slower(*measure(suspects, 2 * rounds)).items() if name in first}
     for name, ratio in twice.items():
         say(f"slower by more than a tenth, twice in a row: {name}, {ratio:.2f} times")
     if not twice:

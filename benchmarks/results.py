@@ -63,10 +63,13 @@ def median(results: Iterable[Result]) -> float:
 
 
 def slowdown(ours: Sequence[Result], theirs: Sequence[Result]) -> float:
-    """How many times as slow we are, at one figure: each version's best round counts, for a neighbour only slows."""
+    """How many times as slow we are at one figure: by the best rounds, or by the medians, whichever says less.
+
+    A neighbour on the machine only slows: it spoils medians, and whoever had no quiet round at all.
+    """
     best = max if ours[0].is_rate else min
-    here, there = (best(one.value for one in side) for side in (ours, theirs))
-    return there / here if ours[0].is_rate else here / there
+    ratios = [best(one.value for one in theirs) / best(one.value for one in ours), median(theirs) / median(ours)]
+    return min(ratios) if ours[0].is_rate else min(1 / ratio for ratio in ratios)
 
 
 def _console() -> Console:
