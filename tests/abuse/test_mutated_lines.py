@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from trioraft.kv.commands import Delete, Incr, Put
+from trioraft.kv.commands import Command, Delete, Incr, Put
 from trioraft.kv.store import Store
 from trioraft.raft.messages import AppendEntries, AppendEntriesReply, PreVote, RequestVote
 from trioraft.replica.session import HTTP_REFUSAL
@@ -33,7 +33,7 @@ NEW = random.SystemRandom().randrange(1000, 10**9)
 SEEDS = [0, pytest.param(NEW, id="new"), *[pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 12)]]
 TRIES = 20_000
 
-COMMANDS = [
+COMMANDS: list[Command] = [
     Put("k", msgspec.Raw(b'{"a":[1,2.5e3,"\\u00e9"]}')),
     Put("k", msgspec.Raw(b"1"), 7),
     Delete("k"),

@@ -209,8 +209,8 @@ def imports(module: str, source: str, is_package: bool, known: set[str]) -> list
                 for child in other:
                     visit(child, deferred, typing_only)
             case _:
-                for child in ast.iter_child_nodes(node):
-                    visit(child, deferred, typing_only)
+                for part in ast.iter_child_nodes(node):
+                    visit(part, deferred, typing_only)
 
     visit(ast.parse(source), False, False)
     return found

@@ -10,7 +10,7 @@ from trioraft_cli.outcomes import NO_NODE, NOT_NOW
 from trioraft_cli.status import COLUMNS, ClusterStatus, judge
 
 from trioraft.addresses import Address
-from trioraft.client import Reply
+from trioraft.client import Client, Reply
 from trioraft.wire.replies import error_reply, object_reply
 
 
@@ -108,5 +108,5 @@ def test_where_no_node_answers_or_one_refuses_it_is_said(look: Look, capsys: pyt
 
 def test_a_node_that_refuses_is_shown_with_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     refusal = Reply(error_reply(b"1", "internal", "the request could not be handled", "", None))
-    monkeypatch.setattr(status.Client, "pipeline", lambda *_: [refusal])
+    monkeypatch.setattr(Client, "pipeline", lambda *_: [refusal])
     assert column("ROLE", ClusterStatus([at(0)])) == ["no answer: the request could not be handled"]

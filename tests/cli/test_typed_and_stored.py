@@ -117,7 +117,7 @@ class Both:
 
 
 @contextlib.contextmanager
-def printing() -> Iterator[io.TextIOWrapper]:
+def printing() -> Iterator[Printed]:
     out = Printed()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
         yield out

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 
 import pytest
@@ -41,7 +42,7 @@ def test_who_waits_for_nobody_goes_on_though_what_it_says_is_not_read(
     monkeypatch.setattr(sys, "stderr", pipe.errors)
     monkeypatch.setattr(streams, "READER_SECONDS", 0.05)
     wait_for_nobody()
-    speaker = threading.Thread(target=lambda: [say("x" * 10_000) for _ in range(100)], daemon=True)
+    speaker = threading.Thread(target=lambda: deque(map(say, ["x" * 10_000] * 100), maxlen=0), daemon=True)
     speaker.start()
     speaker.join(5)
     assert not speaker.is_alive()

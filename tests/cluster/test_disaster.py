@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -264,7 +265,7 @@ def test_a_restore_that_is_killed_anywhere_is_no_node_or_a_whole_one_and_can_be_
     call, interrupted = 0, 0
     while True:
         path = tmp_path / f"n{call}"
-        ended = killed_at(call, lambda path=path: restore_backup(backup, path, 0, ADDRESS))
+        ended = killed_at(call, partial(restore_backup, backup, path, 0, ADDRESS))
         if path.exists() and "node.json" not in os.listdir(path):
             try:
                 DataFolder.open(path, 0).close()
@@ -304,7 +305,7 @@ def test_a_recover_that_is_killed_anywhere_loses_nothing_and_is_finished_by_the_
         home = tmp_path / str(call)
         home.mkdir()
         path = survivor(home, backup)
-        ended = killed_at(call, lambda path=path: recover_survivor(path, OTHER))
+        ended = killed_at(call, partial(recover_survivor, path, OTHER))
         try:
             found = started(path)
             assert len(found.store) + len(found.entries) == KEYS + 1

@@ -44,7 +44,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def eventually(look: Callable[[], T], what: str, seconds: float = 10.0) -> T:
+def eventually(look: Callable[[], T | None], what: str, seconds: float = 10.0) -> T:
     """The first true answer, asked for again and again; AssertionError after so long."""
     deadline = time.monotonic() + seconds
     while True:
@@ -283,7 +283,8 @@ class Cluster:
             for status in known:
                 agree = sum(other["leader"] == status["node"] and other["term"] == status["term"] for other in known)
                 if status["role"] == "leader" and agree > len(self.nodes) // 2:
-                    return self.nodes[status["node"]]
+                    leader: Node = self.nodes[status["node"]]
+                    return leader
             return None
 
         return eventually(look, "a leader", seconds)

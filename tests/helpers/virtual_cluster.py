@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
+from typing import Any
 
 import trio
 
@@ -74,10 +76,10 @@ class Client:
         connection.handler = self
         connection.resume()
 
-    def send(self, *requests: dict[str, object]) -> None:
+    def send(self, *requests: Mapping[str, object]) -> None:
         self.connection.send(b"".join(encode(request) + b"\n" for request in requests))
 
-    async def replies(self, count: int) -> list[dict[str, object]]:
+    async def replies(self, count: int) -> list[dict[str, Any]]:
         """So many, or those that came before the end."""
         with trio.fail_after(20):
             while self.lines.count(b"\n") < count and not self.ended:
@@ -144,7 +146,7 @@ class Cluster:
         """A client's connection to a node."""
         return Client(await self.hub.dial(ADDRESSES[index]))
 
-    async def ask(self, index: int, *requests: dict[str, object]) -> list[dict[str, object]]:
+    async def ask(self, index: int, *requests: Mapping[str, object]) -> list[dict[str, Any]]:
         client = await self.connect(index)
         client.send(*requests)
         replies = await client.replies(len(requests))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from itertools import islice
 
 import pytest
@@ -21,7 +22,8 @@ def test_they_are_gone_through_in_order_whatever_was_added_and_removed(seed: int
     chance = random.Random(seed)
     keys, model = Keys(), set[str]()
     growth = chance.choice((0.3, 0.6, 0.9))
-    frozen, before = iter(()), list[str]()
+    frozen: Iterator[str] = iter(())
+    before: list[str] = []
     for _ in range(chance.randrange(250)):
         if model and chance.random() > growth:
             key = chance.choice(sorted(model))

@@ -159,7 +159,7 @@ def test_two_wiped_folders_make_no_second_cluster(cluster: Cluster) -> None:
         shutil.rmtree(node.data)
     cluster.start(wiped)
     for node in wiped:
-        eventually(lambda node=node: "refuse" in node.log, "it says that it is refused")
+        eventually(lambda node=node: "refuse" in node.log, "it says that it is refused")  # type: ignore[misc]
         error = node.put("key", "second majority")["error"]
         assert (error["code"], error["applied"]) == ("no_quorum", "no")
         assert node.status()["members"] == []
@@ -259,7 +259,7 @@ def test_lists_that_differ_form_no_cluster(unstarted: Cluster, tmp_path: Path) -
     unstarted.start()
     rest = unstarted.nodes[1:]
     for node in rest:
-        eventually(lambda node=node: "waiting for" in node.log, "it says for whom it waits")
+        eventually(lambda node=node: "waiting for" in node.log, "it says for whom it waits")  # type: ignore[misc]
         assert node.status()["members"] == []
     odd.kill()
     odd.servers = unstarted.servers

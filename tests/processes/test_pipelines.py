@@ -224,9 +224,7 @@ def test_a_hundred_thousand_requests_of_all_kinds(cluster: Cluster) -> None:
             node = cluster.leader(60) if chance.random() < 0.5 else chance.choice(cluster.nodes)
             pipers.kill(node)
             mark = pipers.answered.total() + REQUESTS // 20
-            eventually(
-                lambda mark=mark: pipers.done or pipers.answered.total() > mark, "requests are answered", SECONDS
-            )  # type: ignore[misc]
+            eventually(lambda mark=mark: pipers.done or pipers.answered.total() > mark, "answers", SECONDS)  # type: ignore[misc]
     assert pipers.answered.total() >= REQUESTS
     assert all(pipers.answered[op] > REQUESTS // 1000 for op in OPERATIONS)
     assert len(cluster.running) == 3

@@ -29,7 +29,7 @@ def test_a_node_that_waits_says_for_whom(unstarted: Cluster) -> None:
     last = unstarted.nodes[2]
     for node in unstarted.nodes[:2]:
         line = f"waiting for 1 of 3: node 2 at {HOST}:{last.port}"
-        eventually(lambda node=node, line=line: line in node.log, "the line that says for whom it waits")
+        eventually(lambda node=node, line=line: line in node.log, "whom it waits for")  # type: ignore[misc]
         assert node.log.count(line) == 1
     refused = unstarted.nodes[0].put("key", "value")
     assert (refused["error"]["code"], refused["error"]["applied"]) == ("no_quorum", "no")

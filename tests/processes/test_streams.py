@@ -214,7 +214,7 @@ in_locales = pytest.mark.parametrize(
 
 
 @in_locales
-def test_values_from_standard_input_are_utf_8_whatever_the_locale(call: Called, environment: dict[str, str]) -> None:
+def test_values_from_standard_input_are_utf_8_whatever_the_locale(call: Called, environment: dict[str, Any]) -> None:
     assert call(["put", "in", "-"], stdin='"\u263e\xe9"'.encode(), **environment).returncode == 0
     assert json.loads(call(["get", "in"], **environment).stdout) == "\u263e\xe9"
     result = call(["put", "in", "-"], stdin=b'"\xe9"', **environment)
@@ -226,7 +226,7 @@ def test_values_from_standard_input_are_utf_8_whatever_the_locale(call: Called, 
 
 @in_locales
 def test_in_any_locale_keys_are_those_that_were_typed_and_json_is_the_same(
-    call: Called, environment: dict[str, str]
+    call: Called, environment: dict[str, Any]
 ) -> None:
     encoding = environment.get("PYTHONIOENCODING", "utf-8").partition(":")[0]
     encoding = "utf-16-le" if encoding == "utf-16" else encoding
@@ -244,8 +244,9 @@ def test_in_any_locale_keys_are_those_that_were_typed_and_json_is_the_same(
 def test_files_may_have_any_name(call: Called, tmp_path: Path) -> None:
     servers = os.fsencode(tmp_path) + b"/s\xff\n.txt"
     Path(os.fsdecode(servers)).write_bytes(call.cluster.servers.read_bytes())
-    for words in (["get", KEY, "--servers", servers], ["members", "apply", servers, "--servers", servers]):
-        assert call(words).returncode == 0
+    commands: list[list[str | bytes]] = [["get", KEY], ["members", "apply", servers]]
+    for words in commands:
+        assert call([*words, "--servers", servers]).returncode == 0
     assert call(["get", KEY], TRIORAFT_SERVERS=os.fsdecode(servers)).returncode == 0
     backup = os.fsencode(tmp_path) + b"/b\xfe\n"
     assert call(["backup", backup]).returncode == 0

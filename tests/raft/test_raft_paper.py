@@ -308,14 +308,14 @@ def test_thesis_6_4_a_read_waits_for_an_own_entry_a_round_and_the_state() -> Non
     core.read_index(5)
     assert only_reads(core) == []
     append = core.next_append(1)
-    assert append is not None
+    assert isinstance(append, AppendEntries)
     core.step(1, AppendEntriesReply(1, True, 0, append.round))
     assert only_reads(core) == [], "it is followed, but does not know yet what earlier leaders committed"
     core.step(1, AppendEntriesReply(1, True, 1, 0))
     assert core.commit_index == 1
     assert only_reads(core) == [], "the answer was to a message sent before the read"
     append = core.next_append(1)
-    assert append is not None
+    assert isinstance(append, AppendEntries)
     core.step(1, AppendEntriesReply(1, True, 1, append.round))
     assert only_reads(core) == [5]
 
@@ -327,7 +327,7 @@ def test_thesis_6_4_a_read_waits_until_the_state_has_caught_up_with_its_index() 
     ready = core.ready()
     assert ready is not None
     append = core.next_append(1)
-    assert append is not None
+    assert isinstance(append, AppendEntries)
     core.step(1, AppendEntriesReply(1, True, 1, append.round))
     assert core.ready() is None, "the round is answered, and nothing is applied yet"
     core.applied(1)
@@ -467,6 +467,7 @@ def test_a_slow_follower_has_a_bounded_amount_on_its_way() -> None:
         core.propose([b"%d" % (10**5) for _ in range(100)])
         drain(core)
         while (append := core.next_append(1)) is not None:
+            assert isinstance(append, AppendEntries)
             sent += bool(append.entries)
     assert sent <= core.settings.max_inflight
 

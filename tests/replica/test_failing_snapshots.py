@@ -108,7 +108,7 @@ async def test_whatever_operation_of_taking_one_fails_the_node_goes_on(
         assert node.driver is not None
         if not reply["ok"]:
             assert reply["id"] == 7
-            assert reply["error"]["code"] == code  # type: ignore[index]
+            assert reply["error"]["code"] == code
             assert snapshot_names(disk) == before
         assert unfinished(node) == []
         failures += 1
@@ -226,8 +226,8 @@ async def test_a_snapshot_that_cannot_be_read_is_no_end_of_the_leader(
     behind.start()
     await trio.sleep(5)
     [reply] = await cluster.ask(leader, {"op": "read_snapshot", "index": taken["index"], "offset": 0})
-    assert reply["error"]["code"] == "internal"  # type: ignore[index]
-    assert "snapshot-" in reply["error"]["message"]  # type: ignore[index]
+    assert reply["error"]["code"] == "internal"
+    assert "snapshot-" in reply["error"]["message"]
     assert len([text for _, text in warnings if "cannot be read" in text]) == 1, "said once"
     disk.failing_reads = False
     await trio.sleep(5)
@@ -259,7 +259,8 @@ async def test_ones_own_makes_way_for_the_leaders_and_does_not_get_in_its_way_ag
     assert [name for name in unfinished(node) if name.startswith("incoming-")]
     assert outcomes == []
     await trio.sleep(2)
-    assert isinstance(*outcomes, Snapshot), "who asked is not forgotten"
+    (outcome,) = outcomes
+    assert isinstance(outcome, Snapshot), "who asked is not forgotten"
 
 
 async def test_what_came_of_a_leaders_snapshot_goes_when_it_is_not_needed_any_more(

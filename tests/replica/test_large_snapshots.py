@@ -87,10 +87,10 @@ async def test_a_piece_may_be_asked_for_from_anywhere(
     put, snapshot = {"op": "put", "key": "é", "value": "€😀" * PIECE}, {"op": "snapshot"}
     _, taken = await cluster.ask(leader, put, snapshot)
     whole = ""
-    for offset in range(taken["bytes"] + 2):  # type: ignore[operator]
+    for offset in range(taken["bytes"] + 2):
         [reply] = await cluster.ask(leader, {"op": "read_snapshot", "index": taken["index"], "offset": offset})
         if not reply["ok"]:
-            assert reply["error"]["code"] == "bad_request"  # type: ignore[index]
+            assert reply["error"]["code"] == "bad_request"
         elif offset == len(whole.encode()):
             whole += str(reply["data"])
     assert len(whole.encode()) == taken["bytes"]

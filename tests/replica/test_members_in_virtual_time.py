@@ -29,8 +29,8 @@ async def test_with_one_of_three_dead_neither_the_leader_nor_the_other_is_remove
     for gone in (leader, other):
         [reply] = await cluster.ask((leader, other)[through], {"op": "remove_member", "member": gone})
         error = reply["error"]
-        assert (error["code"], error["applied"]) == ("membership", "no")  # type: ignore[index]
-        assert f"while node {dead} does not answer" in error["message"]  # type: ignore[index]
+        assert (error["code"], error["applied"]) == ("membership", "no")
+        assert f"while node {dead} does not answer" in error["message"]
         assert await cluster.leader() == leader, "the lead was handed over for nothing"
     assert await takes_a_write(cluster, other)
 
@@ -44,7 +44,7 @@ async def test_a_removal_held_during_an_election_waits_until_the_new_leader_know
     cluster.nodes[dead].crash()
     [reply] = await cluster.ask(left[0], {"op": "remove_member", "member": left[gone]})
     assert not reply["ok"], "it left two that vote, of which one is dead"
-    assert "does not answer" in reply["error"]["message"]  # type: ignore[index]
+    assert "does not answer" in reply["error"]["message"]
     assert await takes_a_write(cluster, left[0])
 
 
@@ -80,7 +80,7 @@ async def test_a_change_finds_what_those_before_it_on_its_connection_did(cluster
         {"op": "members"},
     )
     assert [reply["ok"] for reply in replies] == [True] * 7
-    assert [row["id"] for row in replies[-1]["members"]] == [0, 1, 2]  # type: ignore[attr-defined]
+    assert [row["id"] for row in replies[-1]["members"]] == [0, 1, 2]
 
 
 async def test_a_change_that_was_passed_on_is_answered_when_this_node_has_it_too(
@@ -119,7 +119,7 @@ async def test_what_the_cluster_can_lose_counts_those_that_live(
     await trio.sleep(0.5)
     [members] = await cluster.ask(leader, {"op": "members"})
     assert (members["can_lose"], members["voters"]) == (0, 3)
-    assert {row["id"]: row.get("live") for row in members["members"]} == {leader: True, follower: True, dead: False}  # type: ignore[attr-defined]
+    assert {row["id"]: row.get("live") for row in members["members"]} == {leader: True, follower: True, dead: False}
     [members] = await cluster.ask(follower, {"op": "members"})
     assert "can_lose" not in members, "who does not lead does not know who lives"
     assert members["voters"] == 3
@@ -144,8 +144,8 @@ async def test_what_no_wait_would_change_is_not_told_to_wait(cluster: Cluster, r
     assert await takes_a_write(cluster, leader)
     [reply] = await cluster.ask(leader, request_)
     error = reply["error"]
-    assert error["code"] == "membership"  # type: ignore[index]
-    assert error["hint"] == "'members' shows who belongs to the cluster, and where"  # type: ignore[index]
+    assert error["code"] == "membership"
+    assert error["hint"] == "'members' shows who belongs to the cluster, and where"
 
 
 async def test_how_far_one_is_of_whom_a_leader_has_not_heard_is_not_said(
@@ -160,7 +160,7 @@ async def test_how_far_one_is_of_whom_a_leader_has_not_heard_is_not_said(
     await cluster.hand_over((leader + 2) % 3)
     await trio.sleep(1.5)
     [members] = await cluster.ask((leader + 2) % 3, {"op": "members"})
-    rows = {row["id"]: row for row in members["members"]}  # type: ignore[attr-defined]
+    rows = {row["id"]: row for row in members["members"]}
     assert rows[dead]["live"] is False
     assert "match_index" not in rows[dead]
     assert rows[leader]["match_index"] > 0
@@ -184,6 +184,6 @@ async def test_who_takes_in_a_newcomer_is_told_its_id_and_not_anothers(
     other.send({"op": "add_member", "address": "other:1", "learner": True})
     told = [(await client.replies(count))[-1]["member"] for client, count in ((waiting, 2), (other, 1))]
     [members] = await cluster.ask(index, {"op": "members"})
-    taken_in = {row["address"]: row["id"] for row in members["members"][3:]}  # type: ignore[index]
+    taken_in = {row["address"]: row["id"] for row in members["members"][3:]}
     assert taken_in == {"other:1": 3, "waiting:1": 4}
-    assert [(row["address"], row["id"]) for row in told] == [("waiting:1", 4), ("other:1", 3)]  # type: ignore[index]
+    assert [(row["address"], row["id"]) for row in told] == [("waiting:1", 4), ("other:1", 3)]

@@ -54,7 +54,7 @@ async def take_in(cluster: Cluster) -> int:
     """Take in the newest, which has not shown itself; who leads."""
     leader = await cluster.leader()
     [reply] = await cluster.ask(leader, {"op": "add_member", "address": ADDRESS, "learner": True})
-    assert reply["member"]["id"] == NEW  # type: ignore[index]
+    assert reply["member"]["id"] == NEW
     return leader
 
 

@@ -54,7 +54,7 @@ async def test_it_learns_of_it_says_so_once_and_sends_its_clients_to_the_members
     assert members["removed"] is True
     assert "can_lose" not in members
     others = [index for index in range(3) if index != gone]
-    assert [row["id"] for row in members["members"]] == others  # type: ignore[attr-defined]
+    assert [row["id"] for row in members["members"]] == others
 
     began = trio.current_time()
     replies = await cluster.ask(
@@ -63,10 +63,10 @@ async def test_it_learns_of_it_says_so_once_and_sends_its_clients_to_the_members
     assert trio.current_time() - began < 0.2, "its clients wait for a leader that it will never have"
     for reply in replies:
         error = reply["error"]
-        assert error["code"] == "no_quorum"  # type: ignore[index]
-        assert SAID in error["message"]  # type: ignore[index]
-        assert all(str(ADDRESSES[index]) in error["hint"] for index in others)  # type: ignore[index]
-    assert [reply["error"].get("applied") for reply in replies] == [None, "no", "no"]  # type: ignore[attr-defined]
+        assert error["code"] == "no_quorum"
+        assert SAID in error["message"]
+        assert all(str(ADDRESSES[index]) in error["hint"] for index in others)
+    assert [reply["error"].get("applied") for reply in replies] == [None, "no", "no"]
 
 
 async def told(cluster: Cluster, changes: dict[str, object]) -> tuple[Driver, bool]:

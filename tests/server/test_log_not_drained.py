@@ -15,6 +15,7 @@ import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,7 +91,7 @@ def reader() -> Iterator[Reader]:
 
 
 def test_lines_that_nobody_takes_are_dropped_and_counted() -> None:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", SAYS_MUCH + AND_WAITS], text=True, **pipes) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "done\n"
@@ -104,7 +105,7 @@ def test_lines_that_nobody_takes_are_dropped_and_counted() -> None:
 
 
 def test_the_end_waits_for_nobody() -> None:
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", SAYS_MUCH], text=True, **pipes) as process:
         assert process.wait(timeout=20) == 0
 

@@ -36,9 +36,9 @@ async def test_no_node_votes_before_all_have_been_up_together(
     assert reply["waiting_for"] == ["node 2 at node:3"]
     assert reply["role"] == "unformed"
     [reply] = await cluster.ask(0, {"op": "put", "key": "k", "value": 1})
-    assert reply["error"]["code"] == "no_quorum"  # type: ignore[index]
-    assert reply["error"]["applied"] == "no"  # type: ignore[index]
-    assert "start every node" in reply["error"]["hint"], "a majority forms nothing"  # type: ignore[index]
+    assert reply["error"]["code"] == "no_quorum"
+    assert reply["error"]["applied"] == "no"
+    assert "start every node" in reply["error"]["hint"], "a majority forms nothing"
     cluster.nodes[2].start()
     leader = await cluster.leader()
     [reply] = await cluster.ask(leader, {"op": "status"})
@@ -57,7 +57,7 @@ async def test_every_write_is_answered_with_the_revision_that_a_read_shows_then(
     [deleted, gone, put] = await cluster.ask(
         leader, {"op": "delete", "key": "k"}, {"op": "get", "key": "k"}, {"op": "put", "key": "k", "value": 1}
     )
-    assert deleted["rev"] == put["rev"] - 1  # type: ignore[operator]
+    assert deleted["rev"] == put["rev"] - 1
     assert gone["rev"] == 0
 
 
@@ -67,9 +67,9 @@ async def test_keys_alone_come_by_the_page_whatever_their_values_weigh(cluster: 
     await cluster.ask(leader, *({"op": "put", "key": key, "value": "x" * 900_000} for key in keys))
     for read in ("linearizable", "stale"):
         [reply] = await cluster.ask(leader, {"op": "scan", "keys_only": True, "read": read})
-        assert ([item["key"] for item in reply["items"]], reply["more"]) == (keys, False)  # type: ignore[attr-defined]
+        assert ([item["key"] for item in reply["items"]], reply["more"]) == (keys, False)
         [reply] = await cluster.ask(leader, {"op": "scan", "read": read})
-        assert ([item["key"] for item in reply["items"]], reply["more"]) == (keys[:1], True)  # type: ignore[attr-defined]
+        assert ([item["key"] for item in reply["items"]], reply["more"]) == (keys[:1], True)
 
 
 @pytest.mark.parametrize("away", [0, 1, 2])
@@ -105,8 +105,8 @@ async def test_no_read_shows_less_than_one_before_it_nor_a_write_behind_it(clust
             nursery.start_soon(cluster.ask, (follower + 1) % 3, {"op": "put", "key": "k", "value": -round})
             replies = await cluster.ask(follower, get, {**put, "forward": False}, stale, get, put, stale)
         revisions = [reply["rev"] for reply in replies if reply["ok"]]
-        assert revisions == sorted(revisions)  # type: ignore[type-var]
-        assert revisions[2] < revisions[3]  # type: ignore[operator]
+        assert revisions == sorted(revisions)
+        assert revisions[2] < revisions[3]
 
 
 async def test_reads_that_come_together_are_each_answered_and_each_refused(
@@ -127,10 +127,8 @@ async def test_reads_that_come_together_are_each_answered_and_each_refused(
     for away in (1, 2):
         cluster.nodes[(leader + away) % 3].crash()
     replies = await cluster.ask(leader, *gets)
-    assert [(reply["id"], reply["error"]["code"]) for reply in replies] == [  # type: ignore[index]
-        (get["id"], "no_quorum") for get in gets
-    ]
-    assert all("applied" not in reply["error"] for reply in replies)  # type: ignore[operator]
+    assert [(reply["id"], reply["error"]["code"]) for reply in replies] == [(get["id"], "no_quorum") for get in gets]
+    assert all("applied" not in reply["error"] for reply in replies)
 
 
 async def test_a_crashed_leader_is_replaced_without_an_election_timeout(cluster: Cluster) -> None:
@@ -151,10 +149,10 @@ async def test_without_a_majority_writes_fail_and_say_so_and_stale_reads_go_on(c
         cluster.nodes[(leader + away) % 3].crash()
     began = trio.current_time()
     [reply] = await cluster.ask(leader, {"op": "put", "key": "k", "value": 2})
-    assert reply["error"]["code"] == "no_quorum"  # type: ignore[index]
-    assert reply["error"]["applied"] == "unknown"  # type: ignore[index]
+    assert reply["error"]["code"] == "no_quorum"
+    assert reply["error"]["applied"] == "unknown"
     [reply] = await cluster.ask(leader, {"op": "put", "key": "k", "value": 3})
-    assert reply["error"]["applied"] == "no"  # type: ignore[index]
+    assert reply["error"]["applied"] == "no"
     assert trio.current_time() - began < 3.5
     [reply] = await cluster.ask(leader, {"op": "get", "key": "k", "read": "stale"})
     assert reply["value"] == 1
@@ -187,8 +185,8 @@ async def test_a_deadline_is_kept(cluster: Cluster) -> None:
         cluster.nodes[(leader + away) % 3].crash()
     began = trio.current_time()
     [reply] = await cluster.ask(leader, {"op": "put", "key": "k", "value": 2, "timeout_ms": 100})
-    assert reply["error"]["code"] == "timeout"  # type: ignore[index]
-    assert reply["error"]["applied"] == "unknown"  # type: ignore[index]
+    assert reply["error"]["code"] == "timeout"
+    assert reply["error"]["applied"] == "unknown"
     assert trio.current_time() - began < 0.2
 
 
@@ -268,7 +266,7 @@ async def test_writes_through_a_follower_keep_their_order_while_the_lead_goes_an
     replies = await client.replies(asked)
     assert all(reply["ok"] for reply in replies)
     revisions = [reply["rev"] for reply in replies]
-    assert revisions == sorted(revisions)  # type: ignore[type-var]
+    assert revisions == sorted(revisions)
 
 
 async def test_nothing_is_sent_behind_a_write_that_was_refused_before_all_are_answered(

@@ -112,12 +112,12 @@ async def test_what_follows_a_change_finds_it_done_though_a_write_follows(cluste
     put: dict[str, object] = {"op": "put", "key": "a", "value": 1}
     add: dict[str, object] = {"op": "add_member", "address": "new:1"}
     replies = await cluster.ask(node, put, add, {"op": "members"}, put, {"op": "get", "key": "a"}, put)
-    assert replies[1]["member"]["id"] == 3  # type: ignore[index]
+    assert replies[1]["member"]["id"] == 3
     assert replies[2]["next_id"] == 4
     assert replies[4]["rev"] == replies[3]["rev"]
     revs = [reply["rev"] for reply in (replies[0], replies[3], replies[5])]
-    assert revs[1] > revs[0] + 1, "the change is between them"  # type: ignore[operator]
-    assert revs[2] == revs[1] + 1  # type: ignore[operator]
+    assert revs[1] > revs[0] + 1, "the change is between them"
+    assert revs[2] == revs[1] + 1
 
 
 @pytest.mark.parametrize("through", [0, 1])
@@ -157,8 +157,8 @@ async def test_a_write_behind_what_takes_too_long_goes_on_and_had_no_effect_befo
     )
     replies = await client.replies(4)
     assert [reply["ok"] for reply in replies] == [False] * 4
-    assert replies[0]["error"]["applied"] == "unknown"  # type: ignore[index]
-    assert (replies[1]["error"]["code"], replies[1]["error"]["applied"]) == ("timeout", "no")  # type: ignore[index]
+    assert replies[0]["error"]["applied"] == "unknown"
+    assert (replies[1]["error"]["code"], replies[1]["error"]["applied"]) == ("timeout", "no")
 
 
 @pytest.mark.parametrize("op", ["put", "get", "add_member", "remove_member", "promote_member", "transfer_leadership"])
@@ -173,9 +173,9 @@ async def test_every_request_keeps_to_its_time(cluster: Cluster, op: str) -> Non
     client.send({**plainest(op), "timeout_ms": 300}, {"op": "get", "key": "a", "read": "stale", "timeout_ms": 200})
     replies = await client.replies(2)
     assert trio.current_time() - began < 1
-    assert replies[0]["error"]["code"] == "timeout"  # type: ignore[index]
-    assert ("applied" in replies[0]["error"]) == (op != "get")  # type: ignore[operator]
-    assert replies[1]["error"]["code"] == "timeout"  # type: ignore[index]
+    assert replies[0]["error"]["code"] == "timeout"
+    assert ("applied" in replies[0]["error"]) == (op != "get")
+    assert replies[1]["error"]["code"] == "timeout"
 
 
 async def test_a_snapshot_of_nothing_is_refused_at_once(cluster: Cluster) -> None:
@@ -186,8 +186,8 @@ async def test_a_snapshot_of_nothing_is_refused_at_once(cluster: Cluster) -> Non
     cluster.nodes[0].start()
     await trio.sleep(1)
     [reply] = await cluster.ask(0, {"op": "snapshot"})
-    assert reply["error"]["code"] == "no_quorum"  # type: ignore[index]
-    assert "nothing has been applied" in reply["error"]["message"]  # type: ignore[index]
+    assert reply["error"]["code"] == "no_quorum"
+    assert "nothing has been applied" in reply["error"]["message"]
 
 
 async def test_a_piece_of_a_snapshot_begins_where_a_character_does(cluster: Cluster) -> None:
@@ -200,5 +200,5 @@ async def test_a_piece_of_a_snapshot_begins_where_a_character_does(cluster: Clus
     inside = whole["data"].encode().index("é".encode()) + 1
     first, wrong, last = await cluster.ask(leader, *[ask | {"offset": inside + step} for step in (-1, 0, 1)])
     assert str(first["data"]).startswith("é")
-    assert (wrong["id"], wrong["error"]["code"]) == (7, "bad_request")  # type: ignore[index]
+    assert (wrong["id"], wrong["error"]["code"]) == (7, "bad_request")
     assert last["ok"]

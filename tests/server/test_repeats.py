@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import logging
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -84,7 +84,8 @@ def test_another_kind_is_written(other: logging.LogRecord) -> None:
 def test_exceptions_are_told_apart_by_where_they_were_raised() -> None:
     repeats = Repeats()
     failures = []
-    for raise_it in (lambda: int("x"), lambda: [][1]):
+    failing: list[Callable[[], object]] = [lambda: int("x"), lambda: [][1]]
+    for raise_it in failing:
         for _ in range(2):
             try:
                 raise_it()

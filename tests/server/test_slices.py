@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -61,7 +61,7 @@ class Turns:
 
 
 @pytest.fixture
-def turns(monkeypatch: pytest.MonkeyPatch) -> Iterator[Turns]:
+def turns(monkeypatch: pytest.MonkeyPatch) -> Turns:
     return Turns(monkeypatch)
 
 
@@ -194,12 +194,12 @@ async def test_a_value_that_travels_longer_than_an_election_timeout_costs_no_ele
         node.start()
     leader = await cluster.leader()
     term = term_of(cluster, leader)
-    node = leader
+    asked = leader
     if through == "a follower":
-        node = (leader + 1) % 3
+        asked = (leader + 1) % 3
         cluster.nodes[(leader + 2) % 3].crash()  # the leader needs to hear this very one
     for number in range(3):
-        (reply,) = await cluster.ask(node, {"op": "put", "key": f"k{number}", "value": "x" * 1_040_000})
+        (reply,) = await cluster.ask(asked, {"op": "put", "key": f"k{number}", "value": "x" * 1_040_000})
         assert reply["ok"], reply
     assert term_of(cluster, leader) == term
 

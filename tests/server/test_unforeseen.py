@@ -135,7 +135,7 @@ async def test_a_request_of_any_kind_that_cannot_be_read_is_answered(
             patch.setattr(*place, _fail)
             replies = await cluster.ask(leader, *map(_request, asked))
         assert [reply["id"] for reply in replies] == [f"the {op}" for op in asked]
-        assert {(reply["error"]["code"], reply["error"]["applied"]) for reply in replies} == {("internal", "no")}  # type: ignore[index]
+        assert {(reply["error"]["code"], reply["error"]["applied"]) for reply in replies} == {("internal", "no")}
         seen(unforeseen)
         await other.is_served()
 
@@ -149,7 +149,7 @@ async def test_a_read_of_any_kind_that_fails_is_answered(
         with monkeypatch.context() as patch:
             patch.setattr(Reader, "_read", _fail)
             [reply] = await cluster.ask(leader, _request(op))
-        assert (reply["id"], reply["error"]["code"]) == (f"the {op}", "internal")  # type: ignore[index]
+        assert (reply["id"], reply["error"]["code"]) == (f"the {op}", "internal")
         seen(unforeseen)
     await other.is_served()
 
@@ -165,7 +165,7 @@ async def test_what_is_passed_on_and_cannot_be_read_there_is_answered(
             patch.setattr(administration, "parse_request", _fail)
             [reply] = await cluster.ask(follower, _request(op))
         assert reply["id"] == f"the {op}"
-        assert (reply["error"]["code"], reply["error"]["applied"]) == ("internal", "no")  # type: ignore[index]
+        assert (reply["error"]["code"], reply["error"]["applied"]) == ("internal", "no")
         seen(unforeseen)
     await (await bystander(cluster, leader)).is_served()
 
@@ -214,7 +214,7 @@ async def test_the_place_of_a_failure_deeper_down_makes_no_difference(
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, _fail)
             [reply] = await cluster.ask(leader, request)
-        assert reply["error"]["code"] == "internal", request  # type: ignore[index]
+        assert reply["error"]["code"] == "internal", request
         seen(unforeseen)
 
 
@@ -320,7 +320,7 @@ async def test_a_snapshot_that_fails_unforeseen_is_answered_and_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, _fail)
         [reply] = await cluster.ask(leader, _request("snapshot"))
-    assert (reply["id"], reply["error"]["code"]) == ("the snapshot", "internal")  # type: ignore[index]
+    assert (reply["id"], reply["error"]["code"]) == ("the snapshot", "internal")
     seen(unforeseen)
     assert unfinished(cluster.nodes[leader]) == []
     [reply] = await cluster.ask(leader, _request("snapshot"))

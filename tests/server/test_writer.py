@@ -25,7 +25,7 @@ def test_a_disk_that_hangs_is_given_up_for_now_and_its_end_is_told() -> None:
     hangs = threading.Event()
     rescue = threading.Timer(10, hangs.set)
     rescue.start()
-    writer.start(lambda: hangs.wait() and None)
+    writer.start(lambda: hangs.wait() and None)  # type: ignore[arg-type]
     assert not writer.finished()
     assert not hangs.is_set(), "it was waited for"
     hangs.set()

@@ -65,9 +65,9 @@ def test_nor_does_one_where_clients_are_served_together(seeds: range, monkeypatc
     sizes: Counter[int] = Counter()
 
     class Counted(Crowd):
-        def __init__(self, host: Any, some: Sequence[Any], requests: Any, size: int) -> None:
+        def __init__(self, host: Any, some: Sequence[Any], *rest: Any) -> None:
             sizes[len(some)] += 1
-            super().__init__(host, some, requests, size)
+            super().__init__(host, some, *rest)
 
     class SlowHub(MemoryHub):
         async def wait(self, eager: bool = False, seconds: float | None = None) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from trioraft.kv.store import Item
+from trioraft.kv.items import Item
 from trioraft.raft.membership import Configuration, Member
 from trioraft.storage.backups import save_backup
 from trioraft.storage.errors import StorageError

@@ -112,7 +112,7 @@ def test_every_promise_is_preceded_by_its_sync() -> None:
         copy = MemoryDisk()
         for name, inode in disk._synced_names.items():
             file = copy.open(name)
-            file.append(inode.synced)
+            file.append(bytes(inode.synced))
         _, recovered = SegmentedLog.open(copy, folder.id)
         assert recovered.entries == expected
         assert recovered.hard_state == HardState(1, 0)

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from trioraft.kv.store import Item
+from trioraft.kv.items import Item
 from trioraft.raft.membership import Configuration, Member
 from trioraft.raft.messages import Entry, HardState
 from trioraft.storage.disk import RealDisk

@@ -31,7 +31,7 @@ class Scene:
 
 
 def pipelines(seed: int = 1) -> Pipelines:
-    return Pipelines(Random(seed), Scene())
+    return Pipelines(Random(seed), Scene())  # type: ignore[arg-type]
 
 
 def test_each_operation_there_is_is_drawn_and_known_to_the_judge() -> None:
