@@ -81,7 +81,10 @@ def test_what_is_pure_does_no_io() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        *(f"import {name}" for name in ("trio", "socket", "os", "time", "random", "threading", "secrets")),
+        *(
+            f"import {name}"
+            for name in ("trio", "socket", "os", "time", "random", "threading", "select", "pathlib", "secrets")
+        ),
         "from random import choice",
         "import os.path",
         "def f():\n    import time",

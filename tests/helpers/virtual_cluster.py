@@ -9,6 +9,8 @@ from typing import Any
 import trio
 
 from trioraft.addresses import Address
+from trioraft.replica.replica import Tuning
+from trioraft.replica.snapshots import SnapshotSettings
 from trioraft.server.driver import Driver
 from trioraft.server.node import live, serve
 from trioraft.storage.folder import DataFolder
@@ -40,7 +42,15 @@ class Node:
         servers = [str(address) for address in ADDRESSES]
         random = Random(f"{self.cluster.seed} {self.index} {folder.starts}")
         self.driver = Driver(
-            self.index, servers, folder, self.hub, ImmediateThread(), ImmediateThread(), random, 1024 * 1024
+            self.index,
+            servers,
+            folder,
+            self.hub,
+            ImmediateThread(),
+            ImmediateThread(),
+            random,
+            1024 * 1024,
+            tuning=self.cluster.tuning,
         )
         self.listener = self.hub.listen(ADDRESSES[self.index])
         self.scope = trio.CancelScope()
@@ -104,6 +114,7 @@ class Cluster:
         self.nursery = nursery
         self.seed = seed
         self.network = MemoryNetwork()
+        self.tuning = Tuning()
         self.nodes = [Node(self, index) for index in range(3)]
         self.hub = MemoryHub(self.network, "client")
         nursery.start_soon(self._serve_client)
@@ -112,6 +123,13 @@ class Cluster:
         while True:
             await self.hub.wait()
             self.hub.serve()
+
+    def tune(self, snapshots: SnapshotSettings) -> None:
+        """Let nodes that start, or whose cluster forms, from now on take snapshots so."""
+        self.tuning = Tuning(snapshots=snapshots)
+        for node in self.nodes:
+            if node.driver is not None:
+                node.driver.replica.tuning = self.tuning
 
     def weather(self) -> Weather:
         """Let messages take their time from now on, drawn from the seed."""
@@ -124,7 +142,7 @@ class Cluster:
         """Wait for one node that leads and that a majority follows; its index."""
         with trio.fail_after(10):
             while True:
-                alive = [node.driver.core for node in self.nodes if node.driver is not None]
+                alive = [node.driver.replica.core for node in self.nodes if node.driver is not None]
                 for core in alive:
                     if core.role == "leader" and sum(other.leader == core.node for other in alive) >= 2:
                         return core.node
@@ -136,10 +154,10 @@ class Cluster:
         new = self.nodes[successor].driver
         assert old is not None
         assert new is not None
-        old.core.transfer_leadership(successor)
+        old.replica.core.transfer_leadership(successor)
         old.hub.wake()
         with trio.fail_after(5):
-            while not (new.core.role == "leader" and new.core.may_change):
+            while not (new.replica.core.role == "leader" and new.replica.core.may_change):
                 await trio.sleep(0.001)
 
     async def connect(self, index: int) -> Client:

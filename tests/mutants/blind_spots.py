@@ -25,7 +25,10 @@ RAFT_PAPER_TESTS = "tests/raft/test_raft_paper.py"
 RAFT_SCRIPTS_TESTS = "tests/raft/test_raft_scripts.py"
 SERVER_ADMINISTRATION = "trioraft/replica/administration.py"
 SERVER_CLIENTS = "trioraft/server/clients.py"
-SERVER_DRIVER = "trioraft/server/driver.py"
+DUTIES = "trioraft/replica/duties.py"
+INTRODUCTIONS = "trioraft/replica/introductions.py"
+REPLICA = "trioraft/replica/replica.py"
+SERVER_PEERS = "trioraft/server/peers.py"
 SERVER_ELECTION_TIMER = "trioraft/server/election_timer.py"
 SERVER_FORMATION = "trioraft/cluster/formation.py"
 SERVER_HANDSHAKE = "trioraft/cluster/handshake.py"
@@ -224,17 +227,17 @@ BLIND_SPOTS = (
     # The identity of the newest member's folder
     Mutant(
         "the first folder that a newcomer shows is bound, though it came again with another",
-        SERVER_DRIVER,
-        "self._to_bind[hello.sender] = hello.folder",
-        "self._to_bind.setdefault(hello.sender, hello.folder)",
+        DUTIES,
+        "self._to_bind[newcomer] = folder",
+        "self._to_bind.setdefault(newcomer, folder)",
         f"{NEWEST_MEMBER_TESTS}::test_the_folder_is_bound_with_which_a_newcomer_came_last",
         simulated=False,
     ),
     Mutant(
         "a peer is introduced to members that are not committed yet",
-        SERVER_DRIVER,
-        "formation = Formation(formation.cluster, self.core.configuration_at(self.core.commit_index)[1])",
-        "formation = Formation(formation.cluster, self.core.configuration)",
+        INTRODUCTIONS,
+        "formation = Formation(formation.cluster, core.configuration_at(core.commit_index)[1])",
+        "formation = Formation(formation.cluster, core.configuration)",
         f"{NEWEST_MEMBER_TESTS}::test_a_peer_is_told_of_the_members_that_are_committed_alone",
         simulated=False,
     ),
@@ -248,9 +251,9 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "the newest member is not got to know by who lacks it alone",
-        SERVER_DRIVER,
-        "if member is not None and member.id >= self.core.configuration.next_id:",
-        "if member is not None and member.id > self.core.configuration.next_id:",
+        INTRODUCTIONS,
+        "if member is not None and member.id >= self._ports.core.configuration.next_id:",
+        "if member is not None and member.id > self._ports.core.configuration.next_id:",
         f"{NEWEST_MEMBER_TESTS}::test_who_lacks_the_newest_member_alone_gets_to_know_it",
         simulated=False,
     ),
@@ -265,9 +268,9 @@ BLIND_SPOTS = (
     # A node that was removed while nobody could tell it
     Mutant(
         "the connection of a node that was removed while nobody could tell it stays open",
-        SERVER_DRIVER,
-        "peer not in self.core.progress and peer < committed.next_id:",
-        "peer not in self.core.progress and peer < 0:",
+        INTRODUCTIONS,
+        "peer not in kept and peer < committed.next_id:",
+        "peer not in kept and peer < 0:",
         f"{REMOVED_TESTS}::test_it_learns_of_it_says_so_once_and_sends_its_clients_to_the_members",
         simulated=False,
     ),
@@ -560,7 +563,7 @@ BLIND_SPOTS = (
     # Connections that are half gone
     Mutant(
         "writes are passed on to who could not answer",
-        SERVER_DRIVER,
+        SERVER_PEERS,
         "return peer in self._links and peer in self._incoming",
         "return peer in self._links",
         f"{HALF_GONE_TESTS}::test_nothing_is_passed_on_to_who_cannot_answer",
@@ -568,15 +571,15 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "what a peer was asked is waited for though its connection to this node broke",
-        SERVER_DRIVER,
-        "            self.assembly.gone(peer)\n        self.requests.link_lost(peer)\n",
+        REPLICA,
+        "            self.assembly.gone(peer)\n        self._link_lost(peer)\n",
         "            self.assembly.gone(peer)\n",
         f"{HALF_GONE_TESTS}::test_what_was_asked_is_given_up_when_the_way_back_is_gone",
         simulated=False,
     ),
     Mutant(
         "a peer that comes anew is taken to have heard all that it was told",
-        SERVER_DRIVER,
+        SERVER_PEERS,
         "            old.close()\n            self.lose(old)\n",
         "            old.close()\n",
         f"{HALF_GONE_TESTS}::test_what_was_asked_is_given_up_when_the_leader_has_dialled_anew",
@@ -616,9 +619,9 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "a change of the members that was asked over a broken connection is waited for",
-        SERVER_DRIVER,
-        "        self.requests.link_lost(peer)\n        self.administration.link_lost(peer)\n\n    # Formation",
-        "        self.requests.link_lost(peer)\n\n    # Formation",
+        REPLICA,
+        "        self.requests.link_lost(peer)\n        self.administration.link_lost(peer)\n",
+        "        self.requests.link_lost(peer)\n",
         f"{HALF_GONE_TESTS}::test_what_was_asked_is_given_up_when_the_way_back_is_gone",
         simulated=False,
     ),

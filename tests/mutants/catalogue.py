@@ -39,6 +39,9 @@ PEERS = "trioraft/wire/peers.py"
 WRITER = "trioraft/server/disk_thread.py"
 ADMINISTRATION = "trioraft/replica/administration.py"
 DRIVER = "trioraft/server/driver.py"
+REPLICA = "trioraft/replica/replica.py"
+INTRODUCTIONS = "trioraft/replica/introductions.py"
+PEER_CONNECTIONS = "trioraft/server/peers.py"
 HANDSHAKE = "trioraft/cluster/handshake.py"
 CLIENTS = "trioraft/server/clients.py"
 RECKONING = "trioraft/replica/reckoning.py"
@@ -580,7 +583,7 @@ MUTANTS = (
     ),
     Mutant(
         "an answer is dropped while the connection to the peer is not up again",
-        DRIVER,
+        PEER_CONNECTIONS,
         "            self._early.setdefault(peer, []).append(message)\n",
         "            pass\n",
         "tests/server/test_node_in_virtual_time.py::"
@@ -983,7 +986,7 @@ MUTANTS = (
     ),
     Mutant(
         "a leader that cannot read its snapshot ends",
-        DRIVER,
+        REPLICA,
         "self.snapshots.filled(message)",
         "self.snapshots.fill(message)",
         f"{FAILING}::test_a_snapshot_that_cannot_be_read_is_no_end_of_the_leader",
@@ -999,7 +1002,7 @@ MUTANTS = (
     ),
     Mutant(
         "an answer to a call is judged by what was acknowledged after it",
-        "trioraft/server/driver.py",
+        INTRODUCTIONS,
         "        return self._judge(answer, self.introduction(peer), asked)\n",
         "        return self._judge(answer, self.introduction(peer), self.acknowledged(peer))\n",
         "tests/server/test_node_in_virtual_time.py::"
@@ -1502,7 +1505,7 @@ MUTANTS = (
     ),
     Mutant(
         "what a peer says and fails half-way ends its connection alone",
-        DRIVER,
+        REPLICA,
         """    @decides
     def hear(""",
         """    def hear(""",
@@ -1511,7 +1514,7 @@ MUTANTS = (
     ),
     Mutant(
         "a peer that is welcomed half-way ends its connection alone",
-        DRIVER,
+        PEER_CONNECTIONS,
         """    @decides
     def _welcome(""",
         """    def _welcome(""",
@@ -1705,10 +1708,10 @@ MUTANTS = (
     Mutant(
         "an introduction may take for ever",
         "trioraft/server/clients.py",
-        """            self._hand_to(Incoming(self._connection, self._host), start)
+        """            self._hand_to(Incoming(self._connection, self._host.peers), start)
 """,
         """            self._host.door.leave(self._connection)
-            self._hand_to(Incoming(self._connection, self._host), start)
+            self._hand_to(Incoming(self._connection, self._host.peers), start)
 """,
         "tests/processes/test_full_houses.py::test_a_follower_comes_back_however_many_clients_the_leader_has",
         simulated=False,
@@ -1862,10 +1865,10 @@ MUTANTS = (
     ),
     Mutant(
         "a refused stranger is a kind of line of its own",
-        DRIVER,
-        """if hello.sender in self.peers else None
+        INTRODUCTIONS,
+        """if hello.sender in self.addresses else None
 """,
-        """if hello.sender in self.peers else (hello.sender, hello.folder)
+        """if hello.sender in self.addresses else (hello.sender, hello.folder)
 """,
         STRANGERS,
         simulated=False,
@@ -1906,10 +1909,11 @@ MUTANTS = (
     ),
     Mutant(
         "a node that ends holds the connections of its peers",
-        DRIVER,
+        PEER_CONNECTIONS,
         """        self._incoming.clear()
 """,
-        "",
+        """        pass
+""",
         f"{GONE}::test_nothing_is_left_of_the_connections_of_a_peer_that_goes_away",
         simulated=False,
     ),
@@ -1924,10 +1928,10 @@ MUTANTS = (
     ),
     Mutant(
         "who passes on what is long is silent until it is whole",
-        DRIVER,
-        """                    progress.heard()
+        REPLICA,
+        """            progress.heard()
 """,
-        """                    pass
+        """            pass
 """,
         TRAVELS,
         simulated=False,
@@ -1950,11 +1954,10 @@ MUTANTS = (
     ),
     Mutant(
         "a disk that is slow is taken for one that hangs",
-        DRIVER,
-        """            segments.moved = False
-            self.core.persisting()
+        REPLICA,
+        """            core.persisting()
 """,
-        """            segments.moved = False
+        """            pass
 """,
         f"{SLICES}::test_disks_that_are_slow_and_do_not_hang_cost_no_election",
         simulated=False,

@@ -18,7 +18,6 @@ import trio
 from trioraft.raft.log import Log
 from trioraft.raft.messages import InstallSnapshot
 from trioraft.replica.snapshots import Snapshots, SnapshotSettings
-from trioraft.server.driver import Driver
 from trioraft.storage.snapshots import Snapshot, snapshot_names
 from trioraft.testing.disk import MemoryDisk
 from trioraft.testing.disk_threads import ImmediateThread
@@ -76,7 +75,11 @@ async def leave_one_behind(cluster: Cluster) -> tuple[int, Node]:
 async def caught_up(cluster: Cluster) -> None:
     with trio.fail_after(20):
         while True:
-            ends = {(one.driver.core.last_applied, one.driver.core.commit_index) for one in cluster.nodes if one.driver}
+            ends = {
+                (one.driver.replica.core.last_applied, one.driver.replica.core.commit_index)
+                for one in cluster.nodes
+                if one.driver
+            }
             if len(ends) == 1 and len(set(*ends)) == 1:
                 return
             await trio.sleep(0.01)
@@ -86,9 +89,8 @@ async def caught_up(cluster: Cluster) -> None:
 async def test_whatever_operation_of_taking_one_fails_the_node_goes_on(
     cluster: Cluster,
     number: int,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Driver, "snapshot_settings", SELDOM)
+    cluster.tune(SELDOM)
     leader = await cluster.leader()
     node = cluster.nodes[(leader + 1) % 3]
     disk = node.disk
@@ -127,7 +129,7 @@ async def test_whatever_operation_of_taking_one_fails_the_node_goes_on(
 async def test_what_a_failed_removal_of_old_files_has_left_is_removed_later(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Driver, "snapshot_settings", SELDOM)
+    cluster.tune(SELDOM)
     leader = await cluster.leader()
     disk = cluster.nodes[leader].disk
 
@@ -149,9 +151,8 @@ async def test_what_a_failed_removal_of_old_files_has_left_is_removed_later(
 async def test_no_room_anywhere_at_once_stops_nobody_and_is_tried_again_ever_more_seldom(
     cluster: Cluster,
     warnings: list[tuple[float, str]],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Driver, "snapshot_settings", OFTEN)
+    cluster.tune(OFTEN)
     leader = await cluster.leader()
     for node in cluster.nodes:
         node.disk.no_snapshots = True
@@ -174,9 +175,8 @@ async def test_no_room_anywhere_at_once_stops_nobody_and_is_tried_again_ever_mor
 async def test_a_leaders_snapshot_that_finds_no_room_is_asked_for_again(
     cluster: Cluster,
     warnings: list[tuple[float, str]],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Driver, "snapshot_settings", OFTEN)
+    cluster.tune(OFTEN)
     _, behind = await leave_one_behind(cluster)
     await trio.sleep(1)
     behind.disk.no_snapshots = True
@@ -189,15 +189,14 @@ async def test_a_leaders_snapshot_that_finds_no_room_is_asked_for_again(
     behind.disk.no_snapshots = False
     await trio.sleep(5)
     await caught_up(cluster)
-    assert len(behind.driver.store) == 100
+    assert len(behind.driver.replica.store) == 100
 
 
 async def test_a_leaders_snapshot_that_fails_at_its_end_each_time_is_asked_for_ever_more_seldom(
     cluster: Cluster,
     warnings: list[tuple[float, str]],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Driver, "snapshot_settings", msgspec.structs.replace(OFTEN, piece_bytes=1000))
+    cluster.tune(msgspec.structs.replace(OFTEN, piece_bytes=1000))
     _, behind = await leave_one_behind(cluster)
     await trio.sleep(1)
     behind.disk.failing_reads = True  # all pieces are stored, and then it is read
@@ -216,9 +215,8 @@ async def test_a_leaders_snapshot_that_fails_at_its_end_each_time_is_asked_for_e
 async def test_a_snapshot_that_cannot_be_read_is_no_end_of_the_leader(
     cluster: Cluster,
     warnings: list[tuple[float, str]],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Driver, "snapshot_settings", OFTEN)
+    cluster.tune(OFTEN)
     leader, behind = await leave_one_behind(cluster)
     [taken] = await cluster.ask(leader, {"op": "snapshot"})
     disk = cluster.nodes[leader].disk
@@ -234,16 +232,14 @@ async def test_a_snapshot_that_cannot_be_read_is_no_end_of_the_leader(
     await caught_up(cluster)
 
 
-async def test_ones_own_makes_way_for_the_leaders_and_does_not_get_in_its_way_again(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Driver, "snapshot_settings", msgspec.structs.replace(SELDOM, slice_keys=1))
+async def test_ones_own_makes_way_for_the_leaders_and_does_not_get_in_its_way_again(cluster: Cluster) -> None:
+    cluster.tune(msgspec.structs.replace(SELDOM, slice_keys=1))
     leader = await cluster.leader()
     await fill(cluster, leader, 30)
     await caught_up(cluster)
     node = cluster.nodes[(leader + 1) % 3]
     assert node.driver is not None
-    snapshots = node.driver.snapshots
+    snapshots = node.driver.replica.snapshots
     assert snapshots is not None
     piece = InstallSnapshot(1, 500, 1, 0, done=False, data=b"the first line of many\n")
     outcomes: list[object] = []
@@ -265,14 +261,13 @@ async def test_ones_own_makes_way_for_the_leaders_and_does_not_get_in_its_way_ag
 
 async def test_what_came_of_a_leaders_snapshot_goes_when_it_is_not_needed_any_more(
     cluster: Cluster,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Driver, "snapshot_settings", SELDOM)
+    cluster.tune(SELDOM)
     leader = await cluster.leader()
     node = cluster.nodes[(leader + 1) % 3]
     assert node.driver is not None
-    assert node.driver.snapshots is not None
-    node.driver.snapshots.receive(InstallSnapshot(1, 5, 1, 0, done=False, data=b"the first line of many\n"))
+    assert node.driver.replica.snapshots is not None
+    node.driver.replica.snapshots.receive(InstallSnapshot(1, 5, 1, 0, done=False, data=b"the first line of many\n"))
     node.driver.hub.wake()
     await trio.sleep(0.5)
     assert [name for name in node.disk.names() if name.startswith("incoming-")]

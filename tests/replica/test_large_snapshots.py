@@ -18,7 +18,6 @@ from trioraft.kv.store import Store
 from trioraft.raft.membership import Configuration, Member, with_learner
 from trioraft.raft.messages import InstallSnapshot
 from trioraft.replica.snapshots import Snapshots, SnapshotSettings
-from trioraft.server.driver import Driver
 from trioraft.storage.snapshots import Snapshot, SnapshotWriter
 from trioraft.testing.disk import MemoryDisk
 from trioraft.testing.disk_threads import ImmediateThread
@@ -37,10 +36,8 @@ def warnings(caplog: pytest.LogCaptureFixture) -> Iterator[list[logging.LogRecor
         yield caplog.records
 
 
-async def test_lines_of_any_length_are_sent_whole(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, warnings: list[logging.LogRecord]
-) -> None:
-    monkeypatch.setattr(Driver, "snapshot_settings", SMALL_PIECES)
+async def test_lines_of_any_length_are_sent_whole(cluster: Cluster, warnings: list[logging.LogRecord]) -> None:
+    cluster.tune(SMALL_PIECES)
     leader = await cluster.leader()
     behind = cluster.nodes[(leader + 1) % 3]
     behind.crash()
@@ -51,7 +48,7 @@ async def test_lines_of_any_length_are_sent_whole(
     assert (await cluster.ask(leader, {"op": "snapshot"}))[0]["ok"]
     behind.start()
     with trio.fail_after(5):
-        while not (behind.driver and behind.driver.snapshots and behind.driver.snapshots.installed):
+        while not (behind.driver and behind.driver.replica.snapshots and behind.driver.replica.snapshots.installed):
             await trio.sleep(0.05)
     assert not warnings
     gets: list[dict[str, object]] = [{"op": "get", "key": str(size), "read": "stale"} for size in sizes]
@@ -67,22 +64,20 @@ async def test_a_snapshot_has_the_members_as_of_its_end(cluster: Cluster) -> Non
     for peer in range(3):
         if peer != leader:
             cluster.nodes[peer].hub.freeze()
-    before = driver.core.configuration
-    driver.core.propose_configuration(with_learner(before, "new:1", promote=True))
+    before = driver.replica.core.configuration
+    driver.replica.core.propose_configuration(with_learner(before, "new:1", promote=True))
     [reply] = await cluster.ask(leader, {"op": "snapshot"})
-    assert driver.core.configuration.member(3) is not None
-    assert driver.snapshots is not None
-    assert driver.snapshots.newest is not None
-    header = driver.snapshots.newest.header
+    assert driver.replica.core.configuration.member(3) is not None
+    assert driver.replica.snapshots is not None
+    assert driver.replica.snapshots.newest is not None
+    header = driver.replica.snapshots.newest.header
     assert header.last_included_index == reply["index"]
     assert header.configuration == before, "that change is not committed, and may be undone"
     assert header.configuration_index <= header.last_included_index
 
 
-async def test_a_piece_may_be_asked_for_from_anywhere(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(Driver, "snapshot_settings", SMALL_PIECES)
+async def test_a_piece_may_be_asked_for_from_anywhere(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    cluster.tune(SMALL_PIECES)
     leader = await cluster.leader()
     put, snapshot = {"op": "put", "key": "é", "value": "€😀" * PIECE}, {"op": "snapshot"}
     _, taken = await cluster.ask(leader, put, snapshot)

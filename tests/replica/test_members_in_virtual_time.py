@@ -95,10 +95,11 @@ async def test_a_change_that_was_passed_on_is_answered_when_this_node_has_it_too
     await trio.sleep(0.5)
     client = await cluster.connect(follower.node)
     with monkeypatch.context() as patch:
-        patch.setattr(follower, "send", lambda *_: None)
+        patch.setattr(follower.replica, "send", lambda *_: None)
         client.send({"op": "promote_member", "member": 2})
         await trio.sleep(0.01)
-    follower.administration.on_told(leader, Told(0, msgspec.Raw(b'{"ok":true}'), index=follower.core.commit_index + 1))
+    told = Told(0, msgspec.Raw(b'{"ok":true}'), index=follower.replica.core.commit_index + 1)
+    follower.replica.administration.on_told(leader, told)
     await trio.sleep(0.2)
     assert client.lines == b"", "the leader's entry has not come here yet"
     await cluster.ask(leader, {"op": "put", "key": "k", "value": 2})

@@ -22,7 +22,7 @@ def hello(cluster: Cluster, receiver: int, folder: str, configuration: Configura
     servers = [*(str(address) for address in ADDRESSES), ADDRESS]
     driver = cluster.nodes[receiver].driver
     assert driver is not None
-    formation = driver.folder.formation
+    formation = driver.replica.folder.formation
     assert formation is not None
     own = None if configuration is None else Formation(formation.cluster, configuration)
     name = None if own is None else own.cluster
@@ -45,9 +45,9 @@ async def configuration_with(cluster: Cluster, index: int) -> Configuration:
     driver = cluster.nodes[index].driver
     assert driver is not None
     with trio.fail_after(5):
-        while (member := driver.core.configuration.member(NEW)) is None or not member.folder:
+        while (member := driver.replica.core.configuration.member(NEW)) is None or not member.folder:
             await trio.sleep(0.01)
-    return driver.core.configuration
+    return driver.replica.core.configuration
 
 
 async def take_in(cluster: Cluster) -> int:
@@ -66,7 +66,9 @@ async def test_the_folder_is_bound_with_which_a_newcomer_came_last(cluster: Clus
     for peer in range(3):
         if peer != leader:
             cluster.nodes[peer].hub.freeze()
-    driver.core.propose_configuration(driver.core.configuration)  # another change is under way meanwhile
+    driver.replica.core.propose_configuration(
+        driver.replica.core.configuration
+    )  # another change is under way meanwhile
     await introduce(cluster, hello(cluster, leader, "first"))
     await introduce(cluster, hello(cluster, leader, "second"))
     for peer in range(3):
@@ -86,7 +88,7 @@ async def test_a_folder_once_bound_stays(cluster: Cluster) -> None:
     await trio.sleep(1)
     driver = cluster.nodes[leader].driver
     assert driver is not None
-    assert driver.core.configuration == configuration
+    assert driver.replica.core.configuration == configuration
 
 
 async def test_a_peer_is_told_of_the_members_that_are_committed_alone(cluster: Cluster) -> None:
@@ -94,14 +96,14 @@ async def test_a_peer_is_told_of_the_members_that_are_committed_alone(cluster: C
     driver = cluster.nodes[leader].driver
     assert driver is not None
     with trio.fail_after(5):
-        while not driver.core.may_change:
+        while not driver.replica.core.may_change:
             await trio.sleep(0.01)
     for peer in range(3):
         if peer != leader:
             cluster.nodes[peer].hub.freeze()
-    driver.core.propose_configuration(with_learner(driver.core.configuration, ADDRESS, promote=True))
-    assert driver.core.configuration.member(NEW) is not None
-    said = driver.introduction((leader + 1) % 3)
+    driver.replica.core.propose_configuration(with_learner(driver.replica.core.configuration, ADDRESS, promote=True))
+    assert driver.replica.core.configuration.member(NEW) is not None
+    said = driver.replica.introductions.introduction((leader + 1) % 3)
     assert said.formation is not None
     assert said.formation.configuration.member(NEW) is None, "it may yet be undone"
 
@@ -111,11 +113,11 @@ async def test_who_lacks_the_newest_member_alone_gets_to_know_it(cluster: Cluste
     index = (await cluster.leader() + 1) % 3
     driver = cluster.nodes[index].driver
     assert driver is not None
-    grown = with_folder(with_learner(driver.core.configuration, ADDRESS, promote=False), NEW, "f-new")
+    grown = with_folder(with_learner(driver.replica.core.configuration, ADDRESS, promote=False), NEW, "f-new")
     _, answer = await introduce(cluster, hello(cluster, index, "f-new", grown))
     assert isinstance(answer, PeerHello), "it is not known here, and not removed either"
     await trio.sleep(0.1)
-    assert driver.peers[NEW] == ADDRESS
+    assert driver.replica.introductions.addresses[NEW] == ADDRESS
 
 
 @pytest.mark.parametrize(("folder", "is_member"), [("", False), ("other", False), ("mine", True)])

@@ -69,6 +69,8 @@ class Place:
     def administer(self, slot: Slot) -> None:
         self.administration.take(slot)
 
+    def read_began(self, context: int) -> None: ...
+
     def withdraw(self, slots: Sequence[Slot]) -> set[Slot]:
         return self.administration.withdraw(slots)
 

@@ -29,7 +29,7 @@ async def remove_unheard(cluster: Cluster, *, alive: bool) -> int:
     gone, successor = (leader + 1) % 3, (leader + 2) % 3
     await trio.sleep(0.5)
     if alive:
-        driver_of(cluster, leader)._links.pop(gone)  # its connection stands, and nothing is sent on it any more
+        driver_of(cluster, leader).peers._links.pop(gone)  # its connection stands, and nothing is sent on it any more
     else:
         cluster.nodes[gone].crash()
     [reply] = await cluster.ask(leader, {"op": "remove_member", "member": gone})
@@ -73,17 +73,19 @@ async def told(cluster: Cluster, changes: dict[str, object]) -> tuple[Driver, bo
     """A member, and whether it takes the word of another, changed so, for its removal."""
     index = await cluster.leader()
     peer = (index + 1) % 3
-    driver, hello = driver_of(cluster, index), driver_of(cluster, peer).introduction(index)
+    driver, hello = driver_of(cluster, index), driver_of(cluster, peer).replica.introductions.introduction(index)
     assert hello.formation is not None
     said = Formation(hello.formation.cluster, without(hello.formation.configuration, index))
     lie: PeerHello = msgspec.structs.replace(hello, **{"formation": said, **changes})
-    return driver, driver.is_removed_by(peer, PeerRefused("membership", "m", "h", lie), Acknowledged(0, 0))
+    return driver, driver.replica.introductions.is_removed_by(
+        peer, PeerRefused("membership", "m", "h", lie), Acknowledged(0, 0)
+    )
 
 
 async def test_the_word_of_a_member_counts(cluster: Cluster) -> None:
     driver, believed = await told(cluster, {})
     assert believed
-    assert driver.removal.configuration is not None
+    assert driver.replica.removal.configuration is not None
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ async def test_the_word_of_a_member_counts(cluster: Cluster) -> None:
 async def test_nobody_else_is_believed(cluster: Cluster, lie: dict[str, object]) -> None:
     driver, believed = await told(cluster, lie)
     assert not believed
-    assert driver.removal.configuration is None
+    assert driver.replica.removal.configuration is None
 
 
 def test_a_member_whose_folder_is_not_known_yet_is_not_believed() -> None:
@@ -114,7 +116,7 @@ def test_a_member_whose_folder_is_not_known_yet_is_not_believed() -> None:
 async def test_a_refusal_without_an_introduction_is_no_removal(cluster: Cluster) -> None:
     driver = driver_of(cluster, await cluster.leader())
     refused = PeerRefused("membership", f"node {driver.node} {SAID}", "")
-    assert not driver.is_removed_by((driver.node + 1) % 3, refused, Acknowledged(0, 0))
+    assert not driver.replica.introductions.is_removed_by((driver.node + 1) % 3, refused, Acknowledged(0, 0))
 
 
 async def test_who_leads_or_follows_serves_on_whatever_it_is_told(cluster: Cluster) -> None:
@@ -126,7 +128,7 @@ async def test_who_leads_or_follows_serves_on_whatever_it_is_told(cluster: Clust
     assert status["role"] == "leader"
     await cluster.hand_over((driver.node + 1) % 3)
     await trio.sleep(0.1)
-    assert driver.removal.configuration is None, "a leader counts on it"
+    assert driver.replica.removal.configuration is None, "a leader counts on it"
 
 
 def test_a_newcomer_whose_log_begins_before_its_time_is_not_removed(caplog: pytest.LogCaptureFixture) -> None:

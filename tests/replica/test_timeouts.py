@@ -12,8 +12,8 @@ import trio
 from trioraft.kv.store import Store
 from trioraft.raft.membership import Configuration
 from trioraft.replica.ports import DiskThread
+from trioraft.replica.replica import Replica
 from trioraft.replica.slots import Slot
-from trioraft.server.driver import Driver
 from trioraft.wire.operations import OPERATIONS
 
 from ..helpers.virtual_cluster import Cluster, Node
@@ -110,11 +110,11 @@ async def a_silent_leader(cluster: Cluster) -> tuple[int, Heal]:
 
 def _hang(node: Node) -> Heal:
     assert node.driver is not None
-    driver = node.driver
-    hanging = [Hangs(driver._writer), Hangs(driver._background)]
-    driver._writer, driver._background = hanging
-    assert driver.snapshots is not None
-    driver.snapshots._writer = hanging[1]
+    driver, replica = node.driver, node.driver.replica
+    assert replica.log is not None
+    assert replica.snapshots is not None
+    hanging = [Hangs(replica.log._thread), Hangs(replica.snapshots._writer)]
+    replica.log._thread, replica.snapshots._writer = hanging
 
     async def heal() -> None:
         for writer in hanging:
@@ -152,10 +152,10 @@ async def a_snapshot_that_takes_long(cluster: Cluster) -> tuple[int, Heal]:
     behind.disk.no_snapshots = True
     behind.start()
     with trio.fail_after(20):
-        while behind.driver is None or behind.driver.core.leader is None:
+        while behind.driver is None or behind.driver.replica.core.leader is None:
             await trio.sleep(0.01)
     await trio.sleep(2)
-    assert behind.driver.core.last_applied < 100, "it is behind"
+    assert behind.driver.replica.core.last_applied < 100, "it is behind"
 
     async def heal() -> None:
         behind.disk.no_snapshots = False
@@ -205,7 +205,9 @@ def done(op: str, cluster: Cluster) -> bool:
         }[op]
 
     return any(
-        holds(node.driver.store, node.driver.core.configuration) for node in cluster.nodes if node.driver is not None
+        holds(node.driver.replica.store, node.driver.replica.core.configuration)
+        for node in cluster.nodes
+        if node.driver is not None
     )
 
 
@@ -225,10 +227,10 @@ async def ask_in_time(cluster: Cluster, node: int, op: str, answers: dict[str, d
 
 @pytest.mark.parametrize("how", HINDRANCES, ids=lambda how: how.__name__)
 async def test_every_operation_is_answered_in_its_time_and_says_truly_whether_it_was_applied(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, how: Hindrance
+    cluster: Cluster, how: Hindrance
 ) -> None:
     """All that there are in the table of the code, at once."""
-    monkeypatch.setattr(Driver, "snapshot_settings", SETTINGS)
+    cluster.tune(SETTINGS)
     await prepared(cluster)
     node, heal = await how(cluster)
     answers: dict[str, dict[str, Any]] = {}
@@ -251,10 +253,8 @@ async def test_every_operation_is_answered_in_its_time_and_says_truly_whether_it
 
 
 @pytest.mark.parametrize("how", HINDRANCES, ids=lambda how: how.__name__)
-async def test_what_has_no_time_of_its_own_is_not_kept_waiting_for_ever(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, how: Hindrance
-) -> None:
-    monkeypatch.setattr(Driver, "snapshot_settings", SETTINGS)
+async def test_what_has_no_time_of_its_own_is_not_kept_waiting_for_ever(cluster: Cluster, how: Hindrance) -> None:
+    cluster.tune(SETTINGS)
     await prepared(cluster)
     node, heal = await how(cluster)
     answers: dict[str, dict[str, Any]] = {}
@@ -309,10 +309,8 @@ async def test_a_change_that_waits_behind_another_request_is_withdrawn_with_its_
     assert not done("remove_member", cluster)
 
 
-async def test_a_read_that_has_time_is_answered_once_the_node_has_caught_up(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Driver, "snapshot_settings", SETTINGS)
+async def test_a_read_that_has_time_is_answered_once_the_node_has_caught_up(cluster: Cluster) -> None:
+    cluster.tune(SETTINGS)
     await prepared(cluster)
     node, heal = await a_snapshot_that_takes_long(cluster)
     client = await cluster.connect(node)
@@ -361,13 +359,13 @@ async def test_many_whose_time_is_over_at_once_are_looked_for_together(
 ) -> None:
     """Each by itself in all that waits would be two hundred million looks."""
     looks: list[int] = []
-    withdraw = Driver.withdraw
+    withdraw = Replica.withdraw
 
-    def counted(driver: Driver, slots: Sequence[Slot]) -> set[Slot]:
+    def counted(replica: Replica, slots: Sequence[Slot]) -> set[Slot]:
         looks.append(len(slots))
-        return withdraw(driver, slots)
+        return withdraw(replica, slots)
 
-    monkeypatch.setattr(Driver, "withdraw", counted)
+    monkeypatch.setattr(Replica, "withdraw", counted)
     node, _ = await no_majority(cluster)
     clients = [await cluster.connect(node) for _ in range(20)]
     for client in clients:

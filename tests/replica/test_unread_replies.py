@@ -130,7 +130,7 @@ async def test_the_newest_of_a_log_are_shown_whatever_their_size(
     driver, _ = await prepared(cluster)
     puts: list[dict[str, object]] = [{"op": "put", "key": "k", "value": "x" * size} for size in (1, 10_000, 300_000, 2)]
     await cluster.ask(driver.node, *puts)
-    last = driver.core.last_index
+    last = driver.replica.core.last_index
     asked: dict[str, object] = {"op": "show_log", "limit": limit}
     if start is not None:
         asked["from"] = start

@@ -51,7 +51,7 @@ async def test_a_jump_costs_no_leader_and_no_request(
     driver = cluster.nodes[leader].driver
     assert driver is not None
     assert (await cluster.ask((leader + 1) % 3, {"op": "put", "key": "k", "value": 1}))[0]["ok"]
-    term = driver.core.term
+    term = driver.replica.core.term
     for _ in range(3):
         client = await cluster.connect((leader + 1) % 3)
         client.send({"op": "put", "key": "k", "value": 2, "timeout_ms": 800}, {"op": "get", "key": "k"})
@@ -59,4 +59,4 @@ async def test_a_jump_costs_no_leader_and_no_request(
         replies = await client.replies(2)
         assert [reply["ok"] for reply in replies] == [True, True]
         await trio.sleep(0.3)
-    assert (driver.core.role, driver.core.term) == ("leader", term)
+    assert (driver.replica.core.role, driver.replica.core.term) == ("leader", term)

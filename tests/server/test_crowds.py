@@ -227,7 +227,7 @@ async def test_a_write_that_is_committed_confirms_the_reads_before_it(
     some = await connected(cluster, index, FEW)
     leader = cluster.nodes[index].driver
     assert leader is not None
-    monkeypatch.setattr(leader.core, "read_index", lambda _: None)  # no other confirmation comes
+    monkeypatch.setattr(leader.replica.core, "read_index", lambda _: None)  # no other confirmation comes
     for client in some:
         client.send(get(0))
     await trio.sleep(0.01)

@@ -123,7 +123,7 @@ async def running(others: Sequence[str] = ()) -> AsyncIterator[Node]:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(node.live)
         if not others:
-            await node.until(lambda: node.driver.core.role == "leader", "it leads")
+            await node.until(lambda: node.driver.replica.core.role == "leader", "it leads")
         yield node
         nursery.cancel_scope.cancel()
 
@@ -137,8 +137,10 @@ async def three() -> AsyncIterator[list[Node]]:
         for index, node in enumerate(nodes):
             node.found(index, servers)
             nursery.start_soon(node.live)
-        await nodes[0].until(lambda: all(node.driver.core.leader is not None for node in nodes), "there is a leader")
-        nodes.sort(key=lambda node: node.driver.core.role != "leader")
+        await nodes[0].until(
+            lambda: all(node.driver.replica.core.leader is not None for node in nodes), "there is a leader"
+        )
+        nodes.sort(key=lambda node: node.driver.replica.core.role != "leader")
         await nodes[0].until(lambda: all(node.connected == 4 for node in nodes), "all are connected with all")
         yield nodes
         nursery.cancel_scope.cancel()

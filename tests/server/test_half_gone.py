@@ -34,15 +34,15 @@ async def a_follower(cluster: Cluster) -> tuple[int, Driver]:
 def lose_the_way_back(weather: Weather, leader: int, follower: Driver) -> None:
     """Break the connection that the leader has dialled, and let no dial of its arrive any more."""
     weather.cut(f"node {leader}", ADDRESSES[0].host)
-    follower._incoming[leader]._connection.break_off()  # type: ignore[attr-defined]
+    follower.peers._incoming[leader]._connection.break_off()  # type: ignore[attr-defined]
 
 
 async def test_nothing_is_passed_on_to_who_cannot_answer(cluster: Cluster, weather: Weather) -> None:
     leader, follower = await a_follower(cluster)
     lose_the_way_back(weather, leader, follower)
     await trio.sleep(0.05)
-    assert leader in follower._links
-    assert follower.core.leader == leader
+    assert leader in follower.peers._links
+    assert follower.replica.core.leader == leader
     [reply] = await cluster.ask(follower.node, {"op": "put", "key": "k", "value": 1, "timeout_ms": 300})
     assert reply["error"]["applied"] == "no", "it has never left this node"
 
@@ -60,7 +60,7 @@ async def test_what_was_asked_is_given_up_when_the_way_back_is_gone(
 ) -> None:
     leader, follower = await a_follower(cluster)
     client = await cluster.connect(follower.node)
-    follower._incoming[leader]._connection.pause()  # the answer is not read any more
+    follower.peers._incoming[leader]._connection.pause()  # the answer is not read any more
     client.send(request_)
     await trio.sleep(0.2)
     assert client.lines == b""
@@ -80,11 +80,11 @@ async def test_what_was_asked_is_given_up_when_the_leader_has_dialled_anew(
     driver = cluster.nodes[leader].driver
     assert driver is not None
     client = await cluster.connect(follower.node)
-    follower._incoming[leader]._connection.pause()
+    follower.peers._incoming[leader]._connection.pause()
     client.send({"op": "put", "key": "k", "value": 1})
     await trio.sleep(0.2)
     began = trio.current_time()
-    driver._replicators[follower.node].redial()
+    driver.peers._replicators[follower.node].redial()
     [reply] = await client.replies(1)
     assert trio.current_time() - began < 0.1
     assert reply["ok"] or reply["error"]["applied"] == "unknown"
@@ -180,7 +180,7 @@ async def test_only_a_connection_that_broke_is_told_as_gone(cluster: Cluster, ca
     assert driver is not None
     await trio.sleep(0.5)
     caplog.clear()
-    driver._replicators[peer].redial()
+    driver.peers._replicators[peer].redial()
     await trio.sleep(0.5)
     assert [record.getMessage().partition(" at ")[0] for record in caplog.records] == [f"connected to node {peer}"]
     cluster.nodes[peer].crash()

@@ -277,9 +277,9 @@ async def test_nothing_is_sent_behind_a_write_that_was_refused_before_all_are_an
     leader = await cluster.leader()
     follower = cluster.nodes[(leader + 1) % 3].driver
     assert follower is not None
-    core, requests = follower.core, follower.requests
+    core, requests = follower.replica.core, follower.requests
     passed: list[Propose] = []
-    monkeypatch.setattr(follower, "send", lambda _, message: passed.append(message))
+    monkeypatch.setattr(follower.replica, "send", lambda _, message: passed.append(message))
     client = await cluster.connect(core.node)
     term = core.term
     for value in range(2):
@@ -311,12 +311,12 @@ async def test_what_was_passed_on_to_the_leader_of_another_term_is_refused(
     leader = cluster.nodes[index].driver
     assert leader is not None
     answers: list[object] = []
-    monkeypatch.setattr(leader, "send", lambda _, message: answers.append(message))
-    command, term, last = encode_commands([Delete("k")]), leader.core.term, leader.core.last_index
+    monkeypatch.setattr(leader.replica, "send", lambda _, message: answers.append(message))
+    command, term, last = encode_commands([Delete("k")]), leader.replica.core.term, leader.replica.core.last_index
     for number, for_term in enumerate((term - 1, term, term + 1, None)):  # None: of a node that does not say it yet
         leader.requests.on_propose((index + 1) % 3, Propose(number, command, for_term))
     assert [type(answer) for answer in answers] == [NotProposed, Proposed, NotProposed, Proposed]
-    assert leader.core.last_index == last + 2
+    assert leader.replica.core.last_index == last + 2
 
 
 async def test_writes_passed_on_during_a_transfer_are_refused_in_the_order_in_which_they_came(
@@ -328,9 +328,9 @@ async def test_writes_passed_on_during_a_transfer_are_refused_in_the_order_in_wh
     leader = cluster.nodes[index].driver
     assert leader is not None
     sender, successor = (node.index for node in cluster.nodes if node.index != index)
-    core, requests = leader.core, leader.requests
+    core, requests = leader.replica.core, leader.requests
     answers: list[object] = []
-    monkeypatch.setattr(leader, "send", lambda _, message: answers.append(message))
+    monkeypatch.setattr(leader.replica, "send", lambda _, message: answers.append(message))
     command = encode_commands([Delete("k")])
     core.transfer_leadership(successor)
     requests.on_propose(sender, Propose(0, command))
@@ -354,13 +354,13 @@ async def test_writes_that_come_while_others_are_under_way_share_a_batch_soon(
     assert leader is not None
     followers = [node for node in cluster.nodes if node.index != index]
     proposed: list[tuple[float, int]] = []
-    propose = leader.core.propose
+    propose = leader.replica.core.propose
 
     def watched(payloads: Sequence[bytes]) -> int:
         proposed.append((trio.current_time(), len(payloads)))
         return propose(payloads)
 
-    monkeypatch.setattr(leader.core, "propose", watched)
+    monkeypatch.setattr(leader.replica.core, "propose", watched)
     for node in followers:
         node.hub.freeze()
     async with trio.open_nursery() as clients:
@@ -380,14 +380,14 @@ async def test_plenty_of_writes_wait_for_no_more(cluster: Cluster, monkeypatch: 
     leader = cluster.nodes[index].driver
     assert leader is not None
     proposed: list[int] = []
-    propose = leader.core.propose
+    propose = leader.replica.core.propose
 
     def watched(payloads: Sequence[bytes]) -> int:
-        assert leader.core.commit_index == leader.core.last_index or len(payloads) >= PLENTY
+        assert leader.replica.core.commit_index == leader.replica.core.last_index or len(payloads) >= PLENTY
         proposed.append(len(payloads))
         return propose(payloads)
 
-    monkeypatch.setattr(leader.core, "propose", watched)
+    monkeypatch.setattr(leader.replica.core, "propose", watched)
     puts: list[dict[str, object]] = [{"op": "put", "key": str(key), "value": 1} for key in range(2 * PLENTY)]
     async with trio.open_nursery() as clients:
         for few in (puts[:PLENTY], puts[PLENTY:]):
@@ -402,11 +402,11 @@ async def test_an_answer_to_a_call_is_judged_by_what_was_known_when_it_was_asked
     leader, follower = cluster.nodes[index].driver, cluster.nodes[peer].driver
     assert leader is not None
     assert follower is not None
-    asked, answer = leader.acknowledged(peer), follower.introduction(index)
+    asked, answer = leader.replica.introductions.acknowledged(peer), follower.replica.introductions.introduction(index)
     with trio.fail_after(10):
-        while leader.acknowledged(peer).index <= answer.last_index:
+        while leader.replica.introductions.acknowledged(peer).index <= answer.last_index:
             await cluster.ask(index, {"op": "put", "key": "k", "value": 1})
-    assert leader.objection(peer, answer, asked) is None
-    refused = leader.objection(peer, answer, leader.acknowledged(peer))
+    assert leader.replica.introductions.objection(peer, answer, asked) is None
+    refused = leader.replica.introductions.objection(peer, answer, leader.replica.introductions.acknowledged(peer))
     assert refused is not None
     assert "older copy" in refused.message

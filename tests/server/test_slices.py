@@ -16,6 +16,7 @@ from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.replica import snapshots
 from trioraft.replica.reckoning import MAX_SCAN_BYTES
+from trioraft.replica.replica import Replica
 from trioraft.replica.session import Session
 from trioraft.server.driver import Driver
 from trioraft.testing.disk_threads import ImmediateThread
@@ -39,13 +40,13 @@ class Turns:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[Counter[Any]] = [Counter()]
-        turn = Driver.turn
+        turn = Replica.turn
 
-        def watched(driver: Driver) -> None:
+        def watched(replica: Replica, ticks: int) -> None:
             self.done.append(Counter())
-            turn(driver)
+            turn(replica, ticks)
 
-        monkeypatch.setattr(Driver, "turn", watched)
+        monkeypatch.setattr(Replica, "turn", watched)
         self._monkeypatch = monkeypatch
 
     def count(self, owner: Any, name: str, what: Callable[..., tuple[Any, int]]) -> None:
@@ -149,7 +150,7 @@ async def test_large_writes_of_many_are_sent_on_their_way_a_few_a_turn(
     node = leader if through == "the leader" else (leader + 1) % 3
     turns.count(Core, "propose", lambda _, payloads: ("proposed", sum(map(len, payloads))))
     turns.count(
-        Driver,
+        Replica,
         "send",
         lambda _, __, message: ("passed on", sum(map(len, message.commands)) if isinstance(message, Propose) else 0),
     )
@@ -219,8 +220,8 @@ class Slow(ImmediateThread):
     def finished(self, wait: bool = True) -> bool:
         if trio.current_time() >= self._until:
             return super().finished(wait)
-        if self._driver._log is not None:
-            self._driver._log.moved = True
+        if (log := self._driver.replica.log) is not None:
+            log.segments.moved = True
         return False
 
 
@@ -229,7 +230,8 @@ async def test_disks_that_are_slow_and_do_not_hang_cost_no_election(cluster: Clu
     term = term_of(cluster, leader)
     for node in cluster.nodes:
         assert node.driver is not None
-        node.driver._writer = Slow(node.driver)
+        assert node.driver.replica.log is not None
+        node.driver.replica.log._thread = Slow(node.driver)
     began = trio.current_time()
     (reply,) = await cluster.ask(leader, {"op": "put", "key": "k", "value": 1})
     assert reply["ok"], reply
@@ -239,7 +241,7 @@ async def test_disks_that_are_slow_and_do_not_hang_cost_no_election(cluster: Clu
 
 def term_of(cluster: Cluster, leader: int) -> int:
     """The term, in which all that live follow that leader."""
-    cores = [node.driver.core for node in cluster.nodes if node.driver is not None]
+    cores = [node.driver.replica.core for node in cluster.nodes if node.driver is not None]
     assert {core.leader for core in cores} == {leader}
     (term,) = {core.term for core in cores}
     return term

@@ -131,7 +131,7 @@ async def test_a_member_that_makes_no_sense_again_and_again_is_a_handful_of_line
     leader = await cluster.leader()
     speaker, hearer = cluster.nodes[leader - 1], cluster.nodes[leader]
     assert speaker.driver is not None
-    introduction = encode(speaker.driver.introduction(hearer.index))
+    introduction = encode(speaker.driver.replica.introductions.introduction(hearer.index))
     speaker.crash()
     await cluster.leader()
     log.begin()
@@ -205,7 +205,7 @@ async def test_whoever_is_reached_at_a_peers_address_again_and_again_is_a_handfu
     leader = await cluster.leader()
     gone = cluster.nodes[leader - 1]
     assert gone.driver is not None
-    introduction = encode(gone.driver.introduction(leader))
+    introduction = encode(gone.driver.replica.introductions.introduction(leader))
     gone.crash()
     hub = MemoryHub(cluster.network, "impostor")
     listener = hub.listen(ADDRESSES[gone.index])

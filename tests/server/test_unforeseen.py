@@ -36,13 +36,15 @@ from trioraft.raft.messages import (
     TimeoutNow,
 )
 from trioraft.replica import administration, reports, session, snapshots
+from trioraft.replica.introductions import Introductions
 from trioraft.replica.reader import Reader
+from trioraft.replica.replica import Replica
 from trioraft.replica.requests import Requests
 from trioraft.replica.session import Session
 from trioraft.server import NodeOptions, clients, driver, links, logs, node, replicator, run_node
 from trioraft.server.clients import FEW, Client, Recognizer
 from trioraft.server.door import Door
-from trioraft.server.driver import Driver
+from trioraft.server.peers import PeerConnections
 from trioraft.server.replicator import Replicator
 from trioraft.server.sockets import SocketHub
 from trioraft.storage.errors import UnknownFormat
@@ -245,10 +247,10 @@ ON_A_CONNECTION: list[tuple[Any, str]] = [
     (PeerDecoder, "feed"),
     (PeerDecoder, "_begin"),
     (PeerDecoder, "_complete"),
-    (Driver, "introduction"),
-    (Driver, "acknowledged"),
-    (Driver, "objection"),
-    (Driver, "greet"),
+    (Introductions, "introduction"),
+    (Introductions, "acknowledged"),
+    (Introductions, "objection"),
+    (PeerConnections, "greet"),
     (Evidence, "contradicts"),
     (Replicator, "_judge"),
     (Replicator, "_dial"),
@@ -261,13 +263,13 @@ OF_CLIENTS = (driver, Recognizer, Door, Session, LineBuffer, Client)
 async def _all_connected(cluster: Cluster) -> None:
     drivers = [node.driver for node in cluster.nodes if node.driver is not None]
     with trio.fail_after(10):
-        while not all(one.linked(two.node) for one in drivers for two in drivers if one is not two):
+        while not all(one.peers.linked(two.node) for one in drivers for two in drivers if one is not two):
             await trio.sleep(0.01)
 
 
 def _redial(node: Node) -> None:
     assert node.driver is not None
-    for one in node.driver._replicators.values():
+    for one in node.driver.peers._replicators.values():
         one.redial()
 
 
@@ -341,7 +343,7 @@ async def test_a_snapshot_that_fails_unforeseen_is_answered_and_tried_again(
 async def test_a_leaders_snapshot_that_fails_unforeseen_is_asked_for_again(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records, owner: object, name: str
 ) -> None:
-    monkeypatch.setattr(Driver, "snapshot_settings", OFTEN)
+    cluster.tune(OFTEN)
     leader, behind = await leave_one_behind(cluster)
     assert (await cluster.ask(leader, {"op": "snapshot"}))[0]["ok"]
     with monkeypatch.context() as patch:
@@ -359,7 +361,7 @@ async def test_a_leaders_snapshot_that_fails_unforeseen_is_asked_for_again(
 async def test_a_newer_versions_snapshot_ends_no_follower(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(Driver, "snapshot_settings", OFTEN)
+    cluster.tune(OFTEN)
     leader, behind = await leave_one_behind(cluster)
     assert (await cluster.ask(leader, {"op": "snapshot"}))[0]["ok"]
 
@@ -376,18 +378,31 @@ async def test_a_newer_versions_snapshot_ends_no_follower(
 
 # What only looks, and what decides
 
-LOOKS: dict[Any, set[str]] = {
-    links.Host: {"greet"},
-    replicator.Host: {"introduction", "acknowledged", "objection", "is_removed_by", "link_free"},
-    snapshots.Node: set(),
+LOOKS: dict[tuple[Any, Any], set[str]] = {
+    (links.Host, PeerConnections): {"greet", "hear", "lose"},
+    (replicator.Host, PeerConnections): {
+        "introduction",
+        "acknowledged",
+        "objection",
+        "is_removed_by",
+        "link_down",
+        "link_free",
+        "peer_lost",
+    },
+    (snapshots.Node, Replica): set(),
 }
-"""What a node does for others that changes nothing of its own, or leaves that to something that is marked."""
+"""What is done for others that changes nothing of the node's own, or leaves that to something that is marked."""
 
 
-@pytest.mark.parametrize("host", LOOKS, ids=lambda host: str(host.__module__))
-def test_what_changes_the_nodes_own_state_is_marked(host: Any) -> None:
+@pytest.mark.parametrize(("host", "who"), LOOKS, ids=lambda one: str(one.__module__))
+def test_what_changes_the_nodes_own_state_is_marked(host: Any, who: Any) -> None:
     calls = {name for name, value in vars(host).items() if inspect.isfunction(value) and not name.startswith("_")}
-    assert {name for name in calls if not hasattr(getattr(Driver, name), "__wrapped__")} == LOOKS[host]
+    assert {name for name in calls if not hasattr(getattr(who, name), "__wrapped__")} == LOOKS[host, who]
+
+
+@pytest.mark.parametrize("name", ["hear", "peer_gone", "link_up", "link_down", "peer_lost"])
+def test_what_the_connections_of_the_peers_leave_to_the_replica_is_marked(name: str) -> None:
+    assert hasattr(getattr(Replica, name), "__wrapped__")
 
 
 # What stops a node
@@ -417,19 +432,11 @@ MESSAGES: dict[type, PeerMessage] = {
         PeerRefused("code", "message", "hint"),
     )
 }
-DECIDED_BY: dict[type, str] = {
-    Propose: "requests.on_propose",
-    Proposed: "requests.on_proposed",
-    NotProposed: "requests.on_not_proposed",
-    ReadIndexRequest: "requests.on_read_index",
-    ReadIndexReply: "requests.on_read_index_reply",
-    Ask: "administration.on_ask",
-    Told: "administration.on_told",
-    Underway: "_hear_member",
-    FormationView: "assembly.ready_for",
-    PeerHello: "assembly.heard",
+BEFORE_IT_HAS_FORMED: dict[type, str] = {
+    FormationView: "replica.assembly.ready_for",
+    PeerHello: "replica.assembly.heard",
 }
-"""Which part of the driver decides what comes of a message, where it is not the core."""
+"""Which part of the replica decides what comes of a message then."""
 
 
 def test_every_message_there_is_is_tried() -> None:
@@ -444,6 +451,15 @@ def _break(node: Node, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
         owner = getattr(owner, part)
     assert hasattr(owner, name)
     monkeypatch.setattr(owner, name, _fail)
+
+
+def _break_hearing(node: Node, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what this node makes of such messages fail."""
+    assert node.driver is not None
+    if kind in (handlers := node.driver.replica._handlers):
+        monkeypatch.setitem(handlers, kind, _fail)
+    else:
+        _break(node, "replica.core.step", monkeypatch)
 
 
 def _begun() -> bytes:
@@ -486,7 +502,7 @@ async def test_what_a_member_says_and_fails_half_way_stops_the_node(
     node = await _victim(cluster, leads=False)
     silent, other = [cluster.nodes[(node.index + step) % 3] for step in (1, 2)]
     assert silent.driver is not None
-    hello = silent.driver.introduction(node.index)
+    hello = silent.driver.replica.introductions.introduction(node.index)
     silent.crash()
     peer = await cluster.connect(node.index)
     peer.connection.send(
@@ -494,7 +510,7 @@ async def test_what_a_member_says_and_fails_half_way_stops_the_node(
     )
     [answer] = await peer.replies(1)
     assert answer["peer"] == "hello"
-    _break(node, DECIDED_BY.get(kind, "core.step"), monkeypatch)
+    _break_hearing(node, kind, monkeypatch)
     peer.connection.send(_begun() if kind is Underway else encode(MESSAGES[kind]))
     await _ends(node, unforeseen)
     assert len(await peer.replies(2)) == 1
@@ -514,7 +530,7 @@ async def test_what_fails_half_way_while_the_cluster_forms_stops_the_node(
     cluster = Cluster(nursery, 1)
     node = cluster.nodes[0]
     node.start(may_end=True)
-    _break(node, DECIDED_BY[kind], monkeypatch)
+    _break(node, BEFORE_IT_HAS_FORMED[kind], monkeypatch)
     peer = await cluster.connect(0)
     peer.connection.send(encode(MESSAGES[PeerHello]) + encode(MESSAGES[FormationView]))
     await _ends(node, unforeseen)
@@ -526,7 +542,7 @@ async def test_a_change_that_fails_half_way_is_answered_by_nobody(
 ) -> None:
     node = await _victim(cluster, leads=True)
     other = await bystander(cluster, (node.index + 1) % 3)
-    for place in ("store.apply_all", "administration._begin"):
+    for place in ("replica.store.apply_all", "replica.administration._begin"):
         _break(node, place, monkeypatch)
     client = await cluster.connect(node.index)
     client.send(_request(op))
@@ -539,22 +555,22 @@ async def test_a_change_that_fails_half_way_is_answered_by_nobody(
 @pytest.mark.parametrize(
     ("place", "leads"),
     [
-        ("administration.take", True),
-        ("requests.route", True),
-        ("requests.servable", True),
-        ("requests.tick", False),
-        ("requests.link_lost", False),
-        ("administration.turn", False),
-        ("administration.link_lost", False),
-        ("core.tick", False),
-        ("core.ready", False),
-        ("core.persisted", True),
-        ("core.next_append", True),
-        ("core.peer_connected", False),
-        ("core.peer_lost", False),
-        ("core.compacted", True),
-        ("_evidence.remember", False),
-        ("snapshots.tick", False),
+        ("replica.administration.take", True),
+        ("replica.requests.route", True),
+        ("replica.requests.servable", True),
+        ("replica.requests.tick", False),
+        ("replica.requests.link_lost", False),
+        ("replica.administration.turn", False),
+        ("replica.administration.link_lost", False),
+        ("replica.core.tick", False),
+        ("replica.core.ready", False),
+        ("replica.core.persisted", True),
+        ("replica.core.next_append", True),
+        ("replica.core.peer_connected", False),
+        ("replica.core.peer_lost", False),
+        ("replica.core.compacted", True),
+        ("replica.introductions._evidence.remember", False),
+        ("replica.snapshots.tick", False),
         ("hub.expire", False),
     ],
 )
@@ -590,15 +606,15 @@ async def test_replies_that_fail_while_they_are_dealt_out_stop_the_node(
         assert len(await client.replies(2)) == 1
 
 
-@pytest.mark.parametrize("place", ["core.snapshot_stored", "install"])
+@pytest.mark.parametrize("place", ["replica.core.snapshot_stored", "replica.requests.restore"])
 async def test_a_leaders_snapshot_that_fails_half_way_stops_the_node(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records, place: str
 ) -> None:
-    monkeypatch.setattr(Driver, "snapshot_settings", OFTEN)
+    cluster.tune(OFTEN)
     leader, behind = await leave_one_behind(cluster)
     assert (await cluster.ask(leader, {"op": "snapshot"}))[0]["ok"]
     behind.start(may_end=True)
-    _break(behind, place if place != "install" else "requests.restore", monkeypatch)
+    _break(behind, place, monkeypatch)
     await _ends(behind, unforeseen)
     await (await bystander(cluster, leader)).is_served()
 
@@ -615,7 +631,7 @@ async def test_a_node_that_must_stop_says_why_with_the_cause_itself(
     format: str,
 ) -> None:
     node = await _victim(cluster, leads=False)
-    _break(node, "administration.take", monkeypatch)
+    _break(node, "replica.administration.take", monkeypatch)
     logs.configure(format, "critical")
     client = await cluster.connect(node.index)
     client.send({"op": "snapshot"})

@@ -17,11 +17,12 @@ from trioraft.raft.core import Core
 from trioraft.server import clients
 from trioraft.server.clients import Crowd
 from trioraft.testing import machines
+from trioraft.testing.disk_threads import SimulatedThread
 from trioraft.testing.network import MemoryHub
 from trioraft.testing.node_faults import Faults
 from trioraft.testing.nodes import Report, simulate_nodes
 from trioraft.testing.outcome import SimulationFailed
-from trioraft.testing.virtual_time import Agenda, SimulatedThread, repeatable_scheduling, run_in_virtual_time
+from trioraft.testing.virtual_time import Agenda, repeatable_scheduling, run_in_virtual_time
 from trioraft.wire.operations import OPERATIONS
 
 ALWAYS = range(25)

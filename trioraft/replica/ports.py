@@ -1,12 +1,64 @@
-"""What a replica needs of what is around it."""
+"""What a replica needs of what is around it: peers, disk, clients, and the pace at which it works."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol
+
+from trioraft.raft.core import Core
+from trioraft.raft.messages import Message, NodeId
+from trioraft.raft.ready import Batch
+from trioraft.wire.peers import (
+    Ask,
+    FormationView,
+    NotProposed,
+    Propose,
+    Proposed,
+    ReadIndexReply,
+    ReadIndexRequest,
+    Told,
+)
 
 TICK_SECONDS: Final = 0.01
 """How long a tick lasts."""
+
+Forwarded = Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply | Ask | Told
+"""A message about requests, in one direction or the other."""
+
+
+class Peers(Protocol):
+    """The connections to the other nodes, and from them."""
+
+    @property
+    def heard(self) -> Collection[NodeId]:
+        """Those that have a connection to this node."""
+
+    def tell(self, peer: NodeId, message: Message | FormationView) -> None:
+        """Send with the next `flush`; dropped where no connection to that peer is up."""
+
+    def send(self, peer: NodeId, message: Forwarded) -> None:
+        """Send in order with what was sent before: with the next `flush`, or as soon as the connection is up."""
+
+    def linked(self, peer: NodeId) -> bool:
+        """Whether requests can be forwarded to that peer, and its answers come back."""
+
+    def has_room(self, peer: NodeId) -> bool:
+        """Whether the connection to that peer takes another AppendEntries now."""
+
+    def flush(self) -> None:
+        """Send what was told and sent since the last time."""
+
+    def dial(self, addresses: Mapping[NodeId, str], kept: Collection[NodeId]) -> None:
+        """Be connected to these at their addresses, and to no others; a connection to one of `kept` stays."""
+
+    def redial(self, peer: NodeId) -> None:
+        """Replace the connection to that peer by one with a new introduction."""
+
+    def dismiss(self, peer: NodeId) -> None:
+        """Close that peer's connection to this node; `Replica.peer_gone` is called."""
+
+    def begin_anew(self) -> None:
+        """Replace all connections, in both directions; the replica is not told of those that close."""
 
 
 class DiskThread(Protocol):
@@ -23,3 +75,63 @@ class DiskThread(Protocol):
 
     def close(self) -> None:
         """Stop, once the write under way has ended or is given up."""
+
+
+class Clients(Protocol):
+    """The connections of the clients."""
+
+    def flush(self) -> bool:
+        """Send the replies that are ready, to each client a portion; True if that made room for more requests."""
+
+
+class Pace(Protocol):
+    """When this node waits, which is a matter of its clock and its load."""
+
+    def gathers(self) -> bool:
+        """Whether the writes that have come wait for more to come."""
+
+    def takes_slice(self) -> bool:
+        """Whether a snapshot under way takes its next step in this turn."""
+
+
+class Observer:
+    """Hears what happens to one replica, at the moment when it happens. Override what is of interest.
+
+    Nothing is paid for it while nobody observes, and then once a turn, a batch or a message, never once an entry.
+    """
+
+    def started(self, core: Core) -> None:
+        """The replica begins as a member, with that core."""
+
+    def changed(self, core: Core) -> None:
+        """Something may have changed in the core: a message, a tick, a write that ended, a step of the turn."""
+
+    def said(self, receiver: NodeId, message: Message) -> None:
+        """One of Raft's messages leaves."""
+
+    def writing(self, batch: Batch) -> None:
+        """The disk begins with that batch."""
+
+    def written(self) -> None:
+        """The batch is synced, and nothing that rests on it has left yet."""
+
+    def applied(self) -> None:
+        """Committed entries have been applied."""
+
+    def installed(self, core: Core) -> None:
+        """The replica goes on from a leader's snapshot."""
+
+    def read_began(self, context: int) -> None:
+        """This node leads, and confirms reads under that context."""
+
+    def reads_confirmed(self, contexts: Sequence[int]) -> None:
+        """The reads of these contexts are about to be served."""
+
+    def leadership_lost(self) -> None:
+        """This node led and does no more; reads that were not confirmed begin again."""
+
+    def role_changed(self, core: Core) -> None:
+        """The term, the role or the known leader is another than at the end of the turn before."""
+
+    def turned(self, core: Core) -> None:
+        """A turn is over."""

@@ -30,6 +30,9 @@ class Ports(Protocol):
     def send(self, peer: NodeId, message: ReadIndexRequest | ReadIndexReply) -> None:
         """Send to a peer, in order."""
 
+    def read_began(self, context: int) -> None:
+        """The core confirms reads under that context."""
+
 
 class Reads:
     """The reads at this node that are not confirmed yet, and those of which peers ask this leader."""
@@ -72,6 +75,7 @@ class Reads:
             context = next(self._contexts)
             self._under_way[context] = reads
             self._node.core.read_index(context)
+            self._node.read_began(context)
 
     def pass_on(self, leader: NodeId) -> None:
         """Ask the leader what those that are held must see."""
@@ -100,6 +104,7 @@ class Reads:
         context = next(self._contexts)
         self._under_way[context] = (sender, message.number)
         core.read_index(context)
+        self._node.read_began(context)
 
     def on_read_index_reply(self, sender: NodeId, message: ReadIndexReply) -> None:
         """The leader says which index reads must see, or that it leads no more."""

@@ -10,11 +10,11 @@ from typing import Any, Final, Protocol
 import trioraft
 from trioraft.cluster.formation import Assembly
 from trioraft.cluster.handshake import PROTOCOL
-from trioraft.cluster.startup import point_of
+from trioraft.cluster.startup import Recovered, point_of
 from trioraft.raft import quorum
 from trioraft.raft.core import Core
 from trioraft.raft.log import Log
-from trioraft.raft.membership import Configuration, Member
+from trioraft.raft.membership import Configuration, Formation, Member
 from trioraft.raft.messages import InstallSnapshot, NodeId
 from trioraft.replica.failures import internal_reply
 from trioraft.replica.reckoning import MAX_LOG_BYTES
@@ -174,6 +174,17 @@ def say_role(core: Core) -> None:
         log.info("node %d follows node %d in term %d", core.node, core.leader, core.term)
     elif core.role == "candidate":
         log.info("node %d stands for leader in term %d", core.node, core.term)
+
+
+def say_recovered(formation: Formation, recovered: Recovered) -> None:
+    """Say in the log what the folder of a formed node held."""
+    for notice in recovered.notices:
+        log.warning("%s", notice, extra={"about": notice})
+    keys, index = len(recovered.store), recovered.point.index
+    snapshot = f"a snapshot of {keys} {'key' if keys == 1 else 'keys'} up to entry {index} and " if index else ""
+    entries = "1 entry" if len(recovered.entries) == 1 else f"{len(recovered.entries)} entries"
+    found = f"{snapshot}a log of {entries}, term {recovered.hard_state.term}"
+    log.info("cluster %s: recovered %s", formation.cluster, found)
 
 
 def _status(node: Node) -> dict[str, object]:

@@ -44,6 +44,9 @@ class Ports(reader.Ports, forwarding.Ports, Protocol):
     def withdraw(self, slots: Sequence[Slot]) -> set[Slot]:
         """Let go of those of such requests that have not been begun; these, which never will be."""
 
+    def read_began(self, context: int) -> None:
+        """The core confirms reads under that context."""
+
     def whom_to_wait_for(self) -> tuple[str, str]:
         """Why there is no leader, and what to do, for a person."""
 

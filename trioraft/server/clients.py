@@ -11,7 +11,7 @@ from trioraft.replica.failures import decides
 from trioraft.replica.requests import Requests
 from trioraft.replica.session import Session, read_alike
 from trioraft.replica.slots import ReadSlot, Slot, WriteSlot
-from trioraft.server import links
+from trioraft.server import door, links
 from trioraft.server.guards import give_up
 from trioraft.server.links import Incoming
 from trioraft.server.transport import Connection
@@ -34,8 +34,12 @@ PORTION_BYTES: Final = 256 * 1024
 log = logging.getLogger("trioraft.clients")
 
 
-class Host(links.Host, Protocol):
+class Host(door.Host, Protocol):
     """What a client needs of its node."""
+
+    @property
+    def peers(self) -> links.Host:
+        """Who takes a connection that turns out to be a peer's."""
 
     requests: Requests
     max_request_bytes: int
@@ -62,7 +66,7 @@ class Recognizer:
             self._host.door.leave(self._connection)
             self._connection.close()
         elif start.startswith(_PEER_START):
-            self._hand_to(Incoming(self._connection, self._host), start)
+            self._hand_to(Incoming(self._connection, self._host.peers), start)
         elif data and len(start) < len(_PEER_START) and _PEER_START.startswith(start):
             return  # it may yet become a peer's introduction
         elif self._host.door.admits_client(self._connection):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from trioraft.raft.messages import NodeId
-from trioraft.server import door
+from trioraft.server.door import Door
 from trioraft.server.transport import Connection
 from trioraft.wire.codec import BadLine
 from trioraft.wire.framing import LineBuffer, LineTooLong
@@ -50,8 +50,12 @@ class Link:
                 self.connection.send(data)
 
 
-class Host(door.Host, Protocol):
+class Host(Protocol):
     """What an incoming connection needs of its node."""
+
+    @property
+    def door(self) -> Door:
+        """Where it waits until it has shown who it is."""
 
     def greet(self, incoming: Incoming, hello: PeerHello) -> PeerHello | PeerRefused:
         """Answer a peer's introduction; with a PeerHello it is accepted."""

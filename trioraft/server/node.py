@@ -118,7 +118,7 @@ def _open(
 
 def _listen(options: NodeOptions, driver: Driver, hub: Hub) -> Listener:
     """Listen where this node is to, and say where. Raises StartError."""
-    own = driver.core.configuration.member(options.index)
+    own = driver.replica.core.configuration.member(options.index)
     if own is not None:
         _warn_of_differences(driver, options, own)
     place = _place(options, own)
@@ -189,7 +189,7 @@ def _moved_hint(options: NodeOptions, own: Member) -> str:
 
 
 def _warn_of_differences(driver: Driver, options: NodeOptions, own: Member) -> None:
-    for member in driver.members:
+    for member in driver.replica.members:
         listed = driver.servers[member.id] if member.id < len(driver.servers) else "nothing"
         if listed != member.address:
             log.warning(

@@ -15,26 +15,26 @@ import msgspec
 import trio
 
 from trioraft.addresses import Address
-from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.raft.invariants import Invariants
-from trioraft.raft.membership import ChangeRefused, Configuration
-from trioraft.raft.messages import Entry, HardState, Message, NodeId
-from trioraft.raft.ready import Batch, NotLeader, Point
+from trioraft.raft.membership import ChangeRefused
+from trioraft.raft.messages import Message, NodeId
+from trioraft.raft.ready import Batch, NotLeader
 from trioraft.replica.failures import HalfDone
+from trioraft.replica.ports import Observer
+from trioraft.replica.replica import Tuning
 from trioraft.replica.snapshots import SnapshotSettings
-from trioraft.server.driver import RESTFUL_TICKS, Driver
-from trioraft.server.election_timer import MAX_LATE
+from trioraft.server.driver import Driver
 from trioraft.server.guards import leaves
 from trioraft.server.node import STOP_SECONDS, live
 from trioraft.server.transport import Hub
 from trioraft.storage.folder import DataFolder
-from trioraft.storage.snapshots import Snapshot
 from trioraft.testing.disk import MemoryDisk, PowerCut, spares_the_node
+from trioraft.testing.disk_threads import SimulatedThread
 from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryListener, MemoryNetwork
-from trioraft.testing.virtual_time import Agenda, SimulatedThread
-from trioraft.wire import entries as codec
+from trioraft.testing.virtual_time import Agenda
 
+MAX_REQUEST_BYTES: Final = 1024 * 1024
 RECENT: Final = 80
 """How many of the last events a failure shows."""
 
@@ -77,24 +77,6 @@ class Trace(logging.Handler):
         return self._hash.hexdigest()
 
 
-class _ObservedCore(Core):
-    """A core that is looked at after each thing that happens to it: a turn of its node holds many."""
-
-    invariants: Invariants
-
-    def step(self, sender: NodeId, message: Message) -> None:
-        super().step(sender, message)
-        self.invariants.observe(self)
-
-    def tick(self) -> None:
-        super().tick()
-        self.invariants.observe(self)
-
-    def persisted(self, number: int) -> None:
-        super().persisted(number)
-        self.invariants.observe(self)
-
-
 class World(msgspec.Struct):
     """What all machines of a run share."""
 
@@ -107,91 +89,37 @@ class World(msgspec.Struct):
     snapshots: SnapshotSettings
 
 
-class _ObservedDriver(Driver):
-    """A driver that is looked at after each turn, and whose clock can stand still."""
+class _Witness(Observer):
+    """Shows one node to the invariants whenever something happens to it: a turn holds much."""
 
-    def __init__(
-        self,
-        machine: Machine,
-        folder: DataFolder,
-        hub: MemoryHub,
-        writer: SimulatedThread,
-        background: SimulatedThread,
-    ) -> None:
-        self._machine = machine
-        self._memory_hub = hub
-        self._simulated_writer = writer
-        self._late = 0
-        world = machine.world
-        servers = machine.servers
-        self.snapshot_settings = world.snapshots
-        random, most = machine.random, 1024 * 1024
-        super().__init__(machine.index, servers, folder, cast(Hub, hub), writer, background, random, most)
+    def __init__(self, node: NodeId, world: World, writer: SimulatedThread) -> None:
+        self._node = node
+        self._trace = world.trace
+        self._invariants = world.invariants
+        self._writer = writer
 
-    def turn(self) -> None:
-        """Take a turn, and let it be looked at."""
-        super().turn()
-        assert self._simulated_writer.error is None, "the disk has failed, and the node goes on"
-        world = self._machine.world
-        world.trace.counts["turns"] += 1
-        world.invariants.observe(self.core)
+    def started(self, core: Core) -> None:
+        self._invariants.started(core)
 
-    def _new_core(
-        self,
-        configuration: Configuration,
-        hard_state: HardState,
-        entries: list[Entry],
-        base: Point,
-        snapshot: Point,
-        configuration_index: int,
-    ) -> Core:
-        core = _ObservedCore(
-            self.node,
-            configuration,
-            hard_state=hard_state,
-            entries=entries,
-            codec=codec,
-            random=self._machine.random,
-            settings=self.settings,
-            base=base,
-            snapshot=snapshot,
-            configuration_index=configuration_index,
-        )
-        core.invariants = self._machine.world.invariants
-        if configuration.members:
-            core.invariants.started(core)
-        return core
+    def changed(self, core: Core) -> None:
+        self._invariants.observe(core)
 
-    def _put(self, receiver: NodeId, message: Message) -> None:
-        self._machine.world.invariants.said(self.node, receiver, message)
-        super()._put(receiver, message)
+    def said(self, receiver: NodeId, message: Message) -> None:
+        self._invariants.said(self._node, receiver, message)
 
-    def _start_write(self, batch: Batch) -> None:
-        self._machine.world.invariants.writing(self.node, batch)
-        super()._start_write(batch)
+    def writing(self, batch: Batch) -> None:
+        self._invariants.writing(self._node, batch)
 
-    def _write(self, batch: Batch) -> None:
-        super()._write(batch)
-        self._machine.world.invariants.written(self.node)
+    def written(self) -> None:
+        self._invariants.written(self._node)
 
-    def install(self, store: Store, snapshot: Snapshot) -> None:
-        """Go on from a leader's snapshot, and let it be looked at."""
-        super().install(store, snapshot)
-        self._machine.world.invariants.installed(self.core)
+    def installed(self, core: Core) -> None:
+        self._invariants.installed(core)
 
-    def tick(self, ticks: int) -> None:
-        """Time has passed; a process that stands still hears of it later."""
-        if self._memory_hub.frozen:
-            self._late += ticks
-        else:
-            super().tick(ticks)
-
-    def thaw(self) -> None:
-        """Go on after standing still: the timer wakes once, and late."""
-        late, self._late = self._late, 0
-        self._memory_hub.thaw()
-        if late:
-            super().tick(min(late, RESTFUL_TICKS + MAX_LATE))
+    def turned(self, core: Core) -> None:
+        assert self._writer.error is None, "the disk has failed, and the node goes on"
+        self._trace.counts["turns"] += 1
+        self._invariants.observe(core)
 
 
 class Life:
@@ -199,7 +127,7 @@ class Life:
 
     def __init__(
         self,
-        driver: _ObservedDriver,
+        driver: Driver,
         hub: MemoryHub,
         writer: SimulatedThread,
         background: SimulatedThread,
@@ -235,7 +163,7 @@ class Machine:
     @property
     def core(self) -> Core | None:
         """That of the living node."""
-        return None if self.life is None else self.life.driver.core
+        return None if self.life is None else self.life.driver.replica.core
 
     @property
     def steady(self) -> bool:
@@ -258,7 +186,18 @@ class Machine:
         said = speaker.set(self.name)
         try:
             folder = DataFolder(self.disk, self.index, draw=lambda size: self.random.randbytes(size).hex())
-            driver = _ObservedDriver(self, folder, hub, writer, background)
+            driver = Driver(
+                self.index,
+                self.servers,
+                folder,
+                cast(Hub, hub),
+                writer,
+                background,
+                self.random,
+                MAX_REQUEST_BYTES,
+                tuning=Tuning(snapshots=world.snapshots),
+                observer=_Witness(self.index, world, writer),
+            )
         except (PowerCut, OSError) as error:
             self.note(f"cannot start: {error!r}")
             if isinstance(error, PowerCut):
@@ -322,7 +261,7 @@ class Machine:
         """Have the lead handed over to that machine, where this one has it, and that one may get it."""
         if self.life is not None:
             with suppress(NotLeader, ChangeRefused):
-                self.life.driver.core.transfer_leadership(successor.index)
+                self.life.driver.replica.core.transfer_leadership(successor.index)
                 self.life.hub.wake()
 
     def freeze(self) -> None:
@@ -335,7 +274,7 @@ class Machine:
         """Let it go on."""
         if self.life is not None and self.life.hub.frozen:
             self.note("goes on")
-            self.life.driver.thaw()
+            self.life.hub.thaw()
 
     def die_at_send(self, number: int, death: BaseException) -> None:
         """Let the node die in the middle of a turn, before its next but so many sends."""

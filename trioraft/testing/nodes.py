@@ -184,7 +184,9 @@ class _Simulation:
             self.asked += client.asked
         await self._settle_members()
         await self._until("the nodes do not agree", self._has_converged)
-        stores = [machine.life.driver.store.scan("", None, 10**9, 10**12) for machine in self.members if machine.life]
+        stores = [
+            machine.life.driver.replica.store.scan("", None, 10**9, 10**12) for machine in self.members if machine.life
+        ]
         assert all(store == stores[0] for store in stores), "equal logs, and different stores"
 
     async def _settle_members(self) -> None:

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, Protocol
 
 from trioraft.raft.messages import Message, NodeId
-from trioraft.testing.simulated_node import Forwarded
+from trioraft.replica.ports import Forwarded
 
 MILLISECOND = 1000
 

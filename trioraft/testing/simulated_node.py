@@ -1,44 +1,38 @@
-"""One node of a simulation: the real core, storage, store and handling of requests, and a driver without time."""
+"""One node of the fast simulation: a real replica, on ports without sockets, tasks or a clock."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from random import Random
 from typing import Any, Protocol
 
-from trioraft.cluster.formation import Assembly
-from trioraft.cluster.startup import point_of, recover
 from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.raft.invariants import Invariants, Violation
-from trioraft.raft.membership import Member
-from trioraft.raft.messages import InstallSnapshot, Message, NodeId
-from trioraft.raft.ready import Batch, Lost
-from trioraft.raft.settings import Settings
-from trioraft.replica.administration import Administration
-from trioraft.replica.removal import Removal
-from trioraft.replica.reports import local_reply
+from trioraft.raft.messages import Message, NodeId
+from trioraft.raft.ready import Batch
+from trioraft.replica.ports import Forwarded, Observer
+from trioraft.replica.replica import Ports, Replica, Tuning
 from trioraft.replica.requests import Requests
 from trioraft.replica.session import Session
-from trioraft.replica.slots import ReadSlot, Slot
-from trioraft.replica.snapshots import Snapshots, SnapshotSettings
+from trioraft.replica.snapshots import Snapshots
 from trioraft.storage.folder import DataFolder
-from trioraft.storage.snapshots import Snapshot
 from trioraft.testing.disk import MemoryDisk, PowerCut
-from trioraft.testing.disk_threads import ImmediateThread
-from trioraft.wire import entries as codec
-from trioraft.wire.peers import Ask, NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest, Told
-from trioraft.wire.replies import Reply
+from trioraft.testing.disk_threads import ImmediateThread, SimulatedThread
+from trioraft.wire.peers import FormationView, PeerMessage
 
-Forwarded = Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply | Ask | Told
 MAX_REQUEST_BYTES = 64 * 1024
+MILLISECOND = 1000
 
 
 class World(Protocol):
     """What a node has around it."""
 
     invariants: Invariants
+
+    def after(self, delay: int, call: Callable[..., None], *arguments: Any) -> None:
+        """Make that call so many microseconds from now."""
 
     def send(self, sender: NodeId, receiver: NodeId, message: Message) -> None:
         """One of Raft's messages: the network may lose, repeat, delay or reorder it."""
@@ -52,14 +46,20 @@ class World(Protocol):
     def linked(self, sender: NodeId, receiver: NodeId) -> bool:
         """Whether there is a connection, as far as the sender knows."""
 
-    def begin_write(self, node: SimulatedNode) -> None:
-        """The disk begins with the node's batch; `SimulatedNode.finish_write` is called when it has come so far."""
+    def disk_delay(self, node: NodeId) -> int:
+        """How many microseconds the disk takes for the next write."""
+
+    def wake(self, node: SimulatedNode, life: int) -> None:
+        """The node is to take a turn, if it is still in that life."""
 
     def applied(self, node: SimulatedNode) -> None:
         """The node has applied entries to its store."""
 
     def installed(self, node: SimulatedNode) -> None:
         """The node goes on from a leader's snapshot."""
+
+    def role_changed(self, node: SimulatedNode) -> None:
+        """The node's term, role or leader is another."""
 
     def replied(self, session: SimulatedSession, replies: bytes) -> None:
         """Replies leave for a client."""
@@ -79,10 +79,12 @@ class SimulatedSession:
         self._session.receive(data)
         self.take()
 
-    def take(self) -> None:
-        """Take what there is room for."""
-        for slot in self._session.requests(0):
+    def take(self) -> bool:
+        """Take what there is room for; whether there was anything."""
+        slots = self._session.requests(0)
+        for slot in slots:
             self.node.requests.take(slot)
+        return bool(slots)
 
     def take_replies(self) -> bytes:
         """What may leave."""
@@ -94,152 +96,205 @@ class SimulatedSession:
         return self._session.done
 
     def _settled(self) -> None:
-        self.node.dirty[self.number] = self
+        self.node.dirty[self] = None
 
 
-class _WatchedCore(Core):
-    """The core; somebody wants to know when a read comes to it."""
+class _Peers:
+    """The connections of a node, which the simulation makes and breaks by itself."""
 
-    def __init__(self, on_read: Callable[[int], None], *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._on_read = on_read
+    heard: Collection[NodeId] = ()
+    """Nobody introduces itself here, and nobody is dismissed."""
 
-    def read_index(self, context: int) -> None:
-        super().read_index(context)
-        self._on_read(context)
+    def __init__(self, node: NodeId, world: World) -> None:
+        self._node = node
+        self._world = world
+
+    def tell(self, peer: NodeId, message: Message | FormationView) -> None:
+        assert not isinstance(message, FormationView), "the cluster has formed"
+        self._world.send(self._node, peer, message)
+
+    def send(self, peer: NodeId, message: Forwarded) -> None:
+        self._world.forward(self._node, peer, message)
+
+    def linked(self, peer: NodeId) -> bool:
+        return self._world.linked(self._node, peer)
+
+    def has_room(self, peer: NodeId) -> bool:
+        return self._world.has_room(self._node, peer)
+
+    def flush(self) -> None:
+        """All is on its way already."""
+
+    def dial(self, addresses: Mapping[NodeId, str], kept: Collection[NodeId]) -> None:
+        """Whoever has a node is connected."""
+
+    def redial(self, peer: NodeId) -> None:
+        """The other end knows all members."""
+
+    def dismiss(self, peer: NodeId) -> None:
+        """Nobody is."""
+
+    def begin_anew(self) -> None:
+        """The cluster has formed."""
+
+
+class _Witness(Observer):
+    """Shows one node to the invariants, and to the simulation."""
+
+    def __init__(self, node: SimulatedNode, world: World) -> None:
+        self._node = node
+        self._world = world
+        self._invariants = world.invariants
+        self._reads_began: dict[int, int] = {}
+        """By context: how much was committed anywhere when the read came."""
+
+    def started(self, core: Core) -> None:
+        self._invariants.started(core)
+
+    def changed(self, core: Core) -> None:
+        self._invariants.observe(core)
+
+    def said(self, receiver: NodeId, message: Message) -> None:
+        self._invariants.said(self._node.node, receiver, message)
+
+    def writing(self, batch: Batch) -> None:
+        self._invariants.writing(self._node.node, batch)
+
+    def written(self) -> None:
+        self._invariants.written(self._node.node)
+
+    def applied(self) -> None:
+        self._world.applied(self._node)
+
+    def installed(self, core: Core) -> None:
+        self._invariants.installed(core)
+        self._world.installed(self._node)
+
+    def read_began(self, context: int) -> None:
+        self._reads_began[context] = len(self._invariants.committed)
+
+    def reads_confirmed(self, contexts: Sequence[int]) -> None:
+        applied = self._node.core.last_applied
+        for context in contexts:
+            began = self._reads_began.pop(context)
+            if applied < began:
+                raise Violation(
+                    f"ReadIndex: node {self._node.node} serves a read as of {applied}; "
+                    f"{began} entries were committed when it came"
+                )
+        self._node.reads_served += len(contexts)
+
+    def leadership_lost(self) -> None:
+        self._reads_began.clear()
+
+    def role_changed(self, core: Core) -> None:  # noqa: ARG002
+        self._world.role_changed(self._node)
 
 
 class SimulatedNode:
     """A node, over all its lives; what it keeps from one to the next is its disk."""
 
-    assembly: Assembly | None = None
-    """Its cluster has formed."""
-
-    def __init__(
-        self,
-        node: NodeId,
-        world: World,
-        settings: Settings,
-        snapshot_settings: SnapshotSettings,
-        segment_bytes: int,
-        random: Random,
-    ) -> None:
+    def __init__(self, node: NodeId, world: World, tuning: Tuning, gathering: float, random: Random) -> None:
+        """`gathering`: how often the writes that have come wait for more to come, from 0 to 1."""
         self.node = node
-        self.removal = Removal(node)
         self.disk = MemoryDisk(f"node {node}")
         self.up = False
         self.life = 0
-        self.dirty: dict[int, SimulatedSession] = {}
+        self.dirty: dict[SimulatedSession, None] = {}
+        """Those that may have replies to send, in order. A client that has come again has two."""
         self.reads_served = 0
-        self._reads_began: dict[int, int] = {}
-        """By context: how much was committed anywhere when the read came."""
         self._world = world
-        self._settings = settings
-        self._snapshot_settings = snapshot_settings
-        self._segment_bytes = segment_bytes
+        self._tuning = tuning
+        self._gathering = gathering
         self._random = random
 
     # Life
 
-    def folder(self) -> DataFolder:
-        """Its data folder, opened; that counts as a start."""
+    def open_folder(self) -> DataFolder:
+        """Its data folder; that counts as a start."""
         return DataFolder(self.disk, self.node, draw=lambda size: self._random.randbytes(size).hex())
 
     def start(self) -> None:
         """Recover from the disk. Raises StorageError, OSError, PowerCut."""
-        folder = self.folder()
-        formation = folder.formation
-        if formation is None:
+        folder = self.open_folder()
+        if folder.formation is None:
             raise Violation(f"Durability: node {self.node} has forgotten its cluster")
-        recovered = recover(folder, formation, self._segment_bytes)
-        self.log, self.store = recovered.log, recovered.store
-        self.life += 1
-        self._reads_began.clear()
-        self.core: Core = _WatchedCore(
-            self._read_began,
-            self.node,
-            recovered.configuration,
-            hard_state=recovered.hard_state,
-            entries=recovered.entries,
-            codec=codec,
-            random=self._random,
-            settings=self._settings,
-            base=recovered.base,
-            snapshot=recovered.point,
-            configuration_index=recovered.configuration_index,
+        world, life = self._world, self.life + 1
+        self._thread = SimulatedThread(
+            world, lambda: world.wake(self, life), lambda: world.disk_delay(self.node), _raise
         )
-        hold_ticks = 4 * self._settings.election_ticks
-        self.requests = requests = Requests(self, self.store, hold_ticks)
-        self.administration = Administration(self, requests.forwarding, requests.answering, hold_ticks)
-        self.batch: Batch | None = None
-        self.snapshots = Snapshots(
-            self,
-            self.disk,
-            formation.cluster,
-            self.log,
-            ImmediateThread(),
-            recovered.snapshot,
-            self._snapshot_settings,
-            self._random,
-        )
+        peers, witness = _Peers(self.node, world), _Witness(self, world)
+        ports = Ports(peers, self, self, self._thread, ImmediateThread(), self._random, witness)
+        self.replica = Replica(self.node, (), folder, ports, self._tuning)
+        self.life = life
         self.up = True
-        self._world.invariants.started(self.core)
-        self._world.applied(self)
+        world.applied(self)
 
     def end(self, power: bool, torn: int | None) -> None:
         """Die: of the process, or of the machine's power; `torn` is the operation at which a write under way stops."""
         self.up = False
         self.dirty = {}
         if torn is not None and self._random.random() < 0.5:
-            self.disk.fail_at = self.disk.operations + torn
-            self.disk.failure = PowerCut()
-            with suppress(PowerCut, OSError):
-                self.snapshots.turn()
-        elif self.batch is not None and torn is not None:
-            self.disk.fail_at = self.disk.operations + torn
-            self.disk.failure = PowerCut()
-            with suppress(PowerCut, OSError):  # where it stops is where the next life begins
-                self._write(self.batch)
+            self._end_in(torn, self.snapshots.turn)
+        elif torn is not None and self._thread.busy:
+            self._end_in(torn, self._thread.end)
+        self._thread.close()
         if power:
             self.disk.crash(self._random)
         else:
             self.disk.kill()
 
-    # Events
+    def _end_in(self, torn: int, write: Callable[[], None]) -> None:
+        """Let the power be cut at that operation of a write: where it stops is where the next life begins."""
+        self.disk.fail_at = self.disk.operations + torn
+        self.disk.failure = PowerCut()
+        with suppress(PowerCut, OSError):
+            write()
+
+    # What it consists of
+
+    @property
+    def core(self) -> Core:
+        """Raft's part."""
+        return self.replica.core
+
+    @property
+    def store(self) -> Store:
+        """What the cluster holds, as far as this node knows."""
+        return self.replica.store
+
+    @property
+    def requests(self) -> Requests:
+        """Those that are under way here."""
+        return self.replica.requests
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """Its own, and the leader's."""
+        assert self.replica.snapshots is not None
+        return self.replica.snapshots
+
+    # Events. Each raises OSError where the disk has failed: then the node is to die.
+
+    def turn(self, ticks: int = 0) -> None:
+        """Carry out all that can be done now, and see to it that what waits for nothing goes on soon."""
+        self.replica.turn(ticks)
+        requests = self.requests
+        if requests.gathering or requests.hurries:
+            self._world.after(1 + self._random.randrange(MILLISECOND), self._world.wake, self, self.life)
 
     def tick(self) -> None:
-        """A tick has passed by this node's clock. Raises OSError: then the node is to die."""
-        self.snapshots.turn()
-        self.core.tick()
-        self.snapshots.tick(1)
-        self.requests.tick(1)
-        self.administration.tick(1)
+        """A tick has passed by this node's clock."""
+        self.turn(1)
+
+    def hear(self, sender: NodeId, message: PeerMessage) -> None:
+        """A message has come."""
+        self.replica.hear(sender, message)
         self.turn()
 
-    def step(self, sender: NodeId, message: Message) -> None:
-        """One of Raft's messages has come. Raises OSError: then the node is to die."""
-        self.snapshots.turn()
-        self.core.step(sender, message)
-        self.turn()
-
-    def hear(self, sender: NodeId, message: Forwarded) -> None:
-        """A message about requests has come."""
-        requests = self.requests
-        match message:
-            case Propose():
-                requests.on_propose(sender, message)
-            case Proposed():
-                requests.on_proposed(sender, message)
-            case NotProposed():
-                requests.on_not_proposed(sender, message)
-            case ReadIndexRequest():
-                requests.on_read_index(sender, message)
-            case ReadIndexReply():
-                requests.on_read_index_reply(sender, message)
-            case Ask():
-                self.administration.on_ask(sender, message)
-            case Told():
-                self.administration.on_told(sender, message)
+    def lose_link(self, peer: NodeId) -> None:
+        """A connection to that peer, or from it, is gone."""
+        self.replica.link_down(peer)
         self.turn()
 
     def serve(self, session: SimulatedSession, data: bytes) -> None:
@@ -247,153 +302,31 @@ class SimulatedNode:
         session.receive(data)
         self.turn()
 
-    def finish_write(self) -> None:
-        """The disk has taken the batch. Raises OSError: then the node is to die."""
-        batch = self.batch
-        assert batch is not None
-        self._write(batch)
-        self.batch = None
-        self._world.invariants.written(self.node)
-        self.core.persisted(batch.number)
-        for receiver, message in batch.messages:
-            if receiver != self.node:
-                self._say(receiver, message)
-        self.turn()
-
-    def _write(self, batch: Batch) -> None:
-        if batch.base is not None:
-            self.log.reset(batch.base.index, batch.base.term)
-        self.log.write(batch.hard_state, batch.entries)
-
-    def mark(self) -> None:
-        """Vouch for the log, as a node does that has been idle. Raises OSError: then the node is to die."""
-        if self.batch is None:
-            self.log.mark()
-
     def disturb(self, event: Callable[[Core], None]) -> None:
         """Let something else happen to the core."""
         event(self.core)
+        self._world.invariants.observe(self.core)
         self.turn()
 
-    # Turns, as the driver takes them
+    # What its replica needs beside peers and disk
 
-    def turn(self) -> None:
-        """Carry out all that can be done now."""
-        self._world.invariants.observe(self.core)
-        self.requests.begin_turn()
-        self.administration.turn()
-        self.requests.route()
-        while self._round() or self._reply():
-            self.administration.turn()
-            self.requests.route()
-
-    def _reply(self) -> bool:
-        """Let the replies that are there leave; that may have made room for requests that had waited."""
+    def flush(self) -> bool:
+        """Let the replies that are there leave; True if that made room for requests that had waited."""
+        more = False
         dirty, self.dirty = self.dirty, {}
-        for session in dirty.values():
+        for session in dirty:
             self._world.replied(session, session.take_replies())
-            session.take()
-        return bool(dirty)
+            more = session.take() or more
+        return more
 
-    def _round(self) -> bool:
-        core = self.core
-        ready = core.ready()
-        if ready is not None:
-            for receiver, message in ready.messages:
-                self._say(receiver, message)
-            if ready.committed:
-                self._world.invariants.observe(core)
-                self.requests.apply(ready.committed)
-                self.requests.applied(ready.committed[-1].index)
-                self._world.applied(self)
-            for _, piece in ready.pieces:
-                self.snapshots.receive(piece)
-            if ready.reads:
-                self._check_reads(ready.reads)
-                self.requests.servable(ready.reads)
-            if isinstance(ready.leadership, Lost):
-                self._reads_began.clear()
-                self.requests.leadership_lost(ready.leadership.reason)
-        self._send_appends()
-        if ready is not None and ready.batch is not None:
-            self.batch = ready.batch
-            self._world.invariants.writing(self.node, ready.batch)
-            self._world.begin_write(self)
-        self._world.invariants.observe(core)
-        return ready is not None
+    def gathers(self) -> bool:
+        """Now and then, as a leader does that has writes under way."""
+        return self._gathering > 0 and self._random.random() < self._gathering
 
-    def _read_began(self, context: int) -> None:
-        self._reads_began[context] = len(self._world.invariants.committed)
+    def takes_slice(self) -> bool:
+        """A snapshot goes on with each turn."""
+        return True
 
-    def _check_reads(self, contexts: list[int]) -> None:
-        for context in contexts:
-            began = self._reads_began.pop(context)
-            if self.core.last_applied < began:
-                raise Violation(
-                    f"ReadIndex: node {self.node} serves a read as of {self.core.last_applied}; "
-                    f"{began} entries were committed when it came"
-                )
-        self.reads_served += len(contexts)
 
-    def _send_appends(self) -> None:
-        core, world = self.core, self._world
-        if core.role != "leader":
-            return
-        for peer in core.progress:
-            while world.has_room(self.node, peer) and (append := core.next_append(peer)) is not None:
-                if isinstance(append, InstallSnapshot):
-                    filled = self.snapshots.filled(append)
-                    if filled is not None:
-                        self._say(peer, filled)
-                else:
-                    self._say(peer, append)
-
-    def _say(self, receiver: NodeId, message: Message) -> None:
-        self._world.invariants.said(self.node, receiver, message)
-        self._world.send(self.node, receiver, message)
-
-    # What the snapshots need of their node
-
-    def install(self, store: Store, snapshot: Snapshot) -> None:
-        """Go on from a leader's snapshot."""
-        header = snapshot.header
-        self.store = store
-        self.core.installed(point_of(snapshot), header.configuration_index, header.configuration)
-        self._world.installed(self)
-        self.requests.restore(store, header.last_included_index, header.last_included_term)
-
-    # What the requests need of their node
-
-    def send(self, peer: NodeId, message: Forwarded) -> None:
-        """Send to a peer, in order."""
-        self._world.forward(self.node, peer, message)
-
-    def linked(self, peer: NodeId) -> bool:
-        """Whether a connection to that peer is up."""
-        return self._world.linked(self.node, peer)
-
-    def answer_locally(self, slot: ReadSlot) -> Reply:
-        """The reply to a request about this node itself."""
-        return local_reply(self, slot)
-
-    @property
-    def members(self) -> Sequence[Member]:
-        """Those in force."""
-        return self.core.configuration.members
-
-    def administer(self, slot: Slot) -> None:
-        """Take a request that concerns the cluster, or this node's snapshots, and is answered later."""
-        self.administration.take(slot)
-
-    def withdraw(self, slots: Sequence[Slot]) -> set[Slot]:
-        """Let go of those of such requests that have not been begun."""
-        return self.administration.withdraw(slots)
-
-    def whom_to_wait_for(self) -> tuple[str, str]:
-        """Why there is no leader, and what to do."""
-        return "no leader is known", "wait"
-
-    @property
-    def is_removed(self) -> bool:
-        """Nobody introduces itself here, and so none is told that it is removed."""
-        return False
+def _raise(error: BaseException) -> None:
+    raise error

@@ -30,6 +30,8 @@ from trioraft.raft.messages import Message, NodeId
 from trioraft.raft.ready import NotLeader
 from trioraft.raft.settings import Settings
 from trioraft.replica.failures import HalfDone
+from trioraft.replica.ports import Forwarded
+from trioraft.replica.replica import Tuning
 from trioraft.replica.snapshots import SnapshotSettings
 from trioraft.storage.errors import StorageError
 from trioraft.storage.snapshots import snapshot_names
@@ -41,7 +43,7 @@ from trioraft.testing.outcome import SimulationFailed, is_eventful
 from trioraft.testing.quorum_watch import QuorumWatch
 from trioraft.testing.simulated_clients import Clients
 from trioraft.testing.simulated_network import MILLISECOND, Network, Traffic
-from trioraft.testing.simulated_node import Forwarded, SimulatedNode, SimulatedSession
+from trioraft.testing.simulated_node import SimulatedNode, SimulatedSession
 from trioraft.testing.timeline import Happening, Timeline
 
 TICK: Final = 10 * MILLISECOND
@@ -122,25 +124,21 @@ class Simulation:
         self.timeline = Timeline(size)
         self._steps = steps or random.choice((2000, 4000)) * (size + 1) // 4
         self.election_ticks = random.choice((10, 10, 20, 50))
-        settings = self._draw_settings(random)
+        tuning = self._draw_tuning(random)
+        gathering = random.choice((0.0, 0.0, 0.3))
         self.enabled = enabled = frozenset(faults)
         self.network = Network(size, self, random, Traffic(random, enabled), self.count, self._deliver, self._hear)
         self.invariants = Invariants()
         self._quorum = QuorumWatch((2 * self.election_ticks + 4) * (TICK + 600))
-        segment_bytes = random.choice((2_000, 20_000, 1_000_000))
-        snapshots = draw_snapshot_settings(random)
-        self.nodes = [
-            SimulatedNode(node, self, settings, snapshots, segment_bytes, Random(seed * 16 + node))
-            for node in range(size)
-        ]
+        self.nodes = [SimulatedNode(node, self, tuning, gathering, Random(seed * 16 + node)) for node in range(size)]
         self._paused: dict[NodeId, deque[tuple[Callable[..., None], tuple[Any, ...]]]] = {}
         self._form()
         changes = bool(enabled & {"members", "transfer"})
         self.clients = Clients(self, random, 12 * self.election_ticks * TICK, changes)
         self.faults = Faults(self, random, enabled)
 
-    def _draw_settings(self, random: Random) -> Settings:
-        return Settings(
+    def _draw_tuning(self, random: Random) -> Tuning:
+        raft = Settings(
             election_ticks=self.election_ticks,
             heartbeat_ticks=max(2, self.election_ticks // 5),
             lost_ticks=self.election_ticks // 4,
@@ -148,10 +146,12 @@ class Simulation:
             max_inflight=random.choice((1, 3, 64)),
             max_uncommitted_bytes=random.choice((2000, 64 * 1024 * 1024)),
         )
+        segment_bytes = random.choice((2_000, 20_000, 1_000_000))
+        return Tuning(raft, draw_snapshot_settings(random), segment_bytes, random.choice((1, 10, 100)))
 
     def _form(self) -> None:
         """Give every node its folder, as a cluster has them that has just formed."""
-        folders = [node.folder() for node in self.nodes]
+        folders = [node.open_folder() for node in self.nodes]
         members = tuple(Member(n, f"node-{n}:1", "voter", folder.id) for n, folder in enumerate(folders))
         for folder in folders:
             folder.adopt(Formation("simulated", Configuration(members, len(folders))))
@@ -301,8 +301,6 @@ class Simulation:
             self._do(node, node.tick)
             if node.up:
                 self._quorum.check(self.now, node.core)
-            if self.random.random() < 0.002:
-                self._do(node, node.mark)
         # No two clocks run alike.
         self.after(TICK - 500 + self.random.randrange(1000), self._tick, node)
 
@@ -311,7 +309,6 @@ class Simulation:
         if node.node in self._paused:
             self._paused[node.node].append((act, arguments))
             return
-        role, term = node.core.role, node.core.term
         try:
             act(*arguments)
         except OSError as error:
@@ -319,8 +316,6 @@ class Simulation:
                 raise Violation(f"Availability: node {node.node} ends for its snapshots' sake: {error}") from error
             self.record(node.node, f"stops: {error.strerror}")
             self.kill(node, power=False, rest=self.election_ticks * TICK, torn=False)
-        if node.up and (node.core.role != role or node.core.term != term):
-            self.record(node.node, f"{node.core.role} {node.core.term}")
 
     def _start(self, node: SimulatedNode) -> None:
         """Start a node; where its disk does not let it, it tries again."""
@@ -451,7 +446,7 @@ class Simulation:
         link.up = False
         for node, other in ((self.nodes[sender], receiver), (self.nodes[receiver], sender)):
             if node.up:
-                self._do(node, _link_lost, node, other)
+                self._do(node, node.lose_link, other)
 
     def _reconnect(self, sender: NodeId, receiver: NodeId) -> None:
         node = self.nodes[sender]
@@ -467,7 +462,7 @@ class Simulation:
         if node.up:
             self.record(receiver, message)
             self._quorum.delivered(self.now, node.core, sender, message)
-            self._do(node, node.step, sender, message)
+            self._do(node, node.hear, sender, message)
 
     def _hear(self, sender: NodeId, receiver: NodeId, message: Forwarded) -> None:
         node = self.nodes[receiver]
@@ -476,14 +471,14 @@ class Simulation:
 
     # Disks, stores and clients
 
-    def begin_write(self, node: SimulatedNode) -> None:
-        """The disk begins with the node's batch."""
-        assert node.batch is not None
-        self.after(self.faults.disk_delay(node.node), self._finish_write, node, node.life, node.batch.number)
+    def disk_delay(self, node: NodeId) -> int:
+        """How long a node's disk takes for its next write."""
+        return self.faults.disk_delay(node)
 
-    def _finish_write(self, node: SimulatedNode, life: int, number: int) -> None:
-        if node.up and node.life == life and node.batch is not None and node.batch.number == number:
-            self._do(node, node.finish_write)
+    def wake(self, node: SimulatedNode, life: int) -> None:
+        """Let a node take a turn, unless it has died meanwhile."""
+        if node.up and node.life == life:
+            self._do(node, node.turn)
 
     def applied(self, node: SimulatedNode) -> None:
         """A node has applied entries: two that have applied as much hold the same."""
@@ -495,8 +490,11 @@ class Simulation:
     def installed(self, node: SimulatedNode) -> None:
         """A node goes on from a leader's snapshot."""
         self.record(node.node, f"installs the snapshot up to {node.core.snapshot.index}")
-        self.invariants.installed(node.core)
         self.applied(node)
+
+    def role_changed(self, node: SimulatedNode) -> None:
+        """A node has another term, role or leader."""
+        self.record(node.node, f"{node.core.role} {node.core.term}")
 
     def replied(self, session: SimulatedSession, replies: bytes) -> None:
         """Replies leave for a client."""
@@ -522,12 +520,6 @@ def draw_snapshot_settings(random: Random) -> SnapshotSettings:
 
 class _Unsettled(AssertionError):
     """What has to come to pass when the faults have ended does not."""
-
-
-def _link_lost(node: SimulatedNode, peer: NodeId) -> None:
-    node.requests.link_lost(peer)
-    node.administration.link_lost(peer)
-    node.turn()
 
 
 def _vouched(node: SimulatedNode) -> list[tuple[str, int]]:

@@ -1,0 +1,47 @@
+"""The simulations change nothing of what they try: they have observers and ports, and override no private method."""
+
+from __future__ import annotations
+
+import pytest
+
+from . import imports
+from .overrides import classes_of, overridden
+
+SOURCES = {module: path.read_text() for module, path in imports.sources().items()}
+KNOWN = {name: node for module, source in SOURCES.items() for name, node in classes_of(module, source).items()}
+TESTING = "trioraft.testing"
+
+
+def test_no_private_method_is_overridden_for_a_simulation() -> None:
+    found = [
+        problem
+        for module, source in SOURCES.items()
+        if module.startswith(TESTING + ".")
+        for problem in overridden(module, source, KNOWN, TESTING)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from trioraft.raft.core import Core\nclass Watched(Core):\n    def _answer(self): ...",
+        "from trioraft.raft.core import Core as C\ndef f():\n    class Watched(C):\n        def _answer(self): ...",
+        "from trioraft.raft import core\nclass Watched(core.Core):\n    _answer = None",
+        "import trioraft.raft.core\nclass Watched(trioraft.raft.core.Core):\n    _answer: object",
+    ],
+)
+def test_an_override_is_found(source: str) -> None:
+    assert list(overridden("trioraft.testing.simulation", source, KNOWN, TESTING))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from trioraft.replica.ports import Observer\nclass Watched(Observer):\n    def said(self): ...",
+        "from trioraft.raft.core import Core\nclass Own(Core):\n    def __init__(self): ...\n    def _mine(self): ...",
+        "class One:\n    def _own(self): ...\nclass Two(One):\n    def _own(self): ...",
+    ],
+)
+def test_what_is_ones_own_is_left_alone(source: str) -> None:
+    assert list(overridden("trioraft.testing.simulation", source, KNOWN, TESTING)) == []

@@ -1,0 +1,499 @@
+"""Everything that one node decides, and nothing else: no connection, clock, thread or randomness of its own.
+
+What comes in is handed in by calls: what peers and clients say, how much time has passed. Then `turn` carries out what
+can be done: send, write, apply, answer. What goes out goes through ports (`trioraft.replica.ports`), so that the real
+node and the simulations drive the same object. Everything is paid a turn, not an entry: one write to the log, one send
+to each peer, one to each client.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from trioraft.cluster.formation import Assembly
+from trioraft.cluster.startup import point_of, recover
+from trioraft.kv.store import Store
+from trioraft.raft.core import Core
+from trioraft.raft.membership import Configuration, Formation, Member
+from trioraft.raft.messages import AppendEntries, Entry, HardState, InstallSnapshot, Message, NodeId
+from trioraft.raft.ready import NOWHERE, Batch, Lost, Point, Random, Ready, Role
+from trioraft.raft.settings import Settings
+from trioraft.replica.administration import Administration
+from trioraft.replica.duties import Duties
+from trioraft.replica.failures import decides
+from trioraft.replica.introductions import Introductions
+from trioraft.replica.log_writer import LogWriter
+from trioraft.replica.ports import Clients, DiskThread, Forwarded, Observer, Pace, Peers
+from trioraft.replica.removal import Removal
+from trioraft.replica.reports import local_reply, say_recovered, say_role, why_no_leader
+from trioraft.replica.requests import Requests
+from trioraft.replica.slots import ReadSlot, Slot
+from trioraft.replica.snapshots import Snapshots, SnapshotSettings
+from trioraft.storage.folder import DataFolder
+from trioraft.storage.log import SEGMENT_BYTES
+from trioraft.storage.snapshots import Snapshot
+from trioraft.wire import entries as codec
+from trioraft.wire.peers import (
+    Ask,
+    FormationView,
+    NotProposed,
+    PeerHello,
+    PeerMessage,
+    PeerRefused,
+    Propose,
+    Proposed,
+    ReadIndexReply,
+    ReadIndexRequest,
+    Told,
+    Underway,
+)
+from trioraft.wire.replies import Reply
+
+MANY_UNCOMMITTED: Final = 32
+"""A leader with more entries under way does not wait for its own disk: the others commit them without."""
+WAITING_REPORT_TICKS: Final = 50
+
+log = logging.getLogger("trioraft.node")
+
+
+class Ports(msgspec.Struct):
+    """What is around one replica."""
+
+    peers: Peers
+    clients: Clients
+    pace: Pace
+    log_thread: DiskThread
+    snapshot_thread: DiskThread
+    random: Random
+    observer: Observer | None = None
+
+
+class Tuning(msgspec.Struct, frozen=True):
+    """What simulations and tests set otherwise than a node does."""
+
+    raft: Settings = Settings()
+    snapshots: SnapshotSettings = SnapshotSettings()
+    segment_bytes: int = SEGMENT_BYTES
+    """A segment of the log that has grown to this is the last but one."""
+    mark_ticks: int = 100
+    """After this time without a write the log is marked."""
+
+
+class Replica:
+    """One node, from the inside."""
+
+    def __init__(
+        self, node: NodeId, servers: Sequence[str], folder: DataFolder, ports: Ports, tuning: Tuning | None = None
+    ) -> None:
+        """Begin with what the folder holds. `servers` are the lines of servers.txt, '-' where a removed member was.
+
+        Raises StorageError, OSError.
+        """
+        self.node = node
+        self.folder = folder
+        self.peers = ports.peers
+        self.store = Store()
+        self.log: LogWriter | None = None
+        """None before the cluster has formed, and so are the snapshots."""
+        self.snapshots: Snapshots | None = None
+        self.assembly: Assembly | None = None
+        """The forming of the cluster, while that is under way."""
+        self.idle_ticks = 0
+        """For how long nothing was written."""
+        self._ports = ports
+        self._clients = ports.clients
+        self._pace = ports.pace
+        self._observer = ports.observer
+        self.tuning = tuning = tuning or Tuning()
+        self._said: tuple[int, Role, NodeId | None] = (0, "follower", None)
+        self._waiting_said = ""
+        self._view_said: str | None = None
+        if folder.formation is None:
+            self.assembly = Assembly(node, folder.id, servers)
+            self.core = self._new_core(Configuration((), 0), HardState(), [], NOWHERE, NOWHERE, 0)
+        else:
+            self._start(folder.formation)
+        hold_ticks = 4 * tuning.raft.election_ticks
+        self.requests = requests = Requests(self, self.store, hold_ticks)
+        self.administration = Administration(self, requests.forwarding, requests.answering, hold_ticks)
+        self.removal = Removal(node)
+        self.duties = Duties(self)
+        self.introductions = Introductions(self, servers)
+        self._handlers: dict[type, Callable[[NodeId, Any], None]] = {
+            Propose: requests.on_propose,
+            Proposed: requests.on_proposed,
+            NotProposed: requests.on_not_proposed,
+            ReadIndexRequest: requests.on_read_index,
+            ReadIndexReply: requests.on_read_index_reply,
+            Ask: self.administration.on_ask,
+            Told: self.administration.on_told,
+            Underway: self._on_underway,
+            # Said before the cluster was formed, or twice:
+            FormationView: _ignore,
+            PeerHello: _ignore,
+            PeerRefused: _ignore,
+        }
+
+    # Life
+
+    def _start(self, formation: Formation) -> None:
+        """Begin, or go on, as a member of a formed cluster."""
+        ports, tuning = self._ports, self.tuning
+        recovered = recover(self.folder, formation, tuning.segment_bytes)
+        self.store = recovered.store
+        say_recovered(formation, recovered)
+        self.log = LogWriter(recovered.log, ports.log_thread, self._observer)
+        self.core = self._new_core(
+            recovered.configuration,
+            recovered.hard_state,
+            recovered.entries,
+            recovered.base,
+            recovered.point,
+            recovered.configuration_index,
+        )
+        self.snapshots = Snapshots(
+            self,
+            self.folder.disk,
+            formation.cluster,
+            recovered.log,
+            ports.snapshot_thread,
+            recovered.snapshot,
+            tuning.snapshots,
+            ports.random,
+        )
+        if self._observer is not None:
+            self._observer.started(self.core)
+
+    def _new_core(
+        self,
+        configuration: Configuration,
+        hard_state: HardState,
+        entries: list[Entry],
+        base: Point,
+        snapshot: Point,
+        configuration_index: int,
+    ) -> Core:
+        return Core(
+            self.node,
+            configuration,
+            hard_state=hard_state,
+            entries=entries,
+            codec=codec,
+            random=self._ports.random,
+            settings=self.tuning.raft,
+            base=base,
+            snapshot=snapshot,
+            configuration_index=configuration_index,
+        )
+
+    def close(self) -> None:
+        """Leave the log marked and closed, if the disk allows it. Raises OSError."""
+        if self.snapshots is not None:
+            self.snapshots.close()
+        if self.log is not None:
+            self.log.close()
+        self.folder.close()
+
+    # Turns
+
+    def turn(self, ticks: int = 0) -> None:
+        """Carry out all that can be done now. `ticks` have passed since the turn before.
+
+        Raises OSError when the disk fails: then nothing more may be promised.
+        """
+        requests = self.requests
+        requests.begin_turn()
+        if ticks:
+            self._pass_time(ticks)
+        snapshots = self.snapshots
+        if snapshots is not None and (ticks or snapshots.active) and self._pace.takes_slice():
+            snapshots.turn()
+        if self.assembly is not None:
+            self._try_to_form(self.assembly)
+        gather = self._pace.gathers()
+        more = True
+        while more:
+            self.administration.turn()  # first: what it brings to its end may have held up writes
+            requests.route(gather)
+            while self._step():
+                self.administration.turn()
+                requests.route(gather=True)
+            more = self._clients.flush()
+        self._report_changes()
+        if self._observer is not None:
+            self._observer.turned(self.core)
+
+    def _pass_time(self, ticks: int) -> None:
+        core = self.core
+        for _ in range(ticks):
+            core.tick()
+            if self._observer is not None:
+                self._observer.changed(core)
+        self.requests.tick(ticks)
+        self.administration.tick(ticks)
+        if self.snapshots is not None:
+            self.snapshots.tick(ticks)
+        self.idle_ticks += ticks
+        if self.log is None:
+            self._report_waiting()
+            return
+        self.introductions.follow_members()
+        self.duties.tick()
+        if self.log.moved_on():
+            core.persisting()
+        if self.idle_ticks >= self.tuning.mark_ticks:
+            self.log.mark()
+
+    def _step(self) -> bool:
+        """One round of what the core wants; False when there was nothing, or only the disk can bring more."""
+        core, peers = self.core, self.peers
+        ready = core.ready()
+        if ready is not None:
+            for receiver, message in ready.messages:
+                self._tell(receiver, message)
+        # The peers, and the disk, do their part while this node applies and answers.
+        if core.role == "leader":
+            self._send_appends()
+        peers.flush()
+        if ready is not None:
+            if ready.batch is not None:
+                self._persist(ready.batch)
+                if core.role != "leader" and self._check_write():
+                    peers.flush()  # its leader waits for that, and nobody for what it applies
+            self._carry_out(ready)
+            peers.flush()
+            self._clients.flush()
+            if self._observer is not None:
+                self._observer.changed(core)
+        return self._check_write() or ready is not None
+
+    def _carry_out(self, ready: Ready) -> None:
+        """Apply what is committed, and serve what waited for it."""
+        requests, observer = self.requests, self._observer
+        if ready.committed:
+            if observer is not None:
+                observer.changed(self.core)
+            requests.apply(ready.committed)
+            requests.applied(ready.committed.last_index)
+            if observer is not None:
+                observer.applied()
+        if ready.pieces and self.snapshots is not None:
+            for _, piece in ready.pieces:
+                self.snapshots.receive(piece)
+        if ready.reads:
+            if observer is not None:
+                observer.reads_confirmed(ready.reads)
+            requests.servable(ready.reads)
+        if isinstance(ready.leadership, Lost):
+            if observer is not None:
+                observer.leadership_lost()
+            requests.leadership_lost(ready.leadership.reason)
+
+    def _persist(self, batch: Batch) -> None:
+        assert self.log is not None  # the core of a node without a cluster has nothing to persist
+        self.idle_ticks = 0
+        self.log.write(batch)
+
+    def _check_write(self) -> bool:
+        """Whether a batch has been written and synced; then what rested on it goes out."""
+        if self.log is None or not self.log.busy:
+            return False
+        batch = self.log.finished(self._waits_for_disk)
+        if batch is None:
+            return False
+        self.core.persisted(batch.number)
+        if self._observer is not None:
+            self._observer.changed(self.core)
+        for receiver, message in batch.messages:
+            if receiver != self.node:
+                self._tell(receiver, message)
+        return True
+
+    @property
+    def _waits_for_disk(self) -> bool:
+        """Whether this turn waits for its write. A leader with much under way has better things to do."""
+        core = self.core
+        return core.role != "leader" or core.last_index - core.commit_index <= MANY_UNCOMMITTED
+
+    def _send_appends(self) -> None:
+        """Give each peer what it lacks, as far as its connection takes it."""
+        core, has_room = self.core, self.peers.has_room
+        for peer in core.progress:
+            while has_room(peer) and (append := core.next_append(peer)) is not None:
+                message = self._filled(append)
+                if message is not None:
+                    self._tell(peer, message)
+
+    def _filled(self, message: AppendEntries | InstallSnapshot) -> Message | None:
+        """Put the piece into a message that is to carry one of a snapshot."""
+        if isinstance(message, InstallSnapshot):
+            return None if self.snapshots is None else self.snapshots.filled(message)
+        return message
+
+    def _tell(self, receiver: NodeId, message: Message) -> None:
+        if self._observer is not None:
+            self._observer.said(receiver, message)
+        self.peers.tell(receiver, message)
+
+    @decides
+    def install(self, store: Store, snapshot: Snapshot) -> None:
+        """Go on from a leader's snapshot, which is durable; the store holds what it held."""
+        header = snapshot.header
+        self.store = store
+        self.core.installed(point_of(snapshot), header.configuration_index, header.configuration)
+        if self._observer is not None:
+            self._observer.installed(self.core)
+        self.requests.restore(store, header.last_included_index, header.last_included_term)
+
+    # From the peers
+
+    @decides
+    def hear(self, peer: NodeId, message: PeerMessage) -> None:
+        """A message of a peer that was accepted."""
+        if self.assembly is not None:
+            if isinstance(message, FormationView):
+                self.assembly.ready_for(peer, message.ready)
+            return
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            handler(peer, message)
+            return
+        self.core.step(peer, message)  # type: ignore[arg-type]  # all that is not about requests is Raft's
+        if self._observer is not None:
+            self._observer.changed(self.core)
+
+    def _on_underway(self, peer: NodeId, message: Underway) -> None:
+        """A long message of that peer arrives: it lives, though nothing of it is whole."""
+        if message.term == self.core.term and (progress := self.core.progress.get(peer)) is not None:
+            progress.heard()
+
+    def welcome(self, hello: PeerHello) -> None:
+        """A peer that was accepted has a connection to this node."""
+        self.introductions.welcome(hello)
+
+    @decides
+    def peer_gone(self, peer: NodeId) -> None:
+        """A peer's connection to this node is gone; if its process is, so is the one to it, which tells."""
+        if self.assembly is not None:
+            self.assembly.gone(peer)
+        self._link_lost(peer)
+
+    @decides
+    def link_up(self, peer: NodeId) -> None:
+        """A connection to the peer is up."""
+        self.core.peer_connected(peer)
+        if self.assembly is not None:
+            self.peers.tell(peer, FormationView(self.assembly.ready))
+
+    @decides
+    def link_down(self, peer: NodeId) -> None:
+        """It is gone."""
+        self._link_lost(peer)
+
+    def _link_lost(self, peer: NodeId) -> None:
+        self.requests.link_lost(peer)
+        self.administration.link_lost(peer)
+
+    @decides
+    def peer_lost(self, peer: NodeId) -> None:
+        """The peer's process is dead: nobody listens at its address."""
+        if peer == self.core.leader:
+            log.info("node %d, the leader, is gone", peer)
+        self.core.peer_lost(peer)
+        if self.assembly is not None:
+            self.assembly.refused(peer, None)
+
+    # Formation
+
+    def _try_to_form(self, assembly: Assembly) -> None:
+        """Tell the others what this node sees, and form or join the cluster once that is agreed."""
+        if assembly.ready != self._view_said:
+            self._view_said = assembly.ready
+            for peer in assembly.others:
+                self.peers.tell(peer, FormationView(assembly.ready))
+        formation = assembly.formed()
+        if formation is None:
+            return
+        self.peers.flush()
+        news = "the cluster has formed" if assembly.is_its_own(formation) else f"node {self.node} is in the cluster now"
+        self.folder.adopt(formation)
+        self.assembly = None
+        self._start(formation)
+        self.requests.restore(self.store, 0, 0)
+        log.info("%s: %s", news, ", ".join(f"node {m.id} at {m.address}" for m in self.members))
+        # The others are to hear who this node is now, and to say it of themselves.
+        self.introductions.dial()
+        self.peers.begin_anew()
+
+    # What its parts need of it
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """The members in force; none before the cluster has formed."""
+        return self.core.configuration.members
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether this node knows that it is a member no more, and no leader that it could ask all the same."""
+        return self.removal.configuration is not None and self.core.leader is None
+
+    def send(self, peer: NodeId, message: Forwarded) -> None:
+        """Send a message about requests, in order."""
+        self.peers.send(peer, message)
+
+    def linked(self, peer: NodeId) -> bool:
+        """Whether requests can be forwarded to that peer, and its answers come back."""
+        return self.peers.linked(peer)
+
+    def answer_locally(self, slot: ReadSlot) -> Reply:
+        """The reply to a request about this node itself."""
+        return local_reply(self, slot)
+
+    def administer(self, slot: Slot) -> None:
+        """Take a request that concerns the cluster, or this node's snapshots, and is answered later."""
+        self.administration.take(slot)
+
+    def withdraw(self, slots: Sequence[Slot]) -> set[Slot]:
+        """Let go of those of such requests that have not been begun."""
+        return self.administration.withdraw(slots)
+
+    def whom_to_wait_for(self) -> tuple[str, str]:
+        """Why there is no leader, and what to do."""
+        return why_no_leader(self)
+
+    def read_began(self, context: int) -> None:
+        """Reads are being confirmed under that context."""
+        if self._observer is not None:
+            self._observer.read_began(context)
+
+    # What a person sees
+
+    def _report_waiting(self) -> None:
+        """Say once for whom the cluster waits to form, and again when that changes."""
+        if self.assembly is None or self.requests.now < WAITING_REPORT_TICKS:
+            return
+        said = self.assembly.lacking
+        if said and said != self._waiting_said:
+            log.info("waiting for %s", said)
+        self._waiting_said = said
+
+    def _report_changes(self) -> None:
+        """One line for each change of term, role or leader."""
+        core = self.core
+        now = (core.term, core.role, core.leader)
+        if now == self._said:
+            return
+        self._said = now
+        if core.leader is not None:
+            self.removal.follows()
+        say_role(core)
+        if self._observer is not None:
+            self._observer.role_changed(core)
+
+
+def _ignore(peer: NodeId, message: PeerMessage) -> None:
+    """Nothing is made of it."""
