@@ -1,8 +1,8 @@
-"""What takes its time: to change the members, to hand over the lead, and to write a snapshot.
+"""Requests that take their time: to change the members, to hand over the lead, and to write a snapshot.
 
-The first two only the leader can do. Any node takes such a request and passes it on, once; the leader carries it out,
-and answers when it is done: a change when it is committed, a transfer when another leads. Its snapshot each node writes
-for itself.
+Only the leader can do the first two. Any node accepts such a request and passes it on, once. The leader carries it out
+and answers when it is done: a change when it is committed, a transfer when another node leads. Each node writes its
+snapshot for itself.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from trioraft.wire.peers import Ask, Told
 TICK_MS: Final = int(TICK_SECONDS * 1000)
 
 Answer = Callable[[bytes, int], None]
-"""Takes a reply without an id, and the index of the entry that has made it true, or 0."""
+"""Is called with a reply without an id, and with the index of the entry that made it true, or 0."""
 
 _WAIT_HINT: Final = "see 'members'; a change waits for the one before it, and for a majority of the voters"
 _UNKNOWN_HINT: Final = "see with 'members' whether it was made before you ask for it again"
@@ -72,7 +72,7 @@ class Ports(Protocol):
 
 
 class _Task:
-    """One request, wherever it came from."""
+    """One request for the leader, of a client of this node or of a peer's."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class _Task:
         self.answer = answer
         self.since = since
         self.refuse = refuse
-        """Tells the peer that has passed it on that this node does not lead; it is not passed on again."""
+        """Tells the peer that passed it on that this node does not lead: it is not passed on a second time."""
         self.term = 0
         """The term in which it was begun; 0 before."""
         self.index = 0
@@ -95,19 +95,19 @@ class _Task:
         self.changed: Configuration | None = None
         """What it makes of the members: when it is answered, others may have changed them again."""
         self.member: NodeId | None = None
-        """Whom of them the reply shows."""
+        """The member that the reply shows."""
         self.is_passed_on = False
-        """Whether a leader has it, and has not answered."""
+        """Whether it is with a leader that has not answered yet."""
         self.told: bytes | None = None
-        """What the leader answered, while this node has not yet what it did."""
+        """The leader's reply, until this node has the entry that it is about."""
         self.slot: Slot | None = None
         """Its place on the connection of a client of this node."""
         self.asker: NodeId | None = None
-        """The peer that has passed it on."""
+        """The peer that passed it on."""
 
     @property
     def is_due(self) -> bool:
-        """Whether all before it on its connection are answered: it is to find what they did."""
+        """Whether all before it on its connection are answered, so that it finds what they did."""
         return self.slot is None or self.slot.is_first
 
     @property
@@ -116,16 +116,16 @@ class _Task:
         return not self.term and not self.is_passed_on and self.told is None
 
     def is_late(self, now: int) -> bool:
-        """Whether it is a peer's, and its client, who is answered there, has given it up by that tick."""
+        """Whether it came from a peer whose client has given it up by that tick, and is answered there."""
         timeout = self.request.timeout_ms
         return self.slot is None and timeout is not None and self.since + timeout // TICK_MS < now
 
 
 class Administration:
-    """Such requests at one node."""
+    """The requests that take their time at one node."""
 
     def __init__(self, node: Ports, forwarding: Forwarding, answering: Answering, hold_ticks: int) -> None:
-        """`hold_ticks`: how long a request waits for a leader, or for its turn."""
+        """`hold_ticks`: how long a request waits for a leader, or to be begun by it."""
         self._node = node
         self._forwarding = forwarding
         self._answering = answering
@@ -134,7 +134,7 @@ class Administration:
         """In the order in which they came."""
         self._passed_on: PassedOn[_Task] = PassedOn()
         self._snapshots_wanted: list[Slot] = []
-        """Of those who are to find in it what was done before on their connection."""
+        """Requests for a snapshot that wait until they are first on their connection."""
         self._now = 0
 
     @property
@@ -156,7 +156,7 @@ class Administration:
             self._begin_snapshots(snapshots)
 
     def _begin_snapshots(self, snapshots: Snapshots) -> None:
-        """Have those taken for which it is the turn."""
+        """Have the snapshots taken whose requests are first on their connections."""
         waiting, self._snapshots_wanted = self._snapshots_wanted, []
         for slot in waiting:
             if slot.reply is not None:
@@ -184,7 +184,7 @@ class Administration:
         self._tasks[task] = None
 
     def withdraw(self, slots: Sequence[Slot]) -> set[Slot]:
-        """Let go of those of a client's requests that have not been begun; these, which never will be."""
+        """Forget those requests of clients that nobody has begun, and return them: they never will be."""
         late = set(slots)
         waiting = {task.slot: task for task in self._tasks if task.slot in late and task.is_waiting}
         for task in waiting.values():
@@ -222,21 +222,21 @@ class Administration:
         task, _ = answered
         task.is_passed_on = False
         if message.leads:
-            # What follows on its connection is to find it done here as well.
+            # What follows on its connection must find it done here as well.
             task.told, task.index = bytes(message.reply) + b"\n", message.index
 
     def link_lost(self, peer: NodeId) -> None:
-        """What that peer was asked is not answered any more, and neither is what it has asked.
+        """Fail what was passed on to that peer, and forget what it passed on.
 
-        It has said itself that nobody knows what became of that. It may be another process when it comes back, which
-        counts its requests anew: it would take the answer for that to one of its own.
+        The peer has told its own clients that the outcome is unknown. When it comes back it may be another process that
+        counts its requests anew, and would take an answer to an old one for that to a new one.
         """
         for task in self._passed_on.pop_from(peer):
             self._fail(task, "leader_changed", "the connection to the leader broke", _UNKNOWN_HINT, "unknown")
         self._tasks = {task: None for task in self._tasks if task.asker != peer}
 
     def tick(self, ticks: int) -> None:
-        """Time has passed: give up what has waited too long."""
+        """Let time pass, and give up what has waited too long."""
         self._now += ticks
         for task in list(self._tasks):
             if not task.is_due:
@@ -260,7 +260,7 @@ class Administration:
                 self._fail(task, "timeout", "the leader was asked, and has not answered", _UNKNOWN_HINT, "unknown")
 
     def turn(self) -> None:
-        """Begin what can be begun, and end what is done."""
+        """Begin the requests that can be begun, and end those that are done."""
         if self._snapshots_wanted and self._node.snapshots is not None:
             self._begin_snapshots(self._node.snapshots)
         for task in list(self._tasks):

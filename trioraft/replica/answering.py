@@ -1,4 +1,4 @@
-"""Slots are answered here, by one owner, and what follows one on its connection has its turn then."""
+"""Gives slots their replies, and lets what follows them on their connections go on."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _UNKNOWN_HINT: Final = "read the key before you write it again"
 
 
 class Answering:
-    """Gives requests their replies, and reads their turn."""
+    """The one that answers slots once they are accepted."""
 
     def __init__(self, reader: Reader, release: Callable[[WriteSlot], None]) -> None:
-        """`release` is given each write for which what held it up is over."""
+        """`release` is called with each write whose wait for a request that takes its time is over."""
         self._reader = reader
         self._release_write = release
         self._postponed: deque[ReferenceType[ReadSlot]] = deque()
-        """Reads that this turn had no room for; held by who waits for them."""
+        """Reads that this turn had no room for; their connections hold them."""
 
     @property
     def postpones(self) -> bool:
@@ -39,7 +39,7 @@ class Answering:
                 self._advance(slot)
 
     def answer(self, slot: Slot, reply: Reply, late: bool = False, lost: bool = False) -> None:
-        """Answer a request, and serve the reads that waited only for it; `late` and `lost` are told of a write."""
+        """Answer a request, and serve the reads that waited only for it; `late` and `lost` are noted of a write."""
         slot.answer(reply)
         if isinstance(slot, WriteSlot):
             slot.late, slot.lost = late, lost
@@ -69,7 +69,7 @@ class Answering:
     def fail(
         self, slot: Slot, code: str, message: str, hint: str, applied: str, late: bool = False, lost: bool = False
     ) -> None:
-        """Answer what failed of a slot; only of what changes something is it said whether it was applied."""
+        """Answer the requests of a slot that failed; `applied` is said only of what changes something."""
         done = slot.replies if isinstance(slot, WriteSlot) else []
         said = applied if slot.operation.changes else None
         failed = slot.requests[len(done) :]
@@ -77,28 +77,28 @@ class Answering:
         self.answer(slot, reply, late, lost)
 
     def fail_unknown(self, slots: Iterable[WriteSlot], reason: LostReason) -> None:
-        """Answer writes of which nobody here can tell what becomes of them."""
+        """Answer writes whose outcome this node cannot know."""
         slots = list(slots)
         why = {
             "no_quorum": "no majority of the nodes answers",
             "leader_changed": "the leader changed while the write was under way",
         }[reason]
-        for slot in slots:  # first of all: an answer to one may be what a read before the next has waited for
+        for slot in slots:  # before any is answered: a read before the next may have waited for just that
             slot.lost = True
             self._pass_reads_on(slot)
         for slot in slots:
             self.fail(slot, reason, why, _UNKNOWN_HINT, "unknown", lost=True)
 
     def confirm(self, reads: Sequence[ReadSlot]) -> None:
-        """The state as applied here is new enough for these."""
+        """Note that the state as applied here is new enough for these, and serve those that are first."""
         for read in reads:
             read.confirmed = True
             self._advance(read)
 
     def serve_before(self, write: WriteSlot) -> None:
-        """A write is about to be applied: serve the reads before it, which must not see it.
+        """Serve the reads before a write that is about to be applied, as they must not see it.
 
-        Its commitment proves them. What they waited for on their connection does not matter any more.
+        Its commitment proves that they are not stale. What they waited for on their connection no longer matters.
         """
         for read in write.reads_before:
             if read.reply is None:
@@ -109,7 +109,7 @@ class Answering:
             write.reads_before = []  # they know of this write, as what follows them
 
     def _advance(self, slot: Slot) -> None:
-        """Answer a read if it may be answered now, and those behind it for which it is the turn then."""
+        """Answer a read if it may be answered now, and those behind it that are first then."""
         while slot.is_first:
             if slot.reply is None:
                 if not isinstance(slot, ReadSlot) or not slot.confirmed:
@@ -127,7 +127,7 @@ class Answering:
             slot = following
 
     def _release(self, later: LaterSlot) -> None:
-        """That has come to its end: let what waited for it go its way."""
+        """Let the writes that waited for a request go their way, as it has come to its end."""
         writes, later.writes_behind = later.writes_behind, []
         for write in writes:
             write.waits = False
@@ -135,7 +135,7 @@ class Answering:
                 self._release_write(write)
 
     def _pass_reads_on(self, write: WriteSlot) -> None:
-        """It is over: the reads before it wait for the next one, and are refused where that may take effect unseen."""
+        """Let the reads before a write that is over wait for the next; refuse them if that may take effect unseen."""
         exposed, write.reads_before = write.owner.pass_reads_on(write), []
         for read in exposed:
             if read.operation.kind == "read":

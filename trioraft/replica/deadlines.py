@@ -1,4 +1,4 @@
-"""The times that clients have given with their requests."""
+"""The deadlines of requests that came with a `timeout_ms`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from weakref import ReferenceType, ref
 from trioraft.replica.slots import Slot
 
 FEW_DEADLINES: Final = 64
-"""This many are not searched for those of requests that are answered."""
+"""Up to this many deadlines, those of answered requests are left where they are."""
 
 
 class Deadlines:
-    """Until when the requests that have been given a time must be answered.
+    """When each request with a deadline must have been answered.
 
-    Long before its deadline a request is mostly answered, and then it must not be held for this.
+    Most requests are answered long before, and must not be kept in memory for their deadline.
     """
 
     def __init__(self) -> None:
@@ -29,11 +29,11 @@ class Deadlines:
 
     @property
     def idle(self) -> bool:
-        """Whether none is of a request that is not answered yet."""
+        """Whether all requests with a deadline are answered."""
         return not any(map(_is_open, self._heap))
 
     def add(self, slot: Slot, now: int) -> None:
-        """Note the deadline of a request that came at that tick, if it has one."""
+        """Note the deadline of a request that came at tick `now`, if it has one."""
         timeout = slot.requests[0].timeout_ms
         if timeout is not None and slot.reply is None:
             if len(self._heap) >= self._most:
@@ -44,7 +44,7 @@ class Deadlines:
             heapq.heappush(self._heap, (now + -(-timeout // 10), next(self._numbers), ref(slot)))
 
     def pop_due(self, now: int) -> list[Slot]:
-        """The requests not yet answered for which the time is over by that tick."""
+        """Remove the requests whose time is over by tick `now`, and return those not answered yet."""
         due: list[Slot] = []
         while self._heap and self._heap[0][0] <= now:
             slot = heapq.heappop(self._heap)[2]()
@@ -54,6 +54,6 @@ class Deadlines:
 
 
 def _is_open(deadline: tuple[int, int, ReferenceType[Slot]]) -> bool:
-    """Whether the request that it is for is not answered yet."""
+    """Whether its request is not answered yet."""
     slot = deadline[2]()
     return slot is not None and slot.reply is None

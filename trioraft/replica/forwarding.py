@@ -1,4 +1,4 @@
-"""What a node passes on to the leader: to whom, under which number, and until when an answer is waited for."""
+"""What a node passes on to a leader: to whom, under which number, and how long a deposed one may still answer."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class _One(NamedTuple, Generic[T]):
 class PassedOn(Generic[T]):
     """What was passed on to a leader and is not answered yet, by number, in the order in which it was sent.
 
-    The numbers go on over connections and leaders: what is said late of an earlier one is not taken for an answer to
-    what is under way now.
+    The numbers are not used again, on no connection and for no leader: a late answer to an earlier request is not taken
+    for one to what is under way now.
     """
 
     def __init__(self) -> None:
@@ -51,13 +51,13 @@ class PassedOn(Generic[T]):
         return next(iter(self._by_number.values())).what
 
     def add(self, what: T, lead: Lead, count: int = 1) -> int:
-        """Note what is sent to that leader, and stands for `count` numbers: from which on, it is told."""
+        """Note what is sent to that leader, and return the first of the `count` numbers that it takes up."""
         number, self._next = self._next, self._next + count
         self._by_number[number] = _One(what, lead, count)
         return number
 
     def pop(self, sender: NodeId, number: int, count: int = 1) -> tuple[T, Lead] | None:
-        """What that peer answers, and in which of its terms it was asked; None where it was not asked that."""
+        """Remove what that peer answers, and return it with the lead that was asked; None if it was not asked that."""
         one = self._by_number.get(number)
         if one is None or one.lead.leader != sender or one.numbers != count:
             return None
@@ -65,17 +65,17 @@ class PassedOn(Generic[T]):
         return one.what, one.lead
 
     def pop_if(self, is_over: Callable[[T], bool]) -> list[T]:
-        """What is to be waited for no longer."""
+        """Remove and return all for which `is_over` holds: no answer is waited for any more."""
         over = [number for number, one in self._by_number.items() if is_over(one.what)]
         return [self._by_number.pop(number).what for number in over]
 
     def pop_from(self, leader: NodeId) -> list[T]:
-        """What that leader was asked, as a link to or from it is lost, and it answers nothing of it any more."""
+        """Remove and return what that leader was asked, as a link to or from it is lost and it will not answer."""
         lost = [number for number, one in self._by_number.items() if one.lead.leader == leader]
         return [self._by_number.pop(number).what for number in lost]
 
     def pop_all(self) -> list[T]:
-        """All of it, as none of it is answered any more."""
+        """Remove and return all of it, as no answer is accepted any more."""
         gone, self._by_number = self._by_number, {}
         return [one.what for one in gone.values()]
 
@@ -90,17 +90,17 @@ class Ports(Protocol):
 
 
 class Forwarding:
-    """The leader that this node passes on to, and who wants to reach none but it."""
+    """The leader that this node passes requests on to, and the refusal of those that must not be passed on."""
 
     def __init__(self, node: Ports, answering: Answering) -> None:
         self.lead = Lead(None, 0)
-        """To whom what follows was passed on, and in which term it was taken for the leader."""
+        """The leader that was passed on to last, and the term in which it was taken for the leader."""
         self._node = node
         self._answering = answering
         self._farewell: int | None = None
-        """Until when a deposed leader's report of the writes passed on to it is waited for."""
+        """Until which tick a deposed leader may report the fate of the writes passed on to it."""
         self._deposed: Lead | None = None
-        """Who has said itself that it leads no more."""
+        """The last that said itself that it leads no more."""
 
     @property
     def is_outdated(self) -> bool:
@@ -109,31 +109,31 @@ class Forwarding:
         return (core.leader, core.term) != self.lead
 
     def hears_from_old_leader(self, now: int) -> bool:
-        """Whether it may still report what became of the writes passed on to it; what came later waits for that."""
+        """Whether the old leader may still report the fate of the writes passed on to it; newer ones wait for that."""
         if self._farewell is None:
             self._farewell = now + FAREWELL_TICKS
         leader = self.lead.leader
         return leader is not None and self._node.linked(leader) and now < self._farewell
 
     def update(self) -> None:
-        """Pass on to the leader that is known now, if any."""
+        """From now on, pass on to the leader that is known now, if any."""
         self.lead = Lead(self._node.core.leader, self._node.core.term)
         self._farewell = None
 
     def link_lost(self, peer: NodeId) -> bool:
-        """A link to or from that peer broke: whether it is the leader, which answers nothing of before any more."""
+        """A link to or from that peer broke. Return whether it is the leader: then nothing is answered any more."""
         if peer != self.lead.leader:
             return False
         self.lead = Lead(None, self.lead.term)
         return True
 
     def depose(self, lead: Lead) -> None:
-        """It says that it leads no more: nothing is passed on to it in that term."""
+        """Pass nothing more on to that leader in that term, as it says that it leads no more."""
         self._deposed = lead
 
     @property
     def to(self) -> NodeId | None:
-        """Who takes what is passed on now; None where nobody does."""
+        """The leader that accepts what is passed on now; None where there is none."""
         core = self._node.core
         leader = core.leader
         if leader is None or not self._node.linked(leader) or (leader, core.term) == self._deposed:
@@ -141,7 +141,7 @@ class Forwarding:
         return leader
 
     def kept(self, slots: Iterable[SlotT]) -> list[SlotT]:
-        """Answer those that want the leader itself; give back the others."""
+        """Answer the requests that must not be passed on, and return the others; drop what is answered already."""
         kept = []
         for slot in slots:
             if slot.reply is not None:

@@ -1,4 +1,4 @@
-"""The writes of this node's clients that have been given an entry, until that is applied or will never be."""
+"""The writes of this node's clients that have an entry, until that is applied or cannot be any more."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Ports(Protocol):
 
 
 class Placed:
-    """Which write waits for which entry, whether this node or its leader proposed it."""
+    """Which write waits for which entry, whether this node proposed it or its leader did."""
 
     def __init__(self, node: Ports, answering: Answering) -> None:
         self.by_index: dict[int, WriteSlot] = {}
@@ -30,12 +30,12 @@ class Placed:
         self._answering = answering
 
     def place(self, slots: Sequence[WriteSlot], first: int, term: int) -> None:
-        """These are the entries from that index on, in that term."""
+        """Note that these writes are the entries from that index on, in that term."""
         placed = self.by_index
         applied = self._node.core.last_applied
         following = first
         gone: list[WriteSlot] = []
-        """Applied before they were placed: what came of them is not known."""
+        """Those whose entries were applied before they were placed: their outcome is not known."""
         for slot in slots:
             index, following = following, following + slot.count
             slot.term = term
@@ -51,39 +51,42 @@ class Placed:
         self._answering.fail_unknown(gone, "leader_changed")
 
     def drop(self, slot: WriteSlot) -> None:
-        """Answer a write that is in no log that counts, and never will be."""
+        """Answer a write that is not committed and never will be."""
         self._answering.fail(slot, "leader_changed", "another leader's entry took its place", "try again", "no")
 
     def drop_older(self, index: int, term: int) -> None:
-        """An entry of a new term is committed there: no later one can be of an older term any more."""
+        """Drop the writes of older terms behind that index, where the first entry of a new term is committed.
+
+        No later entry can be of an older term any more.
+        """
         self.applied_term = term
         older = [later for later, slot in self.by_index.items() if later > index and slot.term < term]
         for later in older:
             self.drop(self.by_index.pop(later))
 
     def skip_to(self, index: int, term: int) -> None:
-        """The state is another, as of that entry: what became of the writes up to it nobody here can tell."""
+        """Give up the writes up to that entry, as a snapshot as of it replaced the state: their outcome is unknown."""
         if term > self.applied_term:
             self.drop_older(index, term)
         skipped = [position for position in self.by_index if position <= index]
         self._answering.fail_unknown([self.by_index.pop(position) for position in skipped], "leader_changed")
 
     def wait_for_the_rest(self, slot: WriteSlot, index: int) -> None:
-        """The writes of this slot from that index on are not committed yet."""
+        """Note that the writes of this slot from that index on are not committed yet."""
         if index in self.by_index:
             self._answering.fail_unknown([slot], "leader_changed")
         else:
             self.by_index[index] = slot
 
     def give_up(self, reason: LostReason) -> None:
-        """Answer all: nobody here can tell what becomes of them."""
+        """Give up all: their outcome cannot be known here."""
         self._answering.fail_unknown(self.by_index.values(), reason)
         self.by_index.clear()
 
     def give_up_where_behind(self, oldest: int) -> None:
-        """Give up those asked by that tick, and in no log here: a snapshot is being installed, or the disk hangs.
+        """Give up writes that came by that tick and whose entries this node does not have.
 
-        What has a time of its own has that.
+        It is installing a snapshot, or its disk hangs. Those with a `timeout_ms` wait until that is over.
         """
         for index, slot in list(takewhile(lambda one: one[1].since <= oldest, self.by_index.items())):
             if index > self._node.core.durable_index and slot.request.timeout_ms is None:

@@ -2,14 +2,15 @@
 
 The writes of a connection take effect in the order of their asking, because:
 
-- what waits here is in that order, and so is what is under way to one leader on one connection;
+- writes wait here in that order, and travel in it to one leader on one connection;
 - a write that is passed on is for one leader in one term (`Propose.term`). A node that does not lead that term refuses
   it, and, as nobody leads a term twice, refuses all that was sent behind it for that term;
-- to another leader, or to the same one in another term, nothing is passed on, nor proposed here, before each write
-  under way has been given an entry, is refused, or is given up as unknown. What was refused goes first then;
+- nothing is passed on to another leader, or to the same one in another term, nor proposed here, before each write
+  under way has an entry, is refused, or is given up as unknown. Then the refused ones go first;
 - entries of a later term follow those of an earlier one in every log (the terms that a node is in only rise).
 
-What takes its time, a change of the members, say, holds up the writes behind it on its connection until it is done.
+A request that takes its time, such as a change of the members, holds up the writes behind it on its connection until it
+is done.
 """
 
 from __future__ import annotations
@@ -43,21 +44,21 @@ class Ports(Protocol):
 
 
 class Proposals:
-    """The writes at this node that have no entry yet, and what peers pass on to it of theirs."""
+    """The writes of this node's clients that have no entry yet, and those that peers pass on to it."""
 
     def __init__(self, node: Ports, forwarding: Forwarding, placed: Placed, answering: Answering) -> None:
         self.held: deque[WriteSlot] = deque()
-        """Those that wait to be sent on their way, in the order of their asking."""
+        """Those that wait to be proposed or passed on, in the order in which they came."""
         self.gathered = 0
-        """How many requests wait to be sent on their way, or have come since."""
+        """How many requests wait to be proposed or passed on."""
         self.gathering = False
-        """Whether writes wait for nothing but that more come."""
+        """Whether writes wait only for more to come."""
         self.stopping = False
         """Whether nothing more is proposed for peers."""
         self.unplaced: PassedOn[list[WriteSlot]] = PassedOn()
         """Those that were passed on, and of which the leader has not said which entries they became."""
         self._delayed: list[tuple[NodeId, Propose]] = []
-        """What peers passed on while this leader hands over the lead."""
+        """What peers passed on while this leader is handing over the lead."""
         self._room = WRITES_A_TURN
         """How many bytes of writes this turn may still send on their way."""
         self._node = node
@@ -80,7 +81,7 @@ class Proposals:
         self._room = WRITES_A_TURN
 
     def hold(self, slot: WriteSlot) -> None:
-        """Have it sent on its way when that is done next."""
+        """Have it proposed or passed on the next time that is done."""
         self.held.append(slot)
         self.gathered += slot.count
 
@@ -89,7 +90,7 @@ class Proposals:
         self.held = deque([slot for slot in self.held if slot not in late])
 
     def propose(self, gather: bool) -> None:
-        """Give the writes that are held entries of this leader's; with `gather` they wait for more to come."""
+        """Propose the writes that are held, as leader; with `gather` they wait for more to come."""
         slots, self.held = self.held, deque()
         writes = [slot for slot in slots if slot.reply is None]
         if gather:
@@ -111,7 +112,7 @@ class Proposals:
             self._placed.place(writes, first, core.term)
 
     def _fitting(self, writes: list[WriteSlot]) -> list[WriteSlot]:
-        """The first of them, as many as this turn has room for; the others are held until the next."""
+        """The first of these writes, as many as this turn has room for; the others are held until the next."""
         taken = 0
         while taken < len(writes) and self._room > 0:
             self._room -= writes[taken].size
@@ -130,12 +131,12 @@ class Proposals:
             self._node.send(leader, Propose(number, _payloads(writes), lead.term))
 
     def refuse_to_forward(self) -> None:
-        """Answer those that want the leader itself, though none is known."""
+        """Answer the writes that must not be passed on, though no leader is known."""
         slots, self.held = self.held, deque()
         self.held.extendleft(reversed(self._forwarding.kept(slots)))
 
     def give_up_unplaced(self) -> None:
-        """Answer what was passed on: it may have been appended, and is not passed on twice."""
+        """Answer what was passed on: it may have been appended, and must not be passed on twice."""
         unplaced = list(chain.from_iterable(self.unplaced.pop_all()))
         self._answering.fail_unknown(unplaced, "leader_changed")
 
@@ -152,7 +153,7 @@ class Proposals:
             return
         slots, lead = answered
         if message.code == "leader_changed":
-            # It leads that term no more, and the next one is asked as soon as it is known; the order stays.
+            # It leads that term no more. The next leader is asked as soon as it is known, in the same order.
             self._forwarding.depose(lead)
             again = [slot for slot in slots if slot.reply is None]
             self.held = deque(sorted([*again, *self.held], key=lambda slot: slot.number))
@@ -163,11 +164,11 @@ class Proposals:
     # From the peers, to this leader
 
     def on_propose(self, sender: NodeId, message: Propose) -> None:
-        """A peer passes on writes of its clients. What it sent to the leader of another term comes too late."""
+        """A peer passes on writes of its clients. Those meant for the leader of another term come too late."""
         core = self._node.core
         total = len(message.commands)
         if core.transferring or self._delayed:
-            # Also when the transfer is just over: who passed it on takes the answers in the order of its asking.
+            # Also when the transfer is just over: the peer expects the answers in the order in which it asked.
             self._delayed.append((sender, message))
             return
         leads = core.role == "leader" and message.term in (core.term, None)

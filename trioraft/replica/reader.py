@@ -1,4 +1,4 @@
-"""The replies to what changes nothing, made from the state as applied here; large ones a few a turn."""
+"""Makes the replies to requests that change nothing, from the state as applied here; large ones a few a turn."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from trioraft.wire.operations import AnyRequest, Get, Operation, PlainGet, Scan,
 from trioraft.wire.replies import Reply
 
 MADE_A_TURN: Final = 4 * 1024 * 1024
-"""Of replies that have to be made, and are not at hand as values are, this many bytes are made a turn."""
+"""How many bytes of replies are made a turn, beside values, which are at hand."""
 LEAST_MADE: Final = 16 * 1024
-"""What each of them counts for at least."""
+"""The least that such a reply counts for."""
 
 
 class Ports(Protocol):
@@ -31,7 +31,7 @@ class Ports(Protocol):
 
 
 class Reader:
-    """Answers from the state as applied here, whatever makes that new enough."""
+    """Answers from the state as applied here; others see to it that this is new enough."""
 
     def __init__(self, node: Ports, store: Store) -> None:
         self.store = store
@@ -52,7 +52,7 @@ class Reader:
         return reckoned(operation, requests, self.store, self._node.core)
 
     def reply(self, slot: ReadSlot) -> Reply:
-        """Make the reply; a read changes nothing, and so nothing that fails in it needs to end the node."""
+        """Make the reply. A read changes nothing, so that no failure in it needs to end the node."""
         try:
             return self._read(slot)
         except Exception as error:

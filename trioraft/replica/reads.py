@@ -1,7 +1,7 @@
-"""Reads that must see all that was committed when they came: the leader confirms them, in a round or for a peer.
+"""Reads that must see all that was committed when they came: a leader confirms them, for its clients and for its peers.
 
-They need no care for their order, as writes do: a read is answered from this node's state once all before it on its
-connection are answered, and whichever leader confirms it, of whichever term, does so after it was asked.
+Unlike writes they need no care for their order. A read is answered from this node's state once all before it on its
+connection are answered, and a leader of whatever term confirms it only after it came.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ class Ports(Protocol):
 
 
 class Reads:
-    """The reads at this node that are not confirmed yet, and those of which peers ask this leader."""
+    """The reads of this node's clients that are not confirmed yet, and those that peers ask this leader about."""
 
     def __init__(self, node: Ports, forwarding: Forwarding, answering: Answering) -> None:
         self.held: deque[ReadSlot] = deque()
-        """Those that wait to be confirmed by a leader, in the order of their asking."""
+        """Those that no leader was asked about yet, in the order in which they came."""
         self.gathered = 0
-        """How many requests have come since they were sent on their way."""
+        """How many requests have come since a leader was last asked."""
         self._node = node
         self._forwarding = forwarding
         self._answering = answering
         self._contexts = count()
         self._under_way: dict[int, list[ReadSlot] | _Remote] = {}
-        """By context: the reads that this node, leading, confirms."""
+        """By context: the reads that this node confirms as leader."""
         self._asked: PassedOn[list[ReadSlot]] = PassedOn()
-        """Those that the leader was asked about."""
+        """Those that the leader was asked about and has not confirmed."""
         self._waiting: list[tuple[int, int, list[ReadSlot]]] = []
         """Reads that may be served once an index is applied: (index, number, reads), a heap."""
 
@@ -59,7 +59,7 @@ class Reads:
         return not (self.held or self._under_way or self._asked or self._waiting)
 
     def hold(self, slot: ReadSlot) -> None:
-        """Have it confirmed when that is done next."""
+        """Have a leader asked about it the next time that is done."""
         self.held.append(slot)
         self.gathered += slot.count
 
@@ -68,7 +68,7 @@ class Reads:
         self.held = deque([slot for slot in self.held if slot not in late])
 
     def confirm(self) -> None:
-        """Have those that are held confirmed by this leader."""
+        """Confirm the reads that are held, as leader."""
         slots, self.held = self.held, deque()
         reads = [slot for slot in slots if slot.reply is None]
         if reads:
@@ -78,19 +78,19 @@ class Reads:
             self._node.read_began(context)
 
     def pass_on(self, leader: NodeId) -> None:
-        """Ask the leader what those that are held must see."""
+        """Ask the leader which index the reads that are held must see."""
         slots, self.held = self.held, deque()
         reads = self._forwarding.kept(slots)
         if reads:
             self._node.send(leader, ReadIndexRequest(self._asked.add(reads, self._forwarding.lead)))
 
     def refuse_to_forward(self) -> None:
-        """Answer those that want the leader itself, though none is known."""
+        """Answer the reads that must not be passed on, though no leader is known."""
         slots, self.held = self.held, deque()
         self.held.extendleft(reversed(self._forwarding.kept(slots)))
 
     def ask_again(self) -> None:
-        """Hold again what the leader was asked about: another is to confirm it."""
+        """Hold again the reads that the leader was asked about: another must confirm them."""
         self.held.extend(chain.from_iterable(self._asked.pop_all()))
 
     # From the peers
@@ -119,7 +119,7 @@ class Reads:
             heapq.heappush(self._waiting, (message.index, message.number, reads))
 
     def link_lost(self, peer: NodeId) -> None:
-        """What that peer has asked is not answered any more: it may be another process when it comes back."""
+        """Answer nothing that this peer has asked: it may be another process when it comes back."""
         for context, reads in self._under_way.items():
             if isinstance(reads, tuple) and reads[0] == peer:
                 self._under_way[context] = []
@@ -127,7 +127,7 @@ class Reads:
     # From the core
 
     def servable(self, contexts: Sequence[int]) -> None:
-        """These reads were confirmed: this node led when they had arrived, and has applied all that they must see."""
+        """Serve confirmed reads: this node led after they came, and has applied all that they must see."""
         core = self._node.core
         for context in contexts:
             reads = self._under_way.pop(context)
@@ -139,7 +139,7 @@ class Reads:
                 self._node.send(peer, ReadIndexReply(number, core.last_applied))
 
     def leadership_lost(self) -> None:
-        """This node led and does no more: reads are asked again, by the peers as well."""
+        """Hold again what this node confirmed as leader, as it leads no more, and tell the peers to ask again."""
         for reads in self._under_way.values():
             if isinstance(reads, list):
                 self.held.extend(reads)
@@ -148,27 +148,27 @@ class Reads:
         self._under_way = {}
 
     def applied(self, index: int) -> None:
-        """All up to that index has been applied: serve the reads that waited for it."""
+        """Serve the reads that waited for that index to be applied."""
         while self._waiting and self._waiting[0][0] <= index:
             self._answering.confirm(heapq.heappop(self._waiting)[2])
 
     # From the clock
 
     def leaderless(self) -> None:
-        """No leader has been known for long: hold again what waits for an entry to be applied."""
+        """Hold again what waits for an entry to be applied, as no leader has been known for long."""
         for _, _, reads in self._waiting:
             self.held.extend(reads)
         self._waiting = []
 
     def give_up_asked(self, oldest: int) -> None:
-        """Hold again what the leader was asked about by that tick, and did not answer."""
+        """Hold again reads that came by that tick and that the leader has not answered."""
         for reads in self._asked.pop_if(lambda reads: reads[0].since <= oldest):
             self.held.extendleft(reversed(reads))
 
     def give_up_where_behind(self, oldest: int) -> None:
-        """Fail what waits since that tick for entries that this node may lack for long.
+        """Fail reads that came by that tick and wait for entries that this node may lack for long.
 
-        It takes in a snapshot, or its disk hangs. What has a time of its own has that.
+        It is installing a snapshot, or its disk hangs. Those with a `timeout_ms` wait until that is over.
         """
         waiting, self._waiting = self._waiting, []
         applied = self._node.core.last_applied
