@@ -823,7 +823,7 @@ MUTANTS = (
     Mutant(
         "a write does not wait for the read in a crowd before it",
         "trioraft/replica/session.py",
-        "        self._queue.append_read(elsewhere)\n",
+        "        if isinstance(elsewhere, ReadSlot):\n            self._queue.append_read(elsewhere)\n",
         "",
         f"{CROWDS}::test_a_write_that_is_committed_confirms_the_reads_before_it",
         simulated=False,

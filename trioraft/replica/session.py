@@ -194,7 +194,8 @@ class Session:
 
         Give the place for the reply to that, which is to be answered.
         """
-        self._queue.append_read(elsewhere)
+        if isinstance(elsewhere, ReadSlot):
+            self._queue.append_read(elsewhere)
         return self.reserve(0, elsewhere.operation)
 
     def wants_input(self, unsent: int) -> bool:

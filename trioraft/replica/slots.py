@@ -155,23 +155,22 @@ class Queue:
             last.following = slot
         self._last = slot
         self.slots.append(slot)
-        if isinstance(slot, WriteSlot):
+        if type(slot) is ReadSlot:
+            self.append_read(slot)
+        elif type(slot) is WriteSlot:
             slot.reads_before, self._reads = self._reads, []
             if (later := self._later) is not None and not later.is_over:
                 slot.waits = True
                 later.writes_behind.append(slot)
-        elif isinstance(slot, LaterSlot):
+        elif type(slot) is LaterSlot:
             self._later = slot
-        else:
-            self.append_read(slot)
 
-    def append_read(self, slot: Slot) -> None:
-        """Let the next write know of that slot, if it is of reads: of this queue, or of one that merges several."""
-        if isinstance(slot, ReadSlot):
-            reads = self._reads
-            if len(reads) > 32 + 2 * len(self.slots):
-                reads[:] = [earlier for earlier in reads if earlier.reply is None]
-            reads.append(slot)
+    def append_read(self, read: ReadSlot) -> None:
+        """Let the next write know of that read, of this queue or of requests that were merged with those of others."""
+        reads = self._reads
+        if len(reads) > 32 + 2 * len(self.slots):
+            reads[:] = [earlier for earlier in reads if earlier.reply is None]
+        reads.append(read)
 
     def forget(self) -> None:
         """Let go of all, for good."""
