@@ -397,6 +397,18 @@ def test_also_where_one_between_them_is_known_not_to_be_applied(place: Place) ->
 # Changes of the members, at one that leads no more
 
 
+def test_who_has_said_that_it_leads_no_more_is_asked_for_no_change_until_there_is_another(place: Place) -> None:
+    place.ask({"op": "add_member", "address": "new:1"})
+    [(peer, asked)] = place.sent
+    assert (peer, isinstance(asked, Ask)) == (LEADER, True)
+    place.administration.on_told(LEADER, Told(asked.number, msgspec.Raw(b"null"), leads=False))  # type: ignore[attr-defined]
+    place.tick(10)
+    assert len(place.sent) == 1
+    place.follow(THIRD, 2)
+    place.turn()
+    assert [peer for peer, _ in place.sent] == [LEADER, THIRD]
+
+
 def test_a_change_that_was_passed_on_is_not_passed_on_again(place: Place) -> None:
     place.administration.on_ask(THIRD, Ask(5, msgspec.Raw(b'{"op":"add_member","address":"new:1"}')))
     place.turn()

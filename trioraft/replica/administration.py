@@ -219,9 +219,11 @@ class Administration:
         """The leader answers."""
         if (answered := self._passed_on.pop(sender, message.number)) is None:
             return
-        task, _ = answered
+        task, lead = answered
         task.is_passed_on = False
-        if message.leads:
+        if not message.leads:
+            self._forwarding.depose(lead)  # the next leader is asked
+        else:
             # What follows on its connection must find it done here as well.
             task.told, task.index = bytes(message.reply) + b"\n", message.index
 
