@@ -1,9 +1,7 @@
 """One client's connection, without the connection: bytes in, requests out; replies in, bytes out.
 
-Requests are numbered by nothing but their order: each has its slot in a queue, and the replies leave in that
-order, however they come to be known. A read takes its place between the requests of its own connection: it is
-served once all before it are answered, and at the latest just before the next write is applied, whose
-commitment also proves that the read is not stale.
+Each request, or several plain ones in a row, has a slot in a queue. The replies leave in that order, in whatever order
+they come to be known (`slots`).
 """
 
 from __future__ import annotations
@@ -33,14 +31,14 @@ HTTP_REFUSAL: Final = (
 
 
 ReplySize = Callable[[Operation, Sequence[AnyRequest]], int]
-"""Tells about how many bytes the replies to requests that change nothing will have."""
+"""Estimates how many bytes the replies to requests that change nothing will have."""
 
 
 def read_alike(lines: bytes, most: int, reply_size: ReplySize) -> tuple[Operation, list[AnyRequest], int] | None:
     """Read lines that are all plain requests of one operation.
 
-    Give the operation, the requests, and how many bytes count until they are answered: the lines and the values asked
-    for. None where the lines are to be read one by one: then each that fails has its own answer.
+    Return the operation, the requests, and how many bytes count until they are answered: the lines, and the values
+    asked for. None if the lines must be read one by one, so that each that fails has its own answer.
     """
     try:
         requests = parse_alike(lines, most)
@@ -62,13 +60,13 @@ class Session:
         self.on_answered = on_answered
         self._reply_size = reply_size  # until it is sent, a reply counts like what was read: it may be large
         self.closing = False
-        """Whether nothing more is to be read: an error closed it."""
+        """Whether nothing more is read, as an error closed it."""
         self.abandoned = False
-        """Whether nobody is there any more who could be given a reply."""
+        """Whether the client is gone, so that no reply can reach it."""
         self._buffer = LineBuffer(max_request_bytes)
         self._lines: deque[bytes] = deque()
         self._whole = b""
-        """The lines after them, each with its newline, that have not been told apart yet."""
+        """The lines after these, each with its newline, before they are told apart."""
         self._queue = Queue()
         self._slots = self._queue.slots
         self._bytes = 0
@@ -77,10 +75,10 @@ class Session:
         self._ended = False
         self._too_long = False
         self._begun = 0
-        """How much of the first piece of the first reply has been taken already."""
+        """How many bytes of the first piece of the first reply have left already."""
 
     def receive(self, data: bytes) -> None:
-        """Take bytes as they came; none at all is the end of input."""
+        """Accept bytes as they came; none at all is the end of input."""
         if self.closing:
             return
         if self._whole:
@@ -105,9 +103,9 @@ class Session:
                 self._cut(data[end:])
 
     def abandon(self) -> None:
-        """Let go of everything, for good: what is answered from now on is answered to nobody.
+        """Forget everything, for good: what is answered from now on is answered to nobody.
 
-        The requests under way know this session as their owner; it must not hold them too.
+        The requests under way hold this session as their owner. It must not hold them too.
         """
         self.closing = self.abandoned = True
         self.on_answered = _to_nobody
@@ -128,7 +126,7 @@ class Session:
         self._lines.extend(LineBuffer(len(whole)).feed(whole))
 
     def requests(self, unsent: int) -> list[Slot]:
-        """The requests that may be worked on now; `unsent` is how many bytes of replies the client left unread.
+        """The slots of the requests that may begin now; `unsent` is how many bytes of replies the client left unread.
 
         A request that is wrong in itself is answered here, in its place. Plain puts in a row share a slot, and so do
         plain gets.
@@ -138,7 +136,7 @@ class Session:
         run: Slot | None = None
         while (lines or self._whole) and self._has_room(unsent):
             if not lines:
-                alike = self._take_alike()
+                alike = self._parse_alike()
                 if alike is not None:
                     slots.append(alike)
                     break
@@ -190,21 +188,21 @@ class Session:
         return slot
 
     def queue_behind(self, elsewhere: Slot) -> Slot:
-        """Let all that is asked from now on come behind what that slot of merged requests is for.
+        """Let all that is asked from now on come behind the merged requests of that slot.
 
-        Give the place for the reply to that, which is to be answered.
+        Return the place for this client's part of the reply, which whoever merged them answers.
         """
         if isinstance(elsewhere, ReadSlot):
             self._queue.append_read(elsewhere)
         return self.reserve(0, elsewhere.operation)
 
     def wants_input(self, unsent: int) -> bool:
-        """Whether the connection is to be read."""
+        """Whether the connection should be read."""
         return not self._waiting and not self._ended and not self.closing and self._has_room(unsent)
 
     @property
     def idle(self) -> bool:
-        """Whether every request that was taken has been answered."""
+        """Whether every request that has begun is answered, and its reply has left."""
         return not self._slots
 
     @property
@@ -214,27 +212,27 @@ class Session:
 
     @property
     def done(self) -> bool:
-        """Whether the last reply has been taken and no request can follow."""
+        """Whether the last reply has left and no request can follow."""
         return not self._slots and (self.closing or (self._ended and not self._waiting))
 
     @property
     def _waiting(self) -> bool:
-        """Whether lines have come that were not looked at yet."""
+        """Whether lines have come that were not parsed yet."""
         return bool(self._lines or self._whole)
 
     def pass_reads_on(self, write: WriteSlot) -> Sequence[ReadSlot]:
-        """A write is over: the reads before it must not see the writes after it either.
+        """Let the reads before a write that is over wait for the next one, as they must not see that either.
 
-        Those are given back that may do so all the same, as such a write is lost.
+        Return those that may see it all the same, as such a write is lost.
         """
         return () if self.abandoned else self._queue.pass_reads_on(write)
 
     def outgrown(self, more: int) -> None:
-        """Let a reply, which nobody could reckon, count for what it is: until it is sent, it is held."""
+        """Let a reply count for what it is, as it is larger than was estimated and is held until it is sent."""
         self._bytes += more
 
     def take_replies(self, room: int = MAX_UNANSWERED_BYTES) -> bytes:
-        """The replies that may leave: those before the first request not yet answered, as much as there is room for."""
+        """Remove and return the replies before the first request that is not answered, at most `room` bytes."""
         slots = self._slots
         ready: list[Piece] = []
         while slots and room > 0 and (reply := slots[0].reply) is not None:
@@ -261,7 +259,7 @@ class Session:
         return b"".join(ready)
 
     def _take_part(self, slot: Slot, pieces: list[Piece], room: int) -> list[Piece]:
-        """The next bytes of the first reply, as many as there is room for; the others stay."""
+        """The next bytes of the first reply, at most `room`; the others stay."""
         part: list[Piece] = []
         begin, self._begun = self._begun, 0
         for place, piece in enumerate(pieces):
@@ -279,8 +277,8 @@ class Session:
     def _has_room(self, unsent: int) -> bool:
         return self._count < MAX_UNANSWERED and self._bytes < MAX_UNANSWERED_BYTES and unsent < MAX_UNANSWERED_BYTES
 
-    def _take_alike(self) -> Slot | None:
-        """Read what was not told apart where it is all plain puts, or plain gets, and there is room; else nothing."""
+    def _parse_alike(self) -> Slot | None:
+        """Parse the lines not told apart at once, if they are all plain puts or all plain gets and there is room."""
         read = read_alike(self._whole, MAX_UNANSWERED - self._count, self._reply_size)
         if read is None:
             return None
@@ -291,7 +289,7 @@ class Session:
         return self._slot(operation, requests, size)
 
     def _slot(self, operation: Operation, requests: list[AnyRequest], size: int) -> Slot:
-        """Give them their place."""
+        """Give requests that came together their place in the queue."""
         slot: Slot
         if operation.kind == "write":
             slot = WriteSlot(self, operation, requests, size, len(requests))
@@ -312,4 +310,4 @@ class Session:
 
 
 def _to_nobody() -> None:
-    """Where the replies of a client go that is gone."""
+    """Called instead when requests of a client that is gone are answered."""

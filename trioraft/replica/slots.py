@@ -35,9 +35,9 @@ class Owner(Protocol):
         """To be called whenever a request has got its reply."""
 
     def pass_reads_on(self, write: WriteSlot) -> Sequence[ReadSlot]:
-        """A write is over: the reads before it must not see the writes after it either.
+        """Let the reads before a write that is over wait for the next one, as they must not see that either.
 
-        Those are given back that may do so all the same, as such a write is lost.
+        Return those that may see it all the same, as such a write is lost.
         """
 
     def outgrown(self, more: int) -> None:
@@ -58,12 +58,12 @@ class Slot(msgspec.Struct, eq=False, weakref=True):
     size: int
     """Bytes that count until it is answered."""
     count: int = 1
-    """How many requests they are."""
+    """The number of requests."""
     reply: Reply | None = None
     since: int = 0
     """The tick at which it came."""
     number: int = 0
-    """Its place among all that came to this node."""
+    """Its number among all that came to this node."""
     is_first: bool = True
     """Whether all before it on its connection are answered."""
     following: Slot | None = None
@@ -80,11 +80,11 @@ class Slot(msgspec.Struct, eq=False, weakref=True):
 
     @property
     def id(self) -> bytes:
-        """That of the request, as it was given."""
+        """The id of the first request, as it was given."""
         return bytes(self.requests[0].id)
 
     def add(self, request: AnyRequest, size: int) -> None:
-        """One more, before anything is done with them."""
+        """Add a request, before anything is done with them."""
         self.requests.append(request)
         self.size += size
         self.count += 1
@@ -99,7 +99,7 @@ class Slot(msgspec.Struct, eq=False, weakref=True):
             self.owner.on_answered()
 
     def shorten(self, rest: list[Piece]) -> None:
-        """A part of the reply has left; that is what is left of it."""
+        """Keep the rest of the reply, as a part of it has left."""
         self.reply = rest
 
 
@@ -114,26 +114,26 @@ class LaterSlot(Slot):
     """A request that takes its time: it begins once all before it are answered, and what follows waits for its end."""
 
     writes_behind: list[WriteSlot] = []
-    """Those that wait for it."""
+    """The writes that wait for its end."""
 
 
 class WriteSlot(Slot):
     """Requests that become entries of the log, one after the other: a write, or some plain puts that came together."""
 
     waits: bool = False
-    """Whether a request before it takes its time, and this one is to find what that did."""
+    """Whether it waits for the end of a request before it that takes its time."""
     reads_before: list[ReadSlot] = []
-    """Those before it that no earlier write waits for: it must not be applied before they are served."""
+    """The reads before it and behind any earlier write: they must be served before it is applied."""
     commands: list[Command] = []
-    """What the requests are for the log."""
+    """The commands of the log that the requests become."""
     term: int = 0
     """The term of the entries that they became; 0 before."""
     replies: list[Piece] = []
-    """To those that have been applied while not all are."""
+    """The replies to those that are applied, while not all are."""
     late: bool = False
-    """Whether it is answered, as its time was over, and may be applied all the same."""
+    """Whether it was answered when its time was over, and may still be applied."""
     lost: bool = False
-    """Whether nobody here can tell what becomes of it: it may take effect unseen."""
+    """Whether its outcome cannot be known here: it may take effect unseen."""
 
 
 class Queue:
@@ -142,11 +142,11 @@ class Queue:
     def __init__(self) -> None:
         self.slots: deque[Slot] = deque()
         self._last: Slot | None = None
-        """The newest, while it or one before it is not answered, or its reply has not left."""
+        """The newest slot, until all replies have left."""
         self._reads: list[ReadSlot] = []
-        """Those that came after the last write."""
+        """The reads behind the newest write."""
         self._later: LaterSlot | None = None
-        """The newest of its kind, for as long."""
+        """The newest request that takes its time, until all replies have left."""
 
     def append(self, slot: Slot) -> None:
         """Give a slot its place, behind all others."""
@@ -173,19 +173,19 @@ class Queue:
         reads.append(read)
 
     def forget(self) -> None:
-        """Let go of all, for good."""
+        """Forget all slots, for good."""
         self.slots.clear()
         self.forget_answered()
 
     def forget_answered(self) -> None:
-        """All replies have left: let go of what is done with while it is at hand, not when the next request comes."""
+        """Forget what is over once all replies have left, while it is in the cache: not when the next request comes."""
         self._last = self._later = None
         self._reads.clear()
 
     def pass_reads_on(self, write: WriteSlot) -> Sequence[ReadSlot]:
-        """A write is over: the reads before it must not see the writes after it either.
+        """Let the reads before a write that is over wait for the next one, as they must not see that either.
 
-        Those are given back that may do so all the same, as such a write is lost.
+        Return those that may see it all the same, as such a write is lost.
         """
         waiting = [read for read in write.reads_before if read.reply is None]
         if not waiting:
