@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from trioraft.wire.operations import OPERATIONS, Operation, Prompt
 from trioraft_cli.values import NotText, is_broken_json, is_json, to_json, utf_8
 from trioraft_cli.words import WordError, beginning_of, next_word, quote, words_of
 
@@ -15,32 +16,41 @@ from trioraft_cli.words import WordError, beginning_of, next_word, quote, words_
 class PromptCommand(msgspec.Struct, frozen=True):
     """One command of the prompt."""
 
-    name: str
-    usage: str
-    summary: str
-    takes_key: bool = False
+    typed: Prompt
+    """How it is typed; the fields that its words are."""
+    operation: Operation | None = None
+    """What it asks the node for; None where the prompt carries it out by itself."""
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether its first word is a key, or how keys begin."""
+        return self.typed.fields[:1] in (("key",), ("prefix",))
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether it ends with a value, which is the rest of the line."""
+        return self.typed.fields[-1:] == ("value",)
+
+    @property
+    def least(self) -> int:
+        """How many words it needs after its name."""
+        return len(self.typed.fields) - self.typed.usage.count("[")
+
+    def takes_number(self, field: str) -> bool:
+        """Whether that word is a whole number."""
+        return self.operation is not None and field in self.operation.numbers
 
 
 COMMANDS: Final = {
-    command.name: command
+    command.typed.name: command
     for command in (
-        PromptCommand("get", "get KEY", "the value of a key", takes_key=True),
-        PromptCommand("put", "put KEY VALUE", "give a key a value: JSON if it reads as JSON, else a string", True),
-        PromptCommand("delete", "delete KEY", "remove a key", takes_key=True),
-        PromptCommand("scan", "scan [PREFIX]", "the keys with a prefix, in order", takes_key=True),
-        PromptCommand("incr", "incr KEY [BY]", "add to the integer at a key", takes_key=True),
-        PromptCommand("show_log", "show_log [LIMIT]", "the newest entries of a node's log"),
-        PromptCommand("members", "members", "who belongs to the cluster, and how many may fail"),
-        PromptCommand("add_member", "add_member ADDRESS", "take in a node: it gets the next id"),
-        PromptCommand("remove_member", "remove_member ID", "let a member go, for good"),
-        PromptCommand("promote_member", "promote_member ID", "let a learner vote"),
-        PromptCommand("transfer", "transfer [ID]", "let another node lead"),
-        PromptCommand("snapshot", "snapshot", "let the node write a snapshot now"),
-        PromptCommand("status", "status", "every node: who leads, how far each is, who does not answer"),
-        PromptCommand("help", "help [COMMAND]", "this, or one command"),
-        PromptCommand("exit", "exit", "leave; Ctrl-D does it too"),
+        *(PromptCommand(row.prompt, row) for row in OPERATIONS.values() if isinstance(row.prompt, Prompt)),
+        PromptCommand(Prompt("status", "every node: who leads, how far each is, who does not answer")),
+        PromptCommand(Prompt("help [COMMAND]", "this, or one command", ("about",))),
+        PromptCommand(Prompt("exit", "leave; Ctrl-D does it too")),
     )
 }
+"""By name, in the order of the help."""
 
 
 _WORDS_HELP: Final = (
@@ -51,8 +61,6 @@ _WORDS_HELP: Final = (
 )
 SHELL_COMMANDS: Final = frozenset(("node", "backup", "restore", "recover", "shell", "demo", "sim"))
 """The commands of the command line that the prompt lacks."""
-_NUMBER_AT: Final = {"incr": 1, "show_log": 0, "remove_member": 0, "promote_member": 0, "transfer": 0}
-"""Which of a command's words is a number."""
 _MOST_DIGITS: Final = 19
 """The most digits of a number; no node takes a longer one."""
 MOST_LINES: Final = 1000
@@ -74,17 +82,18 @@ def parse_line(line: str) -> tuple[str, dict[str, Any]]:
     name = word.replace("-", "_")
     if name == "quit":
         name = "exit"
-    if name not in COMMANDS:
+    command = COMMANDS.get(name)
+    if command is None:
         raise _no_command(word)
     try:
-        if name != "put":
-            return name, _fields(name, words_of(rest))
+        if not command.takes_value:
+            return name, _fields(command, words_of(rest))
         key, value = next_word(rest)
     except WordError as error:
         raise PromptError(str(error)) from None
     if not rest or not value:
-        raise _usage(name)
-    return name, {"key": key, "value": to_json(value)}
+        raise _usage(command)
+    return name, dict(zip(command.typed.fields, (key, to_json(value)), strict=True))
 
 
 def is_remark(line: str) -> bool:
@@ -95,7 +104,7 @@ def is_remark(line: str) -> bool:
 def has_broken_json(line: str) -> bool:
     """Whether the line, a command, puts a string that begins as JSON does."""
     word, rest = _first(line)
-    return word == "put" and is_broken_json(next_word(rest)[1])
+    return _takes_value(word) and is_broken_json(next_word(rest)[1])
 
 
 def split_commands(text: str) -> list[str]:
@@ -116,7 +125,7 @@ def split_commands(text: str) -> list[str]:
 def _lines_of_value(lines: list[str], place: int) -> int:
     """How many lines the command that begins there has."""
     word, rest = _first(lines[place])
-    if word != "put":
+    if not _takes_value(word):
         return 1
     try:
         _, value = next_word(rest)
@@ -139,36 +148,26 @@ def _first(line: str) -> tuple[str, str]:
     return word, rest[0].strip() if rest else ""
 
 
-def _fields(name: str, words: list[str]) -> dict[str, Any]:
-    match name, words:
-        case (("get" | "delete" | "incr"), [key]):
-            return {"key": key}
-        case "incr", [key, by] if _is_integer(by):
-            return {"key": key, "by": int(by)}
-        case "scan", []:
-            return {}
-        case "scan", [prefix]:
-            return {"prefix": prefix}
-        case "show_log", [limit] if _is_integer(limit):
-            return {"limit": int(limit)}
-        case (("show_log" | "status" | "help" | "exit" | "members" | "transfer" | "snapshot"), []):
-            return {}
-        case "add_member", [address]:
-            return {"address": address}
-        case (("remove_member" | "promote_member"), [member]) if _is_integer(member):
-            return {"member": int(member)}
-        case "transfer", [target] if _is_integer(target):
-            return {"target": int(target)}
-        case "help", [about] if about.replace("-", "_") in COMMANDS:
-            return {"about": about.replace("-", "_")}
-        case "help", [about]:
-            raise _no_command(about)
-        case "members", [_, *_]:
-            raise PromptError("usage: members; to change them: add_member, remove_member, promote_member")
-    place = _NUMBER_AT.get(name)
-    if place is not None and len(words) == place + 1:
-        raise PromptError(f"{quote(words[place])} is no whole number, or too long a one; usage: {COMMANDS[name].usage}")
-    raise _usage(name)
+def _takes_value(word: str) -> bool:
+    command = COMMANDS.get(word)
+    return command is not None and command.takes_value
+
+
+def _fields(command: PromptCommand, words: list[str]) -> dict[str, Any]:
+    fields: dict[str, Any] = dict(zip(command.typed.fields, words, strict=False))
+    if not command.least <= len(words) <= len(command.typed.fields):
+        raise _usage(command)
+    for field, word in fields.items():
+        if command.takes_number(field):
+            if not _is_integer(word):
+                why = f"{quote(word)} is no whole number, or too long a one"
+                raise PromptError(f"{why}; usage: {command.typed.usage}")
+            fields[field] = int(word)
+        elif field == "about":
+            fields[field] = word.replace("-", "_")
+            if fields[field] not in COMMANDS:
+                raise _no_command(word)
+    return fields
 
 
 def _no_command(word: str) -> PromptError:
@@ -182,8 +181,8 @@ def _no_command(word: str) -> PromptError:
 def help_lines(about: str | None = None) -> list[str]:
     """What can be typed, a line each."""
     chosen = [COMMANDS[about]] if about else list(COMMANDS.values())
-    width = max(len(command.usage) for command in COMMANDS.values())
-    rows = [f"{command.usage:{width}}  {command.summary}" for command in chosen]
+    width = max(len(command.typed.usage) for command in COMMANDS.values())
+    rows = [f"{command.typed.usage:{width}}  {command.typed.summary}" for command in chosen]
     return rows if about else [*rows, *_WORDS_HELP]
 
 
@@ -218,5 +217,6 @@ def _is_integer(text: str) -> bool:
     return digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS
 
 
-def _usage(name: str) -> PromptError:
-    return PromptError(f"usage: {COMMANDS[name].usage}")
+def _usage(command: PromptCommand) -> PromptError:
+    hint = f"; {command.typed.hint}" if command.typed.hint else ""
+    return PromptError(f"usage: {command.typed.usage}{hint}")

@@ -7,10 +7,10 @@ operation, add a type of requests with its row; `command` of a write is its clas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import starmap
 from operator import attrgetter
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, get_args
 
 import msgspec
 
@@ -157,10 +157,23 @@ class Operation(msgspec.Struct, eq=False, kw_only=True):
         """Whether it is about one key."""
         return "key" in self.request.__struct_fields__
 
+    @property
+    def numbers(self) -> set[str]:
+        """Which fields of its requests are whole numbers."""
+        fields = msgspec.structs.fields(self.request)
+        return {field.name for field in fields if any(part is int for part in _parts(field.type))}
+
     def commands(self, requests: Sequence[AnyRequest]) -> list[Command]:
         """What these requests of this operation, all of one type, are for the log."""
         assert self.command is not None
         return list(starmap(self.command, map(self._fields_of[type(requests[0])], requests)))
+
+
+def _parts(type: Any) -> Iterator[Any]:
+    """The type, and what it consists of, as an alternative or with bounds."""
+    yield type
+    for part in get_args(type):
+        yield from _parts(part)
 
 
 def _getter(request: type[AnyRequest], command: type[Command]) -> Callable[[Any], tuple[Any, ...]]:
