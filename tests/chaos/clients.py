@@ -13,7 +13,7 @@ from typing import Self
 
 import msgspec
 
-from trioraft.testing.history import History, Kind, Operation
+from trioraft.testing.history import History, Operation
 
 from ..helpers.processes import HOST
 from .observations import Observations
@@ -204,7 +204,7 @@ class Client:
     def _make(self) -> Request:
         random = self._random
         key = self._load.keys.pick(random)
-        kind: Kind
+        kind: str
         if key.counter:
             (kind,) = random.choices(("get", "put", "delete", "incr"), (35, 15, 3 * key.deletable, 47))
         else:

@@ -10,10 +10,10 @@ import msgspec
 from trioraft.kv.commands import Delete, Incr, Put
 from trioraft.kv.results import Conflict, Counted, Deleted, Written
 from trioraft.kv.store import Store
-from trioraft.testing.history import Answer, Kind, Operation
+from trioraft.testing.history import Answer, Operation
 from trioraft.testing.key_model import ABSENT, apply
 
-KINDS: tuple[Kind, ...] = ("get", "get", "get", "put", "put", "incr", "delete")
+KINDS: tuple[str, ...] = ("get", "get", "get", "put", "put", "incr", "delete")
 
 
 def run(random: Random, operations: int, keys: int, clients: int, unknown: float = 0.02) -> list[Operation]:

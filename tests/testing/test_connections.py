@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trioraft.testing.connections import check_ahead, check_connections
-from trioraft.testing.history import Answer, History, Kind, Operation, Outcome
+from trioraft.testing.history import Answer, History, Operation, Outcome
 from trioraft.testing.linearizability import check
 
 
@@ -17,7 +17,7 @@ def asked(*operations: Operation, connection: int = 0) -> list[Operation]:
 
 
 def op(
-    kind: Kind,
+    kind: str,
     rev: int | None = None,
     *,
     key: str = "k",

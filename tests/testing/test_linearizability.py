@@ -6,14 +6,14 @@ from random import Random
 
 import pytest
 
-from trioraft.testing.history import Answer, History, Kind, Operation, Outcome
+from trioraft.testing.history import Answer, History, Operation, Outcome
 from trioraft.testing.linearizability import check, check_key, check_revisions
 
 from ..helpers.histories import explained_by_some_order, run, spoil
 
 
 def op(
-    kind: Kind,
+    kind: str,
     called: float,
     returned: float | None,
     outcome: Outcome = "done",

@@ -10,8 +10,8 @@ from typing import Final, Literal
 import msgspec
 
 from trioraft.wire.codec import Decoder
+from trioraft.wire.operations import OPERATIONS
 
-Kind = Literal["get", "put", "delete", "incr"]
 Outcome = Literal["done", "conflict", "refused", "unknown"]
 """Done and conflict: it took effect or was seen not to; refused: certain to have had none; unknown: either."""
 
@@ -31,11 +31,12 @@ class Operation(msgspec.Struct):
     """One request of one client, to one key."""
 
     client: int
-    kind: Kind
+    kind: str
+    """Which operation it is; of those about one key."""
     key: str
     called: float
     value: bytes = b"null"
-    """Of a put: raw JSON."""
+    """Of what gives the key a value: raw JSON."""
     by: int = 1
     """Of an incr."""
     if_rev: int | None = None
@@ -49,12 +50,16 @@ class Operation(msgspec.Struct):
     place: int = 0
     """Its place among the requests of that connection."""
 
+    def has(self, field: str) -> bool:
+        """Whether requests of its kind have that field."""
+        return field in OPERATIONS[self.kind].request.__struct_fields__
+
     def request(self, **more: object) -> dict[str, object]:
         """The fields of the request, to be sent by any client; `more` adds to them."""
         fields: dict[str, object] = {"op": self.kind, "key": self.key, **more}
-        if self.kind == "put":
+        if self.has("value"):
             fields["value"] = msgspec.Raw(self.value)
-        elif self.kind == "incr":
+        if self.has("by"):
             fields["by"] = self.by
         if self.if_rev is not None:
             fields["if_rev"] = self.if_rev
@@ -144,9 +149,9 @@ class History:
 def say(operation: Operation) -> str:
     """An operation for people."""
     what = f"client {operation.client}: {operation.kind} {operation.key}"
-    if operation.kind == "put":
+    if operation.has("value"):
         what += f" {operation.value.decode()}"
-    elif operation.kind == "incr":
+    if operation.has("by"):
         what += f" by {operation.by}"
     if operation.if_rev is not None:
         what += f" if_rev {operation.if_rev}"

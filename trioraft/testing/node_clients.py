@@ -12,7 +12,7 @@ import trio
 from trioraft.addresses import Address
 from trioraft.raft.messages import NodeId
 from trioraft.testing.answers import Asked
-from trioraft.testing.history import History, Kind, Operation
+from trioraft.testing.history import History, Operation
 from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryNetwork
 from trioraft.testing.pipelines import Done, Exchange, Pipelines
 from trioraft.wire.codec import encode
@@ -24,7 +24,7 @@ ANSWER_SECONDS: Final = 10.0
 MOST_WAITING: Final = 24
 """Requests that a hasty client has under way."""
 
-_KINDS: Final[dict[str, Sequence[Kind]]] = {
+_KINDS: Final[dict[str, Sequence[str]]] = {
     "p": ("put", "put", "get"),
     "d": ("put", "get", "delete"),
     "n": ("incr", "incr", "get"),
@@ -325,7 +325,7 @@ class SimulatedClient:
         key = self.keys.draw()
         if random.random() < 0.1:
             return Operation(self.number, "get", key, 0.0, stale=True)
-        kind: Kind = random.choice(_KINDS[key[0]])
+        kind = random.choice(_KINDS[key[0]])
         operation = Operation(self.number, kind, key, 0.0)
         if kind == "incr":
             operation.by = random.choice((1, 1, 5, -2))

@@ -163,7 +163,7 @@ def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, bool, Sequence[object
 def operation_of(client: int, asked: Asked, now: float) -> Operation | None:
     """The request as a history has it, where it is about one key."""
     op = asked["op"]
-    if op not in ("get", "put", "delete", "incr"):
+    if not OPERATIONS[op].takes_key:
         return None
     return Operation(
         client,

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from trioraft.raft.messages import NodeId
 from trioraft.testing.answers import Asked
-from trioraft.testing.history import History, Kind, Operation
+from trioraft.testing.history import History, Operation
 from trioraft.testing.pipelines import Exchange, Pipelines
 from trioraft.testing.simulated_node import SimulatedNode, SimulatedSession
 from trioraft.wire.operations import OPERATIONS
@@ -254,7 +254,7 @@ class Clients:
         if random.random() < 0.08:
             operation = Operation(client.number, "get", key, self._world.now, stale=True)
             return operation, operation.request()
-        kinds: tuple[Kind, ...] = ("get", "get", "get", "get", "put", "put", "put", "incr", "delete")
+        kinds: tuple[str, ...] = ("get", "get", "get", "get", "put", "put", "put", "incr", "delete")
         kind = random.choice(kinds)
         operation = Operation(client.number, kind, key, self._world.now)
         if kind == "put":
