@@ -227,7 +227,8 @@ def test_lines_are_not_read_at_once_where_they_are_too_many() -> None:
         b'{"op":"put","key":"k","value":1}{"op":"put","key":"k","value":\n1}\n',
         b'{"op":"put","key":"k","value":1\n}\n',
         b'{"op":"put","key":"}",\n"value":"{"}\n',
-        b'{"key":"k","value":1}\n{"key":"l","value":2}\n',
+        b'{"key":"put","value":1}\n{"key":"put","value":2}\n',
+        b'{"key":"get"}\n{"key":"get"}\n',
     ],
 )
 def test_what_is_no_request_by_itself_is_none_with_its_neighbour(lines: bytes) -> None:

@@ -1,0 +1,52 @@
+"""What is known of each operation stands in the table in wire/operations.py, and in no other."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from trioraft.wire.operations import OPERATIONS
+
+from . import imports as rules
+
+ENOUGH = 3
+"""This many names of operations in one place are a table."""
+OTHERS = {
+    "trioraft.testing.node_clients": "how often each is drawn, by the kind of key",
+    "trioraft.testing.simulated_clients": "how often each is drawn",
+}
+"""Where there is one all the same, and what for."""
+
+
+def tables(source: str) -> Iterator[tuple[int, set[str]]]:
+    """The collections with names of several operations, as a line and the names."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
+                pass
+            case ast.Dict(keys=keys):
+                parts = [key for key in keys if key is not None]
+            case _:
+                continue
+        names = {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+        if len(named := names & set(OPERATIONS)) >= ENOUGH:
+            yield node.lineno, named
+
+
+def test_there_is_no_second_table_of_operations() -> None:
+    found = {name for name, path in rules.sources().items() if list(tables(path.read_text()))}
+    assert found == set(OTHERS)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'X = ("get", "put", "delete")',
+        'X = {"get": 1, "put": 2, "scan": 3}',
+        'X = frozenset(("status", "ping", "help"))',
+    ],
+)
+def test_a_second_table_is_found(source: str) -> None:
+    assert list(tables(source))
