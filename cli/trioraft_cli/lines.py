@@ -9,7 +9,7 @@ from typing import Any
 from trioraft.addresses import Address
 from trioraft.client import ClientError, Reply
 from trioraft_cli import render
-from trioraft_cli.commands import PromptError, has_broken_json, help_lines, is_remark, parse_line
+from trioraft_cli.commands import COMMANDS, PromptError, has_broken_json, help_lines, is_remark, parse_line
 from trioraft_cli.connection import Connection
 from trioraft_cli.counts import snapshot_taken
 from trioraft_cli.membership import added, show_members
@@ -47,7 +47,9 @@ def _carry_out(connection: Connection, addresses: Sequence[Address], name: str, 
         return show_status(ClusterStatus(addresses))
     if name == "members":
         return show_members(connection.members())
-    reply = connection.call("transfer_leadership" if name == "transfer" else name, **fields)
+    operation = COMMANDS[name].operation
+    assert operation is not None  # those that the prompt carries out by itself are above
+    reply = connection.call(operation.name, **fields)
     return _show(name, fields, reply)
 
 
@@ -69,8 +71,6 @@ def _show(name: str, fields: dict[str, Any], reply: Reply) -> int:
             if reply["version"] == 0:
                 return no_key(fields["key"])
             render.show_json(reply.raw("value"))
-        case "put":
-            print(f"revision {reply['rev']}")
         case "delete":
             if not reply["deleted"]:
                 return no_key(fields["key"])
@@ -85,4 +85,6 @@ def _show(name: str, fields: dict[str, Any], reply: Reply) -> int:
                 say(f"there are more: outside of this prompt 'trioraft scan' shows those --after {last}")
         case "show_log":
             render.show_log(reply)
+        case _:  # a write that has no more to say
+            print(f"revision {reply['rev']}")
     return 0

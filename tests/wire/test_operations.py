@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from trioraft_cli.commands import COMMANDS
@@ -75,7 +77,7 @@ def test_a_command_of_one_field_is_made_too() -> None:
     class TouchRequest(Request, tag="touch", kw_only=True):
         key: str
 
-    row = msgspec.structs.replace(OPERATIONS["delete"], command=Touch, _fields_of={})
+    row: Any = msgspec.structs.replace(OPERATIONS["delete"], command=Touch, _fields_of={})
     try:
         row(TouchRequest)
         assert row.commands([TouchRequest(key="ab")]) == [Touch("ab")]

@@ -130,16 +130,12 @@ def parse_alike(lines: bytes, most: int) -> list[AnyRequest] | None:
     end = lines.index(b"\n")
     for name, decoder in _plain_decoders:
         if lines.find(name, 0, end) >= 0:
-            return _decode_alike(decoder, lines, count)
+            try:
+                requests: list[AnyRequest] = decoder.decode_lines(lines)
+            except DecodeError:
+                return None  # which of them is something else, or wrong, is for `parse_request` to say
+            return requests if len(requests) == count else None
     return None
-
-
-def _decode_alike(decoder: Decoder, lines: bytes, count: int) -> list[AnyRequest] | None:
-    try:
-        requests: list[AnyRequest] = decoder.decode_lines(lines)
-    except DecodeError:
-        return None  # which of them is something else, or wrong, is for `parse_request` to say
-    return requests if len(requests) == count else None
 
 
 def is_plain(request: AnyRequest) -> bool:
