@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from trioraft.client import Client, Refused, Reply
-from trioraft.client.attempts import WRITES
+from trioraft.client.attempts import changes
 from trioraft_cli import render, where
 from trioraft_cli.arguments import TEXT
 from trioraft_cli.outcomes import NOT_WAITED_FOR, Failure, exit_code
@@ -39,7 +39,7 @@ def ask(servers: Path | None, connect: tuple[str, ...], output: str, op: str, **
                 raise Failure(exit_code(refused)) from None
             raise
         except KeyboardInterrupt:
-            if op in WRITES:
+            if changes(op):
                 say(NOT_WAITED_FOR)
             raise
     if output == "json":

@@ -69,6 +69,7 @@ def decision(op: str, happened: str, applied: str | None, nodes: int, now: float
         (WRITES, "leader_changed", None, 3, SOON, "Refused"),
         (WRITES, "timeout", "unknown", 3, SOON, "Refused"),
         (WRITES, "conflict", "no", 3, SOON, "Refused"),
+        (["of_another_version"], LOST, None, 3, SOON, "Unknown"),
     ],
 )
 def test_a_request_goes_out_again_only_where_that_does_no_harm_and_may_help(

@@ -26,7 +26,7 @@ FRESH_SECONDS: Final = 0.5
 REPLY_SECONDS: Final = 15.0
 """How long a reply may take: longer than a node needs to report that it cannot do what was asked."""
 LONG_REPLY_SECONDS: Final = 600.0
-"""How long the reply to one of the `LONG` operations may take, as long as the node is there."""
+"""How long the reply to an operation that takes long may take, as long as the node is there."""
 RETRY_SECONDS: Final = 3.0
 """How long a request that failed for the moment is tried again."""
 FIRST_PAUSE_SECONDS: Final = 0.02
@@ -35,10 +35,6 @@ LONGEST_PAUSE_SECONDS: Final = 1.0
 SHORTEST_WAIT: Final = 0.001
 """A timeout of zero would make a socket non-blocking."""
 
-WRITES: Final = frozenset(name for name, row in OPERATIONS.items() if row.changes)
-"""Operations that change something, so that they go out again only if it is certain that they were not applied."""
-LONG: Final = frozenset(name for name, row in OPERATIONS.items() if row.takes_long)
-"""Operations that take as long as the data is large, or as other nodes are slow."""
 MOMENTARY: Final = frozenset(("shutting_down", "leader_changed", "not_leader", "no_quorum"))
 """Error codes that another node, or the same node a moment later, may not repeat."""
 
@@ -110,7 +106,7 @@ class Attempts:
 
     def __init__(self, request: RequestFields, nodes: int, now: float) -> None:
         """`nodes` is how many addresses there are to go to."""
-        self._writes = request["op"] in WRITES
+        self._writes = changes(request["op"])
         self._passed_on = request.get("forward") is not False
         self._nodes = nodes
         self._deadline = now + RETRY_SECONDS
@@ -153,6 +149,11 @@ class Attempts:
         return min(FIRST_PAUSE_SECONDS * 2.0**rounds, LONGEST_PAUSE_SECONDS, max(0.0, self._deadline - now))
 
 
+def changes(op: str) -> bool:
+    """Whether an operation may change something; of one that this version does not know, nobody can tell."""
+    return op not in OPERATIONS or OPERATIONS[op].changes
+
+
 def pipeline_lost(node: Address | None, why: str, replies: int, requests: int) -> Unknown:
     """The error of a pipeline whose connection was lost after so many `replies`."""
     return Unknown(f"{node} was lost after {replies} of {requests} replies: {why}", "read before you write again")
@@ -160,7 +161,8 @@ def pipeline_lost(node: Address | None, why: str, replies: int, requests: int) -
 
 def reply_seconds(op: str, timeout: float | None) -> float:
     """How long the reply to that operation may take; `timeout` is what the user says of it."""
-    return timeout or (LONG_REPLY_SECONDS if op in LONG else REPLY_SECONDS)
+    takes_long = op in OPERATIONS and OPERATIONS[op].takes_long
+    return timeout or (LONG_REPLY_SECONDS if takes_long else REPLY_SECONDS)
 
 
 def next_wait(left: float) -> tuple[float, bool]:
