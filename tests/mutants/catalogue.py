@@ -1525,8 +1525,8 @@ MUTANTS = (
         "a request that is taken half-way ends its connection alone",
         REQUESTS,
         """    @decides
-    def take(""",
-        """    def take(""",
+    def accept(""",
+        """    def accept(""",
         f"{UNFORESEEN}::test_what_else_decides_and_fails_stops_the_node",
         simulated=False,
     ),

@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from trioraft.wire.peers import Told
+from trioraft.wire.peers import AdminReply
 
 from ..helpers.virtual_cluster import ADDRESSES, Cluster
 
@@ -98,8 +98,8 @@ async def test_a_change_that_was_passed_on_is_answered_when_this_node_has_it_too
         patch.setattr(follower.replica, "send", lambda *_: None)
         client.send({"op": "promote_member", "member": 2})
         await trio.sleep(0.01)
-    told = Told(0, msgspec.Raw(b'{"ok":true}'), index=follower.replica.core.commit_index + 1)
-    follower.replica.administration.on_told(leader, told)
+    told = AdminReply(0, msgspec.Raw(b'{"ok":true}'), index=follower.replica.core.commit_index + 1)
+    follower.replica.administration.on_reply(leader, told)
     await trio.sleep(0.2)
     assert client.lines == b"", "the leader's entry has not come here yet"
     await cluster.ask(leader, {"op": "put", "key": "k", "value": 2})

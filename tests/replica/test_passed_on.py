@@ -32,7 +32,15 @@ from trioraft.wire import entries as codec
 from trioraft.wire.codec import decode, encode
 from trioraft.wire.commands import decode_command, encode_commands
 from trioraft.wire.entries import seal
-from trioraft.wire.peers import Ask, NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest, Told
+from trioraft.wire.peers import (
+    AdminReply,
+    AdminRequest,
+    NotProposed,
+    Propose,
+    Proposed,
+    ReadIndexReply,
+    ReadIndexRequest,
+)
 
 ME, LEADER, THIRD = 0, 1, 2
 HOLD_TICKS = 200
@@ -67,7 +75,7 @@ class Place:
         raise AssertionError(f"{slot.request} is none of these")
 
     def administer(self, slot: Slot) -> None:
-        self.administration.take(slot)
+        self.administration.accept(slot)
 
     def read_began(self, context: int) -> None: ...
 
@@ -121,7 +129,7 @@ class Place:
         """These come from a client, in one piece."""
         self.session.receive(b"".join(encode(request) + b"\n" for request in requests))
         for slot in self.session.requests(0):
-            self.requests.take(slot)
+            self.requests.accept(slot)
         self.turn()
 
     def turn(self) -> None:
@@ -400,8 +408,8 @@ def test_also_where_one_between_them_is_known_not_to_be_applied(place: Place) ->
 def test_who_has_said_that_it_leads_no_more_is_asked_for_no_change_until_there_is_another(place: Place) -> None:
     place.ask({"op": "add_member", "address": "new:1"})
     [(peer, asked)] = place.sent
-    assert (peer, isinstance(asked, Ask)) == (LEADER, True)
-    place.administration.on_told(LEADER, Told(asked.number, msgspec.Raw(b"null"), leads=False))  # type: ignore[attr-defined]
+    assert (peer, isinstance(asked, AdminRequest)) == (LEADER, True)
+    place.administration.on_reply(LEADER, AdminReply(asked.number, msgspec.Raw(b"null"), leads=False))  # type: ignore[attr-defined]
     place.tick(10)
     assert len(place.sent) == 1
     place.follow(THIRD, 2)
@@ -410,11 +418,11 @@ def test_who_has_said_that_it_leads_no_more_is_asked_for_no_change_until_there_i
 
 
 def test_a_change_that_was_passed_on_is_not_passed_on_again(place: Place) -> None:
-    place.administration.on_ask(THIRD, Ask(5, msgspec.Raw(b'{"op":"add_member","address":"new:1"}')))
+    place.administration.on_request(THIRD, AdminRequest(5, msgspec.Raw(b'{"op":"add_member","address":"new:1"}')))
     place.turn()
     [(peer, answer)] = place.sent
     assert peer == THIRD
-    assert isinstance(answer, Told)
+    assert isinstance(answer, AdminReply)
     assert (answer.number, answer.leads) == (5, False)
 
 
@@ -435,15 +443,15 @@ def test_what_an_earlier_process_of_a_peer_has_asked_is_not_answered_to_the_next
     """Each counts what it passes on from 1 on: it would take the answer for that to its own first request."""
     if not begun:
         leading.ask({"op": "add_member", "address": "other:1"})  # one change at a time
-    leading.administration.on_ask(THIRD, Ask(1, msgspec.Raw(b'{"op":"add_member","address":"new:1"}')))
+    leading.administration.on_request(THIRD, AdminRequest(1, msgspec.Raw(b'{"op":"add_member","address":"new:1"}')))
     leading.turn()
     leading.administration.link_lost(THIRD)
-    leading.administration.on_ask(THIRD, Ask(1, msgspec.Raw(b'{"op":"promote_member","member":7}')))
+    leading.administration.on_request(THIRD, AdminRequest(1, msgspec.Raw(b'{"op":"promote_member","member":7}')))
     leading.turn()
     for _ in range(2):
         leading.acknowledge()
         leading.turn()
     [(peer, answer)] = leading.sent
-    assert isinstance(answer, Told)
+    assert isinstance(answer, AdminReply)
     assert (peer, answer.number) == (THIRD, 1)
     assert decode(bytes(answer.reply))["error"]["message"] == "there is no member 7"

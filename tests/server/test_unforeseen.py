@@ -56,7 +56,8 @@ from trioraft.wire.operations import OPERATIONS
 from trioraft.wire.peers import (
     LONG_BYTES,
     PART_BYTES,
-    Ask,
+    AdminReply,
+    AdminRequest,
     FormationView,
     NotProposed,
     PeerDecoder,
@@ -67,7 +68,6 @@ from trioraft.wire.peers import (
     Proposed,
     ReadIndexReply,
     ReadIndexRequest,
-    Told,
     Underway,
     encode,
 )
@@ -425,8 +425,8 @@ MESSAGES: dict[type, PeerMessage] = {
         NotProposed(0, 1, "code", "message", "hint"),
         ReadIndexRequest(1),
         ReadIndexReply(1, 1),
-        Ask(1, msgspec.Raw(b'{"op":"remove_member","member":9}')),
-        Told(1, msgspec.Raw(b"null")),
+        AdminRequest(1, msgspec.Raw(b'{"op":"remove_member","member":9}')),
+        AdminReply(1, msgspec.Raw(b"null")),
         Underway(1),
         PeerHello(PROTOCOL, None, 1, 0, "folder", 1, "incarnation", 0, 0, [str(one) for one in ADDRESSES], None),
         PeerRefused("code", "message", "hint"),
@@ -555,7 +555,7 @@ async def test_a_change_that_fails_half_way_is_answered_by_nobody(
 @pytest.mark.parametrize(
     ("place", "leads"),
     [
-        ("replica.administration.take", True),
+        ("replica.administration.accept", True),
         ("replica.requests.route", True),
         ("replica.requests.servable", True),
         ("replica.requests.tick", False),
@@ -631,7 +631,7 @@ async def test_a_node_that_must_stop_says_why_with_the_cause_itself(
     format: str,
 ) -> None:
     node = await _victim(cluster, leads=False)
-    _break(node, "replica.administration.take", monkeypatch)
+    _break(node, "replica.administration.accept", monkeypatch)
     logs.configure(format, "critical")
     client = await cluster.connect(node.index)
     client.send({"op": "snapshot"})

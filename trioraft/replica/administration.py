@@ -37,7 +37,7 @@ from trioraft.wire.operations import (
     TransferLeadership,
 )
 from trioraft.wire.parsing import RequestError, parse_request, without_id
-from trioraft.wire.peers import Ask, Told
+from trioraft.wire.peers import AdminReply, AdminRequest
 
 TICK_MS: Final = int(TICK_SECONDS * 1000)
 
@@ -60,7 +60,7 @@ class Ports(Protocol):
     def snapshots(self) -> Snapshots | None:
         """None before the cluster has formed."""
 
-    def send(self, peer: NodeId, message: Ask | Told) -> None:
+    def send(self, peer: NodeId, message: AdminRequest | AdminReply) -> None:
         """Send to a peer, in order."""
 
     def whom_to_wait_for(self) -> tuple[str, str]:
@@ -142,15 +142,15 @@ class Administration:
         """Whether nothing is under way."""
         return not self._tasks
 
-    def take(self, slot: Slot) -> None:
-        """A client's request."""
+    def accept(self, slot: Slot) -> None:
+        """Accept a client's request."""
         snapshots = self._node.snapshots
         if snapshots is None:
             applied = "no" if slot.operation.changes else None
             obstacle = self._node.whom_to_wait_for()
             self._answering.answer(slot, replies.error_reply(slot.id, "no_quorum", *obstacle, applied))
         elif slot.operation.kind == "leader":
-            self._take_over(slot)
+            self._accept_task(slot)
         else:
             self._snapshots_wanted.append(slot)
             self._begin_snapshots(snapshots)
@@ -173,7 +173,7 @@ class Administration:
     def _tell_of_snapshot(self, slot: Slot, outcome: TakenSnapshot | Exception) -> None:
         self._answering.answer(slot, snapshot_reply(slot.id, outcome))
 
-    def _take_over(self, slot: Slot) -> None:
+    def _accept_task(self, slot: Slot) -> None:
         id = slot.id
 
         def answer(reply: bytes, index: int) -> None:  # noqa: ARG001
@@ -191,15 +191,15 @@ class Administration:
             del self._tasks[task]
         return late.intersection(waiting)
 
-    def on_ask(self, sender: NodeId, message: Ask) -> None:
+    def on_request(self, sender: NodeId, message: AdminRequest) -> None:
         """A peer passes on a request."""
 
         def answer(reply: bytes, index: int) -> None:
             self._node.core.want_commit(sender, index)
-            self._node.send(sender, Told(message.number, msgspec.Raw(reply.rstrip(b"\n")), index=index))
+            self._node.send(sender, AdminReply(message.number, msgspec.Raw(reply.rstrip(b"\n")), index=index))
 
         def refuse() -> None:
-            self._node.send(sender, Told(message.number, msgspec.Raw(b"null"), leads=False))
+            self._node.send(sender, AdminReply(message.number, msgspec.Raw(b"null"), leads=False))
 
         try:
             request = parse_request(bytes(message.request))
@@ -215,7 +215,7 @@ class Administration:
             task.asker = sender
             self._tasks[task] = None
 
-    def on_told(self, sender: NodeId, message: Told) -> None:
+    def on_reply(self, sender: NodeId, message: AdminReply) -> None:
         """The leader answers."""
         if (answered := self._passed_on.pop(sender, message.number)) is None:
             return
@@ -291,7 +291,7 @@ class Administration:
         if leader is not None:
             task.is_passed_on = True
             number = self._passed_on.add(task, Lead(leader, self._node.core.term))
-            self._node.send(leader, Ask(number, msgspec.Raw(without_id(task.request))))
+            self._node.send(leader, AdminRequest(number, msgspec.Raw(without_id(task.request))))
 
     # As leader
 

@@ -9,20 +9,20 @@ from trioraft.raft.core import Core
 from trioraft.raft.messages import Message, NodeId
 from trioraft.raft.ready import Batch
 from trioraft.wire.peers import (
-    Ask,
+    AdminReply,
+    AdminRequest,
     FormationView,
     NotProposed,
     Propose,
     Proposed,
     ReadIndexReply,
     ReadIndexRequest,
-    Told,
 )
 
 TICK_SECONDS: Final = 0.01
 """How long a tick lasts."""
 
-Forwarded = Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply | Ask | Told
+Forwarded = Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply | AdminRequest | AdminReply
 """A message about requests, in one direction or the other."""
 
 

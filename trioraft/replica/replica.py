@@ -38,7 +38,8 @@ from trioraft.storage.log import SEGMENT_BYTES
 from trioraft.storage.snapshots import Snapshot
 from trioraft.wire import entries as codec
 from trioraft.wire.peers import (
-    Ask,
+    AdminReply,
+    AdminRequest,
     FormationView,
     NotProposed,
     PeerHello,
@@ -48,7 +49,6 @@ from trioraft.wire.peers import (
     Proposed,
     ReadIndexReply,
     ReadIndexRequest,
-    Told,
     Underway,
 )
 from trioraft.wire.replies import Reply
@@ -129,8 +129,8 @@ class Replica:
             NotProposed: requests.on_not_proposed,
             ReadIndexRequest: requests.on_read_index,
             ReadIndexReply: requests.on_read_index_reply,
-            Ask: self.administration.on_ask,
-            Told: self.administration.on_told,
+            AdminRequest: self.administration.on_request,
+            AdminReply: self.administration.on_reply,
             Underway: self._on_underway,
             # Said before the cluster was formed, or twice:
             FormationView: _ignore,
@@ -455,7 +455,7 @@ class Replica:
 
     def administer(self, slot: Slot) -> None:
         """Take a request that concerns the cluster, or this node's snapshots, and is answered later."""
-        self.administration.take(slot)
+        self.administration.accept(slot)
 
     def withdraw(self, slots: Sequence[Slot]) -> set[Slot]:
         """Let go of those of such requests that have not been begun."""

@@ -113,8 +113,8 @@ class Requests:
     # From the clients
 
     @decides
-    def take(self, slot: Slot) -> None:
-        """A client's request; those of one connection in order."""
+    def accept(self, slot: Slot) -> None:
+        """Accept a client's request; those of one connection come in order."""
         slot.since = self.now
         slot.number = next(self._numbers)
         request = slot.requests[0]
@@ -175,8 +175,8 @@ class Requests:
                 self._give_up_held(self.now)
 
     @decides
-    def settle(self, slot: Slot, reply: Reply) -> None:
-        """Answer a request that was taken care of elsewhere."""
+    def answer(self, slot: Slot, reply: Reply) -> None:
+        """Answer a request that was handled elsewhere."""
         self.answering.answer(slot, reply)
 
     # From the peers

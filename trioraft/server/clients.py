@@ -148,7 +148,7 @@ class Client:
             self._connection.send(reply)
         elif not self._session.abandoned:
             assert asked is not None
-            self._host.requests.settle(place or self._session.queue_behind(asked), reply)
+            self._host.requests.answer(place or self._session.queue_behind(asked), reply)
 
     def drained(self) -> None:
         """The client has read what it was given: the rest has its turn with those of others."""
@@ -201,7 +201,7 @@ class Client:
         unsent = self._connection.unsent
         taken = False
         for slot in session.requests(unsent):
-            requests.take(slot)
+            requests.accept(slot)
             taken = True
         if session.wants_input(unsent):
             if not self._reading:
@@ -234,7 +234,7 @@ class Crowd:
         self._count = len(requests)
         self._slot = kind(self, operation, requests, size, self._count)
         self._clients = [(client, client.join(self._slot)) for client in clients]
-        host.requests.take(self._slot)
+        host.requests.accept(self._slot)
 
     def on_answered(self) -> None:
         """The replies are there."""

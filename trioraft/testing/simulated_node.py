@@ -83,7 +83,7 @@ class SimulatedSession:
         """Take what there is room for; whether there was anything."""
         slots = self._session.requests(0)
         for slot in slots:
-            self.node.requests.take(slot)
+            self.node.requests.accept(slot)
         return bool(slots)
 
     def take_replies(self) -> bytes:

@@ -122,14 +122,14 @@ class ReadIndexReply(msgspec.Struct, frozen=True, tag_field="type", tag="read_in
     index: Number | None
 
 
-class Ask(msgspec.Struct, frozen=True, tag_field="type", tag="ask"):
+class AdminRequest(msgspec.Struct, frozen=True, tag_field="type", tag="ask"):
     """A request of a client of the sender that only the leader can carry out."""
 
     number: Number
     request: msgspec.Raw
 
 
-class Told(msgspec.Struct, frozen=True, tag_field="type", tag="told"):
+class AdminReply(msgspec.Struct, frozen=True, tag_field="type", tag="told"):
     """What came of it: the reply, without an id. Where the sender does not lead it did nothing: ask the next.
 
     `index` is that of the entry that carries the change, if it was made; 0 also from a sender of before this field.
@@ -191,8 +191,8 @@ PeerMessage = (
     | NotProposed
     | ReadIndexRequest
     | ReadIndexReply
-    | Ask
-    | Told
+    | AdminRequest
+    | AdminReply
     | PeerHello
     | PeerRefused
     | Underway
@@ -210,8 +210,8 @@ _headers: Final = Decoder(
     | NotProposed
     | ReadIndexRequest
     | ReadIndexReply
-    | Ask
-    | Told
+    | AdminRequest
+    | AdminReply
     | _AppendEntriesHeader
     | _ProposeHeader
     | _InstallSnapshotHeader
