@@ -170,10 +170,10 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "a learner that is silent is given its vote",
-        RAFT_LEADERSHIP,
+        DUTIES,
         "if progress.live and progress.match_index >= committed:",
         "if progress.match_index >= committed:",
-        f"{BETWEEN_TWO_STEPS_TESTS}::test_a_learner_that_has_caught_up_and_is_silent_gets_no_vote",
+        "tests/replica/test_duties.py::test_a_learner_that_has_caught_up_and_is_silent_gets_no_vote",
         simulated=False,
     ),
     Mutant(

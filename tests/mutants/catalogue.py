@@ -50,6 +50,7 @@ CROWDS = "tests/server/test_crowds.py"
 NODES = "tests/server/test_node_in_virtual_time.py"
 PIPELINES = "tests/server/test_pipelines.py"
 PAPER = "tests/raft/test_raft_paper.py"
+DUTIES = "tests/replica/test_duties.py"
 ANSWERS = "tests/raft/test_whose_answers_count.py"
 REMOVALS = "tests/replica/test_members_in_virtual_time.py"
 CHANGES = "tests/raft/test_raft_changes.py"
@@ -725,10 +726,10 @@ MUTANTS = (
     ),
     Mutant(
         "a new leader gives a vote to a learner that has caught up with nothing",
-        LEADERSHIP,
-        "self._commit_at_heartbeat = self.start  #",
-        "self._commit_at_heartbeat = 0  #",
-        f"{ANSWERS}::test_a_new_leader_gives_no_vote_to_a_learner_that_has_only_shown_itself",
+        "trioraft/replica/duties.py",
+        "is None else leadership.start",
+        "is None else 0",
+        f"{DUTIES}::test_a_new_leader_gives_no_vote_to_a_learner_that_has_only_shown_itself",
         simulated=False,  # it costs time, and breaks nothing
     ),
     Mutant(

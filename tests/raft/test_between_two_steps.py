@@ -58,17 +58,6 @@ def test_7_a_change_behind_the_snapshot_goes_where_its_entry_is_truncated() -> N
 # Who counts, and who is asked, between two steps
 
 
-def test_a_learner_that_has_caught_up_and_is_silent_gets_no_vote() -> None:
-    core = elected(learner=True)
-    acknowledge(core, 1, 2, 3)
-    core.peer_lost(3)
-    for _ in range(5 * core.settings.heartbeat_ticks):
-        acknowledge(core, 1, 2)
-        core.tick()
-    assert core.commit_index == core.progress[3].match_index
-    assert 3 not in core.configuration.voters
-
-
 def test_the_lead_goes_to_no_learner_though_that_has_most() -> None:
     core = with_a_learner()
     core.propose([b"1"])

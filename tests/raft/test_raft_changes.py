@@ -144,22 +144,6 @@ def test_a_removed_member_hears_of_it_before_it_is_forgotten() -> None:
     assert 2 not in core.progress
 
 
-def test_a_learner_has_no_vote_until_it_has_caught_up_and_gets_it_by_itself() -> None:
-    core = settled()
-    core.propose_configuration(grown(core))
-    drain(core)
-    acknowledge(core, 1, 2)
-    assert core.configuration.voters == (0, 1, 2)
-    for _ in range(30):
-        core.tick()
-        acknowledge(core, 1, 2)
-    assert core.configuration.voters == (0, 1, 2)  # nobody has heard of the newcomer yet
-    for _ in range(30):
-        core.tick()
-        acknowledge(core, 1, 2, 3)
-    assert core.configuration.voters == (0, 1, 2, 3)
-
-
 def test_an_id_is_not_used_again() -> None:
     configuration = settled().configuration
     for expected in (3, 4, 5):

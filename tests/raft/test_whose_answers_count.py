@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from trioraft.raft.core import Core
-from trioraft.raft.membership import Configuration, Member, with_vote, without
+from trioraft.raft.membership import Configuration, Member, without
 from trioraft.raft.messages import AppendEntriesReply, HardState, PreVoteReply, RequestVoteReply
 from trioraft.wire import entries as codec
 
@@ -167,29 +167,6 @@ def test_a_peer_that_is_taken_for_dead_has_answered_all_the_same() -> None:
     for _ in range(core.settings.election_ticks):
         core.tick()
     assert core.role == "leader"
-
-
-def test_a_new_leader_gives_no_vote_to_a_learner_that_has_only_shown_itself() -> None:
-    core = elected(learner=True)
-    acknowledge(core, 1, 2)
-    for _ in range(3 * core.settings.heartbeat_ticks):
-        core.step(3, AppendEntriesReply(core.term, False, 0, 0, rejected_index=core.last_index))
-        acknowledge(core, 1, 2)
-        core.tick()
-    assert 3 not in core.configuration.voters
-    for _ in range(3 * core.settings.heartbeat_ticks):
-        acknowledge(core, 1, 2, 3)
-        core.tick()
-    assert 3 in core.configuration.voters
-
-
-def test_a_vote_is_given_only_where_a_majority_of_all_that_would_vote_has_answered_this_leader() -> None:
-    core = elected(learner=True)
-    acknowledge(core, 1)
-    assert core.is_live(with_vote(core.configuration, 3)) is None
-    for _ in range(2 * core.settings.heartbeat_ticks):
-        core.tick()
-    assert 3 not in core.configuration.voters
 
 
 def test_a_lead_that_nobody_chose_a_successor_for_goes_to_one_that_answers() -> None:

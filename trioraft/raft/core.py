@@ -16,7 +16,7 @@ from trioraft.raft.campaign import Campaign
 from trioraft.raft.configurations import Configurations
 from trioraft.raft.leadership import Leadership
 from trioraft.raft.log import Log
-from trioraft.raft.membership import ChangeRefused, Configuration, with_vote
+from trioraft.raft.membership import ChangeRefused, Configuration
 from trioraft.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -515,9 +515,8 @@ class Core:
         self._timeout = self._draw_timeout()
 
     def _tick_leader(self, leadership: Leadership) -> None:
-        """Do what falls due: heartbeats, a learner's promotion, a removed member's end, the check of the quorum."""
+        """Do what falls due: heartbeats, a removed member's end, the check of the quorum."""
         if leadership.tick():
-            self._promote_learner(leadership)
             leadership.forget_removed(self._configurations.index, self.commit_index)
         if leadership.must_step_down():
             self._end_leadership("no_quorum")
@@ -638,17 +637,6 @@ class Core:
         self.commit_index = index
         if self.node not in self.configuration.voters and self._configurations.index <= index:
             self._end_leadership("leader_changed")
-
-    # Members (thesis §4)
-
-    def _promote_learner(self, leadership: Leadership) -> None:
-        """Give one learner its vote, if it is due and leaves a majority that answers."""
-        learner = leadership.learner_to_promote(self.commit_index)
-        if learner is None:
-            return
-        promoted = with_vote(self.configuration, learner)
-        if self.may_change and leadership.is_live(promoted):
-            self.propose_configuration(promoted)
 
     def _answer(self, receiver: NodeId, message: Message) -> None:
         """Send at once if term and vote are synced, or else with the batch that syncs them."""

@@ -69,7 +69,6 @@ class Leadership:
         self._settings = settings
         self._heartbeat_elapsed = 0
         self._check_elapsed = 0
-        self._commit_at_heartbeat = self.start  # a new leader does not know what else is committed
         self.disk_due = True
         """Whether unsynced entries have waited for the disk long enough."""
         self.follow(configuration)
@@ -259,16 +258,6 @@ class Leadership:
         live = [self._node, *[peer for peer, progress in self.progress.items() if progress.live]]
         silent = [peer for peer, progress in self.progress.items() if progress.silent]
         return quorum.live(configuration.voters, live, silent)
-
-    def learner_to_promote(self, commit_index: int) -> NodeId | None:
-        """A live learner that is to vote and holds what was committed at the heartbeat before this one."""
-        committed, self._commit_at_heartbeat = self._commit_at_heartbeat, commit_index
-        for member in self._configuration.members:
-            if member.promote and member.folder:
-                progress = self.progress[member.id]
-                if progress.live and progress.match_index >= committed:
-                    return member.id
-        return None
 
     def forget_removed(self, configuration_index: int, commit_index: int) -> None:
         """Stop tracking each removed member that holds the configuration and knows that it is committed."""

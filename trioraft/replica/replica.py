@@ -242,7 +242,7 @@ class Replica:
             self._report_waiting()
             return
         self.introductions.follow_members()
-        self.duties.tick()
+        self.duties.tick(ticks)
         if self.log.moved_on():
             core.persisting()
         if self.idle_ticks >= self.tuning.mark_ticks:
@@ -288,10 +288,12 @@ class Replica:
             if observer is not None:
                 observer.reads_confirmed(ready.reads)
             requests.servable(ready.reads)
-        if isinstance(ready.leadership, Lost):
-            if observer is not None:
-                observer.leadership_lost()
-            requests.leadership_lost(ready.leadership.reason)
+        if ready.leadership is not None:
+            self.duties.lead_changed(ready.leadership)
+            if isinstance(ready.leadership, Lost):
+                if observer is not None:
+                    observer.leadership_lost()
+                requests.leadership_lost(ready.leadership.reason)
 
     def _persist(self, batch: Batch) -> None:
         assert self.log is not None  # the core of a node without a cluster has nothing to persist

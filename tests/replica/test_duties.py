@@ -1,0 +1,89 @@
+"""What a leader proposes by itself: a learner's vote, once it has caught up, lives, and a majority answers."""
+
+from __future__ import annotations
+
+from tests.raft.test_raft_changes import acknowledge, grown, settled
+from tests.raft.test_raft_paper import drain
+from tests.raft.test_whose_answers_count import elected
+from trioraft.raft.core import Core
+from trioraft.raft.membership import with_vote
+from trioraft.raft.messages import AppendEntriesReply
+from trioraft.raft.ready import Lost, Won
+from trioraft.replica.duties import Duties
+
+
+class Place:
+    """A core that leads, and its duties, without the rest of a replica."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.duties = Duties(self)
+        self.duties.lead_changed(Won(core.term))
+
+    def tick(self) -> None:
+        self.core.tick()
+        self.duties.tick(1)
+
+
+def test_a_learner_has_no_vote_until_it_has_caught_up_and_gets_it_by_itself() -> None:
+    core = settled()
+    place = Place(core)
+    core.propose_configuration(grown(core))
+    drain(core)
+    acknowledge(core, 1, 2)
+    assert core.configuration.voters == (0, 1, 2)
+    for _ in range(30):
+        place.tick()
+        acknowledge(core, 1, 2)
+    assert core.configuration.voters == (0, 1, 2)  # nobody has heard of the newcomer yet
+    for _ in range(30):
+        place.tick()
+        acknowledge(core, 1, 2, 3)
+    assert core.configuration.voters == (0, 1, 2, 3)
+
+
+def test_a_new_leader_gives_no_vote_to_a_learner_that_has_only_shown_itself() -> None:
+    core = elected(learner=True)
+    place = Place(core)
+    acknowledge(core, 1, 2)
+    for _ in range(3 * core.settings.heartbeat_ticks):
+        core.step(3, AppendEntriesReply(core.term, False, 0, 0, rejected_index=core.last_index))
+        acknowledge(core, 1, 2)
+        place.tick()
+    assert 3 not in core.configuration.voters
+    for _ in range(3 * core.settings.heartbeat_ticks):
+        acknowledge(core, 1, 2, 3)
+        place.tick()
+    assert 3 in core.configuration.voters
+
+
+def test_a_vote_is_given_only_where_a_majority_of_all_that_would_vote_has_answered_this_leader() -> None:
+    core = elected(learner=True)
+    place = Place(core)
+    acknowledge(core, 1)
+    assert core.is_live(with_vote(core.configuration, 3)) is None
+    for _ in range(2 * core.settings.heartbeat_ticks):
+        place.tick()
+    assert 3 not in core.configuration.voters
+
+
+def test_a_learner_that_has_caught_up_and_is_silent_gets_no_vote() -> None:
+    core = elected(learner=True)
+    place = Place(core)
+    acknowledge(core, 1, 2, 3)
+    core.peer_lost(3)
+    for _ in range(5 * core.settings.heartbeat_ticks):
+        acknowledge(core, 1, 2)
+        place.tick()
+    assert core.commit_index == core.progress[3].match_index
+    assert 3 not in core.configuration.voters
+
+
+def test_who_leads_no_more_gives_no_vote() -> None:
+    core = elected(learner=True)
+    place = Place(core)
+    place.duties.lead_changed(Lost("no_quorum"))
+    for _ in range(3 * core.settings.heartbeat_ticks):
+        acknowledge(core, 1, 2, 3)
+        place.tick()
+    assert 3 not in core.configuration.voters
