@@ -31,7 +31,7 @@ def overridden(module: str, source: str, known: Classes, inside: str) -> Iterato
 
 def _imported(tree: ast.Module) -> dict[str, str]:
     """What each name stands for that is imported."""
-    found = {}
+    found: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             found |= {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}

@@ -43,6 +43,8 @@ def test_links_lead_to_what_is_there(page: str) -> None:
         name, _, anchor = target.partition("#")
         there = (file.parent / name).resolve() if name else file
         assert there.exists(), target
+        if there.suffix == ".py":
+            continue  # to a line, if to any place in it: tests/architecture/test_tour.py
         if anchor:
             headings = re.findall(r"^#+ (.*)$", there.read_text(), re.MULTILINE)
             anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

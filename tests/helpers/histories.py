@@ -10,7 +10,7 @@ import msgspec
 from trioraft.kv.commands import Delete, Incr, Put
 from trioraft.kv.results import Conflict, Counted, Deleted, Written
 from trioraft.kv.store import Store
-from trioraft.testing.history import Answer, Operation
+from trioraft.testing.history import Answer, Operation, Outcome
 from trioraft.testing.key_model import ABSENT, apply
 
 KINDS: tuple[str, ...] = ("get", "get", "get", "put", "put", "incr", "delete")
@@ -45,7 +45,7 @@ def run(random: Random, operations: int, keys: int, clients: int, unknown: float
     return made
 
 
-def _take_effect(store: Store, index: int, operation: Operation) -> tuple[str, Answer]:  # type: ignore[type-arg]
+def _take_effect(store: Store, index: int, operation: Operation) -> tuple[Outcome, Answer]:
     key = operation.key
     match operation.kind:
         case "get":

@@ -101,7 +101,7 @@ def forget_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = Store.apply_all
 
     def apply_all(store: Store, first: int, commands: Sequence[Command]) -> dict[int, Result]:
-        others = {}
+        others: dict[int, Result] = {}
         for index, command in enumerate(commands, first):
             if index % 40 or type(command) is not Put:
                 others |= honest(store, index, [command])

@@ -1,0 +1,53 @@
+"""The lines of source that docs/architecture.md leads to: `python -m tests.architecture.tour` mends their numbers.
+
+A step of the tour is code and, behind it, a link to the line where that code stands:
+
+    `self.replica.turn(ticks)` ([server/driver.py](../trioraft/server/driver.py#L121)) begins the turn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from .rooms import DOCUMENT
+
+STEP: Final = re.compile(r"`(?P<code>[^`]+)`\s+\(\[(?P<name>[^\]]+)\]\((?P<path>[^)#]+)#L(?P<line>\d+)\)\)")
+LINK: Final = re.compile(r"\]\([^)]*#L\d+\)")
+
+Read = Callable[[str], str]
+"""Gives the text of a file by its path from the document."""
+
+
+def source(path: str) -> str:
+    """The text of a file, by its path from the document."""
+    return (DOCUMENT.parent / path).read_text()
+
+
+def line_of(code: str, text: str) -> int:
+    """The number of the one line that holds the code. Raises LookupError where it is none, or several."""
+    found = [number for number, line in enumerate(text.splitlines(), 1) if code in line]
+    if len(found) != 1:
+        raise LookupError(f"`{code}` stands in {len(found)} lines")
+    return found[0]
+
+
+def mended(document: str, read: Read = source) -> str:
+    """The document with the line numbers of now. Raises LookupError where a step leads to no line, or to several.
+
+    The document may break a line of code at a space.
+    """
+
+    def mend(step: re.Match[str]) -> str:
+        try:
+            line = line_of(" ".join(step["code"].split()), read(step["path"]))
+        except LookupError as error:
+            raise LookupError(f"{step['path']}: {error}") from None
+        return step[0].replace(f"#L{step['line']})", f"#L{line})")
+
+    return STEP.sub(mend, document)
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(mended(DOCUMENT.read_text()))
