@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections import deque
 from itertools import count
 from pathlib import Path
@@ -180,7 +181,7 @@ def measure_log(seconds: float, folder: Path) -> list[Result]:
                 last += len(entries)
                 return len(entries)
 
-            written = rate(write, seconds)
+            written = rate(write, seconds, time.perf_counter)
             results.append(Result(f"log: entries synced, {batch} a batch", written, "entries/s"))
             if batch == 64:
                 results.append(Result("log: bytes an entry, value of 100", log.bytes_written / last, "bytes"))
@@ -192,5 +193,7 @@ def measure_log(seconds: float, folder: Path) -> list[Result]:
                     log.close()
                     return len(recovered.entries)
 
-                results.append(Result("log: entries read at start", rate(read, seconds), "entries/s"))
+                results.append(
+                    Result("log: entries read at start", rate(read, seconds, time.perf_counter), "entries/s")
+                )
     return results
