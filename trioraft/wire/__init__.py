@@ -1,1 +1,1 @@
-"""Bytes and meanings: lines, entries, requests and replies, and what peers say. The one user of the JSON codec."""
+"""Bytes to meanings and back: lines, entries, requests, replies, peers' messages. Nothing else uses the JSON codec."""

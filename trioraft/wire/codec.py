@@ -27,27 +27,27 @@ class BadLine(ValueError):
 
 
 _WRONG: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
-"""What reading JSON may raise."""
+"""The exceptions that reading JSON may raise."""
 
 _encoder: Final = msgspec.json.Encoder()
 _LINE_ENDS_TO_SPACES: Final = bytes.maketrans(b"\r\n", b"  ")
 
 
 def encode(value: object) -> bytes:
-    """The value as compact JSON."""
+    """Encode a value as compact JSON."""
     return _encoder.encode(value)
 
 
 def one_line(value: bytes) -> bytes:
-    """The JSON value byte for byte, but with spaces for the line ends between its tokens. Raises DecodeError.
+    """Copy a JSON value byte for byte, with spaces for the line ends between its tokens. Raises DecodeError.
 
-    A line end within a string is no JSON, so every other one is a blank.
+    JSON allows no line end within a string, so every line end stands between tokens.
     """
     return bytes(decode(value, msgspec.Raw)).translate(_LINE_ENDS_TO_SPACES)
 
 
 def encode_all(values: Iterable[object]) -> list[bytes]:
-    """Each value as compact JSON; what they keep raw holds no newline, for it came in a line."""
+    """Encode each value as compact JSON. A raw value holds no newline, because it came in a line."""
     return _encoder.encode_lines(values).split(b"\n")[:-1]
 
 
@@ -60,12 +60,12 @@ def decode(data: bytes, type: type[T]) -> T: ...
 
 
 def decode(data: bytes, type: Any = Any) -> Any:
-    """Read JSON of that type. Raises DecodeError, whatever is wrong with it."""
+    """Read JSON of that type. Raises DecodeError for anything that is wrong with it."""
     return Decoder(type).decode(data)
 
 
 class Decoder:
-    """Reads JSON of one type, often."""
+    """A decoder for JSON of one type, made once and used often."""
 
     __slots__ = ("_decode", "_decode_lines")
 
@@ -75,18 +75,18 @@ class Decoder:
         self._decode_lines = decoder.decode_lines
 
     def decode(self, data: bytes) -> Any:
-        """Read it. Raises DecodeError, whatever is wrong with it."""
+        """Read one value. Raises DecodeError for anything that is wrong with it."""
         try:
             if not data.isascii():
-                data.decode()  # what msgspec keeps raw, it does not check
+                data.decode()  # msgspec does not check the values that it keeps raw
             return self._decode(data)
         except _WRONG as error:
             raise DecodeError(str(error)) from None
 
     def decode_lines(self, lines: bytes) -> list[Any]:
-        """Read all that is there, of what has been checked to be UTF-8; whether each has a line of its own is not said.
+        """Read every value there is. The caller has checked that the bytes are UTF-8.
 
-        Raises DecodeError, whatever is wrong with one of them.
+        Several values may share a line. Raises DecodeError for anything that is wrong with one of them.
         """
         try:
             return self._decode_lines(lines)
@@ -95,12 +95,12 @@ class Decoder:
 
 
 def seal_line(body: bytes) -> bytes:
-    """Put the checksum before a body that runs from its first field's quote to the closing brace."""
+    """Put the checksum before `body`, which runs from the quote of its first field to the closing brace."""
     return b'{"crc":"%08x",%b' % (zlib.crc32(body), body)
 
 
 def open_line(line: bytes) -> bytes:
-    """The body of a sealed line, checked. Raises BadLine."""
+    """Check a sealed line and return its body. Raises BadLine."""
     body = line[_BODY_AT:]
     if line[:_BODY_AT] != b'{"crc":"%08x",' % zlib.crc32(body):
         if line[: len(_PREFIX)] != _PREFIX:

@@ -1,4 +1,4 @@
-"""Commands as the log carries them."""
+"""The encoding of commands in the log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class UnknownCommand(ValueError):
 
 
 class _Line(msgspec.Struct, gc=False):
-    """Of an entry's line what is of interest when it is applied."""
+    """The one field of an entry's line that matters when the entry is applied."""
 
     command: Command
 
@@ -27,13 +27,13 @@ _lines: Final = Decoder(_Line)
 
 
 def encode_commands(commands: Sequence[Command]) -> list[bytes]:
-    """The commands as the log's entries carry them; their values byte for byte."""
-    # One may be long, and is not to be copied to be told from others.
+    """Encode commands for the log's entries; their values stay byte for byte."""
+    # A single command may be long: encode it alone, so that splitting the lines does not copy it.
     return [encode(commands[0])] if len(commands) == 1 else encode_all(commands)
 
 
 def commands_of(run: Run) -> list[Command]:
-    """What the entries of the run carry, if they are of the kind "command"; else nothing. Raises UnknownCommand."""
+    """Read the commands of a run of entries; none for a run of another kind. Raises UnknownCommand."""
     if run.kind != "command":
         return []
     try:
@@ -43,7 +43,7 @@ def commands_of(run: Run) -> list[Command]:
         why = "it is not one object a line"
     except DecodeError as error:
         why = str(error)
-    if run.count > 1:  # to say which one it is
+    if run.count > 1:  # read them one by one, so that the error names the entry
         return [command for index in range(run.first, run.last + 1) for command in commands_of(run.cut(index, index))]
     raise UnknownCommand(f"entry {run.first} comes from a newer version, upgrade this node: {why}")
 

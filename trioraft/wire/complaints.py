@@ -1,4 +1,4 @@
-"""What the decoder finds wrong with a request, in words for who sent it."""
+"""The decoder's complaints about a request, in words for whoever sent it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...]
 
 
 def in_words(why: str) -> str:
-    """What msgspec says of a request that is JSON, in words; as it is where it says something else."""
+    """Translate msgspec's message about a request that is JSON. A message of no known form comes back unchanged."""
     for pattern, words in _WORDS:
         if (found := pattern.fullmatch(why)) is not None:
             return words(found)

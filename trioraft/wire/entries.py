@@ -2,7 +2,7 @@
 
     {"crc":"1a2b3c4d","index":12,"term":3,"command":{...}}
 
-The field after `term` says the kind. The line is made once, by the leader, and never encoded again.
+The name of the field after `term` is the entry's kind. The leader makes the line; nobody ever encodes it again.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class UnknownKind(BadLine):
 
 
 def seal(index: int, term: int, kind: Kind, payload: bytes) -> Entry:
-    """Make an entry, and its line."""
+    """Make an entry and its line."""
     body = b'"index":%d,"term":%d,"%b":%b}' % (index, term, kind.encode(), payload)
     return Entry(index, term, kind, b'{"crc":"%08x",%b' % (crc32(body), body))
 
 
 def seal_commands(first: int, term: int, payloads: Sequence[bytes]) -> Entries:
-    """Make an entry for each command, and its line; what `seal` does, for many at once."""
+    """Make an entry and its line for each command: `seal` for many commands at once."""
     if len(payloads) == 1 and len(payloads[0]) > RUN_BYTES:
         return Entries([_seal_long(first, term, payloads[0])])
     middle = b',"term":%d,"command":' % term
@@ -45,7 +45,7 @@ def seal_commands(first: int, term: int, payloads: Sequence[bytes]) -> Entries:
 
 
 def _seal_long(index: int, term: int, payload: bytes) -> Run:
-    """An entry for one long command, which is copied but once."""
+    """Make the entry of one long command, with a single copy of the command."""
     head = b'"index":%d,"term":%d,"command":' % (index, term)
     crc = crc32(b"}", crc32(payload, crc32(head)))
     data = b"".join([b'{"crc":"%08x",' % crc, head, payload, b"}\n"])
@@ -53,7 +53,7 @@ def _seal_long(index: int, term: int, payload: bytes) -> Run:
 
 
 def parse(line: bytes) -> Entry:
-    """Read an entry's line, without its newline, and check it. Raises BadLine."""
+    """Read an entry's line, without its newline, and check it. Raises BadLine, UnknownKind."""
     match = _HEAD.match(line)
     if match is None or line[-1:] != b"}":
         open_line(line)
@@ -71,10 +71,10 @@ def parse(line: bytes) -> Entry:
 
 
 def read_commands(data: bytes, crc: int, first: int, count: int, term: int) -> Entries:
-    """Read so many lines, commands of that term from that index on; their sum is known to fit. Raises BadLine.
+    """Read `count` lines, which are commands of `term` from the index `first` on. Raises BadLine.
 
-    Only the first and the last are looked at, which say whether they are those that they should be: to check each
-    again costs as much as all else that is done with it until it is on the disk.
+    The caller has checked `crc`, the CRC-32 of all lines. So only the first and the last line are checked for their
+    index and term: to check every line again would cost as much as the whole rest of its way to the disk.
     """
     last = first + count - 1
     ends = {first: data[: data.find(b"\n")]}
@@ -89,13 +89,13 @@ def read_commands(data: bytes, crc: int, first: int, count: int, term: int) -> E
 
 
 def payload(entry: Entry) -> bytes:
-    """What the entry carries: the command, or null."""
+    """The JSON that the entry carries: a command, a configuration, or null."""
     marker = _MARKER[entry.kind]
     return entry.line[entry.line.index(marker) + len(marker) : -1]
 
 
 def payloads(run: Run) -> Iterator[memoryview]:
-    """What its entries carry, one after the other, as views of the run's own bytes."""
+    """Yield the payload of each entry of the run, in order, as a view of the run's own bytes."""
     data, marker = run.data, _MARKER[run.kind]
     view = memoryview(data)
     end = 0
@@ -106,7 +106,7 @@ def payloads(run: Run) -> Iterator[memoryview]:
 
 
 def read_configuration(entry: Entry) -> Configuration:
-    """The members that an entry carries. Raises BadLine."""
+    """Read the configuration that an entry carries. Raises BadLine."""
     try:
         configuration: Configuration = _configurations.decode(payload(entry))
     except DecodeError as error:
@@ -115,5 +115,5 @@ def read_configuration(entry: Entry) -> Configuration:
 
 
 def write_configuration(configuration: Configuration) -> bytes:
-    """The payload of an entry that carries these members."""
+    """Encode a configuration as the payload of an entry."""
     return encode(configuration)

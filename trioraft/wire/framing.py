@@ -1,4 +1,4 @@
-"""Bytes to lines."""
+"""Bytes from a client, cut into lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _RETURN: Final = ord("\r")
 
 
 class LineTooLong(ValueError):
-    """A line exceeds the limit; `lines` are those that were complete before it."""
+    """A line exceeds the limit; `lines` are the complete lines before it."""
 
     def __init__(self, limit: int, lines: list[bytes]) -> None:
         super().__init__(f"a line is longer than {limit} bytes")
@@ -16,23 +16,23 @@ class LineTooLong(ValueError):
 
 
 class LineBuffer:
-    """Cuts what comes in into lines, ended by a newline or by carriage return and newline; blank ones are dropped."""
+    """Cuts incoming bytes into lines, which end with LF or CR LF. Blank lines are dropped."""
 
     def __init__(self, limit: int) -> None:
-        """`limit` is how many bytes a line may have, without its end."""
+        """`limit` is the most bytes that a line may have, without its end."""
         self.limit = limit
         self._parts: list[bytes] = []
         self._size = 0
 
     @property
     def pending(self) -> int:
-        """Bytes held of a line that has not ended."""
+        """How many bytes are held of a line that has not ended."""
         return self._size
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes, give the lines that they complete. Raises LineTooLong; nothing may be fed after it."""
+        """Take bytes and return the lines that they complete. Raises LineTooLong; nothing may be fed after it."""
         if not self._parts and data.find(b"\n") == len(data) - 1 <= self.limit and _RETURN not in data:
-            line = data[:-1]  # one line, and all of it: so most requests come
+            line = data[:-1]  # exactly one whole line: most requests come like this
             return [line] if line.strip() else []
         pieces = data.split(b"\n")
         rest = pieces.pop()
@@ -61,7 +61,7 @@ class LineBuffer:
         return lines
 
     def finish(self) -> bytes:
-        """The last line, if it did not end before the input did."""
+        """Return what stands after the last line end, once the input has ended; empty where that is blank."""
         line = b"".join(self._parts)
         self._parts = []
         self._size = 0
@@ -72,5 +72,5 @@ class LineBuffer:
         if rest:
             self._parts.append(rest)
             self._size += len(rest)
-            if self._size > self.limit + 1:  # one for a carriage return
+            if self._size > self.limit + 1:  # one more, for a carriage return
                 raise LineTooLong(self.limit, lines)

@@ -1,8 +1,8 @@
-"""Every operation that a client may ask for: the type of its requests, under its row of the table.
+"""The table of operations: each type of request that a client may send, under its row.
 
-What else is known by operation is derived from here: how a line is read, which requests write, what a client may try
-again, `help`, the word commands, the prompt's commands, and the table of operations in docs/protocol.md. To add an
-operation, add a type of requests with its row; `command` of a write is its class in `trioraft.kv.commands`.
+All else that depends on the operation is derived from here: how a line is read, which requests write, what a client may
+try again, `help`, the word commands, the prompt's commands, and the table in docs/protocol.md. To add an operation, add
+a type of request with its row. The row of a write names its `command`, a class of `trioraft.kv.commands`.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ Node = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
 Read = Literal["linearizable", "stale"]
 
 Kind = Literal["write", "read", "local", "leader", "task"]
-"""What a request is to the node, which decides its way.
+"""How a node carries a request out.
 
-- `write`: a command of the log; once it is applied, its result is the reply.
-- `read`: answered from the state of the cluster, which it does not change.
-- `local`: answered by this node, about itself, at once.
-- `leader`: carried out by the leader, which takes its time; any node passes it on.
-- `task`: carried out by this node, which takes its time.
+- `write`: it puts a command into the log; the result of applying it is the reply.
+- `read`: it answers from the state of the cluster, and changes nothing.
+- `local`: this node answers at once, about itself.
+- `leader`: the leader carries it out, which takes a while; any other node forwards it.
+- `task`: this node carries it out, which takes a while.
 """
 
 _NO_ID: Final = msgspec.Raw(b"")
 
 
 class Request(msgspec.Struct, tag_field="op", forbid_unknown_fields=True, kw_only=True, gc=False):
-    """What every request may have: an id that comes back with the reply, and a time it may take."""
+    """The fields of every request: an id for the reply, the time it may take, and whether it may be forwarded."""
 
     id: msgspec.Raw = _NO_ID
     timeout_ms: Milliseconds | None = None
@@ -50,30 +50,30 @@ class Request(msgspec.Struct, tag_field="op", forbid_unknown_fields=True, kw_onl
 
     @property
     def is_stale(self) -> bool:
-        """Whether this node alone may answer it, as of what it has applied."""
+        """Whether this node alone may answer, from what it has applied so far."""
         return getattr(self, "read", None) == "stale"
 
 
 class PlainRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
-    """A request with an id at most beside the fields that it must have: quicker to read, and nothing decides its way.
+    """A request with no optional field but an id. It is quicker to read, and always goes the usual way.
 
-    Its `op` is a field, as a tag could be left out where no other type can be meant.
+    `op` is a field here and not a tag: the decoder of a single type would accept a request without its tag.
     """
 
     id: msgspec.Raw = _NO_ID
 
     @property
     def timeout_ms(self) -> None:
-        """As long as it takes."""
+        """None: the request has no deadline of its own."""
 
     @property
     def forward(self) -> bool:
-        """It may be passed on."""
+        """True: it may be forwarded to the leader."""
         return True
 
     @property
     def is_stale(self) -> bool:
-        """It wants the newest."""
+        """False: it reads the newest state."""
         return False
 
 
@@ -85,52 +85,52 @@ class Prompt(msgspec.Struct, frozen=True):
     """How an operation is typed at the command line's prompt."""
 
     usage: str
-    """Its name, and a word for each field; those in brackets may be left out."""
+    """The operation's name and a word for each field; the words in brackets may be left out."""
     summary: str
     fields: tuple[str, ...] = ()
-    """Which fields of the request the words are."""
+    """The fields of the request that the words give, in order."""
     hint: str = ""
-    """What is added to the usage where a line does not follow it."""
+    """A sentence that is added to the usage where a line does not follow it."""
 
     @property
     def name(self) -> str:
-        """The word that it begins with."""
+        """The first word of the usage."""
         return self.usage.partition(" ")[0]
 
 
 class Operation(msgspec.Struct, eq=False, kw_only=True):
-    """A row of the table. It stands before the type of its requests, as a decorator."""
+    """A row of the table, which decorates the type of its requests."""
 
     kind: Kind
     summary: str
-    """What it does, in a line, for `help`."""
+    """One line for `help` that says what it does."""
     example: str
-    """A request that can be typed."""
+    """A whole request that can be typed as it is."""
     fields: str
     """The fields of its requests, for docs/protocol.md."""
     answer: str
     """The fields of the reply, for docs/protocol.md."""
     prompt: Prompt | str
-    """How it is typed at the prompt, or why it cannot be."""
+    """How it is typed at the prompt, or the reason why it cannot be."""
     word: bool = False
     """Whether its name alone, or with a key if it has one, may be typed without JSON."""
     spoken: type[Request] | None = None
-    """What its word command is read into, if not into the same as its JSON."""
+    """The type that its word command is read into, where that is not the type for JSON."""
     plain: type[PlainRequest] | None = None
-    """The type of its plain requests, many of which can be read at once."""
+    """The type of its plain requests, which can be read many at once; None where it has no plain form."""
     command: type[Command] | None = None
-    """What a write is for the log. The command's fields, or the first of them, are fields of the request."""
+    """The command that a write puts into the log. Its fields, or the first few, are fields of the request too."""
     large: bool = False
-    """Whether its reply may be as large as the data."""
+    """Whether the reply may be as large as all the data."""
     codes: tuple[str, ...] = ()
-    """How it may fail, beside what all operations of its kind have in common."""
+    """The error codes of this operation, beside those that all operations of its kind share."""
     name: str = ""
     request: type[Request] = Request
     _fields_of: dict[type[AnyRequest], Callable[[Any], tuple[Any, ...]]] = {}
-    """By type of its requests: gives what the command takes from one."""
+    """For each type of its requests: a getter for the fields that the command takes."""
 
     def __call__(self, request: type[R]) -> type[R]:
-        """Enter the row for that type of requests in the table."""
+        """Enter this row in the table, with `request` as the type of its requests."""
         self.name = str(request.__struct_config__.tag)
         self.request = request
         OPERATIONS[self.name] = self
@@ -144,12 +144,12 @@ class Operation(msgspec.Struct, eq=False, kw_only=True):
 
     @property
     def changes(self) -> bool:
-        """Whether it changes keys, members or the lead; then a failure says whether it was applied."""
+        """Whether it changes keys, members or the leader; a failure then says whether it was applied."""
         return self.kind in ("write", "leader")
 
     @property
     def takes_long(self) -> bool:
-        """Whether it takes as long as the data is large, or as other nodes are slow."""
+        """Whether its duration depends on the size of the data, or on other nodes."""
         return self.large or self.kind in ("leader", "task")
 
     @property
@@ -159,18 +159,18 @@ class Operation(msgspec.Struct, eq=False, kw_only=True):
 
     @property
     def numbers(self) -> set[str]:
-        """Which fields of its requests are whole numbers."""
+        """The names of the fields of its requests that are whole numbers."""
         fields = msgspec.structs.fields(self.request)
         return {field.name for field in fields if any(part is int for part in _parts(field.type))}
 
     def commands(self, requests: Sequence[AnyRequest]) -> list[Command]:
-        """What these requests of this operation, all of one type, are for the log."""
+        """Turn requests of this operation, all of one type, into commands for the log."""
         assert self.command is not None
         return list(starmap(self.command, map(self._fields_of[type(requests[0])], requests)))
 
 
 def _parts(type: Any) -> Iterator[Any]:
-    """The type, and what it consists of, as an alternative or with bounds."""
+    """Yield the type and, recursively, the types that it is made of (a union, or a type with bounds)."""
     yield type
     for part in get_args(type):
         yield from _parts(part)
@@ -184,13 +184,13 @@ def _getter(request: type[AnyRequest], command: type[Command]) -> Callable[[Any]
 
 
 OPERATIONS: Final[dict[str, Operation]] = {}
-"""The table, by name."""
+"""The table: each row by its name."""
 OPERATION_OF: Final[dict[type[AnyRequest], Operation]] = {}
-"""By the type of a request."""
+"""Each row by the types of its requests."""
 
 
 class PlainGet(PlainRequest, kw_only=True, gc=False):
-    """The value of a key, and nothing stale."""
+    """The value of a key, never a stale one."""
 
     op: Literal["get"]
     key: Key
@@ -338,7 +338,7 @@ class Ping(Request, tag="ping", kw_only=True, gc=False):
 
 
 class HelpInWords(Request, tag="help", kw_only=True, gc=False):
-    """What can be asked, for a person, in lines of text. In JSON each reply is one line, and it cannot be asked."""
+    """What can be asked, as lines of text for a person. JSON cannot ask for it, since there each reply is one line."""
 
     as_text: ClassVar[bool] = True
 
@@ -406,7 +406,7 @@ class AddMember(Request, tag="add_member", kw_only=True, gc=False):
     """Whether it is never to vote, unless it is promoted."""
 
     def __post_init__(self) -> None:
-        """Write the address as all others are written. Raises AddressError, which becomes an error of the decoder."""
+        """Normalise the address. Raises AddressError, which the decoder turns into its own error."""
         self.address = str(parse_address(self.address))
 
 
@@ -485,16 +485,16 @@ class ReadSnapshot(Request, tag="read_snapshot", kw_only=True, gc=False):
 
 
 UNREAD: Final = Operation(kind="local", summary="", example="", fields="", answer="", prompt="")
-"""In the place of a line that could not be read. It is not in the table."""
+"""The operation of a line that could not be read. It is not in the table."""
 
 
 def described() -> list[dict[str, str]]:
-    """Each operation with what it does and a request that can be typed."""
+    """The operations as `help` lists them in JSON: name, summary, example."""
     return [{"op": row.name, "summary": row.summary, "example": row.example} for row in OPERATIONS.values()]
 
 
 def help_text() -> str:
-    """The same for a person at netcat."""
+    """The operations as lines of text, for a person at netcat."""
     width = max(len(row.example) for row in OPERATIONS.values())
     rows = [f"  {row.example:{width}}  {row.summary}" for row in OPERATIONS.values()]
     words = [f"{row.name} KEY" if row.takes_key else row.name for row in OPERATIONS.values() if row.word]

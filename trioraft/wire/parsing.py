@@ -1,6 +1,6 @@
-"""The door: clients' lines to requests, with everything checked; all that is asked of them comes from the table.
+"""The door: a client's line becomes a request, fully checked. Every rule comes from the table of operations.
 
-A line that begins with `{` is a request in JSON; any other is a word command for people, read-only ones alone.
+A line that begins with `{` is a request in JSON. Any other line is a word command for people; these only read.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from trioraft.wire.operations import (
 )
 
 MAX_DEPTH: Final = 128
-"""How deep a value may nest; deeper ones would fail at a depth that depends on the reader's stack."""
+"""How deep a value may nest. Without a limit, reading would fail at a depth that depends on the reader's stack."""
 
 
 class RequestError(ValueError):
-    """A request that cannot be taken; it had no effect. `id` is the request's own, raw, if it had one."""
+    """A request that is refused and had no effect. `id` is the request's own id, raw; empty if it has none."""
 
     def __init__(self, code: str, message: str, hint: str, id: bytes = b"", applied: str | None = None) -> None:
         super().__init__(message)
@@ -50,15 +50,15 @@ _decoder: Final = Decoder(reduce(or_, [row.request for row in OPERATIONS.values(
 _plain_decoders: Final = [
     (encode(row.name), Decoder(row.plain)) for row in OPERATIONS.values() if row.plain is not None
 ]
-"""For each operation with plain requests: what the first of them holds, its name in quotes, and what reads them."""
+"""For each operation with plain requests: its name in quotes, which each of these requests holds, and their decoder."""
 _object_decoder: Final = Decoder(dict[str, msgspec.Raw])
 _HTTP: Final = re.compile(rb"(?:[A-Z]+ \S+ HTTP/[0-9.]+|[A-Za-z-]+:(?: .*|))\s*")
-# To look for one byte is four times as quick by its number.
+# Looking for one byte is four times as quick by its number.
 _BRACE: Final = ord("{")
 _BRACKET: Final = ord("[")
 _BACKSLASH: Final = ord("\\")
-# No way back into what has matched, and a string without an end ends with the line: a hostile line must not be
-# gone through once for each of its quotes.
+# The quantifiers are possessive, and a string without an end reaches to the end of the line. Otherwise a hostile line
+# would be scanned once for each of its quotes.
 _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _PAIRED: Final = re.compile(
     rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)*+", re.DOTALL
@@ -67,19 +67,19 @@ _PAIRED: Final = re.compile(
 _HALF_A_PAIR: Final = "half of a surrogate pair stands alone, which is no text"
 _PAIR_HINT: Final = "escape both halves, or send UTF-8"
 _STEPS: Final = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")
-"""What a bracket does to the depth, as a signed byte."""
+"""The change of depth at each bracket, as a signed byte."""
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _OUTLINE: Final = b"{}\n"
-"""What a plain line is to have of what could make it something else."""
+"""What remains of a plain line once all but brackets, backslashes and line ends is removed."""
 _NOT_OF_THE_OUTLINE: Final = bytes(set(range(128)) - set(b"{}[]\\\r\n"))
 _LONGEST_QUOTED: Final = 100
-"""How much of what a client sent is said again in an error: so much that it knows its own words."""
+"""How many characters of a client's text an error quotes: enough that the client knows its own words."""
 _FOR_EXAMPLE: Final = f"for example {OPERATIONS['put'].example}"
 _TYPE_HELP: Final = f"type 'help', or {OPERATIONS['get'].example}"
 
 
 def _usual_of(row: Operation, plain: type[PlainRequest]) -> tuple[Callable[[Any], object], object]:
-    """Gives what a request has that a plain one has not; and what that is where the request is like a plain one."""
+    """A getter for the fields that only a full request has, and their values where the request is plain."""
     fields = [field for field in msgspec.structs.fields(row.request) if field.name not in plain.__struct_fields__]
     return attrgetter(*[field.name for field in fields]), tuple(field.default for field in fields)
 
@@ -87,7 +87,7 @@ def _usual_of(row: Operation, plain: type[PlainRequest]) -> tuple[Callable[[Any]
 _usual: Final[dict[type[AnyRequest], tuple[Callable[[Any], object], object]]] = {
     row.request: _usual_of(row, row.plain) for row in OPERATIONS.values() if row.plain is not None
 }
-"""For each type of which a request may be plain."""
+"""`_usual_of`, for each type of request that has a plain form."""
 
 
 def parse_request(line: bytes) -> AnyRequest:
@@ -118,10 +118,10 @@ def parse_request(line: bytes) -> AnyRequest:
 
 
 def parse_alike(lines: bytes, most: int) -> list[AnyRequest] | None:
-    """Read lines at once, each with its newline, that are all plain requests of one operation.
+    """Read several lines at once, each with its newline, that are all plain requests of one operation.
 
-    None where they may be anything else, or are more than so many. Where each has one brace that opens, and then one
-    that closes and ends it, each is an object, and no object is in two of them, if as many objects are found.
+    Return None where they may be anything else, or are more than `most`. Each line must have one opening brace, and
+    one closing brace at its end. If the decoder then finds as many objects as lines, each line is one object.
     """
     outline = lines.translate(None, _NOT_OF_THE_OUTLINE)
     count = len(outline) // len(_OUTLINE)
@@ -133,19 +133,19 @@ def parse_alike(lines: bytes, most: int) -> list[AnyRequest] | None:
             try:
                 requests: list[AnyRequest] = decoder.decode_lines(lines)
             except DecodeError:
-                return None  # which of them is something else, or wrong, is for `parse_request` to say
+                return None  # `parse_request` will say which line is something else, or wrong
             return requests if len(requests) == count else None
     return None
 
 
 def is_plain(request: AnyRequest) -> bool:
-    """Whether it goes the way of its neighbours of the same kind, with nothing of its own that decides."""
+    """Whether the request sets no field that could send it another way than plain requests of its operation."""
     usual = _usual.get(type(request))
     return usual is not None and usual[0](request) == usual[1]
 
 
 def without_id(request: AnyRequest) -> bytes:
-    """The request as a line, for another node."""
+    """Encode the request for another node, without its id and without a newline."""
     fields = {name: value for name, value in msgspec.structs.asdict(request).items() if name != "id"}
     return encode({"op": OPERATION_OF[type(request)].name, **fields})
 
@@ -156,7 +156,7 @@ def _check_surrogates(line: bytes, request: AnyRequest) -> None:
 
 
 def _check_lengths(request: AnyRequest) -> None:
-    """The decoder has counted characters; of those beyond ASCII each has several bytes."""
+    """Check the lengths in bytes: the decoder has counted characters, and one beyond ASCII has several bytes."""
     for name in ("key", "prefix", "after"):
         text = getattr(request, name, None)
         if text is not None and len(text.encode()) > MAX_KEY_BYTES:
@@ -171,7 +171,7 @@ def _parse_words(line: bytes) -> AnyRequest:
         words = line.decode().split()
     except UnicodeDecodeError:
         raise RequestError("bad_json", "the line is not UTF-8", _TYPE_HELP) from None
-    name, *rest = words or [""]  # there are more blanks than those that make a line blank
+    name, *rest = words or [""]  # `split` knows more blanks than the check for a blank line does
     row = OPERATIONS.get(name.replace("-", "_"))
     if row is not None and row.word and row.takes_key:
         key = rest[0] if len(rest) == 1 else ""
@@ -189,7 +189,7 @@ def _parse_words(line: bytes) -> AnyRequest:
 
 
 def _parse_again(line: bytes, why: str) -> AnyRequest:
-    """Decode a line that the typed decoder refused: for its duplicates, or to say well what is wrong."""
+    """Decode a line that the typed decoder refused: it may have duplicate fields. Else say well what is wrong."""
     try:
         fields: dict[str, msgspec.Raw] = _object_decoder.decode(line)
     except DecodeError as error:
@@ -209,7 +209,7 @@ def _parse_again(line: bytes, why: str) -> AnyRequest:
         hint = f"did you mean {OPERATIONS[near].example} ?" if near else f"there are: {', '.join(OPERATIONS)}"
         raise RequestError("unknown_op", f"there is no operation {_quoted(op)!r}", hint, id)
     try:
-        # Of a duplicate the last counts; in the object that is left, each name stands once.
+        # The last of several fields with one name counts. In the object that is left, each name stands once.
         again: AnyRequest = _decoder.decode(encode(fields))
         return again
     except DecodeError as error:
@@ -219,7 +219,7 @@ def _parse_again(line: bytes, why: str) -> AnyRequest:
 
 
 def _no_json(line: bytes, why: str) -> RequestError:
-    """What to answer; of half of a surrogate pair the decoder says that the line was truncated."""
+    """The error for a line that is not JSON. The decoder calls a line with half a surrogate pair truncated."""
     if line.rstrip()[-1:] == b"}" and not _PAIRED.fullmatch(line):
         return RequestError("bad_json", _HALF_A_PAIR, _PAIR_HINT)
     if why == "Input data was truncated":
@@ -228,7 +228,7 @@ def _no_json(line: bytes, why: str) -> RequestError:
 
 
 def _nearest(word: str, known: Iterable[str]) -> str | None:
-    """What was probably meant. Nobody means anything by a megabyte, and to compare it takes its time."""
+    """What was probably meant; None for a long word, which is slow to compare and hardly a typing error."""
     near = difflib.get_close_matches(word, known, 1) if len(word) <= _LONGEST_QUOTED else []
     return near[0] if near else None
 
@@ -239,17 +239,17 @@ def _quoted(text: str) -> str:
 
 
 def _scalar(id: msgspec.Raw | None) -> bytes:
-    """An id that can be given back: what is no scalar is none."""
+    """The id that a reply can carry: empty where it is no scalar."""
     raw = b"" if id is None else bytes(id)
     return b"" if raw[:1] in (b"{", b"[") else raw
 
 
 def id_of(line: bytes) -> bytes:
-    """The id of a request, raw, also where another field of it is wrong; nothing where there is none."""
+    """The raw id of a request, even where another field is wrong; empty where there is none."""
     try:
         fields: dict[str, msgspec.Raw] = _object_decoder.decode(line)
     except DecodeError:
-        return b""  # deeper than the decoder goes: it may not even be JSON
+        return b""  # it nests deeper than the decoder goes, or is not JSON at all
     return _scalar(fields.get("id"))
 
 
@@ -262,6 +262,6 @@ def _hint(request: AnyRequest) -> str:
 
 
 def _depth(line: bytes) -> int:
-    """How deep the line nests; how well its brackets pair up is for the decoder to say."""
+    """How deep the line nests. Whether its brackets pair up is for the decoder to say."""
     steps = _STRING.sub(b"", line).translate(_STEPS, _NOT_BRACKETS)
     return max(accumulate(memoryview(steps).cast("b")), default=0)

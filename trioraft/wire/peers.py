@@ -1,8 +1,8 @@
-"""What nodes say to each other: a header line each, followed by the lines that it announces.
+"""The messages between nodes: each is a header line, followed by the lines that the header announces.
 
-Entries and commands travel as they are: the very lines of the log, and the commands as the log will carry them. The
-header says how many bytes these lines have, and their CRC-32: nobody has to look for their ends, and what was damaged
-on its way, or in the sender's memory, is not taken.
+Entries travel as the very lines of the log, and commands as the log will carry them. The header gives the size of
+these lines in bytes and their CRC-32. So the receiver need not look for their ends, and it refuses lines that were
+damaged on their way or in the sender's memory.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**32)]
 
 MAX_HEADER: Final = 64 * 1024 * 1024
-"""More than any accepted request can become, so that none can jam a node."""
+"""The longest header, in bytes. No accepted request becomes this long, so no request can jam a node."""
 LONG_BYTES: Final = 512 * 1024
-"""While what has more bytes than so many arrives, it is told that its sender lives: else only once it is whole."""
+"""From this many bytes on, a message shows that its sender lives while it arrives, and not only once it is whole."""
 PART_BYTES: Final = 128 * 1024
-"""Each time that so many have come: over a slow line as often as a heartbeat."""
+"""The bytes from one such sign of life to the next. On a slow line they take about as long as a heartbeat."""
 
 
 class PeerHello(msgspec.Struct, frozen=True, tag_field="peer", tag="hello"):
-    """Who speaks, to whom, from which folder; the answer of one who accepts has the same fields."""
+    """An introduction: who speaks, to whom, from which folder. A node that accepts it answers with its own."""
 
     protocol: tuple[Number, Number]
     cluster: str | None
@@ -62,8 +62,8 @@ class PeerHello(msgspec.Struct, frozen=True, tag_field="peer", tag="hello"):
 class PeerRefused(msgspec.Struct, frozen=True, tag_field="peer", tag="refused", omit_defaults=True):
     """Why the introduction was not accepted.
 
-    `introduction` is the refuser's own, where it refuses a node that has been removed: that node judges by it whether
-    to believe so. A refuser of before this field does not send it.
+    `introduction` is the refuser's own, sent to a node that has been removed: that node judges by it whether to
+    believe the refusal. Older versions do not send this field.
     """
 
     code: str
@@ -79,10 +79,10 @@ class FormationView(msgspec.Struct, frozen=True, tag_field="type", tag="formatio
 
 
 class Propose(msgspec.Struct, frozen=True, tag_field="type", tag="propose"):
-    """Writes of the sender's clients, passed on to the leader; `number` counts all that it passed on before.
+    """Writes of the sender's clients, forwarded to the leader; `number` counts all writes that it forwarded before.
 
-    They are for the leader of `term` alone: one that leads another term refuses them. A sender of before this field
-    does not say it, and is served by whoever leads.
+    Only the leader of `term` may take them: a leader of another term refuses them. Older versions do not send the
+    term, and any leader takes their writes.
     """
 
     number: Number
@@ -100,7 +100,7 @@ class Proposed(msgspec.Struct, frozen=True, tag_field="type", tag="proposed"):
 
 
 class NotProposed(msgspec.Struct, frozen=True, tag_field="type", tag="not_proposed"):
-    """The writes from `number` on are in no log, and why."""
+    """The `count` writes from `number` on are in no log; `code`, `message` and `hint` say why."""
 
     number: Number
     count: Count
@@ -110,13 +110,13 @@ class NotProposed(msgspec.Struct, frozen=True, tag_field="type", tag="not_propos
 
 
 class ReadIndexRequest(msgspec.Struct, frozen=True, tag_field="type", tag="read_index"):
-    """Which index must the reads see that have come to the sender?"""
+    """The question up to which index a node must have applied before it serves the reads that wait there (§6.4)."""
 
     number: Number
 
 
 class ReadIndexReply(msgspec.Struct, frozen=True, tag_field="type", tag="read_index_reply"):
-    """That index; None from one who does not lead."""
+    """The answer: that index, or None from a node that does not lead."""
 
     number: Number
     index: Number | None
@@ -142,16 +142,16 @@ class AdminReply(msgspec.Struct, frozen=True, tag_field="type", tag="told"):
 
 
 class Underway(msgspec.Struct, frozen=True):
-    """A part of a long Propose has come from somebody who takes the receiver for the leader of `term`: it lives.
+    """A sign that the sender lives: a part of a long Propose to the leader of `term` has arrived.
 
-    It is made where the part arrives, and never sent.
+    The receiver makes it; it is never sent.
     """
 
     term: Number | None
 
 
 class _Header(msgspec.Struct, frozen=True, tag_field="type"):
-    """Lines follow it: so many of them, with so many bytes in all, and the CRC-32 of these."""
+    """A header that announces `count` lines, of `bytes` bytes in all, with the CRC-32 `crc`."""
 
     count: Count
     bytes: Size
@@ -165,7 +165,7 @@ class _AppendEntriesHeader(_Header, frozen=True, tag="append_entries"):
     commit_index: Number
     round: Number
     commands_of: Number | None = None
-    """The term of all entries, where all of them are commands: so they are, but for a few."""
+    """The term of all entries, where all are commands of one term, as nearly always; else None."""
 
 
 class _InstallSnapshotHeader(_Header, frozen=True, tag="install_snapshot"):
@@ -222,12 +222,12 @@ _handshakes: Final = Decoder(PeerHello | PeerRefused)
 
 
 def encode(message: PeerMessage) -> bytes:
-    """The message's lines, each ended by a newline."""
+    """Encode the message as lines, each ended by a newline."""
     return b"".join(encode_parts(message))
 
 
 def encode_parts(message: PeerMessage) -> list[bytes]:
-    """The same, in parts: what a header announces may be long, and is not copied."""
+    """Encode the message in parts, so that the lines after a header, which may be long, are not copied."""
     if isinstance(message, AppendEntries):
         entries = Entries.of(message.entries)
         data, crc = entries.in_one_piece()
@@ -270,7 +270,7 @@ def _commands_of(runs: Sequence[Run]) -> bytes:
 
 
 def _announced(header: bytes, count: int, data: bytes, crc: int) -> list[bytes]:
-    """The header, which tells of the lines that follow it, and these."""
+    """Complete the header with the count, size and checksum of the lines that follow it."""
     return [b'%b,"count":%d,"bytes":%d,"crc":"%08x"}\n' % (header, count, len(data), crc), data]
 
 
@@ -284,19 +284,19 @@ def decode_handshake(line: bytes) -> PeerHello | PeerRefused:
 
 
 class PeerDecoder:
-    """Bytes to messages."""
+    """Bytes from one peer, cut into messages."""
 
     def __init__(self) -> None:
         self._header: _Announcing | None = None
-        """Whose lines come now."""
+        """The header whose lines come now; None between messages."""
         self._parts: list[bytes] = []
-        """What has come of them, or of a header."""
+        """The bytes that have come of these lines, or of a header."""
         self._size = 0
         self._due = 0
-        """From how many bytes on it is told again that a long message is under way."""
+        """At how many bytes of a long message the next sign of life is given."""
 
     def feed(self, data: bytes) -> Iterator[PeerMessage]:
-        """Take bytes; the messages that they complete, in order, and that there is more to come. Raises BadLine."""
+        """Take bytes; yield the messages that they complete, and signs of life of a long one. Raises BadLine."""
         position = 0
         while position < len(data):
             if self._header is None:
@@ -359,10 +359,10 @@ class PeerDecoder:
 
 
 def _underway(header: _Announcing) -> PeerMessage:
-    """What a long message says before it is whole.
+    """The sign of life in a long message that is not whole yet.
 
-    Without its entries an AppendEntries is a heartbeat, and with nothing before them they agree with any log: whoever
-    sends a piece of a snapshot leads.
+    An AppendEntries gives a heartbeat: itself without its entries. A chunk of a snapshot gives a heartbeat that agrees
+    with any log, because only a leader sends snapshots.
     """
     if isinstance(header, _AppendEntriesHeader):
         prev = header.prev_index, header.prev_term
@@ -373,7 +373,7 @@ def _underway(header: _Announcing) -> PeerMessage:
 
 
 def _entries(header: _AppendEntriesHeader, data: bytes, crc: int) -> Entries:
-    """The entries that stand in it, which are to follow the header's prev_index. Raises BadLine."""
+    """Read the entries, which must follow the header's `prev_index`. Raises BadLine."""
     first, term = header.prev_index + 1, header.prev_term
     if (common := header.commands_of) is not None:
         if not term <= common <= header.term:
@@ -392,7 +392,7 @@ def _entries(header: _AppendEntriesHeader, data: bytes, crc: int) -> Entries:
 
 
 def _check_numbers(message: msgspec.Struct) -> None:
-    """Refuse absurd numbers: the core's own structs carry no bounds."""
+    """Refuse numbers out of bounds: the structs of `raft` declare none. Raises BadLine."""
     for name, value in zip(message.__struct_fields__, msgspec.structs.astuple(message), strict=True):
         if type(value) is int and not 0 <= value <= 2**63 - 1:
             raise BadLine(f"{name} is out of bounds")
