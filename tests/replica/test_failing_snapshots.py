@@ -245,13 +245,13 @@ async def test_ones_own_makes_way_for_the_leaders_and_does_not_get_in_its_way_ag
     outcomes: list[object] = []
     snapshots.want(outcomes.append)
     for _ in range(5):
-        snapshots.turn()
+        snapshots.advance()
     snapshots.receive(piece)  # the leader sends it again and again
     for _ in range(5):
-        snapshots.turn()
+        snapshots.advance()
     snapshots.receive(piece)
     for _ in range(5):
-        snapshots.turn()
+        snapshots.advance()
     assert [name for name in unfinished(node) if name.startswith("incoming-")]
     assert outcomes == []
     await trio.sleep(2)

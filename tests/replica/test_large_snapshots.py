@@ -120,7 +120,7 @@ class Receiver:
     def take(self, piece: InstallSnapshot) -> None:
         self.snapshots.receive(piece)
         while self.snapshots.active:
-            self.snapshots.turn()
+            self.snapshots.advance()
 
 
 def pieces(index: int, keys: int) -> list[InstallSnapshot]:

@@ -134,9 +134,9 @@ class Place:
 
     def turn(self) -> None:
         self.requests.route()
-        self.administration.turn()
+        self.administration.advance()
         self.settle_down()
-        self.administration.turn()
+        self.administration.advance()
 
     def tick(self, ticks: int) -> None:
         for _ in range(ticks):

@@ -560,7 +560,7 @@ async def test_a_change_that_fails_half_way_is_answered_by_nobody(
         ("replica.requests.servable", True),
         ("replica.requests.tick", False),
         ("replica.requests.link_lost", False),
-        ("replica.administration.turn", False),
+        ("replica.administration.advance", False),
         ("replica.administration.link_lost", False),
         ("replica.core.tick", False),
         ("replica.core.ready", False),

@@ -261,7 +261,7 @@ class Administration:
             elif task.since + 3 * self._hold_ticks <= self._now:
                 self._fail(task, "timeout", "the leader was asked, and has not answered", _UNKNOWN_HINT, "unknown")
 
-    def turn(self) -> None:
+    def advance(self) -> None:
         """Begin the requests that can be begun, and end those that are done."""
         if self._snapshots_wanted and self._node.snapshots is not None:
             self._begin_snapshots(self._node.snapshots)

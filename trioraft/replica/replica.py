@@ -211,16 +211,16 @@ class Replica:
             self._pass_time(ticks)
         snapshots = self.snapshots
         if snapshots is not None and (ticks or snapshots.active) and self._pace.takes_slice():
-            snapshots.turn()
+            snapshots.advance()
         if self.assembly is not None:
             self._try_to_form(self.assembly)
         gather = self._pace.gathers()
         more = True
         while more:
-            self.administration.turn()  # first: what it brings to its end may have held up writes
+            self.administration.advance()  # first: what it brings to its end may have held up writes
             requests.route(gather)
             while self._step():
-                self.administration.turn()
+                self.administration.advance()
                 requests.route(gather=True)
             more = self._clients.flush()
         self._report_changes()

@@ -162,7 +162,7 @@ class Snapshots:
         """Time has passed."""
         self._now += ticks
 
-    def turn(self) -> None:
+    def advance(self) -> None:
         """One step of the job under way, if its last one is done; or begin one that is due."""
         job = self._job
         if job is None:

@@ -235,7 +235,7 @@ class SimulatedNode:
         self.up = False
         self.dirty = {}
         if torn is not None and self._random.random() < 0.5:
-            self._end_in(torn, self.snapshots.turn)
+            self._end_in(torn, self.snapshots.advance)
         elif torn is not None and self._thread.busy:
             self._end_in(torn, self._thread.end)
         self._thread.close()
