@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from .helpers import in_virtual_time
 
 HERE = Path(__file__).parent
-QUICK = ("architecture", "cli", "cluster", "kv", "raft", "storage", "wire")
+QUICK = ("architecture", "cli", "cluster", "docs", "kv", "raft", "storage", "wire")
 """The folders whose tests start no node: all that they hold is quick, but for what is marked slow."""
 NODES = ("abuse", "benchmarks", "chaos", "processes")
 """The folders whose tests start nodes, and mostly wait for them."""

@@ -1,4 +1,4 @@
-"""The lines of source that docs/architecture.md leads to: `python -m tests.architecture.tour` mends their numbers.
+"""The lines of source that docs/architecture.md leads to: `python -m tests.docs` mends their numbers.
 
 A step of the tour is code and, behind it, a link to the line where that code stands:
 
@@ -11,18 +11,18 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from .rooms import DOCUMENT
+from tests.docs.rooms import PAGE
 
 STEP: Final = re.compile(r"`(?P<code>[^`]+)`\s+\(\[(?P<name>[^\]]+)\]\((?P<path>[^)#]+)#L(?P<line>\d+)\)\)")
 LINK: Final = re.compile(r"\]\([^)]*#L\d+\)")
 
 Read = Callable[[str], str]
-"""Gives the text of a file by its path from the document."""
+"""Gives the text of a file by its path from the page."""
 
 
 def source(path: str) -> str:
-    """The text of a file, by its path from the document."""
-    return (DOCUMENT.parent / path).read_text()
+    """The text of a file, by its path from the page."""
+    return (PAGE.parent / path).read_text()
 
 
 def line_of(code: str, text: str) -> int:
@@ -33,10 +33,10 @@ def line_of(code: str, text: str) -> int:
     return found[0]
 
 
-def mended(document: str, read: Read = source) -> str:
-    """The document with the line numbers of now. Raises LookupError where a step leads to no line, or to several.
+def mended(page: str, read: Read = source) -> str:
+    """The page with the line numbers of now. Raises LookupError where a step leads to no line, or to several.
 
-    The document may break a line of code at a space.
+    The page may break a line of code at a space.
     """
 
     def mend(step: re.Match[str]) -> str:
@@ -46,8 +46,4 @@ def mended(document: str, read: Read = source) -> str:
             raise LookupError(f"{step['path']}: {error}") from None
         return step[0].replace(f"#L{step['line']})", f"#L{line})")
 
-    return STEP.sub(mend, document)
-
-
-if __name__ == "__main__":
-    DOCUMENT.write_text(mended(DOCUMENT.read_text()))
+    return STEP.sub(mend, page)

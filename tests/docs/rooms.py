@@ -1,4 +1,4 @@
-"""The picture and the table of the rooms in docs/architecture.md: `python -m tests.architecture.rooms` writes them.
+"""The picture and the table of the rooms in docs/architecture.md: `python -m tests.docs` writes them.
 
 The table shows the rules that `imports` holds; what a room is about is the first paragraph of its docstring. The
 picture shows who imports whom in fact, and leaves out what follows from the other arrows.
@@ -11,10 +11,10 @@ import re
 from pathlib import Path
 from typing import Final
 
-from . import imports as rules
+from tests.architecture import imports as rules
 
-DOCUMENT: Final = rules.ROOT / "docs" / "architecture.md"
-BEGIN: Final = "<!-- made by `python -m tests.architecture.rooms` -->\n"
+PAGE: Final = rules.ROOT / "docs" / "architecture.md"
+BEGIN: Final = "<!-- made by `python -m tests.docs` -->\n"
 END: Final = "<!-- until here -->\n"
 SHARED: Final = ("trioraft", "trioraft.addresses", "trioraft.background", "trioraft.names")
 """Single modules that any room may lean on: the picture leaves them out."""
@@ -90,14 +90,10 @@ def _short(room: str) -> str:
     return room.removeprefix("trioraft.")
 
 
-def updated(document: str) -> str:
-    """The document with the picture and the table of now. Raises ValueError where it has no place for them."""
+def updated(page: str) -> str:
+    """The page with the picture and the table of now. Raises ValueError where it has no place for them."""
     made = f"{BEGIN}\n{picture()}\n{table()}\n{END}"
-    new, count = re.subn(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: made, document, flags=re.DOTALL)
+    new, count = re.subn(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: made, page, flags=re.DOTALL)
     if count != 1:
-        raise ValueError(f"the document has {count} places between {BEGIN!r} and {END!r}")
+        raise ValueError(f"the page has {count} places between {BEGIN!r} and {END!r}")
     return new
-
-
-if __name__ == "__main__":
-    DOCUMENT.write_text(updated(DOCUMENT.read_text()))
