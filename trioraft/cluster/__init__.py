@@ -1,1 +1,1 @@
-"""How a cluster comes to be, and how a node finds what it was."""
+"""The beginnings: how a cluster forms, how nodes recognise each other, how a node starts, how a lost one is rebuilt."""

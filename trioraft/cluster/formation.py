@@ -1,9 +1,9 @@
-"""How a cluster forms, once: when every node of servers.txt has been up together, each unformed and with the same list.
+"""The forming of a cluster, once: all nodes of servers.txt must be up together, unformed and with the same list.
 
-Each node tells the others its folder and its list, and then which cluster it is ready to form: the id follows
-from the folders and the addresses, so those who see the same see the same id. It forms when every other is
-ready for that same cluster, and not before, so that a node wiped half-way leaves no two clusters behind.
-A node that finds a formed cluster which lists its folder adopts that cluster's record instead. One whose list has a
+Each node tells the others its folder and its list, and then which cluster it is ready to form. The cluster's id follows
+from the folders and the addresses, so nodes that see the same compute the same id. A node forms the cluster only once
+every other node is ready for that id: a node that is wiped half-way then leaves no second cluster behind.
+A node that finds a formed cluster which lists its folder adopts that cluster's record instead. A node whose list has a
 '-', the place of a removed member, does only that.
 """
 
@@ -17,7 +17,7 @@ from trioraft.raft.messages import NodeId
 
 
 class View:
-    """What one peer has said of itself on its present connection."""
+    """The statements of one peer about itself on its present connection."""
 
     def __init__(self, folder: str, servers: Sequence[str], formation: Formation | None) -> None:
         self.folder = folder
@@ -36,27 +36,27 @@ class Assembly:
         self.servers = list(servers)
         self.views: dict[NodeId, View] = {}
         self._refusals: dict[NodeId, str] = {}
-        """Who refuses this node, and why."""
+        """The peers that refuse this node, and why."""
 
     def heard(self, peer: NodeId, view: View) -> None:
-        """A peer has introduced itself."""
+        """Note that a peer has introduced itself."""
         self.views[peer] = view
         self._refusals.pop(peer, None)
 
     def refused(self, peer: NodeId, why: str | None) -> None:
-        """A peer does not accept this node's introduction, or, with None, is not there any more."""
+        """Note why a peer refuses this node's introduction; None where the peer is not there any more."""
         if why is None:
             self._refusals.pop(peer, None)
         else:
             self._refusals[peer] = why
 
     def ready_for(self, peer: NodeId, cluster: str | None) -> None:
-        """A peer has said which cluster it is ready to form."""
+        """Note which cluster a peer is ready to form."""
         if (view := self.views.get(peer)) is not None:
             view.ready = cluster
 
     def gone(self, peer: NodeId) -> None:
-        """A peer's connection broke; whoever comes back introduces itself anew."""
+        """Note that a peer's connection broke; it introduces itself anew when it comes back."""
         self.views.pop(peer, None)
 
     @property
@@ -66,15 +66,15 @@ class Assembly:
 
     @property
     def ready(self) -> str | None:
-        """The id of the cluster that this node is ready to form; None while somebody is missing."""
+        """The id of the cluster that this node is ready to form; None while it waits for somebody."""
         return None if self.waiting_for else self._record().cluster
 
     @property
     def waiting_for(self) -> dict[NodeId, str]:
-        """Who keeps the cluster from forming, and why."""
+        """The nodes that keep the cluster from forming, and why."""
         waiting = {}
         if "-" in self.servers:
-            # It had members that are gone, so it has formed long ago: newcomers must not found another one.
+            # A member was removed, so the cluster has formed long ago: newcomers must not found another one.
             waiting[self.node] = "a member to take this node in: the '-' in servers.txt says that there is a cluster"
         for peer in self.others:
             view = self.views.get(peer)
@@ -90,7 +90,7 @@ class Assembly:
 
     @property
     def lacking(self) -> str:
-        """Who keeps the cluster from forming, of how many, in a line; empty where nobody does."""
+        """One line that says who keeps the cluster from forming, and how many of how many; empty where nobody does."""
         waiting = self.waiting_for
         reasons = ", ".join(waiting.values())
         if not waiting or self.node in waiting:
@@ -98,14 +98,14 @@ class Assembly:
         return f"{len(waiting)} of {len(self.others) + 1}: {reasons}"
 
     def is_its_own(self, formation: Formation) -> bool:
-        """Whether the record is of a cluster that this node's list has founded, and not of one that has taken it in."""
+        """Whether this node's list founded the cluster of that record, rather than the cluster having taken it in."""
         members = [(member.address, member.role) for member in formation.configuration.members]
         return members == [
             (address, "voter") for address in self.servers
-        ]  # whom a cluster takes in has no vote at first
+        ]  # a member that was taken in has no vote at first
 
     def formed(self) -> Formation | None:
-        """The record to sync, once it is settled."""
+        """The cluster's record, for the folder; None until it is certain."""
         for view in self.views.values():
             if view.formation is not None:
                 member = view.formation.configuration.member(self.node)

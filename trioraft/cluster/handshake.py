@@ -1,7 +1,7 @@
 """The handshake of two nodes: each says who it is and whom it takes the other for, and each checks every field.
 
-Two clusters that meet by mistake refuse each other; a folder that was wiped, replaced, rolled back or copied
-is refused, because votes that it has forgotten, or that two processes give for it, could elect two leaders.
+Two clusters that meet by mistake refuse each other. A folder that was wiped, replaced, rolled back or copied is
+refused too: it may have forgotten votes, or two processes may vote for it, and either could elect two leaders.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ PROTOCOL: Final = (2, 2)
 
 
 class Acknowledged(msgspec.Struct, frozen=True):
-    """How far a leader knows a peer to have synced. A leader of a later term may have had the peer cut its log."""
+    """Up to which entry a leader of `term` knows that a peer has synced. A later leader may have had the log cut."""
 
     term: int
     index: int
 
 
 class Evidence:
-    """What this node remembers of its peers' folders, against older or copied ones."""
+    """The starts and processes that this node has seen of its peers' folders, which expose older copies."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[int, str]] = {}
 
     def contradicts(self, hello: PeerHello, known: Acknowledged) -> str | None:
-        """Why the folder cannot be the one known before. `known` is of the time before the hello was written."""
+        """Say why the folder cannot be the one known before, or None. `known` must be older than the hello."""
         acknowledged = known.index if hello.term <= known.term else 0
         starts, incarnation = self._seen.get(hello.folder, (0, ""))
         if hello.starts < starts:
@@ -47,12 +47,12 @@ class Evidence:
         return None
 
     def remember(self, hello: PeerHello) -> None:
-        """The peer was accepted with these."""
+        """Note that the peer was accepted with this hello."""
         self._seen[hello.folder] = (hello.starts, hello.incarnation)
 
 
 def refusal(hello: PeerHello, mine: PeerHello, contradiction: str | None) -> PeerRefused | None:
-    """Why that peer is not to be heard, or None. `mine` is what this node says to it."""
+    """Say why the peer must not be heard, or None. `mine` is this node's own introduction to it."""
     if hello.protocol[0] > mine.protocol[1] or hello.protocol[1] < mine.protocol[0]:
         return PeerRefused(
             "bad_request",
@@ -67,7 +67,7 @@ def refusal(hello: PeerHello, mine: PeerHello, contradiction: str | None) -> Pee
         )
     if (stranger := _stranger(hello, mine)) is not None:
         return stranger
-    # First whose folder it is: one that was emptied contradicts what was seen of the one before, too.
+    # The folder's owner comes first: an emptied folder would also contradict what was seen of the one before.
     if (other := _other_folder(hello, mine)) is not None:
         return other
     if contradiction is not None:
@@ -78,7 +78,7 @@ def refusal(hello: PeerHello, mine: PeerHello, contradiction: str | None) -> Pee
 
 
 def _other_folder(hello: PeerHello, mine: PeerHello) -> PeerRefused | None:
-    """Refuse who comes with the folder of another cluster, or with another than the cluster has of it."""
+    """Refuse a peer whose folder belongs to another cluster, or is not the one that the cluster knows of it."""
     if mine.formation is None and hello.formation is None:
         return None  # both wait for the cluster to form
     if mine.formation is None or hello.formation is None:
@@ -91,11 +91,11 @@ def _other_folder(hello: PeerHello, mine: PeerHello) -> PeerRefused | None:
 
 
 def _stranger(hello: PeerHello, mine: PeerHello) -> PeerRefused | None:
-    """Refuse who is nobody's peer here: a stranger could lead this node wherever it likes."""
+    """Refuse a node that is no member here: a stranger could lead this node wherever it likes."""
     node = hello.sender
     known = node != mine.sender
     if mine.formation is None:
-        # One that waits for its cluster is told by its members that it belongs to it, whoever they are.
+        # A node that waits for its cluster hears every member of a formed one: they may tell it that it belongs there.
         known = known and (hello.formation is not None or (node < len(mine.servers) and mine.servers[node] != "-"))
     elif known and mine.formation.configuration.member(node) is None:
         if hello.cluster == mine.cluster and node < mine.formation.configuration.next_id:
@@ -106,7 +106,7 @@ def _stranger(hello: PeerHello, mine: PeerHello) -> PeerRefused | None:
                 "and start it with the id that it gets",
                 mine,
             )
-        known = hello.cluster == mine.cluster  # this node has not heard yet that it was taken in
+        known = hello.cluster == mine.cluster  # this node may not have heard yet that the peer was taken in
     if known:
         return None
     if mine.formation is not None and hello.formation is not None and hello.cluster != mine.cluster:
@@ -132,7 +132,7 @@ def _of_another_cluster(hello: PeerHello, mine: PeerHello) -> PeerRefused:
 
 
 def _folder_refusal(formation: Formation, node: NodeId, folder: str, servers: list[str]) -> PeerRefused | None:
-    """Refuse a member with another folder than its own."""
+    """Refuse a member that comes with another folder than its own, or with another address than it was taken in at."""
     member = formation.configuration.member(node)
     if member is not None and not member.folder and servers[node : node + 1] != [member.address]:
         return PeerRefused(
@@ -141,7 +141,7 @@ def _folder_refusal(formation: Formation, node: NodeId, folder: str, servers: li
             f"put {member.address} in line {node} of its servers.txt, counted from 0",
         )
     if member is None or not member.folder or member.folder == folder:
-        return None  # a newcomer's folder is bound to it when it has shown itself
+        return None  # a newcomer's folder is bound to it once it has introduced itself
     return PeerRefused(
         "membership",
         f"node {node} comes with data folder {folder}, but belongs to the cluster with folder {member.folder}: "

@@ -1,6 +1,6 @@
 """The disk as storage needs it: one folder of files, which are appended to, synced and renamed.
 
-Narrow on purpose: what stands behind it in tests loses what was not synced.
+The interface is narrow on purpose: the tests' own disk behind it loses what was not synced.
 """
 
 from __future__ import annotations
@@ -12,70 +12,70 @@ from pathlib import Path
 from typing import Final, Protocol
 
 LOG_ROOM_BYTES: Final = 64 * 1024 * 1024
-"""What is left of the disk for the log by whatever else grows, where it is no more than a sixteenth of the disk."""
+"""The room that everything but the log leaves free for the log; on a small disk a sixteenth of the disk instead."""
 
 
 class File(Protocol):
     """One open file."""
 
     def append(self, data: bytes) -> None:
-        """Write at the end. Raises OSError, and then may have written a part."""
+        """Write at the end. Raises OSError; a part may have been written then."""
 
     def write_at(self, offset: int, data: bytes) -> None:
-        """Write from there on, over what is there, and beyond its end. Raises OSError like `append`."""
+        """Write from `offset` on, over what is there and beyond the end. Raises OSError like `append`."""
 
     def truncate(self, size: int) -> None:
-        """Cut to that size."""
+        """Cut the file to `size` bytes."""
 
     def sync(self) -> None:
-        """Return when all of it is on the disk itself. Raises OSError."""
+        """Return once the whole file is on the disk itself. Raises OSError."""
 
     def close(self) -> None:
         """Close it."""
 
 
 class Reader(Protocol):
-    """One file, held open for reading: it can be read on though it is removed, or replaced, meanwhile."""
+    """One file, held open for reading, which stays readable when it is removed or replaced meanwhile."""
 
     size: int
-    """In bytes, when it was opened."""
+    """The size in bytes when the file was opened."""
 
     def read(self, offset: int, size: int) -> bytes:
-        """So many bytes from there on, fewer at the end of the file. Raises OSError."""
+        """Read `size` bytes from `offset` on, fewer at the end of the file. Raises OSError."""
 
     def close(self) -> None:
         """Close it."""
 
 
 class Disk(Protocol):
-    """One folder."""
+    """One folder of files."""
 
     name: str
-    """For people."""
+    """The folder's name, for people."""
 
     def names(self) -> list[str]:
-        """The names of the files in it."""
+        """List the names of the files."""
 
     def read(self, name: str) -> bytes:
-        """A whole file."""
+        """Read a whole file. Raises OSError."""
 
     def reader(self, name: str) -> Reader:
         """Open a file for reading. Raises OSError."""
 
     def open(self, name: str) -> File:
-        """Open a file for writing; it is created where it is missing."""
+        """Open a file for writing, and create it where it is missing."""
 
     def rename(self, old: str, new: str) -> None:
-        """Give a file another name, in one step; another of that name is replaced."""
+        """Rename a file, in one step; a file that has the new name is replaced."""
 
     def remove(self, name: str) -> None:
         """Remove a file."""
 
     def sync_folder(self) -> None:
-        """Return when the names are on the disk itself. Raises OSError."""
+        """Return once the names are on the disk itself. Raises OSError."""
 
     def room(self) -> int:
-        """How many bytes may be written that are not the log's. Raises OSError."""
+        """How many bytes may be written to files other than the log. Raises OSError."""
 
 
 class RealFile:
@@ -91,7 +91,7 @@ class RealFile:
         self.write_at(self._size, data)
 
     def write_at(self, offset: int, data: bytes) -> None:
-        """Write from there on; the system may take it in parts."""
+        """Write from `offset` on; the system may take the data in parts."""
         try:
             written = os.pwrite(self._descriptor, data, offset)
             while written < len(data):
@@ -101,7 +101,7 @@ class RealFile:
         self._size = max(self._size, offset + written)
 
     def truncate(self, size: int) -> None:
-        """Cut to that size."""
+        """Cut the file to `size` bytes."""
         try:
             os.ftruncate(self._descriptor, size)
         except OSError as error:
@@ -109,14 +109,14 @@ class RealFile:
         self._size = size
 
     def sync(self) -> None:
-        """Return when all of it is on the disk; fdatasync syncs a changed size too."""
+        """Return once the whole file is on the disk; fdatasync syncs a changed size too."""
         try:
             os.fdatasync(self._descriptor)
         except OSError as error:
             raise _naming(self._path, error) from None
 
     def close(self) -> None:
-        """Close it; once is enough, for the system may have given its number to another file by then."""
+        """Close it. A second call does nothing: the system may have given the descriptor to another file by then."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -131,7 +131,7 @@ class RealReader:
         self.size = os.fstat(self._descriptor).st_size
 
     def read(self, offset: int, size: int) -> bytes:
-        """So many bytes from there on."""
+        """Read `size` bytes from `offset` on, fewer at the end of the file."""
         try:
             data = os.pread(self._descriptor, size, offset)
             while len(data) < size and (more := os.pread(self._descriptor, size - len(data), offset + len(data))):
@@ -153,11 +153,11 @@ class RealDisk:
         self.name = str(path)
 
     def names(self) -> list[str]:
-        """The names of the files in it."""
+        """List the names of the files, in order."""
         return sorted(os.listdir(self.path))
 
     def read(self, name: str) -> bytes:
-        """A whole file."""
+        """Read a whole file."""
         try:
             return (self.path / name).read_bytes()
         except OSError as error:
@@ -172,7 +172,7 @@ class RealDisk:
         return RealFile(self.path / name)
 
     def rename(self, old: str, new: str) -> None:
-        """Give a file another name."""
+        """Rename a file."""
         os.rename(self.path / old, self.path / new)
 
     def remove(self, name: str) -> None:
@@ -180,19 +180,19 @@ class RealDisk:
         os.unlink(self.path / name)
 
     def sync_folder(self) -> None:
-        """Return when the names are on the disk."""
+        """Return once the names are on the disk."""
         sync_folder(self.path)
 
     def room(self) -> int:
-        """What is free, but for what the log may need."""
+        """How many bytes are free, less the room that the log may need."""
         disk = os.statvfs(self.path)
-        if not disk.f_blocks:  # a file system that does not tell
+        if not disk.f_blocks:  # the file system does not tell its size
             return sys.maxsize
         return disk.f_frsize * disk.f_bavail - min(LOG_ROOM_BYTES, disk.f_frsize * disk.f_blocks // 16)
 
 
 def sync_folder(path: Path) -> None:
-    """Return when the names in that folder are on the disk. Raises OSError."""
+    """Return once the names in that folder are on the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -203,16 +203,16 @@ def sync_folder(path: Path) -> None:
 
 
 def _naming(path: Path, error: OSError) -> OSError:
-    """The same error, with the name of the file: the system was given a descriptor, and cannot tell."""
+    """The same error with the name of the file, which the system does not know from a descriptor."""
     return OSError(error.errno, error.strerror, str(path))
 
 
 TEMPORARY = ".tmp"
-"""The end of the names of files that are not finished; they are removed at start."""
+"""The suffix of unfinished files, which are removed at start."""
 
 
 def write_aside(disk: Disk, name: str, data: bytes) -> None:
-    """Make or replace a whole file, so that after a crash it is there as it was or as it is to be. Raises OSError."""
+    """Make or replace a whole file. After a crash the file is either as it was or as it should be. Raises OSError."""
     file = disk.open(name + TEMPORARY)
     try:
         try:
@@ -230,7 +230,7 @@ def write_aside(disk: Disk, name: str, data: bytes) -> None:
 
 
 def remove_unfinished(disk: Disk) -> None:
-    """Remove the files that a process before this one began and did not finish. Raises OSError."""
+    """Remove the files that an earlier process began and did not finish. Raises OSError."""
     for name in disk.names():
         if name.endswith(TEMPORARY):
             disk.remove(name)

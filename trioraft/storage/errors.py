@@ -1,4 +1,4 @@
-"""What can be wrong with a folder, said to the person who has to do something about it."""
+"""The errors of a data folder, in words for the person who has to do something about them."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import errno
 from typing import Final
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""What the system says where a file cannot grow: the disk is full, or a quota, or a limit is reached."""
+"""The system's error numbers where a file cannot grow: the disk is full, or a quota or a limit is reached."""
 TOO_MANY_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
-"""What the system says where no file can be opened for all those that are open: no disk is to blame."""
+"""The system's error numbers where too many files are open; no disk is to blame."""
 MORE_FILES: Final = "start the node with a higher limit of open files (ulimit -n)"
 _NOT_WRITABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 def describe(error: OSError) -> str:
-    """What failed, for people: the file, and the system's words."""
+    """Say what failed, for people: the file, and the system's words."""
     why = error.strerror or str(error)
     return f"{error.filename}: {why}" if error.filename else why
 
 
 def disk_hint(error: OSError) -> str:
-    """What to do about a disk that fails a node whose folder is there: nothing of it is to be replaced."""
+    """Say what to do about a disk error of a node whose folder is there, and which stays as it is."""
     if error.errno in NO_ROOM:
         return "make room on that disk, and start the node again with the same folder: nothing acknowledged is lost"
     if error.errno in TOO_MANY_FILES:
@@ -34,7 +34,7 @@ def disk_hint(error: OSError) -> str:
 
 
 class StorageError(Exception):
-    """The folder cannot be used: what is wrong, and what to do."""
+    """The folder cannot be used. `message` says what is wrong, `hint` what to do."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class StorageError(Exception):
 
 
 class Damaged(StorageError):
-    """Something that was synced is not there as it was written."""
+    """Data that was synced is missing or changed."""
 
     def __init__(self, file: str, offset: int, reason: str) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""A node's data folder: who it belongs to, how often it was started, and how its cluster began."""
+"""A node's data folder: which node it belongs to, how often that was started, and how its cluster began."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from trioraft.wire.codec import BadLine, DecodeError, Decoder, open_line
 NODE_FILE: Final = "node.json"
 LOCK_FILE: Final = "lock"
 BUILDING: Final = "new.building"
-"""A subfolder in which the files of a restored node are made; of no use once the process that does it is gone."""
+"""The subfolder in which a process makes the files of a restored node; useless once that process is gone."""
 KEEPING: Final = "new.keeping"
 PLACING: Final = "new.placing"
-"""Subfolders that say that the files of a restored node are being moved here (`trioraft.storage.replacement`)."""
+"""The subfolders that exist while the files of a restored node move here (`trioraft.storage.replacement`)."""
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What node.json holds."""
+    """The content of node.json."""
 
     format: int
     node: NodeId
@@ -56,9 +56,9 @@ class DataFolder:
         *,
         draw: Callable[[int], str] = secrets.token_hex,
     ) -> None:
-        """Read it, or make it what a new node's is; and count this start. `open` is the way for a real folder.
+        """Read the identity, or make one for a new node, and count this start. A real folder is opened by `open`.
 
-        `draw` gives ids: that many random bytes, as hex digits.
+        `draw` makes ids: random bytes, as many as it is told, in hex digits. Raises StorageError, OSError.
         """
         self.disk = disk
         self._lock = lock
@@ -71,13 +71,13 @@ class DataFolder:
                 f"start it as node {before.node}, or give this node a folder of its own with --data-dir",
             )
         self.incarnation = draw(8)
-        """Tells this process from any other that runs, or ran, on the same folder or a copy of it."""
-        remove_unfinished(disk)  # before anything is written: on a full disk their room may be all there is
+        """An id that no other process has that runs, or ran, on the same folder or a copy of it."""
+        remove_unfinished(disk)  # before anything is written: a full disk may have no other room
         self._write(msgspec.structs.replace(before, starts=before.starts + 1))
 
     @classmethod
     def open(cls, path: Path, node: NodeId) -> DataFolder:
-        """Make the folder if need be, lock it, and read it. Raises StorageError or OSError."""
+        """Make the folder if it is missing, lock it, and read it. Raises StorageError or OSError."""
         make_folders(path)
         lock = lock_folder(path)
         shutil.rmtree(path / BUILDING, ignore_errors=True)
@@ -89,7 +89,7 @@ class DataFolder:
 
     @classmethod
     def peek(cls, path: Path) -> Identity:
-        """Whose folder it is, without a start. Raises StorageError or OSError."""
+        """Read the identity of a folder without counting a start. Raises StorageError or OSError."""
         identity = _read(RealDisk(path)) if path.is_dir() else None
         if identity is None:
             raise StorageError(f"{path} is no node's folder", "name the folder that holds node.json, with --data-dir")
@@ -97,7 +97,7 @@ class DataFolder:
 
     @classmethod
     def may_be_a_nodes(cls, path: Path) -> bool:
-        """Whether a node may have something in that folder: only where there is surely nothing it has not."""
+        """Whether a node may have files in that folder; False only where there surely are none."""
         try:
             return any(is_of_a_node(name) or name in (KEEPING, PLACING) for name in os.listdir(path))
         except (FileNotFoundError, NotADirectoryError):
@@ -107,37 +107,37 @@ class DataFolder:
 
     @classmethod
     def write_identity(cls, disk: Disk, identity: Identity) -> None:
-        """Make node.json, on the disk itself when this returns. Raises OSError."""
+        """Write node.json; it is on the disk itself when this returns. Raises OSError."""
         write_aside(disk, NODE_FILE, records.seal(identity) + b"\n")
 
     @property
     def lock(self) -> int | None:
-        """The descriptor that holds the folder; None for one in memory."""
+        """The descriptor that locks the folder; None for a folder in memory."""
         return self._lock
 
     @property
     def id(self) -> str:
-        """Drawn at random when the folder was made."""
+        """The folder's id, drawn at random when the folder was made."""
         return self._identity.folder
 
     @property
     def starts(self) -> int:
-        """How often a node was started on it, this time included."""
+        """How often a node was started on this folder, this time included."""
         return self._identity.starts
 
     @property
     def formation(self) -> Formation | None:
-        """How the cluster began; None before it has."""
+        """How the cluster began; None before it has formed."""
         return self._identity.formation
 
     def adopt(self, formation: Formation) -> None:
-        """Belong to that cluster from now on. The log is made first: a formed folder without one is damaged."""
+        """Join that cluster for good. The log is made first: a formed folder without a log is damaged."""
         if not segment_numbers(self.disk):
             SegmentedLog.create(self.disk, self.id)
         self._write(msgspec.structs.replace(self._identity, formation=formation))
 
     def close(self) -> None:
-        """Let another process have it."""
+        """Release the lock, so that another process can open the folder."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -148,12 +148,12 @@ class DataFolder:
 
 
 def is_of_a_node(name: str) -> bool:
-    """Whether a file of that name is a node's own, unfinished ones included; its lock is not."""
+    """Whether a node makes files of that name, unfinished ones included; the lock file does not count."""
     return name == NODE_FILE or name.startswith(("log-", "snapshot-", "incoming-snapshot-", NODE_FILE + "."))
 
 
 def lock_folder(path: Path) -> int:
-    """Hold the folder, until the descriptor is closed. Raises FolderLocked, OSError."""
+    """Lock the folder until the returned descriptor is closed. Raises FolderLocked, OSError."""
     lock = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -170,9 +170,9 @@ def lock_folder(path: Path) -> int:
 
 
 def make_folders(path: Path) -> list[Path]:
-    """Make the folder and what is missing above it, for its owner alone, and sync each new name; those that were made.
+    """Make the folder and its missing parents, for their owner alone, and sync each new name. Raises OSError.
 
-    Raises OSError.
+    Return the folders that were made, the outermost first.
     """
     missing: list[Path] = []
     folder = path.absolute()
@@ -193,7 +193,7 @@ def make_folders(path: Path) -> list[Path]:
 
 
 def remove_folders(made: list[Path]) -> None:
-    """Remove folders that were made, where they are still empty."""
+    """Remove these folders, the innermost first, where they are still empty."""
     for folder in reversed(made):
         with suppress(OSError):
             folder.rmdir()
@@ -227,7 +227,7 @@ def _read(disk: Disk) -> Identity | None:
 
 
 def _check_unformed(disk: Disk) -> None:
-    """A log may have been made just before the node stopped; anything in it says that more is missing."""
+    """Allow an empty log, made just before the node stopped. Raises Damaged where there are entries or a snapshot."""
     if snapshots := snapshot_names(disk):
         raise Damaged(NODE_FILE, 0, f"it knows of no cluster, and {snapshots[0]} is there")
     for number in segment_numbers(disk):

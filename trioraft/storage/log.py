@@ -1,4 +1,4 @@
-"""The log on disk: segments that grow at the end, and what is made of them at start."""
+"""The log on disk: segments that grow at the end, and the reading of them at start."""
 
 from __future__ import annotations
 
@@ -21,54 +21,54 @@ from trioraft.wire.entries import UnknownKind, parse
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 ROOM_BYTES: Final = 128 * 1024
-"""So many blank lines are written ahead. Within them a sync concerns the data alone: where a file grows it takes half
-as long again, and waits for the other files of the disk."""
+"""How many bytes of blank lines are written ahead. Within them a sync concerns the data alone. Where a file grows, a
+sync takes half as long again, and waits for the other files of the disk."""
 PART_BYTES: Final = 4 * 1024 * 1024
-"""What is longer is written and synced in parts of so many bytes: so a slow disk can be told from one that hangs."""
+"""A longer batch is written and synced in parts of this many bytes, which tells a slow disk from one that hangs."""
 _NAME: Final = re.compile(r"log-(\d{8})\.jsonl")
 
 
 class Recovered(msgspec.Struct):
-    """What a log held: all of it is on the disk itself by now."""
+    """The content of a log after it was opened: all of it is on the disk itself."""
 
     hard_state: HardState
     entries: list[Entry]
     notices: list[str]
-    """What a person should know of it: what was cut, and where."""
+    """Sentences for people: what was cut, and where."""
     base_index: int = 0
-    """The entries follow this one, which is compacted away, or in no log because a snapshot brought it."""
+    """The index before the first entry; that entry was compacted away, or came with a snapshot."""
     base_term: int = 0
 
 
 class SegmentedLog:
-    """The log of one folder. One thread at a time, but for `compact`; after an OSError it takes nothing more."""
+    """The log of one folder. One thread at a time may use it, but for `compact`. After an OSError it is broken."""
 
     def __init__(self, disk: Disk, folder: str, segment_bytes: int, scan: _Scan) -> None:
-        """Go on where the scan ended; `open` is the way to make one."""
+        """Continue where the scan ended. Use `open` to make one."""
         self._disk = disk
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._number = scan.number
         self._file: File = disk.open(segment_name(scan.number))
         self._size = self._room_end = scan.end
-        """Where what was written ends, and the room for more."""
+        """Where the written data ends, and where the room ahead of it ends."""
         self._hard_state = scan.hard_state
         self._last_index, self._last_term = scan.last
         self._segments = scan.segments
-        """The number of each segment, and the index after which it was begun; oldest first."""
+        """For each segment, oldest first: its number, and the last index before it."""
         self._removing = threading.Lock()
         self._rotation_due = False
         self.bytes_written = 0
-        """In batches, since it was opened."""
+        """The bytes of all batches since the log was opened."""
         self.moved = False
-        """Set whenever a part of a long batch is on the disk, for another thread to see and to take back."""
+        """Set whenever a part of a long batch is on the disk; another thread sees it and clears it."""
         self.marked = False
-        """Whether a mark vouches for all that was written."""
+        """Whether a mark vouches for everything that was written."""
         self._broken = False
 
     @classmethod
     def create(cls, disk: Disk, folder: str, index: int = 0, term: int = 0) -> None:
-        """Make an empty log, which goes on from that entry, on the disk itself when this returns."""
+        """Make an empty log that continues after that entry; it is on the disk itself when this returns."""
         _create_segment(disk, Header(1, records.FORMAT, folder, index, term), HardState(term))
 
     @classmethod
@@ -79,10 +79,10 @@ class SegmentedLog:
         segment_bytes: int = SEGMENT_BYTES,
         snapshot: tuple[int, int] = (0, 0),
     ) -> tuple[SegmentedLog, Recovered]:
-        """Read the log, mend its unsynced end, and go on with it.
+        """Read the log, mend its unsynced end, and continue it.
 
-        `snapshot` is the index and term of the last entry that the folder's snapshot includes: the log goes on from
-        there, or is superseded by it. Raises Damaged or UnknownFormat, and then has changed nothing; OSError.
+        `snapshot` is the index and term of the last entry in the folder's snapshot. The log continues from there, or
+        the snapshot supersedes it. Raises Damaged or UnknownFormat, with nothing changed; OSError.
         """
         scan = _Scan(disk, folder, snapshot)
         log = cls(disk, folder, segment_bytes, scan)
@@ -98,12 +98,12 @@ class SegmentedLog:
         return log, Recovered(scan.hard_state, entries, scan.notices, *base)
 
     def write(self, hard_state: HardState, entries: Sequence[Entry]) -> None:
-        """Append a batch; when this returns it is on the disk itself. Raises OSError: then the log is broken."""
+        """Append a batch; it is on the disk itself when this returns. Raises OSError; the log is broken then."""
         self._guard()
         batch = Entries.of(entries)
         if batch and batch.first_index > self._last_index + 1:
             raise ValueError(f"entry {batch.first_index} does not follow {self._last_index}")
-        self._broken = True  # until all of this has succeeded: a failed sync is never tried again
+        self._broken = True  # until the whole batch has succeeded: a failed sync is never tried again
         if self._size >= self._segment_bytes or self._rotation_due:
             self._rotate()
         mark = records.seal(self._mark_of(hard_state))
@@ -118,27 +118,27 @@ class SegmentedLog:
         self._broken = False
 
     def mark(self) -> None:
-        """Vouch for all that was written: done when idle and at stop, so that damage to it will be known as such."""
+        """Vouch for everything that was written, when idle and at stop: later damage to it will be known as damage."""
         if not self.marked and not self._broken:
             self.write(self._hard_state, ())
             self.marked = True
 
     def rotate_next(self) -> None:
-        """Let the next batch begin a new segment: a snapshot is taken of what precedes it."""
+        """Let the next batch begin a new segment, because a snapshot is being taken of everything before it."""
         self._rotation_due = True
 
     def compact(self, index: int) -> None:
-        """Remove the segments that hold nothing beyond that index, which a snapshot includes.
+        """Remove the segments that hold nothing beyond `index`, which a snapshot includes.
 
-        It takes its time, and another thread may write to the log meanwhile. Raises OSError: the log is as good as it
-        was, and this may be tried again.
+        This is slow; another thread may write to the log meanwhile. Raises OSError; the log is still good then, and
+        the call may be repeated.
         """
         with self._removing:
             while len(self._segments) > 1 and self._segments[1][1] <= index:
                 self._remove_oldest()
 
     def reset(self, index: int, term: int) -> None:
-        """Begin anew after that entry, with nothing: a snapshot that ends with it is on the disk. Raises OSError."""
+        """Empty the log, to continue after that entry: a snapshot that ends there is on the disk. Raises OSError."""
         self._guard()
         self._broken = True
         self._last_index, self._last_term = index, term
@@ -149,10 +149,10 @@ class SegmentedLog:
         self._broken = False
 
     def close(self) -> None:
-        """Close the file, without the room at its end where all is well."""
+        """Close the file, and cut the room at its end unless the log is broken."""
         if not self._broken:
             self._broken = True
-            with contextlib.suppress(OSError):  # blank lines do no harm
+            with contextlib.suppress(OSError):  # the blank lines do no harm
                 self._file.truncate(self._size)
         self._file.close()
 
@@ -161,10 +161,10 @@ class SegmentedLog:
             raise OSError(5, "the log is broken by an earlier error, or closed")
 
     def _append(self, data: bytes, room: int) -> None:
-        """Write after what there is; where the file has to grow for it, let it grow by some room."""
+        """Write at the end of the data. Where the file has to grow, let it grow by `room` more bytes."""
         end = self._size + len(data)
         if end > self._room_end:
-            blanks = b"\n" * room if len(data) < room else b""  # for much data it is not worth it
+            blanks = b"\n" * room if len(data) < room else b""  # not worth it for a large batch
             data += blanks
             self._room_end = end + len(blanks)
         for begin in range(0, len(data), PART_BYTES):
@@ -182,7 +182,7 @@ class SegmentedLog:
         header = Header(self._number + 1, records.FORMAT, self._folder, self._last_index, self._last_term, base)
         _create_segment(self._disk, header, self._hard_state)
         if not base:
-            # The old one says that it has a successor, so that the newest segment cannot be missed unnoticed.
+            # The old segment names its successor, so that a missing newest segment is noticed.
             self._append(records.seal(self._mark_of(self._hard_state, self._number + 1)) + b"\n", 0)
             self._file.truncate(self._size)
             self._file.sync()
@@ -194,8 +194,8 @@ class SegmentedLog:
         self._size = self._room_end = len(self._disk.read(name))
 
     def _remove_oldest(self) -> None:
-        """One by one, each for good before the next: what is left has no hole, whenever it ends."""
-        with contextlib.suppress(FileNotFoundError):  # where an earlier try failed after that
+        """Remove one segment for good, before the next: after a crash at any moment the rest has no hole."""
+        with contextlib.suppress(FileNotFoundError):  # an earlier try may have failed after this step
             self._disk.remove(segment_name(self._segments[0][0]))
         self._disk.sync_folder()
         del self._segments[0]
@@ -204,7 +204,7 @@ class SegmentedLog:
         return Mark(self._last_index, hard_state.term, hard_state.voted_for, next)
 
     def _settle(self, scan: _Scan) -> None:
-        """Make sure of what follows the last mark: a killed process may have left it in memory alone."""
+        """Write and sync again what follows the last mark: a killed process may have left it in memory alone."""
         self._file.write_at(scan.mark_at, scan.tail)
         self._file.truncate(scan.end)
         self._file.sync()
@@ -213,24 +213,24 @@ class SegmentedLog:
 
 
 class _Scan:
-    """One reading of all segments, oldest first."""
+    """One reading of all segments, the oldest first. Raises Damaged, UnknownFormat, OSError."""
 
     def __init__(self, disk: Disk, folder: str, snapshot: tuple[int, int]) -> None:
         self.entries: list[Entry] = []
         self.base = (0, 0)
-        """The index and the term of what precedes the entries."""
+        """The index and the term of the entry before the first one."""
         self.superseded = False
-        """Whether the snapshot takes the place of all of it."""
+        """Whether the snapshot replaces the whole log."""
         self.segments: list[tuple[int, int]] = []
         self.notices: list[str] = []
         self.hard_state = HardState()
         self.number = 0
         self.mark_at = 0
-        """Where the last mark begins, in the last segment."""
+        """The offset of the last mark in the last segment."""
         self.end = 0
-        """Where the last segment's intact part ends."""
+        """The offset at which the intact part of the last segment ends."""
         self.tail = b""
-        """What stands from the one to the other."""
+        """The bytes from `mark_at` to `end`."""
         self._folder = folder
         self._snapshot_index = snapshot[0]
         self._next: int | None = None
@@ -261,7 +261,7 @@ class _Scan:
     def _read_segment(self, name: str, number: int, data: bytes, newest: bool) -> None:
         self._name = name
         self.number = number
-        data = data.rstrip(b"\n") + b"\n" if data.endswith(b"\n\n") else data  # what is left of it is room
+        data = data.rstrip(b"\n") + b"\n" if data.endswith(b"\n\n") else data  # the blank lines at the end are room
         offset = self._read_header(name, number, data)
         marked = False
         reason = ""
@@ -307,7 +307,7 @@ class _Scan:
             raise Damaged(name, 0, f"it belongs to folder {header.folder}, not {self._folder}")
         place = (header.last_index, header.last_term)
         if header.base or not self.segments:
-            # It is the oldest that is left, or a snapshot has taken the place of those before.
+            # It is the oldest segment that is left, or a snapshot has replaced those before it.
             self.entries, self.base, self._doubt = [], place, None
         elif place != self.last:
             if self._doubt is not None:
@@ -334,7 +334,7 @@ class _Scan:
         if entry.index > self.last[0] + 1:
             raise BadLine(f"entry {entry.index} follows {self.last[0]}")
         if entry.index <= min(base, self._snapshot_index) and entry.term <= self.hard_state.term:
-            # Long ago it took the place of entries in a segment that is gone; it was committed, and is compacted.
+            # It once replaced entries in a segment that is gone. It was committed, and the snapshot includes it.
             self.entries, self.base = [], (entry.index, entry.term)
             return
         position = entry.index - base - 1
@@ -347,11 +347,11 @@ class _Scan:
         self.entries.append(entry)
 
     def _judge_damage(self, name: str, data: bytes, offset: int, reason: str, marked: bool, newest: bool) -> None:
-        """Stop where a later mark vouches for what is damaged; else it is cut, and said."""
+        """Raise Damaged where a later mark vouches for the damaged part; else cut it, and say so."""
         if not marked or _has_mark(data[offset:]):
             raise Damaged(name, offset, reason)
         if not newest:
-            # It may be the line that names the successor, which was made first: the successor's header will tell.
+            # Perhaps only the line that names the successor is damaged. The successor was made first: it will tell.
             self._doubt = Damaged(name, offset, reason)
             return
         self.notices.append(
@@ -362,23 +362,23 @@ class _Scan:
 
 
 def segment_name(number: int) -> str:
-    """The file name of that segment."""
+    """The file name of a segment."""
     return f"log-{number:08d}.jsonl"
 
 
 def segment_numbers(disk: Disk) -> list[int]:
-    """The numbers of the segments that are there."""
+    """The numbers of the segments in a folder, in order."""
     return sorted(int(match[1]) for name in disk.names() if (match := _NAME.fullmatch(name)))
 
 
 def _create_segment(disk: Disk, header: Header, hard_state: HardState) -> None:
-    """Make a segment with its header and a first mark: a file that has its name is intact so far."""
+    """Make a segment with its header and a first mark. A file of that name always has both."""
     mark = Mark(header.last_index, hard_state.term, hard_state.voted_for)
     write_aside(disk, segment_name(header.segment), records.seal(header) + b"\n" + records.seal(mark) + b"\n")
 
 
 def _has_mark(data: bytes) -> bool:
-    """Whether an intact mark stands anywhere in it, on a line of its own or not: a newline can be damaged too."""
+    """Whether an intact mark stands anywhere in `data`, even within a line: a newline can be damaged too."""
     at = data.find(records.MARK_START)
     while at >= 0 and (end := data.find(b"\n", at)) >= 0:
         try:

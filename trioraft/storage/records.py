@@ -17,7 +17,7 @@ Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Header(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The first line of a segment: its number, and where the log stood when it was begun."""
+    """The first line of a segment: its number, and where the log ended when the segment was begun."""
 
     segment: Number
     format: int
@@ -25,26 +25,26 @@ class Header(msgspec.Struct, frozen=True, omit_defaults=True):
     last_index: Number
     last_term: Number
     base: bool = False
-    """Whether a snapshot up to there has taken the place of all that the segments before hold."""
+    """Whether a snapshot up to that entry replaces all earlier segments."""
 
 
 class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All that stands before this line was synced, entries up to `synced`; and the hard state from here on."""
+    """A line with the hard state from here on, which vouches that all before it, up to entry `synced`, was synced."""
 
     synced: Number
     term: Number
     voted_for: Number | None
     next: Number | None = None
-    """The segment that the log goes on in, when this is the last line of its own."""
+    """The number of the next segment, where this mark is the last line of its own segment."""
 
     @property
     def hard_state(self) -> HardState:
-        """The hard state that it carries."""
+        """The hard state that the mark carries."""
         return HardState(self.term, self.voted_for)
 
 
 class FormatOf(msgspec.Struct):
-    """The one field that every version of a header has."""
+    """The one field that the header has in every version of the format."""
 
     format: int
 
@@ -55,12 +55,12 @@ _marks: Final = Decoder(Mark)
 
 
 def seal(record: object) -> bytes:
-    """The record as a sealed line, without its newline."""
+    """Encode a record as a sealed line, without its newline."""
     return seal_line(encode(record)[1:])
 
 
 def parse_header(line: bytes) -> Header | int:
-    """Read a segment's first line; only its format, where that is not this version's. Raises BadLine."""
+    """Read a segment's first line. Return only the format's number where the format is unknown. Raises BadLine."""
     body = b"{" + open_line(line)
     try:
         format = _formats.decode(body).format
@@ -83,5 +83,5 @@ def parse_mark(line: bytes) -> Mark:
 
 
 def is_mark(line: bytes) -> bool:
-    """Whether a line claims to be a mark; whether it is intact is another question."""
+    """Whether a line claims to be a mark; it may still be damaged."""
     return line.startswith(MARK_START, CRC_BYTES)

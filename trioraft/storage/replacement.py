@@ -1,14 +1,14 @@
-"""Puts a new node's files in the place of what a folder holds, in steps that can be gone on with after any end.
+"""The replacement of a folder's files by those of a new node, in steps that can be continued after any crash.
 
-A folder may be a mount point, which cannot be renamed, and what is beside it may be another disk. So all is done
-within it, in one subfolder, whose name says how far it has come:
+A folder may be a mount point, which cannot be renamed, and its parent may be on another disk. So the work is done
+inside the folder, in one subfolder, whose name is the present step:
 
-    new.building    the new files are written; what the folder held is as it was
-    new.keeping     they are whole, on the disk; the old files move into the subfolder `old` of this one
+    new.building    the new files are being written; the folder's old files are untouched
+    new.keeping     the new files are whole and synced; the old files move into the subfolder `old` of this one
     new.placing     the new files move to their place, node.json last
 
-While one of the last two is there no node starts on the folder. `finish` goes on from either; at the end the old
-files have a subfolder of their own, and this one is named as at first, and removed.
+While one of the last two exists, no node starts on the folder. `finish` continues from either. At the end the old
+files have a subfolder of their own, and the subfolder of the work gets its first name again and is removed.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from trioraft.storage.folder import (
 
 _OLD: Final = "old"
 _NOBODYS: Final = frozenset({"lost+found", LOCK_FILE, BUILDING})
-"""What does not make a folder one that is in use."""
+"""Names that a folder may hold and still count as empty."""
 
 
 def foreign_names(path: Path) -> list[str]:
-    """What a folder holds that is somebody's; nothing where it does not exist. Raises OSError.
+    """List the names in a folder that belong to somebody; none where the folder does not exist. Raises OSError.
 
-    What is left of a restoring that was interrupted is nobody's.
+    The remains of an interrupted restore belong to nobody.
     """
     names = set(os.listdir(path)) if path.exists() else set()
     if _was_interrupted_while_empty(path, names):
@@ -52,7 +52,7 @@ def foreign_names(path: Path) -> list[str]:
 
 
 def _was_interrupted_while_empty(path: Path, names: set[str]) -> bool:
-    """Whether files were being moved here when there were no old ones: what there is of them can be made again."""
+    """Whether a restore into an empty folder was interrupted: its files can be made again."""
     if KEEPING in names and not any(is_of_a_node(name) for name in names):
         old = path / KEEPING / _OLD
     else:
@@ -61,17 +61,17 @@ def _was_interrupted_while_empty(path: Path, names: set[str]) -> bool:
 
 
 def is_unfinished(path: Path) -> bool:
-    """Whether a process ended while it moved files in that folder."""
+    """Whether a process ended while it was moving files in that folder."""
     return (path / KEEPING).exists() or (path / PLACING).exists()
 
 
 class Folder:
-    """A folder that is to hold a new node, locked until `close`."""
+    """A folder that will hold a new node, locked until `close`."""
 
     def __init__(self, path: Path, lock: int | None = None) -> None:
-        """Make the folder if need be; `lock` is held on it already. Raises FolderLocked, OSError."""
+        """Make the folder if it is missing. `lock` is a lock that the caller holds. Raises FolderLocked, OSError."""
         self.name = path
-        """What its user calls it."""
+        """The user's own name for it."""
         self.path = path.resolve()
         self._own_lock: int | None = None
         self._made: list[Path] = []
@@ -87,20 +87,20 @@ class Folder:
             self._new_lock = new
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release the lock, unless it is the caller's."""
         if self._own_lock is not None:
             os.close(self._own_lock)
             self._own_lock = None
 
     def unmake(self) -> None:
-        """Leave nothing that was not there before."""
+        """Remove the folders and the lock file that this object made."""
         if self._new_lock:
             with suppress(OSError):
                 os.unlink(self.path / LOCK_FILE)
         remove_folders(self._made)
 
     def forget_unfinished(self) -> None:
-        """Remove what a process left that ended before it was done; there was nothing old. Raises OSError."""
+        """Remove the remains of an interrupted restore into an empty folder. Raises OSError."""
         if (self.path / PLACING).exists():
             for name in self._node_files():
                 os.unlink(self.path / name)
@@ -109,14 +109,14 @@ class Folder:
             shutil.rmtree(self.path / KEEPING)
 
     def replace(self, build: Callable[[RealDisk], None]) -> Path | None:
-        """Let the new files be written, and put them in place; where the old ones are now. Raises what `build` does.
+        """Let `build` write the new files, and put them in place. Return the folder that holds the old files now.
 
-        Where it raises before all is written, what the folder held is untouched, and nothing is left behind.
+        Raises what `build` raises, and OSError. Before all new files are written, an error leaves the folder as it was.
         """
         building = self.path / BUILDING
         try:
             if building.exists():
-                shutil.rmtree(building)  # of a process that is gone: the lock says so
+                shutil.rmtree(building)  # its process is gone: this one holds the lock
             building.mkdir(mode=0o700)
             (building / _OLD).mkdir(mode=0o700)
             build(RealDisk(building))
@@ -130,7 +130,7 @@ class Folder:
         return self.finish()
 
     def finish(self) -> Path | None:
-        """Move the old files away and the new ones to their place; where the old ones are now. Raises OSError."""
+        """Move the old files away and the new ones to their place. Return where the old ones are. Raises OSError."""
         path, keeping, placing = self.path, self.path / KEEPING, self.path / PLACING
         sync_folder(path)
         if keeping.exists():
@@ -148,7 +148,7 @@ class Folder:
                 os.rename(placing / name, path / name)
         sync_folder(path)
         kept = self._keep_old(placing / _OLD)
-        os.rename(placing, path / BUILDING)  # from here on a node starts, whatever is left of this
+        os.rename(placing, path / BUILDING)  # from here on a node may start; it removes what is left here
         sync_folder(path)
         shutil.rmtree(path / BUILDING)
         return kept
@@ -165,7 +165,7 @@ class Folder:
         return [name for name in os.listdir(self.path) if is_of_a_node(name)]
 
     def _give_to_owner(self, building: Path) -> None:
-        """Let root make files for the one whose folder it is: a node that runs as that user is to read them."""
+        """Where root runs this, give the files to the folder's owner: a node of that user must read them."""
         owner = os.stat(self.path)
         if os.geteuid() == 0 and owner.st_uid != 0:
             for file in (self.path / LOCK_FILE, building, *building.iterdir()):
