@@ -8,7 +8,7 @@ BETWEEN_TWO_STEPS_TESTS = "tests/raft/test_between_two_steps.py"
 CLIENT_CONNECTION = "trioraft/client/connection.py"
 CLOCKS_TESTS = "tests/architecture/test_clocks.py"
 CLOCKS_THAT_JUMP_TESTS = "tests/server/test_clocks_that_jump.py"
-CROWDS_TESTS = "tests/server/test_crowds.py"
+GATHERING_TESTS = "tests/server/test_gathering.py"
 HALF_GONE_TESTS = "tests/server/test_half_gone.py"
 KV_STORE = "trioraft/kv/store.py"
 LARGE_SNAPSHOTS_TESTS = "tests/replica/test_large_snapshots.py"
@@ -478,11 +478,11 @@ BLIND_SPOTS = (
         simulated=False,
     ),
     Mutant(
-        "a request in a crowd may be longer than the limit",
+        "a merged request may be longer than the limit",
         SERVER_CLIENTS,
-        "min(host.max_request_bytes, JOINING_BYTES)",
+        "min(node.max_request_bytes, JOINING_BYTES)",
         "JOINING_BYTES",
-        f"{CROWDS_TESTS}::test_who_asks_for_more_than_is_allowed_is_told_so_also_among_many",
+        f"{GATHERING_TESTS}::test_who_asks_for_more_than_is_allowed_is_told_so_also_among_many",
         simulated=False,
     ),
     Mutant(
@@ -595,7 +595,7 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "who says little and then its last is waited for",
-        SERVER_CLIENTS,
+        "trioraft/server/accepting.py",
         '            if not data and start:\n                client.received(b"")\n',
         "",
         f"{HALF_GONE_TESTS}::test_the_last_line_is_answered_though_it_has_no_end",

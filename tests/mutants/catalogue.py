@@ -44,9 +44,10 @@ INTRODUCTIONS = "trioraft/replica/introductions.py"
 PEER_CONNECTIONS = "trioraft/server/peers.py"
 HANDSHAKE = "trioraft/cluster/handshake.py"
 CLIENTS = "trioraft/server/clients.py"
+ACCEPTING = "trioraft/server/accepting.py"
 RECKONING = "trioraft/replica/reckoning.py"
 UNREAD = "tests/replica/test_unread_replies.py"
-CROWDS = "tests/server/test_crowds.py"
+GATHERING_TESTS = "tests/server/test_gathering.py"
 NODES = "tests/server/test_node_in_virtual_time.py"
 PIPELINES = "tests/server/test_pipelines.py"
 PAPER = "tests/raft/test_raft_paper.py"
@@ -814,27 +815,27 @@ MUTANTS = (
         simulated=False,
     ),
     Mutant(
-        "what a client asks while it is in a crowd does not wait for that",
-        CLIENTS,
-        "        if self._asked is not None and self._place is None:\n",
-        "        if False:\n",
-        f"{CROWDS}::test_what_a_client_asks_next_comes_after",
-        simulated=False,
-    ),
-    Mutant(
-        "a write does not wait for the read in a crowd before it",
-        "trioraft/replica/session.py",
-        "        if isinstance(elsewhere, ReadSlot):\n            self._queue.append_read(elsewhere)\n",
+        "what a client asks next does not wait for what is merged",
+        "trioraft/replica/slots.py",
+        "        self._last = share\n",
         "",
-        f"{CROWDS}::test_a_write_that_is_committed_confirms_the_reads_before_it",
+        f"{GATHERING_TESTS}::test_what_a_client_asks_next_comes_after",
         simulated=False,
     ),
     Mutant(
-        "a crowd takes one who has more under way",
+        "a write does not wait for the merged read before it",
+        "trioraft/replica/slots.py",
+        "        if type(merged) is ReadSlot:\n            self._reads.append(merged)\n",
+        "",
+        f"{GATHERING_TESTS}::test_a_write_that_is_committed_confirms_the_reads_before_it",
+        simulated=False,
+    ),
+    Mutant(
+        "requests are merged of a client that has more under way",
         CLIENTS,
-        "self._asked is None and self._session.fresh",
-        "self._asked is None",
-        f"{CROWDS}::test_who_has_more_under_way_asks_alone",
+        "not self.lines and self._session.fresh and",
+        "not self.lines and",
+        f"{GATHERING_TESTS}::test_who_has_more_under_way_asks_alone",
         simulated=False,
     ),
     Mutant(
@@ -1708,11 +1709,11 @@ MUTANTS = (
     ),
     Mutant(
         "an introduction may take for ever",
-        "trioraft/server/clients.py",
-        """            self._hand_to(Incoming(self._connection, self._host.peers), start)
+        "trioraft/server/accepting.py",
+        """            self._hand_to(Incoming(self._connection, self._node.peers), start)
 """,
-        """            self._host.door.leave(self._connection)
-            self._hand_to(Incoming(self._connection, self._host.peers), start)
+        """            self._node.door.leave(self._connection)
+            self._hand_to(Incoming(self._connection, self._node.peers), start)
 """,
         "tests/processes/test_full_houses.py::test_a_follower_comes_back_however_many_clients_the_leader_has",
         simulated=False,

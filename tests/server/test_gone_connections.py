@@ -21,8 +21,8 @@ import trio.testing
 from trioraft.addresses import Address
 from trioraft.replica import session, slots
 from trioraft.server import clients, links, sockets
-from trioraft.server.clients import FEW
 from trioraft.server.driver import Driver
+from trioraft.server.gathering import FEW
 from trioraft.server.node import live
 from trioraft.server.sockets import SocketHub
 from trioraft.storage.folder import DataFolder
@@ -267,7 +267,7 @@ async def may_yet_be_a_peer(node: Node, stream: trio.SocketStream) -> None:
     reset(stream)
 
 
-async def is_a_crowd(node: Node, stream: trio.SocketStream) -> None:
+async def is_merged_with_others(node: Node, stream: trio.SocketStream) -> None:
     some = [stream, *[await node.connect() for _ in range(2 * FEW)]]
     for one in some:
         await one.send_all(b'{"op":"ping"}\n')
@@ -299,7 +299,7 @@ ENDS = [
     is_a_peer_that_is_refused,
     is_a_peer_that_makes_no_sense,
     may_yet_be_a_peer,
-    is_a_crowd,
+    is_merged_with_others,
 ]
 
 
@@ -323,13 +323,15 @@ async def test_all_that_a_connection_is_made_of_dies_with_it() -> None:
             await stream.send_all(one * 10 + b'{"op":"get"')
             await node.until(lambda: not node.driver.requests.idle, "they are held")
             parts = {type(thing).__name__ for thing in everything()}
-            assert {"SocketConnection", "Client", "Session", "LineBuffer", "WriteSlot", "ReadSlot"} <= parts
+            assert {"SocketConnection", "ClientConnection", "Session", "LineBuffer", "WriteSlot", "ReadSlot"} <= parts
             assert "LaterSlot" in parts
             held = [weakref.ref(thing) for thing in everything() if type(thing).__weakrefoffset__]
             reset(stream)
             await node.until(lambda: not node.connected, "the node has noticed")
             left = {type(thing).__name__ for thing in everything()}
-            assert not left & {"SocketConnection", "Client"}, "nothing but the requests that are held is waited for"
+            assert not left & {"SocketConnection", "ClientConnection"}, (
+                "nothing but the requests that are held is waited for"
+            )
             await node.until(lambda: node.driver.requests.idle, "they have been refused")
             assert not [thing for one in held if (thing := one()) is not None]
             assert not everything()

@@ -10,7 +10,7 @@ import trio.testing
 
 from trioraft.kv.commands import Delete, Put
 from trioraft.raft.messages import HardState, RequestVote
-from trioraft.server.driver import GATHER_SECONDS, PLENTY
+from trioraft.server.gathering import GATHER_SECONDS, PLENTY
 from trioraft.wire.commands import decode_command, encode_commands
 from trioraft.wire.peers import NotProposed, Propose, Proposed
 

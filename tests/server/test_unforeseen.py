@@ -41,9 +41,11 @@ from trioraft.replica.reader import Reader
 from trioraft.replica.replica import Replica
 from trioraft.replica.requests import Requests
 from trioraft.replica.session import Session
-from trioraft.server import NodeOptions, clients, driver, links, logs, node, replicator, run_node
-from trioraft.server.clients import FEW, Client, Recognizer
+from trioraft.server import NodeOptions, accepting, driver, links, logs, node, replicator, run_node
+from trioraft.server.accepting import Recognizer
+from trioraft.server.clients import ClientConnection
 from trioraft.server.door import Door
+from trioraft.server.gathering import FEW
 from trioraft.server.peers import PeerConnections
 from trioraft.server.replicator import Replicator
 from trioraft.server.sockets import SocketHub
@@ -240,9 +242,9 @@ ON_A_CONNECTION: list[tuple[Any, str]] = [
     (Session, "requests"),
     (Session, "take_replies"),
     (LineBuffer, "feed"),
-    (Client, "_take_lines"),
-    (clients, "Client"),
-    (clients, "Incoming"),
+    (ClientConnection, "_take_lines"),
+    (accepting, "ClientConnection"),
+    (accepting, "Incoming"),
     (links, "decode_handshake"),
     (PeerDecoder, "feed"),
     (PeerDecoder, "_begin"),
@@ -256,7 +258,7 @@ ON_A_CONNECTION: list[tuple[Any, str]] = [
     (Replicator, "_dial"),
     (replicator, "encode"),
 ]
-OF_CLIENTS = (driver, Recognizer, Door, Session, LineBuffer, Client)
+OF_CLIENTS = (driver, Recognizer, Door, Session, LineBuffer, ClientConnection)
 """Where all that a client says passes."""
 
 
@@ -273,7 +275,7 @@ def _redial(node: Node) -> None:
         one.redial()
 
 
-async def _crowd(cluster: Cluster, index: int, *requests: dict[str, object]) -> list[virtual_cluster.Client]:
+async def _ask_at_once(cluster: Cluster, index: int, *requests: dict[str, object]) -> list[virtual_cluster.Client]:
     """Clients of that node, enough to be taken together, who ask at once."""
     some = [await cluster.connect(index) for _ in range(FEW)]
     for client in some:
@@ -297,9 +299,9 @@ async def test_a_failure_on_a_connection_ends_no_more_than_the_connection(
         patch.setattr(owner, name, _fail)
         for node in cluster.nodes:
             _redial(node)
-        some = await _crowd(cluster, leader, PUT, GET)
+        some = await _ask_at_once(cluster, leader, PUT, GET)
         await trio.sleep(0.2)
-        if owner in OF_CLIENTS or name == "Client":
+        if owner in OF_CLIENTS or name == "ClientConnection":
             assert all(client.ended and not client.lines for client in some)
     await _all_connected(cluster)
     await cluster.leader()
@@ -582,7 +584,7 @@ async def test_what_else_decides_and_fails_stops_the_node(
     _break(node, place, monkeypatch)
     _redial(node)
     _redial(silent)
-    await _crowd(cluster, node.index, GET, PUT, {"op": "snapshot"})
+    await _ask_at_once(cluster, node.index, GET, PUT, {"op": "snapshot"})
     await trio.sleep(0.1)
     silent.crash()
     await _ends(node, unforeseen)
@@ -595,10 +597,10 @@ async def test_replies_that_fail_while_they_are_dealt_out_stop_the_node(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records
 ) -> None:
     node = await _victim(cluster, leads=True)
-    some = await _crowd(cluster, node.index, {"op": "ping"})
+    some = await _ask_at_once(cluster, node.index, {"op": "ping"})
     for client in some:
         await client.replies(1)  # by now it is known that they are clients
-    monkeypatch.setattr(Client, "answered", _fail)
+    monkeypatch.setattr(ClientConnection, "deliver", _fail)
     for client in some:
         client.send(GET)
     await _ends(node, unforeseen)

@@ -14,8 +14,8 @@ import trio
 
 from trioraft.raft import runs
 from trioraft.raft.core import Core
-from trioraft.server import clients
-from trioraft.server.clients import Crowd
+from trioraft.server import gathering
+from trioraft.server.gathering import Merged
 from trioraft.testing import machines
 from trioraft.testing.disk_threads import SimulatedThread
 from trioraft.testing.network import MemoryHub
@@ -65,7 +65,7 @@ def test_nor_does_one_where_runs_end_anywhere(seeds: range, monkeypatch: pytest.
 def test_nor_does_one_where_clients_are_served_together(seeds: range, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: Counter[int] = Counter()
 
-    class Counted(Crowd):
+    class Counted(Merged):
         def __init__(self, host: Any, some: Sequence[Any], *rest: Any) -> None:
             sizes[len(some)] += 1
             super().__init__(host, some, *rest)
@@ -75,8 +75,8 @@ def test_nor_does_one_where_clients_are_served_together(seeds: range, monkeypatc
             await super().wait(eager, seconds)
             await trio.sleep(0.03)
 
-    monkeypatch.setattr(clients, "FEW", 1)  # what is done together is as rare here as it is frequent under load
-    monkeypatch.setattr(clients, "Crowd", Counted)
+    monkeypatch.setattr(gathering, "FEW", 1)  # what is done together is as rare here as it is frequent under load
+    monkeypatch.setattr(gathering, "Merged", Counted)
     monkeypatch.setattr(machines, "MemoryHub", SlowHub)
     for seed in seeds:
         simulate_nodes(seed, clients=12)

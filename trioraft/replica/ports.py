@@ -87,11 +87,14 @@ class Clients(Protocol):
 class Pace(Protocol):
     """When this node waits, which is a matter of its clock and its load."""
 
-    def gathers(self) -> bool:
-        """Whether the writes that have come wait for more to come."""
+    def gathers(self, *, leads: bool, uncommitted: int, gathered: int) -> bool:
+        """Whether the `gathered` requests, which are not on their way yet, wait for more to come."""
 
-    def takes_slice(self) -> bool:
-        """Whether a snapshot under way takes its next step in this turn."""
+    def takes_slice(self, *, quiet: bool) -> bool:
+        """Whether a snapshot takes its next step in this turn; `quiet`: nobody waits for this node."""
+
+    def waits_for_disk(self, *, leads: bool, uncommitted: int) -> bool:
+        """Whether this turn waits a moment for its write."""
 
 
 class Observer:

@@ -53,8 +53,6 @@ from trioraft.wire.peers import (
 )
 from trioraft.wire.replies import Reply
 
-MANY_UNCOMMITTED: Final = 32
-"""A leader with more entries under way does not wait for its own disk: the others commit them without."""
 WAITING_REPORT_TICKS: Final = 50
 
 log = logging.getLogger("trioraft.node")
@@ -210,11 +208,11 @@ class Replica:
         if ticks:
             self._pass_time(ticks)
         snapshots = self.snapshots
-        if snapshots is not None and (ticks or snapshots.active) and self._pace.takes_slice():
+        if snapshots is not None and (ticks or snapshots.active) and self._pace.takes_slice(quiet=self.is_quiet):
             snapshots.advance()
         if self.assembly is not None:
             self._try_to_form(self.assembly)
-        gather = self._pace.gathers()
+        gather = self._pace.gathers(leads=self.leads, uncommitted=self.uncommitted, gathered=requests.gathered)
         more = True
         while more:
             self.administration.advance()  # first: what it brings to its end may have held up writes
@@ -304,7 +302,8 @@ class Replica:
         """Whether a batch has been written and synced; then what rested on it goes out."""
         if self.log is None or not self.log.busy:
             return False
-        batch = self.log.finished(self._waits_for_disk)
+        wait = self._pace.waits_for_disk(leads=self.leads, uncommitted=self.uncommitted)
+        batch = self.log.finished(wait)
         if batch is None:
             return False
         self.core.persisted(batch.number)
@@ -316,10 +315,19 @@ class Replica:
         return True
 
     @property
-    def _waits_for_disk(self) -> bool:
-        """Whether this turn waits for its write. A leader with much under way has better things to do."""
-        core = self.core
-        return core.role != "leader" or core.last_index - core.commit_index <= MANY_UNCOMMITTED
+    def leads(self) -> bool:
+        """Whether this node leads."""
+        return self.core.leadership is not None
+
+    @property
+    def uncommitted(self) -> int:
+        """The number of entries that are not committed yet, as far as this node knows."""
+        return self.core.last_index - self.core.commit_index
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody waits for this node: neither a client of its own nor, through its leader, one of another's."""
+        return self.idle_ticks > 0 and self.requests.idle
 
     def _send_appends(self) -> None:
         """Give each peer what it lacks, as far as its connection takes it."""

@@ -187,14 +187,25 @@ class Session:
         self._bytes += size
         return slot
 
-    def queue_behind(self, elsewhere: Slot) -> Slot:
-        """Let all that is asked from now on come behind the merged requests of that slot.
+    def reserve_share(self, merged: Slot, count: int) -> Slot:
+        """Reserve a place for the replies to `count` requests that `merged` asks, with those of other connections.
 
-        Return the place for this client's part of the reply, which whoever merged them answers.
+        Nothing else may be under way here. What comes later stands behind that place; a write waits for a merged read.
         """
-        if isinstance(elsewhere, ReadSlot):
-            self._queue.append_read(elsewhere)
-        return self.reserve(0, elsewhere.operation)
+        share = Slot(self, merged.operation, [], 0, count)
+        self._queue.append_share(share, merged)
+        self._count += count
+        return share
+
+    def take_only(self, share: Slot) -> bool:
+        """Let go of that place, whose reply leaves at once; False where anything else is under way."""
+        slots = self._slots
+        if len(slots) != 1 or slots[0] is not share:
+            return False
+        slots.clear()
+        self._queue.forget_answered()
+        self._count -= share.count
+        return True
 
     def wants_input(self, unsent: int) -> bool:
         """Whether the connection should be read."""

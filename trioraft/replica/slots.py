@@ -156,7 +156,10 @@ class Queue:
         self._last = slot
         self.slots.append(slot)
         if type(slot) is ReadSlot:
-            self.append_read(slot)
+            reads = self._reads
+            if len(reads) > 32 + 2 * len(self.slots):
+                reads[:] = [earlier for earlier in reads if earlier.reply is None]
+            reads.append(slot)
         elif type(slot) is WriteSlot:
             slot.reads_before, self._reads = self._reads, []
             if (later := self._later) is not None and not later.is_over:
@@ -165,12 +168,12 @@ class Queue:
         elif type(slot) is LaterSlot:
             self._later = slot
 
-    def append_read(self, read: ReadSlot) -> None:
-        """Let the next write know of that read, of this queue or of requests that were merged with those of others."""
-        reads = self._reads
-        if len(reads) > 32 + 2 * len(self.slots):
-            reads[:] = [earlier for earlier in reads if earlier.reply is None]
-        reads.append(read)
+    def append_share(self, share: Slot, merged: Slot) -> None:
+        """Give its place to the share that an empty queue has in merged requests; the next write waits for reads."""
+        self._last = share
+        self.slots.append(share)
+        if type(merged) is ReadSlot:
+            self._reads.append(merged)
 
     def forget(self) -> None:
         """Forget all slots, for good."""

@@ -7,7 +7,6 @@ replica), and lets the replica take its turn. When that is, and what waits for w
 from __future__ import annotations
 
 import logging
-import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -18,9 +17,11 @@ from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import Random
 from trioraft.replica.ports import DiskThread, Observer
 from trioraft.replica.replica import Ports, Replica, Tuning
-from trioraft.server.clients import Client, Crowd, Recognizer, take_joining
+from trioraft.server.accepting import Recognizer
+from trioraft.server.clients import ClientConnection
 from trioraft.server.door import Door
 from trioraft.server.election_timer import MAX_LATE, ElectionTimer
+from trioraft.server.gathering import Dirty, Gathering, Pace
 from trioraft.server.peers import PeerConnections
 from trioraft.server.transport import Connection, Hub
 from trioraft.storage.folder import DataFolder
@@ -29,14 +30,6 @@ RESTFUL_TICKS: Final = 10
 """How long a node rests at most: what an idle one costs is its turns."""
 SOON_TICKS: Final = 6
 """What is due so soon was not foreseen when the timer went to rest: another try after a split vote."""
-GATHER_SECONDS: Final = 0.001
-"""How long writes wait at most for more to come, while others are under way."""
-SLICE_PAUSE_SECONDS: Final = 0.001
-"""The least time from one slice of a snapshot to the next, while there are requests: these come first."""
-PLENTY: Final = 128
-"""From this many requests on, the fixed cost of a batch no longer matters: propose at once."""
-GATHER_ROUNDS: Final = 8
-"""How often more is taken in before a turn, at most."""
 REPLIES_A_TURN: Final = 4 * 1024 * 1024
 """Bytes of replies sent in a turn, at most; the next, which follows at once, begins with peers and the clock."""
 
@@ -72,46 +65,40 @@ class Driver:
         self.hub = hub
         self.max_request_bytes = max_request_bytes
         self.door = Door(hub)
-        self.clients: set[Client] = set()
-        self.dirty: deque[Client | Crowd] = deque()
-        """Clients with replies to send at the end of the turn, or of the next where it has sent enough."""
-        self.joining: list[Client] = []
-        """Clients that have asked what has not been looked at yet."""
+        self.clients: set[ClientConnection] = set()
+        self.dirty: deque[Dirty] = deque()
+        """Who has replies to send at the end of the turn, or of the next where this one has sent enough."""
+        self.gathering = Gathering(self)
         self.timer = ElectionTimer(self.tick, self.ticks_to_rest)
         self.peers = PeerConnections(self)
-        ports = Ports(self.peers, self, self, writer, background, random, observer)
+        self._pace = Pace(trio.current_time)
+        ports = Ports(self.peers, self, self._pace, writer, background, random, observer)
         self.replica = Replica(node, servers, folder, ports, tuning)
         self.requests = self.replica.requests
         self._ticks = 0
         """Time that has passed since the last turn."""
-        self._gather_until = math.inf
-        """When the writes that wait for more to come have waited long enough."""
-        self._next_slice = -math.inf
-        """When a snapshot may go on, while there is other work."""
 
     # Life
 
     async def run(self) -> None:
         """Take turns for ever. Raises OSError when the disk fails: then nothing more may be promised."""
-        replica = self.replica
+        replica, pace = self.replica, self._pace
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.timer.run)
             self.peers.start(nursery)
             while True:
-                # Without writes a leader waits only for answers that come at once, and each read waits for it twice.
-                await self.hub.wait(replica.core.role == "leader" and replica.idle_ticks > 0, self._pause)
+                await self.hub.wait(pace.spins(leads=replica.leads, idle_ticks=replica.idle_ticks), self._pause)
                 self._serve()
-                for _ in range(GATHER_ROUNDS):
-                    # Where no client has asked for anything, the peers wait, and more would keep them waiting.
-                    if not 0 < self.requests.gathered < PLENTY or not self.hub.more():
-                        break
+                rounds = 0
+                while pace.takes_in_more(gathered=self.requests.gathered, rounds=rounds) and self.hub.more():
                     self._serve()
+                    rounds += 1
                 self.turn()
 
     def _serve(self) -> None:
         """Take in what has come."""
         self.hub.serve()
-        take_joining(self)
+        self.gathering.merge()
 
     def turn(self) -> None:
         """Let the replica carry out all that can be done now."""
@@ -170,47 +157,18 @@ class Driver:
         self.peers.close()
         self.replica.close()
 
-    # Its pace
-
-    @property
-    def _quiet(self) -> bool:
-        """Whether nobody waits for this node: neither a client of its own nor, through its leader, one of another's."""
-        return self.replica.idle_ticks > 0 and self.requests.idle
-
-    def takes_slice(self) -> bool:
-        """Whether a snapshot takes its next step; while there is other work, not one right after the other."""
-        now = trio.current_time()
-        if not self._quiet and now < self._next_slice:
-            return False
-        self._next_slice = now + SLICE_PAUSE_SECONDS
-        return True
-
-    def gathers(self) -> bool:
-        """Whether the writes that have come wait for more to come.
-
-        While others are under way, their clients are about to write again: all of them then share a batch, and come
-        back together. What is not gathered so costs each node a batch of its own.
-        """
-        core, gathered = self.replica.core, self.requests.gathered
-        if core.role != "leader" or core.commit_index == core.last_index or not 0 < gathered < PLENTY:
-            self._gather_until = math.inf
-            return False
-        now = trio.current_time()
-        self._gather_until = min(self._gather_until, now + GATHER_SECONDS)
-        return now < self._gather_until
-
     @property
     def _pause(self) -> float | None:
-        """For how many seconds the next turn waits for something to come in; None: for as long as it takes."""
-        if self.dirty or self.requests.hurries:
-            return 0
-        snapshots = self.replica.snapshots
-        if snapshots is not None and snapshots.busy:
-            return 0 if self._quiet else SLICE_PAUSE_SECONDS
-        if not self.requests.gathering:
-            return None
-        core = self.replica.core
-        return GATHER_SECONDS if core.commit_index < core.last_index else 0
+        """The longest time for which the next turn waits for input; None: for as long as it takes."""
+        replica, requests = self.replica, self.requests
+        snapshot_works = replica.snapshots is not None and replica.snapshots.busy
+        return self._pace.pause(
+            hurries=bool(self.dirty) or requests.hurries,
+            snapshot_works=snapshot_works,
+            quiet=snapshot_works and replica.is_quiet,
+            gathering=requests.gathering,
+            uncommitted=replica.uncommitted,
+        )
 
     # Clients
 

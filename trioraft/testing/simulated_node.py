@@ -319,12 +319,16 @@ class SimulatedNode:
             more = session.take() or more
         return more
 
-    def gathers(self) -> bool:
+    def gathers(self, **_: int) -> bool:
         """Now and then, as a leader does that has writes under way."""
         return self._gathering > 0 and self._random.random() < self._gathering
 
-    def takes_slice(self) -> bool:
+    def takes_slice(self, **_: bool) -> bool:
         """A snapshot goes on with each turn."""
+        return True
+
+    def waits_for_disk(self, **_: int) -> bool:
+        """Each turn waits for its write, and a write takes no time here."""
         return True
 
 

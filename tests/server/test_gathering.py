@@ -1,4 +1,4 @@
-"""Requests that come on many connections at once, and are carried out together."""
+"""Requests that come on many connections at once, and are merged."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import trio
 import trio.testing
 
 from trioraft.replica.session import MAX_UNANSWERED_BYTES
-from trioraft.server import clients
-from trioraft.server.clients import FEW, MANY, Crowd
+from trioraft.server import gathering
+from trioraft.server.gathering import FEW, MANY, Merged
 from trioraft.testing.network import MemoryConnection
 from trioraft.wire.codec import encode
 
@@ -25,16 +25,16 @@ AWAY = pytest.mark.parametrize("away", [0, 1])
 
 
 @pytest.fixture
-def crowds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many clients there were in each crowd."""
+def merged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of clients whose requests were merged, each time."""
     sizes: list[int] = []
 
-    class Counted(Crowd):
+    class Counted(Merged):
         def __init__(self, host: Any, some: Sequence[Any], *asked: Any) -> None:
             sizes.append(len(some))
             super().__init__(host, some, *asked)
 
-    monkeypatch.setattr(clients, "Crowd", Counted)
+    monkeypatch.setattr(gathering, "Merged", Counted)
     return sizes
 
 
@@ -73,7 +73,7 @@ class Standstill:
 
 
 @AWAY
-async def test_each_gets_its_own_reply(cluster: Cluster, crowds: list[int], away: int) -> None:
+async def test_each_gets_its_own_reply(cluster: Cluster, merged: list[int], away: int) -> None:
     some = await connected(cluster, (await cluster.leader() + away) % 3, 3 * MANY)
     for number, client in enumerate(some):
         client.send(put(number))
@@ -85,11 +85,11 @@ async def test_each_gets_its_own_reply(cluster: Cluster, crowds: list[int], away
     for number, client in enumerate(some):
         [reply] = await client.replies(1)
         assert (reply["id"], reply["value"], reply["version"]) == (number, number, 1)
-    assert crowds == [MANY] * 6
+    assert merged == [MANY] * 6
 
 
 @AWAY
-async def test_who_asks_several_at_once_gets_all_its_replies(cluster: Cluster, crowds: list[int], away: int) -> None:
+async def test_who_asks_several_at_once_gets_all_its_replies(cluster: Cluster, merged: list[int], away: int) -> None:
     some = await connected(cluster, (await cluster.leader() + away) % 3, MANY)
     for ask in (put, get):
         for number, client in enumerate(some):
@@ -99,20 +99,20 @@ async def test_who_asks_several_at_once_gets_all_its_replies(cluster: Cluster, c
             replies = await client.replies(1 + number % 7)
             assert [reply["id"] for reply in replies] == [100 * number + more for more in range(1 + number % 7)]
             assert all(reply["ok"] and reply.get("value", reply["id"]) == reply["id"] for reply in replies)
-    assert crowds == [MANY, MANY]
+    assert merged == [MANY, MANY]
 
 
-async def test_few_are_no_crowd(cluster: Cluster, crowds: list[int]) -> None:
+async def test_requests_of_few_are_not_merged(cluster: Cluster, merged: list[int]) -> None:
     some = await connected(cluster, await cluster.leader(), FEW - 1)
     for number, client in enumerate(some):
         client.send(put(number))
     for client in some:
         assert (await client.replies(1))[0]["ok"]
-    assert not crowds
+    assert not merged
 
 
 async def test_who_asks_for_more_than_is_allowed_is_told_so_also_among_many(
-    cluster: Cluster, crowds: list[int]
+    cluster: Cluster, merged: list[int]
 ) -> None:
     index = await cluster.leader()
     driver = cluster.nodes[index].driver
@@ -125,10 +125,10 @@ async def test_who_asks_for_more_than_is_allowed_is_told_so_also_among_many(
         [reply] = await client.replies(1)
         assert reply["ok"] == (number >= FEW)
         assert reply["ok"] or reply["error"]["code"] == "line_too_long"
-    assert crowds == [FEW]
+    assert merged == [FEW]
 
 
-async def test_who_has_more_under_way_asks_alone(cluster: Cluster, crowds: list[int]) -> None:
+async def test_who_has_more_under_way_asks_alone(cluster: Cluster, merged: list[int]) -> None:
     leader = await cluster.leader()
     some = await connected(cluster, leader, FEW + 2)
     with Standstill(cluster, leader):
@@ -145,10 +145,10 @@ async def test_who_has_more_under_way_asks_alone(cluster: Cluster, crowds: list[
     for number, client in enumerate(some[2:], 2):
         [reply] = await client.replies(1)
         assert (reply["id"], reply["ok"]) == (number, True)
-    assert crowds == [FEW]
+    assert merged == [FEW]
 
 
-async def test_other_requests_among_them_are_answered_as_ever(cluster: Cluster, crowds: list[int]) -> None:
+async def test_other_requests_among_them_are_answered_as_ever(cluster: Cluster, merged: list[int]) -> None:
     lines = [
         b'{"id":0,"op":"put","key":"a","value":{"nested":[1]}}\n',
         b'{"id":1,"op":"put","key":"a","value":2,"if_rev":0}\n',
@@ -177,11 +177,11 @@ async def test_other_requests_among_them_are_answered_as_ever(cluster: Cluster, 
     ]
     assert [[reply["id"] for reply in replies] for replies in said[:6]] == [[0], [1], [2], [3], [4], [5]]
     assert said[7][1]["value"] == 1
-    assert not crowds
+    assert not merged
 
 
 @AWAY
-async def test_what_a_client_asks_next_comes_after(cluster: Cluster, crowds: list[int], away: int) -> None:
+async def test_what_a_client_asks_next_comes_after(cluster: Cluster, merged: list[int], away: int) -> None:
     index = (await cluster.leader() + away) % 3
     some = await connected(cluster, index, FEW)
     stale = {**get(0), "read": "stale"}
@@ -198,12 +198,12 @@ async def test_what_a_client_asks_next_comes_after(cluster: Cluster, crowds: lis
     for number, client in enumerate(some[1:], 1):
         [reply] = await client.replies(1)
         assert reply["id"] == number
-    assert crowds == [FEW]
+    assert merged == [FEW]
 
 
 @AWAY
 async def test_a_read_among_others_does_not_see_the_write_behind_it(
-    cluster: Cluster, crowds: list[int], away: int
+    cluster: Cluster, merged: list[int], away: int
 ) -> None:
     index = (await cluster.leader() + away) % 3
     some = await connected(cluster, index, FEW)
@@ -217,11 +217,11 @@ async def test_a_read_among_others_does_not_see_the_write_behind_it(
     assert [reply.get("rev") for reply in replies] == [0, replies[1]["rev"], replies[1]["rev"]]
     for client in some[1:]:
         assert (await client.replies(1))[0]["rev"] == 0
-    assert crowds == [FEW]
+    assert merged == [FEW]
 
 
 async def test_a_write_that_is_committed_confirms_the_reads_before_it(
-    cluster: Cluster, crowds: list[int], monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, merged: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = await cluster.leader()
     some = await connected(cluster, index, FEW)
@@ -237,10 +237,10 @@ async def test_a_write_that_is_committed_confirms_the_reads_before_it(
     for client in some:
         [reply, *_] = await client.replies(1)
         assert reply["rev"] == 0
-    assert crowds == [FEW]
+    assert merged == [FEW]
 
 
-async def test_who_has_asked_the_last_is_answered_and_then_it_ends(cluster: Cluster, crowds: list[int]) -> None:
+async def test_who_has_asked_the_last_is_answered_and_then_it_ends(cluster: Cluster, merged: list[int]) -> None:
     leader = await cluster.leader()
     some = await connected(cluster, leader, FEW + 2)
     with Standstill(cluster, leader):
@@ -264,10 +264,10 @@ async def test_who_has_asked_the_last_is_answered_and_then_it_ends(cluster: Clus
     assert not any(client.ended for client in some[3:])
     [reply] = await cluster.ask(leader, get(2))
     assert reply["value"] == 2
-    assert crowds == [FEW + 1]
+    assert merged == [FEW + 1]
 
 
-async def test_each_is_told_that_it_failed(cluster: Cluster, crowds: list[int]) -> None:
+async def test_each_is_told_that_it_failed(cluster: Cluster, merged: list[int]) -> None:
     leader = await cluster.leader()
     some = await connected(cluster, leader, FEW)
     for node in cluster.nodes:
@@ -284,10 +284,10 @@ async def test_each_is_told_that_it_failed(cluster: Cluster, crowds: list[int]) 
             error: Any = reply["error"]
             assert (reply["id"], error["code"], error["applied"]) == (number, "no_quorum", applied)
             assert [one["rev"] for one in more] == ([] if number else [0])
-    assert crowds == [FEW, FEW]
+    assert merged == [FEW, FEW]
 
 
-async def test_a_crowd_under_way_through_a_change_of_leaders_is_answered(cluster: Cluster, crowds: list[int]) -> None:
+async def test_merged_requests_are_answered_through_a_change_of_leaders(cluster: Cluster, merged: list[int]) -> None:
     leader = await cluster.leader()
     some = await connected(cluster, (leader + 1) % 3, FEW)
     cluster.nodes[leader].hub.freeze()
@@ -300,11 +300,11 @@ async def test_a_crowd_under_way_through_a_change_of_leaders_is_answered(cluster
         error: Any = reply.get("error")
         assert reply["id"] == number
         assert reply["ok"] or error["applied"] == "unknown"
-    assert crowds == [FEW]
+    assert merged == [FEW]
 
 
 async def test_who_does_not_read_asks_alone_and_is_read_from_no_more(
-    cluster: Cluster, crowds: list[int], monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, merged: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some = await connected(cluster, await cluster.leader(), FEW)
     monkeypatch.setattr(MemoryConnection, "unsent", property(lambda _: MAX_UNANSWERED_BYTES))
@@ -312,10 +312,10 @@ async def test_who_does_not_read_asks_alone_and_is_read_from_no_more(
         client.send(put(number))
     await trio.sleep(1)
     assert not any(client.lines for client in some)
-    assert not crowds
+    assert not merged
 
 
-async def test_large_values_are_read_by_each_alone(cluster: Cluster, crowds: list[int]) -> None:
+async def test_large_values_are_read_by_each_alone(cluster: Cluster, merged: list[int]) -> None:
     some = await connected(cluster, await cluster.leader(), FEW)
     values = [str(number) * 20_000 for number in range(FEW)]
     for number, client in enumerate(some):
@@ -327,11 +327,11 @@ async def test_large_values_are_read_by_each_alone(cluster: Cluster, crowds: lis
     for number, client in enumerate(some):
         [reply] = await client.replies(1)
         assert (reply["id"], reply["value"]) == (number, values[number])
-    assert not crowds
+    assert not merged
 
 
 async def test_values_that_grow_before_they_are_read_reach_each_in_its_turn(
-    cluster: Cluster, crowds: list[int]
+    cluster: Cluster, merged: list[int]
 ) -> None:
     index = await cluster.leader()
     writer, *readers = await connected(cluster, index, FEW + 1)
@@ -349,20 +349,20 @@ async def test_values_that_grow_before_they_are_read_reach_each_in_its_turn(
         assert [reply["id"] for reply in replies[: 1 + number]] == [f"{number} {more}" for more in range(1 + number)]
         assert all(reply["value"] == value for reply in replies[: 1 + number])
     assert (await readers[0].replies(2))[1]["id"] == "next"
-    assert crowds == [FEW]
+    assert merged == [FEW]
 
 
-async def test_nothing_of_a_crowd_is_left_when_it_has_been_answered(
+async def test_nothing_is_left_of_merged_requests_that_have_been_answered(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[weakref.ref[Crowd]] = []
+    made: list[weakref.ref[Merged]] = []
 
-    class Remembered(Crowd):
+    class Remembered(Merged):
         def __init__(self, host: Any, some: Sequence[Any], *asked: Any) -> None:
             super().__init__(host, some, *asked)
             made.append(weakref.ref(self))
 
-    monkeypatch.setattr(clients, "Crowd", Remembered)
+    monkeypatch.setattr(gathering, "Merged", Remembered)
     some = await connected(cluster, await cluster.leader(), FEW)
     gc.disable()
     try:
@@ -372,7 +372,7 @@ async def test_nothing_of_a_crowd_is_left_when_it_has_been_answered(
                 client.send(ask(number))
             for client in some:
                 await client.replies(1)
-        assert [crowd() for crowd in made] == [None, None]
+        assert [one() for one in made] == [None, None]
     finally:
         gc.enable()
 
@@ -415,9 +415,9 @@ class Script:
 @pytest.mark.parametrize("few", [1, 3])
 @pytest.mark.parametrize("seed", range(4))
 async def test_each_is_answered_as_if_it_were_alone(
-    cluster: Cluster, crowds: list[int], monkeypatch: pytest.MonkeyPatch, seed: int, few: int
+    cluster: Cluster, merged: list[int], monkeypatch: pytest.MonkeyPatch, seed: int, few: int
 ) -> None:
-    monkeypatch.setattr(clients, "FEW", few)
+    monkeypatch.setattr(gathering, "FEW", few)
     leader = await cluster.leader()
     random = Random(seed)
     some = await connected(cluster, leader, 8) + await connected(cluster, (leader + 1) % 3, 8)
@@ -435,4 +435,4 @@ async def test_each_is_answered_as_if_it_were_alone(
         replies = await client.replies(len(script.expected))
         for reply, wanted in zip(replies, script.expected, strict=True):
             assert {name: reply.get(name) for name in wanted} == wanted
-    assert len(crowds) > 20
+    assert len(merged) > 20

@@ -1,0 +1,62 @@
+"""Connections as they come in: their first bytes tell whether a client or a peer has dialled."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, Protocol
+
+from trioraft.server import clients, door, links
+from trioraft.server.clients import ClientConnection
+from trioraft.server.links import Incoming
+from trioraft.server.transport import Connection
+
+_PEER_START: Final = b'{"peer"'
+_TLS_HANDSHAKE: Final = 0x16
+
+log = logging.getLogger("trioraft.clients")
+
+
+class Ports(door.Host, clients.Ports, Protocol):
+    """What connections need of their node."""
+
+    @property
+    def peers(self) -> links.Host:
+        """Who accepts a connection that turns out to be a peer's."""
+
+
+class Recognizer:
+    """The handler of a connection until its first bytes have told whose it is."""
+
+    def __init__(self, connection: Connection, node: Ports) -> None:
+        self._connection = connection
+        self._node = node
+        self._start = b""
+        node.door.enter(connection)
+
+    def received(self, data: bytes) -> None:
+        """Bytes, as yet of somebody unknown."""
+        start = self._start = self._start + data
+        if start[:1] == bytes([_TLS_HANDSHAKE]):
+            log.warning("%s speaks TLS, and this port does not: connect without it", self._connection.remote)
+            self._node.door.leave(self._connection)
+            self._connection.close()
+        elif start.startswith(_PEER_START):
+            self._hand_to(Incoming(self._connection, self._node.peers), start)
+        elif data and len(start) < len(_PEER_START) and _PEER_START.startswith(start):
+            return  # it may yet become a peer's introduction
+        elif self._node.door.admits_client(self._connection):
+            client = ClientConnection(self._connection, self._node)
+            self._hand_to(client, start)
+            if not data and start:
+                client.received(b"")
+
+    def drained(self) -> None:
+        """Nothing was sent."""
+
+    def broken(self) -> None:
+        """Nobody came to be known."""
+        self._node.door.leave(self._connection)
+
+    def _hand_to(self, handler: ClientConnection | Incoming, start: bytes) -> None:
+        self._connection.handler = handler
+        handler.received(start)
