@@ -12,10 +12,13 @@ from types import FrameType
 from trioraft.addresses import Address
 from trioraft.client import Client, Refused
 from trioraft.cluster.disaster import Reborn, recover_survivor, restore_backup
+from trioraft.key_values import key_value_machine
+from trioraft.kv.machine import KEYS
+from trioraft.machine import contents
 from trioraft.storage.backups import is_stream, save_backup
 from trioraft.storage.errors import NO_ROOM, StorageError, describe
 from trioraft.storage.snapshots import Snapshot
-from trioraft_cli.counts import counted, snapshot_taken
+from trioraft_cli.counts import snapshot_taken
 from trioraft_cli.escapes import safe
 from trioraft_cli.outcomes import BROKEN, NO, NO_READER, by_signal, fail
 
@@ -28,7 +31,7 @@ def save(client: Client, file: Path) -> int:
             snapshot = _saved(client, file)
     except (StorageError, OSError) as error:
         return _complain(error)
-    said = snapshot_taken(snapshot.header.keys, snapshot.header.last_included_index, snapshot.size)
+    said = snapshot_taken(snapshot.header.sections[KEYS], snapshot.header.last_included_index, snapshot.size)
     print(said, file=sys.stderr if to_stream else sys.stdout)  # the backup itself may go to standard output
     return 0
 
@@ -59,7 +62,7 @@ def recover(path: Path, address: Address) -> int:
     """Make a survivor a cluster of its own; the exit code."""
     try:
         with _cleaning_up():
-            reborn = recover_survivor(path, address)
+            reborn = recover_survivor(path, address, key_value_machine())
         _tell(reborn, path)
         print("No node of the old cluster may run any more: its writes would be lost, and its clients misled.")
         print(
@@ -75,7 +78,7 @@ def restore(file: Path, path: Path, node: int, address: Address) -> int:
     """Make a new cluster from a backup; the exit code."""
     try:
         with _cleaning_up():
-            reborn = restore_backup(file, path, node, address)
+            reborn = restore_backup(file, path, node, address, key_value_machine())
         _tell(reborn, path)
         print("The cluster that the backup comes from may go on: neither hears of what the other writes from now on.")
         print(f"Start this node, at {address}; take in others, with empty folders, with 'trioraft members add'.")
@@ -87,7 +90,7 @@ def restore(file: Path, path: Path, node: int, address: Address) -> int:
 def _tell(reborn: Reborn, path: Path) -> None:
     """Say what was made. What to do next depends on its origin, and is for the caller to say."""
     cluster = f"a new cluster of one node now, {reborn.cluster}"
-    print(f"{safe(str(path))} is {cluster}: {counted(reborn.keys, 'key')}, from entry {reborn.index} on")
+    print(f"{safe(str(path))} is {cluster}: {contents(reborn.sections)}, from entry {reborn.index} on")
     if reborn.kept is not None:
         print(f"the old files are kept in {safe(str(reborn.kept))}")
 

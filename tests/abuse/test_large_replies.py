@@ -8,6 +8,7 @@ import pytest
 from msgspec import Raw
 
 from trioraft.kv.items import Item
+from trioraft.kv.queries import Page
 from trioraft.kv.results import Conflict
 from trioraft.replica.session import MAX_UNANSWERED, MAX_UNANSWERED_BYTES, Session
 from trioraft.wire.replies import Reply, get_reply, joined, result_reply, scan_reply
@@ -20,7 +21,7 @@ ITEM = Item(VALUE, 7, 6, 5)
     "reply",
     [
         get_reply(b"1", ITEM),
-        scan_reply(b"1", [("a", ITEM), ("b", ITEM)], False, False),
+        scan_reply(b"1", Page([("a", ITEM), ("b", ITEM)], False, False)),
         result_reply(Raw(b"1"), Conflict("no", "no", 7, VALUE)),
     ],
     ids=["get", "scan", "conflict"],

@@ -20,6 +20,7 @@ from trioraft_cli.words import shell_word
 
 from trioraft.client import Refused, Reply
 from trioraft.kv.items import Item
+from trioraft.kv.queries import Page
 from trioraft.raft.messages import Entry
 from trioraft.wire.codec import encode
 from trioraft.wire.entries import seal
@@ -62,7 +63,7 @@ def raw_json(value: object, blank: str) -> bytes:
 
 def scanned(rows: list[tuple[str, bytes]], keys_only: bool = False) -> Reply:
     items = [(key, Item(value, 5 + number, 5, 1)) for number, (key, value) in enumerate(rows)]
-    line = scan_reply(b"1", items, False, keys_only)
+    line = scan_reply(b"1", Page(items, False, keys_only))
     return Reply(line if isinstance(line, bytes) else b"".join(line))
 
 

@@ -25,6 +25,7 @@ from trioraft.client import Refused, Reply
 from trioraft.client.protocol import Protocol
 from trioraft.kv.commands import Delete, Incr, Put
 from trioraft.kv.items import Item
+from trioraft.kv.queries import Page
 from trioraft.kv.store import Store
 from trioraft.wire import operations
 from trioraft.wire.parsing import parse_request
@@ -76,7 +77,7 @@ class Node:
                 return get_reply(request.id, self.store.get(request.key))
             case operations.Scan():
                 found = self.store.scan(request.prefix, request.after, request.limit, 10**6, request.keys_only)
-                return scan_reply(bytes(request.id), *found, request.keys_only)
+                return scan_reply(request.id, Page(*found, request.keys_only))
             case operations.PlainPut():
                 command: Put | Delete | Incr = Put(request.key, request.value)
             case operations.Put():

@@ -18,8 +18,8 @@ from msgspec import Raw
 from trioraft.addresses import Address
 from trioraft.cluster.disaster import INDEX_LEAP, recover_survivor, restore_backup
 from trioraft.cluster.startup import Recovered, recover
+from trioraft.key_values import key_value_machine
 from trioraft.kv.commands import Put
-from trioraft.kv.store import Store
 from trioraft.raft.membership import Configuration, Member
 from trioraft.raft.messages import Entry, HardState
 from trioraft.storage.errors import Damaged, FolderLocked, StorageError
@@ -37,14 +37,13 @@ KEYS = 100
 
 
 def write_backup(file: Path, keys: int) -> Path:
-    store = Store()
-    for number in range(keys):
-        Put(f"key-{number}", Raw(b'"value"')).apply(store, number + 1)
+    machine = key_value_machine()
+    machine.apply(1, [Put(f"key-{number}", Raw(b'"value"')) for number in range(keys)])
     configuration = Configuration((Member(0, "h:1", "voter", "f" * 32),), 1)
     disk = MemoryDisk()
-    writer = SnapshotWriter(disk, SnapshotHeader(FORMAT, "c" * 32, keys, 3, 0, configuration, keys))
-    view = store.freeze()
-    writer.add(view.next(keys))
+    writer = SnapshotWriter(disk, SnapshotHeader(FORMAT, "c" * 32, keys, 3, 0, configuration, {"keys": keys}))
+    for lines, count in machine.freeze().slices(keys, 10**6):
+        writer.append(lines, count)
     file.write_bytes(disk.read(writer.finish().name))
     return file
 
@@ -54,12 +53,17 @@ def backup(tmp_path: Path) -> Path:
     return write_backup(tmp_path / "backup.jsonl", KEYS)
 
 
+def keys_of(found: Recovered) -> int:
+    """How many keys a node has found."""
+    return found.machine.sections["keys"]
+
+
 def started(path: Path) -> Recovered:
     """What a node finds that is started there."""
     folder = DataFolder.open(path, 0)
     try:
         assert folder.formation is not None
-        found = recover(folder, folder.formation)
+        found = recover(folder, folder.formation, key_value_machine())
         found.log.close()
         return found
     finally:
@@ -69,10 +73,10 @@ def started(path: Path) -> Recovered:
 def survivor(tmp_path: Path, backup: Path, command: bytes | None = None) -> Path:
     """A folder with a snapshot and a log beyond it, in which that command stands."""
     path = tmp_path / "n0"
-    restore_backup(backup, path, 0, ADDRESS)
+    restore_backup(backup, path, 0, ADDRESS, key_value_machine())
     folder = DataFolder.open(path, 0)
     assert folder.formation is not None
-    found = recover(folder, folder.formation)
+    found = recover(folder, folder.formation, key_value_machine())
     [put] = encode_commands([Put("beyond", Raw(b'"the snapshot"'))])
     entries: list[Entry] = [seal(found.point.index + 1, found.point.term, "command", command or put)]
     found.log.write(HardState(found.point.term), entries)
@@ -89,13 +93,13 @@ def test_what_a_newer_version_wrote_is_refused_and_stays(tmp_path: Path, backup:
     path = survivor(tmp_path, backup, b'{"op":"of a newer version"}')
     before = set(everything(path))
     with pytest.raises(StorageError, match="comes from a newer version"):
-        recover_survivor(path, OTHER)
+        recover_survivor(path, OTHER, key_value_machine())
     assert set(everything(path)) == before
     assert b"of a newer version" in started(path).entries[-1].line
 
 
 def test_two_clusters_of_one_backup_begin_at_different_revisions(tmp_path: Path, backup: Path) -> None:
-    made = [restore_backup(backup, tmp_path / name, 0, ADDRESS) for name in "ab"]
+    made = [restore_backup(backup, tmp_path / name, 0, ADDRESS, key_value_machine()) for name in "ab"]
     assert made[0].index != made[1].index
     assert all(INDEX_LEAP <= one.index - KEYS < 2 * INDEX_LEAP for one in made)
     assert made[0].cluster != made[1].cluster
@@ -109,8 +113,8 @@ def test_a_backup_is_restored_into(tmp_path: Path, backup: Path, there: str) -> 
     if there == "a link to a folder":
         (tmp_path / "elsewhere").mkdir()
         path.symlink_to("elsewhere")
-    assert restore_backup(backup, path, 0, ADDRESS).keys == KEYS
-    assert len(started(path).store) == KEYS
+    assert restore_backup(backup, path, 0, ADDRESS, key_value_machine()).sections == {"keys": KEYS}
+    assert keys_of(started(path)) == KEYS
     assert path.is_symlink() == ("link" in there)
     if there == "an empty folder":
         assert path.stat().st_mode & 0o777 == 0o750
@@ -124,10 +128,10 @@ def test_a_mount_point_with_lost_and_found_is_restored_into_and_recovered(
 ) -> None:
     disk = disk_of(4000)
     (disk / "lost+found").mkdir()
-    restore_backup(backup, disk, 0, ADDRESS)
-    assert len(started(disk).store) == KEYS
-    reborn = recover_survivor(disk, OTHER)
-    assert reborn.keys == len(started(disk).store) == KEYS
+    restore_backup(backup, disk, 0, ADDRESS, key_value_machine())
+    assert keys_of(started(disk)) == KEYS
+    reborn = recover_survivor(disk, OTHER, key_value_machine())
+    assert reborn.sections["keys"] == keys_of(started(disk)) == KEYS
     assert reborn.kept is not None
     assert reborn.kept.parent == disk
     assert (reborn.kept / "node.json").exists()
@@ -140,9 +144,9 @@ def test_the_old_files_stay_in_a_subfolder_and_those_of_others_where_they_are(tm
     path = survivor(tmp_path, backup)
     (path / "notes.txt").write_text("mine")
     before = {name: data for name, data in everything(path).items() if name.startswith(("log-", "snapshot-"))}
-    reborn = recover_survivor(path, OTHER)
+    reborn = recover_survivor(path, OTHER, key_value_machine())
     found = started(path)
-    assert reborn.keys == len(found.store) == KEYS + 1
+    assert reborn.sections["keys"] == keys_of(found) == KEYS + 1
     assert found.configuration.members[0].address == str(OTHER)
     assert reborn.kept is not None
     kept = everything(reborn.kept)
@@ -163,7 +167,7 @@ def test_what_refuses_refuses_before_anything_is_written(tmp_path: Path, backup:
             path.mkdir()
             (path / "thesis.tex").write_text("years")
         case "a node":
-            restore_backup(backup, path, 0, ADDRESS)
+            restore_backup(backup, path, 0, ADDRESS, key_value_machine())
         case "a file in its place":
             path.write_text("x")
         case "in use":
@@ -172,17 +176,17 @@ def test_what_refuses_refuses_before_anything_is_written(tmp_path: Path, backup:
             backup.write_bytes(backup.read_bytes()[:-7])
     before = everything(tmp_path), sorted(os.listdir(tmp_path))
     with pytest.raises((StorageError, OSError)) as caught:
-        restore_backup(backup, path, 0, ADDRESS)
+        restore_backup(backup, path, 0, ADDRESS, key_value_machine())
     assert (everything(tmp_path), sorted(os.listdir(tmp_path))) == before
     assert "n0" in str(caught.value) or there == "no backup"
     if there == "a file of somebody":
         assert "thesis.tex" in str(caught.value)
         with pytest.raises(StorageError, match="no node's folder"):
-            recover_survivor(path, ADDRESS)
+            recover_survivor(path, ADDRESS, key_value_machine())
         assert (everything(tmp_path), sorted(os.listdir(tmp_path))) == before
     if held is not None:
         with pytest.raises((FolderLocked, StorageError)):
-            recover_survivor(path, ADDRESS)
+            recover_survivor(path, ADDRESS, key_value_machine())
         held.close()
 
 
@@ -191,7 +195,7 @@ def test_a_running_nodes_folder_is_not_recovered(tmp_path: Path, backup: Path) -
     held = DataFolder.open(path, 0)
     before = everything(path)
     with pytest.raises(FolderLocked, match="in use"):
-        recover_survivor(path, OTHER)
+        recover_survivor(path, OTHER, key_value_machine())
     assert everything(path) == before
     held.close()
 
@@ -205,7 +209,7 @@ def test_a_full_disk_keeps_nothing_of_it(tmp_path: Path, disk_of: Callable[[int]
         path.mkdir(parents=True)
     before = sorted(disk.rglob("*"))
     with pytest.raises(StorageError, match=r"cannot hold the new node.*no room") as caught:
-        restore_backup(backup, path, 0, ADDRESS)
+        restore_backup(backup, path, 0, ADDRESS, key_value_machine())
     assert "say it again" in caught.value.hint
     assert sorted(disk.rglob("*")) == before
 
@@ -215,7 +219,7 @@ def test_the_files_belong_to_whom_the_folder_belongs(tmp_path: Path, backup: Pat
     path = tmp_path / "n0"
     path.mkdir()
     os.chown(path, 12345, 23456)
-    restore_backup(backup, path, 0, ADDRESS)
+    restore_backup(backup, path, 0, ADDRESS, key_value_machine())
     assert {(file.stat().st_uid, file.stat().st_gid) for file in path.iterdir()} == {(12345, 23456)}
 
 
@@ -224,7 +228,7 @@ def test_a_read_only_disk_is_said(tmp_path: Path, backup: Path, disk_of: Callabl
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     for path in (disk, disk / "n0"):
         with pytest.raises(OSError, match="Read-only") as caught:
-            restore_backup(backup, path, 0, ADDRESS)
+            restore_backup(backup, path, 0, ADDRESS, key_value_machine())
         assert str(disk) in str(caught.value)
     assert sorted(os.listdir(tmp_path)) == ["backup.jsonl", disk.name]
 
@@ -265,7 +269,7 @@ def test_a_restore_that_is_killed_anywhere_is_no_node_or_a_whole_one_and_can_be_
     call, interrupted = 0, 0
     while True:
         path = tmp_path / f"n{call}"
-        ended = killed_at(call, partial(restore_backup, backup, path, 0, ADDRESS))
+        ended = killed_at(call, partial(restore_backup, backup, path, 0, ADDRESS, key_value_machine()))
         if path.exists() and "node.json" not in os.listdir(path):
             try:
                 DataFolder.open(path, 0).close()
@@ -279,7 +283,7 @@ def test_a_restore_that_is_killed_anywhere_is_no_node_or_a_whole_one_and_can_be_
         if not ended:
             break
         restore_again(backup, path)
-        assert len(started(path).store) == KEYS
+        assert keys_of(started(path)) == KEYS
         assert [name for name in os.listdir(path) if name.startswith("new.")] == []
         call += step
     assert call > 20
@@ -290,7 +294,7 @@ def test_a_restore_that_is_killed_anywhere_is_no_node_or_a_whole_one_and_can_be_
 def restore_again(backup: Path, path: Path) -> None:
     """Where the kill came when all was done, the folder is a node's, and is refused."""
     try:
-        restore_backup(backup, path, 0, ADDRESS)
+        restore_backup(backup, path, 0, ADDRESS, key_value_machine())
     except StorageError as error:
         assert "is not empty" in error.message
         started(path)
@@ -305,18 +309,18 @@ def test_a_recover_that_is_killed_anywhere_loses_nothing_and_is_finished_by_the_
         home = tmp_path / str(call)
         home.mkdir()
         path = survivor(home, backup)
-        ended = killed_at(call, partial(recover_survivor, path, OTHER))
+        ended = killed_at(call, partial(recover_survivor, path, OTHER, key_value_machine()))
         try:
             found = started(path)
-            assert len(found.store) + len(found.entries) == KEYS + 1
+            assert keys_of(found) + len(found.entries) == KEYS + 1
         except StorageError as error:
             assert "interrupted" in error.message
             interrupted += 1
         if not ended:
             break
-        reborn = recover_survivor(path, OTHER)
+        reborn = recover_survivor(path, OTHER, key_value_machine())
         found = started(path)
-        assert reborn.keys == len(found.store) == KEYS + 1
+        assert reborn.sections["keys"] == keys_of(found) == KEYS + 1
         assert [member.address for member in found.configuration.members] == [str(OTHER)]
         assert reborn.kept is not None or any(name.startswith("before-") for name in os.listdir(path))
         assert [name for name in os.listdir(path) if name.startswith("new.")] == []
@@ -352,7 +356,7 @@ def test_what_is_wrong_with_a_backup_is_said_in_words(
 ) -> None:
     backup.write_bytes(spoil(backup.read_bytes()))
     with pytest.raises(StorageError) as caught:
-        restore_backup(backup, tmp_path / "n0", 0, ADDRESS)
+        restore_backup(backup, tmp_path / "n0", 0, ADDRESS, key_value_machine())
     assert said in caught.value.message
     assert hint in caught.value.hint
     assert caught.value.hint.endswith("nothing was touched")
@@ -368,10 +372,12 @@ def test_a_backup_may_come_through_a_pipe(tmp_path: Path, backup: Path, whole: b
     os.close(writable)
     try:
         if whole:
-            assert restore_backup(Path(f"/dev/fd/{readable}"), tmp_path / "n0", 0, ADDRESS).keys == KEYS
-            assert len(started(tmp_path / "n0").store) == KEYS
+            assert restore_backup(
+                Path(f"/dev/fd/{readable}"), tmp_path / "n0", 0, ADDRESS, key_value_machine()
+            ).sections == {"keys": KEYS}
+            assert keys_of(started(tmp_path / "n0")) == KEYS
         else:
             with pytest.raises(StorageError, match="compressed with gzip"):
-                restore_backup(Path(f"/dev/fd/{readable}"), tmp_path / "n0", 0, ADDRESS)
+                restore_backup(Path(f"/dev/fd/{readable}"), tmp_path / "n0", 0, ADDRESS, key_value_machine())
     finally:
         os.close(readable)

@@ -375,8 +375,8 @@ BLIND_SPOTS = (
     Mutant(
         "a snapshot names the members in force, and not those as of its end",
         SERVER_SNAPSHOTS,
-        "*core.configuration_at(index), view.count)",
-        "*core.configuration_at(core.last_index), view.count)",
+        "*core.configuration_at(index), sections)",
+        "*core.configuration_at(core.last_index), sections)",
         f"{LARGE_SNAPSHOTS_TESTS}::test_a_snapshot_has_the_members_as_of_its_end",
         simulated=False,
     ),

@@ -305,14 +305,14 @@ MUTANTS = (
     Mutant(
         "another leader's entry is taken for one's own",
         APPLIER,
-        "if slot is not None and slot.term != run.term:",
-        "if slot is not None and slot.term > run.term + 10**9:",
+        "                if slot.term != run.term:\n",
+        "                if slot.term > run.term + 10**9:\n",
     ),
     Mutant(
         "puts that came together are taken to be committed together",
         APPLIER,
-        "count = min(count, most)",
-        "pass",
+        "slice(done, done + last - first + 1)",
+        "slice(done, None)",
     ),
     Mutant(
         "puts that came together are answered before all are applied",
@@ -323,8 +323,8 @@ MUTANTS = (
     Mutant(
         "a read sees what was written behind it, where writes are applied together",
         APPLIER,
-        "later.term != slot.term or later.reads_before or not",
-        "later.term != slot.term or not",
+        "if slot.reads_before or slot.term != run.term:",
+        "if slot.term != run.term:",
         "tests/server/test_node_in_virtual_time.py",
         simulated=False,
     ),
@@ -1994,8 +1994,8 @@ MUTANTS = (
     Mutant(
         "a turn takes large values for a snapshot without an end",
         SNAPSHOTS,
-        """view.next(settings.slice_keys, settings.write_bytes)""",
-        """view.next(settings.slice_keys)""",
+        """view.slices(settings.slice_lines, settings.write_bytes)""",
+        """view.slices(settings.slice_lines, 2**62)""",
         f"{SLICES}::test_a_snapshot_of_large_values_is_taken_a_few_a_turn",
         simulated=False,
     ),

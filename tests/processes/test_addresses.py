@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from trioraft.kv.store import Store
 from trioraft.raft.membership import Configuration, Formation, Member
 from trioraft.raft.messages import HardState
 from trioraft.storage.disk import RealDisk
@@ -45,7 +44,7 @@ def make_folder(node: Node, where: str, own: str = "") -> None:
         disk, Identity(1, 0, FOLDER, 0, Formation(CLUSTER, bad if where == "formation" else first))
     )
     if where == "snapshot":
-        SnapshotWriter(disk, SnapshotHeader(FORMAT, CLUSTER, 1, 1, 1, bad, len(Store()))).finish()
+        SnapshotWriter(disk, SnapshotHeader(FORMAT, CLUSTER, 1, 1, 1, bad, {})).finish()
         SegmentedLog.create(disk, FOLDER, 1, 1)
     else:
         SegmentedLog.create(disk, FOLDER)

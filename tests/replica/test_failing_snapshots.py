@@ -15,6 +15,7 @@ import msgspec
 import pytest
 import trio
 
+from trioraft.key_values import key_value_machine
 from trioraft.raft.log import Log
 from trioraft.raft.messages import InstallSnapshot
 from trioraft.replica.snapshots import Snapshots, SnapshotSettings
@@ -24,7 +25,7 @@ from trioraft.testing.disk_threads import ImmediateThread
 
 from ..helpers.virtual_cluster import Cluster, Node
 
-SELDOM = SnapshotSettings(slice_keys=10, write_bytes=100, keep_entries=0, retry_ticks=20, most_retry_ticks=320)
+SELDOM = SnapshotSettings(slice_lines=10, write_bytes=100, keep_entries=0, retry_ticks=20, most_retry_ticks=320)
 OFTEN = msgspec.structs.replace(SELDOM, least_log_entries=20)
 
 
@@ -189,7 +190,7 @@ async def test_a_leaders_snapshot_that_finds_no_room_is_asked_for_again(
     behind.disk.no_snapshots = False
     await trio.sleep(5)
     await caught_up(cluster)
-    assert len(behind.driver.replica.store) == 100
+    assert behind.driver.replica.machine.sections == {"keys": 100}
 
 
 async def test_a_leaders_snapshot_that_fails_at_its_end_each_time_is_asked_for_ever_more_seldom(
@@ -233,7 +234,7 @@ async def test_a_snapshot_that_cannot_be_read_is_no_end_of_the_leader(
 
 
 async def test_ones_own_makes_way_for_the_leaders_and_does_not_get_in_its_way_again(cluster: Cluster) -> None:
-    cluster.tune(msgspec.structs.replace(SELDOM, slice_keys=1))
+    cluster.tune(msgspec.structs.replace(SELDOM, slice_lines=1))
     leader = await cluster.leader()
     await fill(cluster, leader, 30)
     await caught_up(cluster)
@@ -282,10 +283,12 @@ async def test_what_came_of_a_leaders_snapshot_goes_when_it_is_not_needed_any_mo
 def test_members_have_their_snapshots_due_at_different_growth() -> None:
     node: Any = SimpleNamespace(core=SimpleNamespace(log=Log(())))
     segments: Any = SimpleNamespace(bytes_written=0)
-    shares = [
-        Snapshots(node, MemoryDisk(), "c", segments, ImmediateThread(), None, OFTEN, Random(seed))._share
-        for seed in range(50)
-    ]
+
+    def share(seed: int) -> float:
+        thread, random = ImmediateThread(), Random(seed)
+        return Snapshots(node, MemoryDisk(), "c", segments, thread, None, key_value_machine, OFTEN, random)._share
+
+    shares = [share(seed) for seed in range(50)]
     assert len(set(shares)) > 25
     assert 0.75 <= min(shares) < 0.8
     assert 0.95 < max(shares) <= 1

@@ -13,14 +13,16 @@ import msgspec
 import pytest
 import trio
 
+from trioraft.key_values import key_value_machine
 from trioraft.kv.items import Item
-from trioraft.kv.store import Store
+from trioraft.machine import Machine
 from trioraft.raft.membership import Configuration, Member, with_learner
 from trioraft.raft.messages import InstallSnapshot
 from trioraft.replica.snapshots import Snapshots, SnapshotSettings
 from trioraft.storage.snapshots import Snapshot, SnapshotWriter
 from trioraft.testing.disk import MemoryDisk
 from trioraft.testing.disk_threads import ImmediateThread
+from trioraft.wire.items import encode_items
 from trioraft.wire.snapshots import FORMAT, SnapshotHeader
 
 from ..helpers.virtual_cluster import Cluster
@@ -101,7 +103,7 @@ class Receiver:
     def __init__(self) -> None:
         self.disk = MemoryDisk()
         self.answers: list[tuple[int, int]] = []
-        self.store: Store | None = None
+        self.machine: Machine | None = None
         core = SimpleNamespace(
             log=SimpleNamespace(last_index=0, slice=lambda *_: SimpleNamespace(size=0)),
             commit_index=0,
@@ -111,10 +113,12 @@ class Receiver:
         self.core = core
         node: Any = self
         segments: Any = SimpleNamespace(bytes_written=0)
-        self.snapshots = Snapshots(node, self.disk, "c", segments, ImmediateThread(), None, SMALL_PIECES, Random(1))
+        self.snapshots = Snapshots(
+            node, self.disk, "c", segments, ImmediateThread(), None, key_value_machine, SMALL_PIECES, Random(1)
+        )
 
-    def install(self, store: Store, snapshot: Snapshot) -> None:
-        self.store = store
+    def install(self, machine: Machine, snapshot: Snapshot) -> None:
+        self.machine = machine
         self.core.commit_index = self.core.last_applied = snapshot.header.last_included_index
 
     def take(self, piece: InstallSnapshot) -> None:
@@ -126,8 +130,9 @@ class Receiver:
 def pieces(index: int, keys: int) -> list[InstallSnapshot]:
     """A snapshot that ends there, as a leader sends it."""
     disk = MemoryDisk()
-    writer = SnapshotWriter(disk, SnapshotHeader(FORMAT, "c", index, 1, 0, CONFIGURATION, keys))
-    writer.add([(f"key-{number:03}", Item(b"%d" % index, 1, 1, 1)) for number in range(keys)])
+    writer = SnapshotWriter(disk, SnapshotHeader(FORMAT, "c", index, 1, 0, CONFIGURATION, {"keys": keys}))
+    items = [(f"key-{number:03}", Item(b"%d" % index, 1, 1, 1)) for number in range(keys)]
+    writer.append(encode_items(items), keys)
     written = writer.finish()
     reader = disk.reader(written.name)
     data = reader.read(0, written.size)
@@ -145,8 +150,8 @@ def test_a_newer_snapshot_begins_anew_whatever_has_come_of_an_older_one(warnings
         receiver = Receiver()
         for piece in [*pieces(10, 8)[:begun], *pieces(20, 5)]:
             receiver.take(piece)
-        assert receiver.store is not None
-        found = receiver.store.get("key-000")
+        assert receiver.machine is not None
+        found = receiver.machine.read("key-000")
         assert found is not None
         assert found.value == b"20"
         assert receiver.snapshots.installed == 1
@@ -160,12 +165,12 @@ def test_the_last_piece_alone_is_no_snapshot(warnings: list[logging.LogRecord]) 
         receiver = Receiver()
         for piece in [*all_pieces[:had], all_pieces[-1]]:
             receiver.take(piece)
-        assert receiver.store is None
+        assert receiver.machine is None
         assert receiver.answers[-1] == (10, all_pieces[had].offset)
         for piece in all_pieces[had:]:
             receiver.take(piece)
-        assert receiver.store is not None
-        assert len(receiver.store) == 8
+        assert receiver.machine is not None
+        assert receiver.machine.sections == {"keys": 8}
     assert not warnings
 
 
@@ -173,6 +178,6 @@ def test_pieces_that_come_twice_or_too_early_change_nothing() -> None:
     all_pieces = pieces(10, 8)
     receiver = Receiver()
     random = Random(1)
-    while receiver.store is None:
+    while receiver.machine is None:
         receiver.take(msgspec.structs.replace(random.choice(all_pieces)))
-    assert [receiver.store.get(f"key-{number:03}") is not None for number in range(8)] == [True] * 8
+    assert [receiver.machine.read(f"key-{number:03}") is not None for number in range(8)] == [True] * 8

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from trioraft.key_values import key_value_machine
 from trioraft.kv.commands import Put
-from trioraft.kv.store import Store
 from trioraft.raft.core import Core
 from trioraft.raft.membership import Configuration, Member
 from trioraft.raft.messages import (
@@ -59,7 +59,7 @@ class Place:
         self.core = Core(ME, configuration, hard_state=HardState(0, None), entries=[], codec=codec, random=Random(1))
         self.linked_to = {LEADER, THIRD}
         self.sent: list[tuple[NodeId, object]] = []
-        self.requests = Requests(self, Store(), HOLD_TICKS)
+        self.requests = Requests(self, key_value_machine(), HOLD_TICKS)
         self.administration = Administration(self, self.requests.forwarding, self.requests.answering, HOLD_TICKS)
         self.session = Session(1024 * 1024, lambda: None, self.requests.reply_size)
 

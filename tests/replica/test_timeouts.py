@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import trio
 
-from trioraft.kv.store import Store
+from trioraft.machine import Machine
 from trioraft.raft.membership import Configuration
 from trioraft.replica.ports import DiskThread
 from trioraft.replica.replica import Replica
@@ -193,19 +193,19 @@ async def prepared(cluster: Cluster) -> None:
 def done(op: str, cluster: Cluster) -> bool:
     """Whether the change has taken effect anywhere."""
 
-    def holds(store: Store, configuration: Configuration) -> bool:
+    def holds(machine: Machine, configuration: Configuration) -> bool:
         learner = configuration.member(4)
         return {
-            "put": store.get("unique") is not None,
-            "incr": store.get("counted") is not None,
-            "delete": store.get("there") is None,
+            "put": machine.read("unique") is not None,
+            "incr": machine.read("counted") is not None,
+            "delete": machine.read("there") is None,
             "add_member": any(member.address == NEWCOMER for member in configuration.members),
             "remove_member": configuration.member(3) is None,
             "promote_member": learner is not None and (learner.promote or learner.role == "voter"),
         }[op]
 
     return any(
-        holds(node.driver.replica.store, node.driver.replica.core.configuration)
+        holds(node.driver.replica.machine, node.driver.replica.core.configuration)
         for node in cluster.nodes
         if node.driver is not None
     )

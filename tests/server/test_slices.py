@@ -12,13 +12,13 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trioraft.kv.machine import MAX_SCAN_BYTES
 from trioraft.kv.store import Store
 from trioraft.raft.core import Core
-from trioraft.replica import snapshots
-from trioraft.replica.reckoning import MAX_SCAN_BYTES
 from trioraft.replica.replica import Replica
 from trioraft.replica.session import Session
 from trioraft.server.driver import Driver
+from trioraft.storage.snapshots import SnapshotWriter
 from trioraft.testing.disk_threads import ImmediateThread
 from trioraft.testing.network import MemoryConnection
 from trioraft.wire.codec import encode
@@ -173,7 +173,7 @@ async def test_a_snapshot_of_large_values_is_taken_a_few_a_turn(cluster: Cluster
     leader = await cluster.leader()
     for number in range(MANY):
         await cluster.ask(leader, {"op": "put", "key": f"k{number}", "value": LARGE})
-    turns.count(snapshots, "encode_items", lambda items: ("bytes", sum(len(item.value) for _, item in items)))
+    turns.count(SnapshotWriter, "append", lambda _, lines, __: ("bytes", len(lines)))
     (reply,) = await cluster.ask(leader, {"op": "snapshot"})
     assert reply["keys"] == MANY
     assert sum(turn["bytes"] for turn in turns.done) > MANY * len(LARGE)

@@ -23,6 +23,7 @@ import trio
 import trioraft.server
 from trioraft.addresses import Address
 from trioraft.cluster.handshake import PROTOCOL, Evidence
+from trioraft.kv.machine import KeyValueView
 from trioraft.kv.store import Store
 from trioraft.raft.messages import (
     AppendEntries,
@@ -314,7 +315,7 @@ async def test_a_failure_on_a_connection_ends_no_more_than_the_connection(
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"), [(SnapshotWriter, "append"), (SnapshotWriter, "finish"), (snapshots, "encode_items")]
+    ("owner", "name"), [(SnapshotWriter, "append"), (SnapshotWriter, "finish"), (KeyValueView, "slices")]
 )
 async def test_a_snapshot_that_fails_unforeseen_is_answered_and_tried_again(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records, owner: object, name: str
@@ -338,7 +339,7 @@ async def test_a_snapshot_that_fails_unforeseen_is_answered_and_tried_again(
         (IncomingSnapshot, "append"),
         (IncomingSnapshot, "verify"),
         (IncomingSnapshot, "finish"),
-        (snapshots, "read_items"),
+        (snapshots, "load_snapshot"),
         (SnapshotReader, "lines"),
     ],
 )
@@ -544,7 +545,7 @@ async def test_a_change_that_fails_half_way_is_answered_by_nobody(
 ) -> None:
     node = await _victim(cluster, leads=True)
     other = await bystander(cluster, (node.index + 1) % 3)
-    for place in ("replica.store.apply_all", "replica.administration._begin"):
+    for place in ("replica.machine.apply", "replica.administration._begin"):
         _break(node, place, monkeypatch)
     client = await cluster.connect(node.index)
     client.send(_request(op))

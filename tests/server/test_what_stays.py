@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from trioraft.key_values import key_value_machine
 from trioraft.raft import runs
 from trioraft.raft.log import Log
 from trioraft.replica.snapshots import Snapshots, SnapshotSettings
@@ -23,7 +24,7 @@ def first_kept(lacking: int, settings: SnapshotSettings) -> int:
     node: Any = SimpleNamespace(core=SimpleNamespace(log=Log(seal_commands(1, 1, payloads)), lacking_index=lacking))
     segments: Any = SimpleNamespace(bytes_written=0)
     disk, random = MemoryDisk("disk"), Random(1)
-    snapshots = Snapshots(node, disk, "cluster", segments, ImmediateThread(), None, settings, random)
+    snapshots = Snapshots(node, disk, "cluster", segments, ImmediateThread(), None, key_value_machine, settings, random)
     return snapshots._first_kept(END)
 
 

@@ -18,6 +18,7 @@ from trioraft.storage.backups import save_backup
 from trioraft.storage.errors import StorageError
 from trioraft.storage.snapshots import SnapshotWriter
 from trioraft.testing.disk import MemoryDisk
+from trioraft.wire.items import encode_items
 from trioraft.wire.snapshots import FORMAT, SnapshotHeader
 
 PIECE = 1000
@@ -26,8 +27,9 @@ PIECE = 1000
 def backup_of(keys: int, index: int = 9) -> bytes:
     disk = MemoryDisk()
     configuration = Configuration((Member(0, "h:1", "voter", "f" * 32),), 1)
-    writer = SnapshotWriter(disk, SnapshotHeader(FORMAT, "c" * 32, index, 3, 0, configuration, keys))
-    writer.add([(f"key-{number:05}", Item(b'"v"', number + 1, 1, number + 1)) for number in range(keys)])
+    writer = SnapshotWriter(disk, SnapshotHeader(FORMAT, "c" * 32, index, 3, 0, configuration, {"keys": keys}))
+    items = [(f"key-{number:05}", Item(b'"v"', number + 1, 1, number + 1)) for number in range(keys)]
+    writer.append(encode_items(items), keys)
     return disk.read(writer.finish().name)
 
 
@@ -45,7 +47,7 @@ def failing(error: BaseException) -> Iterator[bytes]:
 
 
 def test_a_file_that_is_not_there_is_made_for_its_owner_alone(tmp_path: Path) -> None:
-    assert save_backup(pieces(), tmp_path / "all").header.keys == 100
+    assert save_backup(pieces(), tmp_path / "all").header.sections == {"keys": 100}
     assert (tmp_path / "all").read_bytes() == WHOLE
     assert stat.S_IMODE((tmp_path / "all").stat().st_mode) == 0o600
     assert os.listdir(tmp_path) == ["all"]

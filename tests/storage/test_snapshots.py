@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -21,12 +21,13 @@ from trioraft.storage.snapshots import (
     Snapshot,
     SnapshotReader,
     SnapshotWriter,
+    load_snapshot,
     newest,
-    read_items,
     remove_older,
 )
 from trioraft.testing.disk import MemoryDisk, MemoryFile, MemoryReader, PowerCut
 from trioraft.wire.entries import seal
+from trioraft.wire.items import KeyAndItem, decode_items, encode_items
 from trioraft.wire.snapshots import FORMAT, SnapshotHeader
 
 FOLDER = "f" * 32
@@ -44,15 +45,28 @@ def items(count: int) -> list[tuple[str, Item]]:
 
 
 def header(index: int, keys: int, term: int = TERM) -> SnapshotHeader:
-    return SnapshotHeader(FORMAT, "c" * 32, index, term, 0, CONFIGURATION, keys)
+    return SnapshotHeader(FORMAT, "c" * 32, index, term, 0, CONFIGURATION, {"keys": keys})
 
 
 def take(disk: MemoryDisk, index: int, keys: int) -> Snapshot:
     writer = SnapshotWriter(disk, header(index, keys))
     for item in items(keys):
-        writer.add([item])
+        writer.append(encode_items([item]), 1)
         writer.sync()
     return writer.finish()
+
+
+def read_items(disk: MemoryDisk, snapshot: Snapshot) -> list[KeyAndItem]:
+    """All keys of a snapshot."""
+    found: list[KeyAndItem] = []
+
+    def load(section: str, lines: Sequence[bytes]) -> None:
+        assert section == "keys"
+        found.extend(decode_items(lines))
+
+    for _ in load_snapshot(disk, snapshot, load):
+        pass
+    return found
 
 
 def recovered(disk: MemoryDisk) -> tuple[int, int, list[Entry]]:
@@ -60,8 +74,7 @@ def recovered(disk: MemoryDisk) -> tuple[int, int, list[Entry]]:
     snapshot = newest(disk)
     end = (0, 0)
     if snapshot is not None:
-        found = [item for part in read_items(disk, snapshot) for item in part]
-        assert found == items(snapshot.header.keys)
+        assert read_items(disk, snapshot) == items(snapshot.header.sections["keys"])
         end = (snapshot.header.last_included_index, snapshot.header.last_included_term)
     log, found_log = SegmentedLog.open(disk, FOLDER, 400, end)
     log.close()
@@ -74,7 +87,7 @@ def test_a_snapshot_comes_back_as_it_was_written() -> None:
     assert newest(disk) is None
     written = take(disk, 7, 20)
     assert newest(disk) == written
-    assert [item for part in read_items(disk, written) for item in part] == items(20)
+    assert read_items(disk, written) == items(20)
 
 
 @pytest.mark.parametrize("more", [-300, 0, 1, READ_BYTES, 4 * READ_BYTES])
@@ -84,14 +97,14 @@ def test_a_line_may_be_longer_than_what_is_read_at_once(more: int) -> None:
     around = Item(b"1", 1, 1, 1)
     found = [("before", around), ("large", value), ("last", around)]
     writer = SnapshotWriter(disk, header(7, len(found)))
-    writer.add(found)
+    writer.append(encode_items(found), len(found))
     written = writer.finish()
-    assert [item for part in read_items(disk, written) for item in part] == found
+    assert read_items(disk, written) == found
 
 
 def test_an_empty_store_has_a_snapshot_too() -> None:
     disk = MemoryDisk()
-    assert [part for part in read_items(disk, take(disk, 7, 0)) if part] == []
+    assert read_items(disk, take(disk, 7, 0)) == []
 
 
 def test_a_snapshot_leaves_the_log_its_room(disk_of: Callable[[int], Path]) -> None:
@@ -102,7 +115,7 @@ def test_a_snapshot_leaves_the_log_its_room(disk_of: Callable[[int], Path]) -> N
     writer = SnapshotWriter(disk, header(7, 10**6))
     with pytest.raises(OSError, match="what the log may need"):
         while True:
-            writer.add(items(100))
+            writer.append(encode_items(items(100)), 100)
     log.write(STATE, entries(1, 50))
     assert shutil.disk_usage(path).free > 0
     log.close()
@@ -123,7 +136,7 @@ def test_a_long_line_is_given_whole_and_read_once(monkeypatch: pytest.MonkeyPatc
     disk = MemoryDisk()
     writer = SnapshotWriter(disk, header(7, 3))
     for key, size in (("a", 10), ("b", 3_000_000), ("c", 10)):
-        writer.add([(key, Item(b'"%b"' % (b"x" * size), 1, 1, 1))])
+        writer.append(encode_items([(key, Item(b'"%b"' % (b"x" * size), 1, 1, 1))]), 1)
     written = writer.finish()
     reader = SnapshotReader(disk, written)
     whole = disk.read(written.name)
@@ -142,7 +155,7 @@ def test_a_long_line_is_given_whole_and_read_once(monkeypatch: pytest.MonkeyPatc
         lines.append(part)
     assert b"".join(lines) == whole
     assert read < len(whole) + 10_000
-    assert [key for part in read_items(disk, written) for key, _ in part] == ["a", "b", "c"]
+    assert [key for key, _ in read_items(disk, written)] == ["a", "b", "c"]
 
 
 def test_a_long_batch_reaches_the_disk_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +192,7 @@ def test_each_byte_of_a_snapshot_is_vouched_for() -> None:
     for offset in range(written.size):
         disk.flip(written.name, offset, offset % 8)
         with pytest.raises(StorageError) as caught:
-            recovered_items = [part for part in read_items(disk, newest(disk) or written)]  # noqa: C416
+            recovered_items = read_items(disk, newest(disk) or written)
             raise AssertionError(f"byte {offset}: {recovered_items}")
         assert written.name in caught.value.message
         disk.flip(written.name, offset, offset % 8)

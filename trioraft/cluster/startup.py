@@ -1,23 +1,24 @@
-"""What a node begins with: its newest snapshot, the log that goes on from there, and the store of the one."""
+"""What a node begins with: its newest snapshot, loaded into the machine, and the log that goes on from there."""
 
 from __future__ import annotations
 
 import msgspec
 
-from trioraft.kv.store import Store
+from trioraft.machine import Machine
 from trioraft.raft.membership import Configuration, Formation
 from trioraft.raft.messages import Entry, HardState
 from trioraft.raft.ready import NOWHERE, Point
 from trioraft.storage.folder import DataFolder
 from trioraft.storage.log import SEGMENT_BYTES, SegmentedLog
-from trioraft.storage.snapshots import Snapshot, newest, read_items
+from trioraft.storage.snapshots import Snapshot, load_snapshot, newest
 
 
 class Recovered(msgspec.Struct):
-    """All that a formed node knows after its start. It is on the disk itself."""
+    """All that a formed node knows after its start; all of it is synced."""
 
     log: SegmentedLog
-    store: Store
+    machine: Machine
+    """As of the snapshot."""
     hard_state: HardState
     entries: list[Entry]
     base: Point
@@ -27,7 +28,7 @@ class Recovered(msgspec.Struct):
     configuration: Configuration
     """As of the snapshot."""
     notices: list[str]
-    """What a person should know of it."""
+    """What a person should know about the recovery."""
 
     @property
     def point(self) -> Point:
@@ -36,26 +37,30 @@ class Recovered(msgspec.Struct):
 
 
 def point_of(snapshot: Snapshot) -> Point:
-    """Where it ends."""
+    """The last entry that the snapshot includes."""
     return Point(snapshot.header.last_included_index, snapshot.header.last_included_term)
 
 
-def recover(folder: DataFolder, formation: Formation, segment_bytes: int = SEGMENT_BYTES) -> Recovered:
-    """Read the folder of a formed node: the snapshot first, then the log. Raises StorageError, OSError."""
+def recover(
+    folder: DataFolder, formation: Formation, machine: Machine, segment_bytes: int = SEGMENT_BYTES
+) -> Recovered:
+    """Read the folder of a formed node: the snapshot into the empty `machine`, then the log.
+
+    Raises StorageError, OSError.
+    """
     disk = folder.disk
     snapshot = newest(disk)
-    store = Store()
     configuration_index, configuration = 0, formation.configuration
     point = NOWHERE
     if snapshot is not None:
-        for items in read_items(disk, snapshot):
-            store.load(items)
+        for _ in load_snapshot(disk, snapshot, machine.load):
+            pass
         configuration_index, configuration = snapshot.header.configuration_index, snapshot.header.configuration
         point = point_of(snapshot)
     log, recovered = SegmentedLog.open(disk, folder.id, segment_bytes, (point.index, point.term))
     return Recovered(
         log,
-        store,
+        machine,
         recovered.hard_state,
         recovered.entries,
         Point(recovered.base_index, recovered.base_term),

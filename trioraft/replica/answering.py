@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, cast
 from weakref import ReferenceType, ref
 
 from trioraft.raft.ready import LostReason
@@ -48,16 +48,20 @@ class Answering:
         if slot.following is not None:
             self._advance(slot)
 
-    def answer_applied(self, slots: Sequence[WriteSlot], written: list[bytes]) -> WriteSlot | None:
-        """Answer writes with the replies to what was applied of them; give back the last, if more of it is to come."""
+    def answer_applied(self, slots: Sequence[WriteSlot], made: Sequence[Reply]) -> WriteSlot | None:
+        """Answer writes with the replies to what was applied of them; give back the last, if more of it is to come.
+
+        A reply to one of several requests of a slot is in one piece.
+        """
         position = 0
         for slot in slots:
+            slot.late = False
             if slot.count == 1:
-                slot.answer(written[position])
+                slot.answer(made[position])
                 position += 1
             else:
                 end = position + slot.count - len(slot.replies)
-                slot.replies += written[position:end]
+                slot.replies += cast("Sequence[bytes]", made[position:end])
                 position = end
                 if len(slot.replies) < slot.count:
                     return slot

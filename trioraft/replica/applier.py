@@ -1,13 +1,11 @@
-"""Committed entries are applied in order, and those who wait for them are answered."""
+"""Committed entries are applied in order, a block at a time, and those who wait for them are answered."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Protocol
+from typing import Any, Protocol
 
-from trioraft.kv.commands import Command, Put
-from trioraft.kv.results import Written
 from trioraft.raft.core import Core
 from trioraft.raft.runs import Entries, Run
 from trioraft.replica.answering import Answering
@@ -15,7 +13,9 @@ from trioraft.replica.placed import Placed
 from trioraft.replica.reader import Reader
 from trioraft.replica.slots import WriteSlot
 from trioraft.wire import replies
-from trioraft.wire.commands import commands_of
+
+_Span = tuple[int, list[WriteSlot]]
+"""Writes of this node that follow each other, from that index on."""
 
 
 class Ports(Protocol):
@@ -25,7 +25,7 @@ class Ports(Protocol):
 
 
 class Applier:
-    """Applies entries to the store that reads are answered from."""
+    """Applies entries to the machine that reads are answered from."""
 
     def __init__(self, node: Ports, reader: Reader, placed: Placed, answering: Answering) -> None:
         self._node = node
@@ -38,65 +38,72 @@ class Applier:
         for run in entries.runs:
             if run.term > self._placed.applied_term:
                 self._placed.drop_older(run.first, run.term)
-            index = run.first
-            while index <= run.last:
-                index += self._apply_next(run, index)
+            first = run.first
+            while first <= run.last:
+                first = self._apply_block(run, first) + 1
 
-    def _apply_next(self, run: Run, index: int) -> int:
-        """Apply the entry at that index, and others of the run that go with it; how many they were."""
-        placed = self._placed.by_index
-        slot = placed.pop(index, None)
-        if slot is not None and slot.term != run.term:
-            self._placed.drop(slot)
-            slot = None
-        if slot is not None:
-            return self._apply_own(slot, index, run.last - index + 1)
-        end = run.last
-        if placed:
-            end = next((later - 1 for later in range(index + 1, end + 1) if later in placed), end)
-        self._reader.store.apply_all(index, commands_of(run.cut(index, end)))
-        self._node.core.applied(end)
-        return end - index + 1
+    def _apply_block(self, run: Run, first: int) -> int:
+        """Apply entries of the run from index `first` on, and give the index of the last one.
 
-    def _apply_own(self, slot: WriteSlot, first: int, most: int) -> int:
-        """Apply the writes of this slot, and of those that follow it, which are the entries from that index on.
-
-        No more than `most` of them are committed; how many they were.
+        The block ends with the run, or before a write of this node that has reads before it, which must not see it.
         """
-        if slot.reads_before:
-            self._answering.serve_before(slot)
-        if not _is_plain_put(slot.commands[0]):
-            result = self._reader.store.apply_all(first, slot.commands).get(first) or Written(first)
-            self._node.core.applied(first)
-            self._answering.answer(slot, replies.result_reply(slot.requests[0].id, result))
-            return 1
+        spans, last = self._own_writes(run, first)
+        machine = self._reader.machine
+        commands = _commands_of(spans, first, last)
+        if commands is None:
+            commands = machine.decode(run.cut(first, last))
+        results = machine.apply(first, commands)
+        self._node.core.applied(last)
+        for index, slots in spans:
+            self._answer(slots, index, last, results)
+        return last
+
+    def _own_writes(self, run: Run, first: int) -> tuple[list[_Span], int]:
+        """Take the writes of this node in the block that begins at that index; and the last index of the block."""
         placed = self._placed.by_index
-        slots = [slot]
-        count = slot.count - len(slot.replies)
-        while count < most and (later := placed.get(first + count)) is not None:
-            if later.term != slot.term or later.reads_before or not _is_plain_put(later.commands[0]):
-                break
-            del placed[first + count]
-            slots.append(later)
-            count += later.count
-        count = min(count, most)
-        self._put_all(slots, first, count)
-        return count
+        spans: list[_Span] = []
+        index, following = first, 0
+        while placed and index <= run.last:
+            slot = placed.get(index)
+            if slot is None:
+                index += 1
+                continue
+            if slot.reads_before or slot.term != run.term:
+                if index > first:
+                    return spans, index - 1
+                if slot.term != run.term:
+                    self._placed.drop(placed.pop(index))
+                    continue
+                self._answering.serve_before(slot)
+            del placed[index]
+            if index == following:
+                spans[-1][1].append(slot)
+            else:
+                spans.append((index, [slot]))
+            index = following = index + slot.count - len(slot.replies)
+        return spans, run.last
 
-    def _put_all(self, slots: Sequence[WriteSlot], first: int, count: int) -> None:
-        """Apply the first so many puts that these slots have left, and answer those slots that have none then."""
-        done = len(slots[0].replies)  # of the others nothing has been applied
-        taken = slice(done, done + count)
-        commands = list(chain.from_iterable([slot.commands for slot in slots]))[taken]
-        requests = list(chain.from_iterable([slot.requests for slot in slots]))[taken]
-        self._reader.store.apply_all(first, commands)
-        self._node.core.applied(first + count - 1)
-        written = replies.written_replies(requests, first)
-        rest = self._answering.answer_applied(slots, written)
+    def _answer(self, slots: Sequence[WriteSlot], first: int, last: int, results: Mapping[int, Any]) -> None:
+        """Answer writes that follow each other from index `first` on, as far as they are applied: up to `last`."""
+        done = len(slots[0].replies)  # of the others nothing was applied before
+        applied = slice(done, done + last - first + 1)
+        requests = list(chain.from_iterable([slot.requests for slot in slots]))[applied]
+        made = replies.write_replies(requests, first, results)
+        if results and len(slots) < len(requests):
+            made = list(map(replies.whole, made))
+        rest = self._answering.answer_applied(slots, made)
         if rest is not None:
-            self._placed.wait_for_the_rest(rest, first + count)
+            self._placed.wait_for_the_rest(rest, last + 1)
 
 
-def _is_plain_put(command: Command) -> bool:
-    """Whether nothing can come of it but that it is written."""
-    return type(command) is Put and command.if_rev is None
+def _commands_of(spans: Sequence[_Span], first: int, last: int) -> Sequence[Any] | None:
+    """The commands of these entries, as the sessions of their writers still hold them; None where others wrote too.
+
+    This saves the decoding, and nothing else depends on it.
+    """
+    if len(spans) != 1 or spans[0][0] != first:
+        return None
+    slots = spans[0][1]
+    done = len(slots[0].replies)
+    commands = list(chain.from_iterable([slot.commands for slot in slots]))[done : done + last - first + 1]
+    return commands if len(commands) == last - first + 1 else None

@@ -9,45 +9,37 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from trioraft.kv.store import Store
+from trioraft.machine import Machine
 from trioraft.raft.core import Core
 from trioraft.replica.session import MAX_UNANSWERED_BYTES
 from trioraft.wire.operations import (
-    Get,
     Members,
     Operation,
     ReadSnapshot,
     Request,
-    Scan,
     ShowLog,
     Status,
 )
 
-MAX_SCAN_BYTES: Final = 1024 * 1024
 MAX_LOG_BYTES: Final = 1024 * 1024
-MAX_SCAN_ITEM_BYTES: Final = 6 * 1024
-"""What is reckoned for an item of a scan: a key, a value that is copied, and what is around them."""
 SMALL_REPLY_BYTES: Final = 1024
 """What is reckoned for a reply about the node itself,"""
 MEMBER_BYTES: Final = 512
 """and for each member that it names."""
 
 
-def reckoned(operation: Operation, requests: Sequence[Any], store: Store, core: Core) -> int:
+def reckoned(operation: Operation, requests: Sequence[Any], machine: Machine, core: Core) -> int:
     """About how many bytes the replies to requests that change nothing will have, as things are now."""
     total = 0
-    if operation.request is Get:
+    if operation.query is not None:
+        query, size_of = operation.query, machine.size_of
         for request in requests:
-            total += store.value_size(request.key)
+            total += size_of(query(request))
         return total
     size = _SIZES.get(operation.request)
     for request in requests:
         total += SMALL_REPLY_BYTES if size is None else size(request, core)
     return total
-
-
-def _scan_size(scan: Scan, core: Core) -> int:  # noqa: ARG001
-    return min(MAX_SCAN_BYTES, scan.limit * MAX_SCAN_ITEM_BYTES)
 
 
 def _log_size(request: ShowLog, core: Core) -> int:
@@ -64,7 +56,6 @@ def _members_size(request: Members | Status, core: Core) -> int:  # noqa: ARG001
 
 
 _SIZES: Final[dict[type[Request], Callable[[Any, Core], int]]] = {
-    Scan: _scan_size,
     ShowLog: _log_size,
     ReadSnapshot: _piece_size,
     Members: _members_size,

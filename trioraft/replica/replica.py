@@ -16,7 +16,7 @@ import msgspec
 
 from trioraft.cluster.formation import Assembly
 from trioraft.cluster.startup import point_of, recover
-from trioraft.kv.store import Store
+from trioraft.machine import Machine
 from trioraft.raft.core import Core
 from trioraft.raft.membership import Configuration, Formation, Member
 from trioraft.raft.messages import AppendEntries, Entry, HardState, InstallSnapshot, Message, NodeId
@@ -67,6 +67,8 @@ class Ports(msgspec.Struct):
     log_thread: DiskThread
     snapshot_thread: DiskThread
     random: Random
+    new_machine: Callable[[], Machine]
+    """Makes an empty machine of the kind that is replicated."""
     observer: Observer | None = None
 
 
@@ -94,7 +96,7 @@ class Replica:
         self.node = node
         self.folder = folder
         self.peers = ports.peers
-        self.store = Store()
+        self.machine = ports.new_machine()
         self.log: LogWriter | None = None
         """None before the cluster has formed, and so are the snapshots."""
         self.snapshots: Snapshots | None = None
@@ -116,7 +118,7 @@ class Replica:
         else:
             self._start(folder.formation)
         hold_ticks = 4 * tuning.raft.election_ticks
-        self.requests = requests = Requests(self, self.store, hold_ticks)
+        self.requests = requests = Requests(self, self.machine, hold_ticks)
         self.administration = Administration(self, requests.forwarding, requests.answering, hold_ticks)
         self.removal = Removal(node)
         self.duties = Duties(self)
@@ -141,8 +143,7 @@ class Replica:
     def _start(self, formation: Formation) -> None:
         """Begin, or go on, as a member of a formed cluster."""
         ports, tuning = self._ports, self.tuning
-        recovered = recover(self.folder, formation, tuning.segment_bytes)
-        self.store = recovered.store
+        recovered = recover(self.folder, formation, self.machine, tuning.segment_bytes)
         say_recovered(formation, recovered)
         self.log = LogWriter(recovered.log, ports.log_thread, self._observer)
         self.core = self._new_core(
@@ -160,6 +161,7 @@ class Replica:
             recovered.log,
             ports.snapshot_thread,
             recovered.snapshot,
+            ports.new_machine,
             tuning.snapshots,
             ports.random,
         )
@@ -350,14 +352,14 @@ class Replica:
         self.peers.tell(receiver, message)
 
     @decides
-    def install(self, store: Store, snapshot: Snapshot) -> None:
-        """Go on from a leader's snapshot, which is durable; the store holds what it held."""
+    def install(self, machine: Machine, snapshot: Snapshot) -> None:
+        """Go on from a leader's snapshot, which is durable; `machine` has loaded it."""
         header = snapshot.header
-        self.store = store
+        self.machine = machine
         self.core.installed(point_of(snapshot), header.configuration_index, header.configuration)
         if self._observer is not None:
             self._observer.installed(self.core)
-        self.requests.restore(store, header.last_included_index, header.last_included_term)
+        self.requests.restore(machine, header.last_included_index, header.last_included_term)
 
     # From the peers
 
@@ -433,7 +435,7 @@ class Replica:
         self.folder.adopt(formation)
         self.assembly = None
         self._start(formation)
-        self.requests.restore(self.store, 0, 0)
+        self.requests.restore(self.machine, 0, 0)
         log.info("%s: %s", news, ", ".join(f"node {m.id} at {m.address}" for m in self.members))
         # The others are to hear who this node is now, and to say it of themselves.
         self.introductions.dial()

@@ -11,6 +11,7 @@ import trioraft
 from trioraft.cluster.formation import Assembly
 from trioraft.cluster.handshake import PROTOCOL
 from trioraft.cluster.startup import Recovered, point_of
+from trioraft.machine import contents
 from trioraft.raft import quorum
 from trioraft.raft.core import Core
 from trioraft.raft.log import Log
@@ -78,7 +79,7 @@ def snapshot_reply(id: bytes, snapshot: Snapshot | Exception) -> bytes:
     if isinstance(snapshot, Exception):
         return internal_reply(id, None, snapshot)
     header = snapshot.header
-    fields: dict[str, object] = {"index": header.last_included_index, "keys": header.keys, "bytes": snapshot.size}
+    fields: dict[str, object] = {"index": header.last_included_index, **header.sections, "bytes": snapshot.size}
     return replies.object_reply(id, fields)
 
 
@@ -180,8 +181,8 @@ def say_recovered(formation: Formation, recovered: Recovered) -> None:
     """Say in the log what the folder of a formed node held."""
     for notice in recovered.notices:
         log.warning("%s", notice, extra={"about": notice})
-    keys, index = len(recovered.store), recovered.point.index
-    snapshot = f"a snapshot of {keys} {'key' if keys == 1 else 'keys'} up to entry {index} and " if index else ""
+    index = recovered.point.index
+    snapshot = f"a snapshot of {contents(recovered.machine.sections)} up to entry {index} and " if index else ""
     entries = "1 entry" if len(recovered.entries) == 1 else f"{len(recovered.entries)} entries"
     found = f"{snapshot}a log of {entries}, term {recovered.hard_state.term}"
     log.info("cluster %s: recovered %s", formation.cluster, found)

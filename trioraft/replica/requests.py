@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import chain, count
 from typing import Protocol
 
-from trioraft.kv.store import Store
+from trioraft.machine import Machine
 from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import LostReason
 from trioraft.raft.runs import Entries
@@ -58,11 +58,11 @@ class Ports(reader.Ports, forwarding.Ports, Protocol):
 class Requests:
     """The requests at this node that are not answered yet, whoever they came from."""
 
-    def __init__(self, node: Ports, store: Store, hold_ticks: int) -> None:
+    def __init__(self, node: Ports, machine: Machine, hold_ticks: int) -> None:
         """`hold_ticks`: how long a request is held without a leader, two election timeouts."""
         self.now = 0
         """In ticks."""
-        self.reader = Reader(node, store)
+        self.reader = Reader(node, machine)
         self.answering = Answering(self.reader, self._hold_write)
         self.forwarding = Forwarding(node, self.answering)
         self.placed = Placed(node, self.answering)
@@ -221,9 +221,9 @@ class Requests:
         """All up to that index has been applied: serve the reads that waited for it."""
         self.reads.applied(index)
 
-    def restore(self, store: Store, index: int, term: int) -> None:
+    def restore(self, machine: Machine, index: int, term: int) -> None:
         """The state is another, as of that entry: what became of the writes that it skips nobody here can tell."""
-        self.reader.store = store
+        self.reader.machine = machine
         self.placed.skip_to(index, term)
         self.reads.applied(index)
 

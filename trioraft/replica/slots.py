@@ -17,11 +17,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
-from trioraft.kv.commands import Command
 from trioraft.wire import replies
 from trioraft.wire.operations import AnyRequest, Operation
 from trioraft.wire.replies import Piece, Reply
@@ -124,7 +123,7 @@ class WriteSlot(Slot):
     """Whether it waits for the end of a request before it that takes its time."""
     reads_before: list[ReadSlot] = []
     """The reads before it and behind any earlier write: they must be served before it is applied."""
-    commands: list[Command] = []
+    commands: list[Any] = []
     """The commands of the log that the requests become."""
     term: int = 0
     """The term of the entries that they became; 0 before."""

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 import msgspec
 
 from trioraft.cluster.startup import point_of
-from trioraft.kv.store import Store
+from trioraft.machine import Machine, contents
 from trioraft.raft.core import Core
 from trioraft.raft.messages import InstallSnapshot
 from trioraft.raft.ready import Point, Random
@@ -34,10 +34,10 @@ from trioraft.storage.snapshots import (
     Snapshot,
     SnapshotReader,
     SnapshotWriter,
-    read_items,
+    load_snapshot,
     remove_older,
 )
-from trioraft.wire.snapshots import FORMAT, SnapshotHeader, encode_items
+from trioraft.wire.snapshots import FORMAT, SnapshotHeader
 
 Job = Generator[Callable[[], None] | None]
 OnTaken = Callable[[Snapshot | Exception], None]
@@ -63,8 +63,8 @@ class SnapshotSettings(msgspec.Struct, frozen=True):
     hold_bytes: int = 32 * 1024 * 1024
     """What followers that answer still lack stays too, up to so many bytes: one that is being sent a snapshot is to
     find the entries after it, or it would be sent snapshot after snapshot for ever."""
-    slice_keys: int = 50
-    """How many keys are taken on one turn at most: those who write meanwhile wait for that."""
+    slice_lines: int = 50
+    """The most lines that are taken on one turn: those who write meanwhile wait for that."""
     free_runs: int = 200
     """How many runs of entries that it covers are let go of on one turn."""
     write_bytes: int = 128 * 1024
@@ -85,10 +85,10 @@ class Node(Protocol):
     """What the snapshots need of their node."""
 
     core: Core
-    store: Store
+    machine: Machine
 
-    def install(self, store: Store, snapshot: Snapshot) -> None:
-        """Go on from a leader's snapshot, which is durable; the store holds what it held."""
+    def install(self, machine: Machine, snapshot: Snapshot) -> None:
+        """Go on from a leader's snapshot, which is durable; `machine` has loaded it."""
 
 
 class Snapshots:
@@ -102,10 +102,11 @@ class Snapshots:
         segments: SegmentedLog,
         writer: DiskThread,
         newest: Snapshot | None,
+        new_machine: Callable[[], Machine],
         settings: SnapshotSettings,
         random: Random,
     ) -> None:
-        """`writer` is not the log's; `newest` is that of the folder."""
+        """`writer` is not the log's; `newest` is that of the folder; `new_machine` makes an empty machine."""
         self.newest = newest
         self.taken = 0
         self.installed = 0
@@ -114,6 +115,7 @@ class Snapshots:
         self._cluster = cluster
         self._segments = segments
         self._writer = writer
+        self._new_machine = new_machine
         self._settings = settings
         self._random = random
         self._share = self._draw_share()
@@ -265,11 +267,11 @@ class Snapshots:
     def _has_grown(self, entries: int) -> bool:
         """Whether the log has grown by so much, since the newest, that another is due."""
         settings, newest = self._settings, self.newest
-        size, keys = (newest.size, newest.header.keys) if newest else (0, 0)
+        size, lines = (newest.size, newest.header.lines) if newest else (0, 0)
         grown = self._segments.bytes_written - self._log_bytes
         return grown > self._share * max(
             settings.least_log_bytes, settings.growth * size
-        ) or entries > self._share * max(settings.least_log_entries, settings.growth * keys)
+        ) or entries > self._share * max(settings.least_log_entries, settings.growth * lines)
 
     def _draw_share(self) -> float:
         """Of how much the log may grow, from three quarters to all: the members are not to write at the same time."""
@@ -281,8 +283,9 @@ class Snapshots:
         term = core.log.term_at(index)
         assert term is not None  # what is applied last is in the log, or the end of its snapshot
         self._served, self._wanted = self._wanted, []
-        view = self._node.store.freeze()
-        header = SnapshotHeader(FORMAT, self._cluster, index, term, *core.configuration_at(index), view.count)
+        view = self._node.machine.freeze()
+        sections = dict(view.sections)
+        header = SnapshotHeader(FORMAT, self._cluster, index, term, *core.configuration_at(index), sections)
         self._log_bytes = self._segments.bytes_written
         if not self._failures:  # a disk that has no room for snapshots is not to be filled with short segments
             self._segments.rotate_next()
@@ -293,9 +296,9 @@ class Snapshots:
             writer = made[0]
             data = bytearray()
             lines = 0
-            while items := view.next(settings.slice_keys, settings.write_bytes):
-                data += encode_items(items)
-                lines += len(items)
+            for part, count in view.slices(settings.slice_lines, settings.write_bytes):
+                data += part
+                lines += count
                 if len(data) < settings.write_bytes:
                     yield None
                 else:
@@ -366,8 +369,8 @@ class Snapshots:
         self.newest = snapshot
         self._untidy = True
         log.info(
-            "snapshot of %d keys up to entry %d: %d bytes",
-            snapshot.header.keys,
+            "snapshot of %s up to entry %d: %d bytes",
+            contents(snapshot.header.sections),
             snapshot.header.last_included_index,
             snapshot.size,
         )
@@ -464,13 +467,12 @@ class Snapshots:
 
     def _install(self, incoming: IncomingSnapshot) -> Job:
         done: list[Snapshot] = []
-        store = Store()
+        machine = self._new_machine()
         try:
             for _ in incoming.verify():
                 yield None
             yield lambda: done.append(incoming.finish())
-            for items in read_items(self._disk, done[0]):
-                store.load(items)
+            for _ in load_snapshot(self._disk, done[0], machine.load):
                 yield None
         except Damaged as error:
             # If the leader's own file is damaged it will be so each time: it is asked for again after a pause alone.
@@ -483,7 +485,7 @@ class Snapshots:
             self.installed += 1
             self._adopt(snapshot)
             self._log_bytes = self._segments.bytes_written
-            self._node.install(store, snapshot)
+            self._node.install(machine, snapshot)
         elif self.newest is None or self.newest.header.last_included_index < snapshot.header.last_included_index:
             # The entries came after all, and faster; then it is as good as one of one's own.
             self._adopt(snapshot)

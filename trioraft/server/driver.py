@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
 
+from trioraft.key_values import key_value_machine
+from trioraft.machine import Machine
 from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import Random
 from trioraft.replica.ports import DiskThread, Observer
@@ -53,6 +55,7 @@ class Driver:
         random: Random,
         max_request_bytes: int,
         *,
+        new_machine: Callable[[], Machine] = key_value_machine,
         tuning: Tuning | None = None,
         observer: Observer | None = None,
     ) -> None:
@@ -72,7 +75,7 @@ class Driver:
         self.timer = ElectionTimer(self.tick, self.ticks_to_rest)
         self.peers = PeerConnections(self)
         self._pace = Pace(trio.current_time)
-        ports = Ports(self.peers, self, self._pace, writer, background, random, observer)
+        ports = Ports(self.peers, self, self._pace, writer, background, random, new_machine, observer)
         self.replica = Replica(node, servers, folder, ports, tuning)
         self.requests = self.replica.requests
         self._ticks = 0

@@ -1,4 +1,4 @@
-"""A backup: a snapshot in a file of the user's, who names it, and may name anything."""
+"""A backup: a snapshot in a file that the user names, and may be anything."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from typing import IO, Final
 
 from trioraft.storage.disk import RealDisk, sync_folder
 from trioraft.storage.errors import Damaged, StorageError
-from trioraft.storage.snapshots import Snapshot, open_snapshot, read_items
+from trioraft.storage.snapshots import Snapshot, open_snapshot, verify_snapshot
 
 _PART: Final = re.compile(r"\.trioraft-backup-[0-9a-f]{16}\.part")
 _BEGINNING: Final = b'{"crc":"'
-"""Of every backup: its first line is sealed."""
+"""How every backup begins: its first line is sealed."""
 _COMPRESSED: Final = {
     b"\x1f\x8b": ("gzip", "zcat"),
     b"\x28\xb5\x2f\xfd": ("zstd", "zstdcat"),
@@ -31,28 +31,28 @@ _COMPRESSED: Final = {
     b"\x04\x22\x4d\x18": ("lz4", "lz4cat"),
     b"PK": ("zip", "unzip -p"),
 }
-"""How such files begin, their name, and what unpacks them."""
+"""How compressed files begin, the name of the format, and the program that unpacks it."""
 _STALE_SECONDS: Final = 60
-"""An unfinished file of this age that nobody holds is of a process that is gone."""
+"""An unfinished file of this age that nobody holds was left by a process that is gone."""
 
 
 def save_backup(pieces: Iterable[bytes], file: Path) -> Snapshot:
     """Write a snapshot that comes in pieces to a file, and check it. Raises StorageError, OSError.
 
-    The file is written aside and has its name only when it is whole, on the disk itself; what it replaces stays
-    untouched till then. A link leads to the file that is replaced. Into a device or a pipe the backup is copied
-    once it is whole.
+    The file is written aside, and gets its name when it is whole and synced; until then, the file that it replaces is
+    untouched. Of a link, the file that it leads to is replaced. The backup is copied into a device or a pipe once it is
+    whole.
     """
     try:
         if is_stream(file):
             return _copy(pieces, file)
         return _replace(pieces, Path(os.path.realpath(file)))
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(file)) from None  # the user's name for it, and not the part's
+        raise OSError(error.errno, error.strerror, str(file)) from None  # the user's name for the file, not the part's
 
 
 def is_stream(file: Path) -> bool:
-    """Whether that name stands for something that is written through, and not replaced."""
+    """Whether that name stands for something that is written into, and not replaced."""
     if file.parent in (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")):
         return file.exists()
     return file.exists() and not file.is_file() and not file.is_dir()
@@ -60,9 +60,9 @@ def is_stream(file: Path) -> bool:
 
 @contextmanager
 def readable_backup(file: Path) -> Iterator[Path]:
-    """The backup as a file that can be read at any place: what comes through a pipe is copied, and the copy removed.
+    """The backup as a file that can be read at any offset: a pipe is copied to a file, which is removed afterwards.
 
-    What does not begin as a backup does is refused. Raises StorageError, OSError.
+    A file that does not begin as a backup does is refused. Raises StorageError, OSError.
     """
     with file.open("rb") as source:
         beginning = source.read(len(_BEGINNING))
@@ -127,7 +127,7 @@ def _copy(pieces: Iterable[bytes], file: Path) -> Snapshot:
 
 @contextmanager
 def _part(folder: Path) -> Iterator[tuple[Path, IO[bytes]]]:
-    """A new file that is locked while it is written, and gone afterwards, if it was not given another name."""
+    """A new file, locked while it is written, and removed afterwards unless it got another name."""
     part = folder / f".trioraft-backup-{secrets.token_hex(8)}.part"
     descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -140,22 +140,21 @@ def _part(folder: Path) -> Iterator[tuple[Path, IO[bytes]]]:
 
 
 def _write(pieces: Iterable[bytes], part: Path, out: IO[bytes]) -> Snapshot:
-    """Write it all, and check what is there. Raises StorageError, OSError."""
+    """Write all pieces, and verify the file. Raises StorageError, OSError."""
     for piece in pieces:
         out.write(piece)
     out.flush()
     disk = RealDisk(part.parent)
     try:
         snapshot = open_snapshot(disk, part.name)
-        for _ in read_items(disk, snapshot):
-            pass
+        verify_snapshot(disk, snapshot)
     except Damaged as error:
         raise StorageError(f"the backup did not arrive whole: {error.reason}", "try again") from None
     return snapshot
 
 
 def _remove_stale(folder: Path) -> None:
-    """Remove what processes left that were killed."""
+    """Remove the files that killed processes left."""
     with suppress(OSError):
         for name in os.listdir(folder):
             if _PART.fullmatch(name):

@@ -1,7 +1,9 @@
-"""Snapshots on disk (§7): files that have their name only once they are whole and synced.
+"""Snapshots on disk (§7): files that get their name only when they are complete and synced.
 
-A file is written aside, synced, and renamed; a snapshot that has its name was complete, so damage to it is damage
-to what was promised, and stops the node. There is no older one to fall back on: the log begins where this one ends.
+A file is written aside, synced, and renamed. A snapshot that has its name was complete: damage to it is damage to what
+was promised, and stops the node. There is no older one to fall back on, as the log begins where this one ends.
+
+What a snapshot holds of the state machine is lines in sections, opaque here.
 """
 
 from __future__ import annotations
@@ -9,33 +11,35 @@ from __future__ import annotations
 import errno
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
 import msgspec
 
+from trioraft.machine import contents
 from trioraft.storage.disk import TEMPORARY, Disk, Reader
 from trioraft.storage.errors import Damaged, UnknownFormat
 from trioraft.wire.codec import BadLine
 from trioraft.wire.snapshots import (
-    KeyAndItem,
     SnapshotEnd,
     SnapshotHeader,
     decode_end,
     decode_header,
-    decode_item,
     encode_end,
     encode_header,
-    encode_items,
 )
 
+Load = Callable[[str, Sequence[bytes]], None]
+"""Takes in lines of a section. Raises ValueError where it cannot read them."""
+
 READ_BYTES: Final = 256 * 1024
+"""A file is read in parts of this size."""
 _NAME: Final = re.compile(r"snapshot-(\d{16})-(\d{8})\.jsonl")
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """One that is complete."""
+    """A snapshot that is complete."""
 
     name: str
     header: SnapshotHeader
@@ -44,20 +48,20 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 def snapshot_name(index: int, term: int) -> str:
-    """The file name of the snapshot that ends there."""
+    """The file name of the snapshot that ends at that entry."""
     return f"snapshot-{index:016d}-{term:08d}.jsonl"
 
 
 def snapshot_names(disk: Disk) -> list[str]:
-    """The names of those that are there, oldest first."""
+    """The names of the snapshots in the folder, oldest first."""
     return sorted(name for name in disk.names() if _NAME.fullmatch(name))
 
 
 class _Unfinished:
-    """The file of a snapshot until it has its name. After an OSError it is good for `abandon` alone."""
+    """The file of a snapshot until it gets its name. After an OSError only `abandon` may be called."""
 
     def __init__(self, disk: Disk, name: str, temporary: str) -> None:
-        """Begin it, empty. Raises OSError, and then has left nothing behind."""
+        """Make the file, empty. Raises OSError, and then leaves nothing behind."""
         self._disk = disk
         self._name = name
         self._temporary = temporary
@@ -70,37 +74,37 @@ class _Unfinished:
             raise
 
     def sync(self) -> None:
-        """Let the disk have what is written so far: less is left to the sync at the end. Raises OSError."""
+        """Sync what is written so far, so that the sync at the end has less to do. Raises OSError."""
         self._file.sync()
 
     def abandon(self) -> None:
-        """Leave nothing behind, as far as the disk allows it; what stays is removed at the next start."""
+        """Remove the file, as far as the disk allows it; what stays is removed at the next start."""
         with suppress(OSError):
             self._file.close()
         with suppress(OSError):
             self._disk.remove(self._name if self._renamed else self._temporary)
 
     def _write(self, data: bytes) -> None:
-        """Write at the end, and leave the log its room. Raises OSError."""
+        """Append, and leave the log its room on the disk. Raises OSError."""
         if self._disk.room() < len(data):
             raise OSError(errno.ENOSPC, "no room is left but what the log may need", self._temporary)
         self._file.append(data)
 
     def _give_name(self) -> None:
-        """Sync it, close it and give it its name, for good. Raises OSError."""
+        """Sync the file, close it and give it its name, for good. Raises OSError."""
         self._file.sync()
         self._file.close()
         new = self._name not in self._disk.names()
         self._disk.rename(self._temporary, self._name)
-        self._renamed = new  # one that took the place of its like is not to be removed: the log may begin where it ends
+        self._renamed = new  # one that replaced its like must stay: the log may begin where it ends
         self._disk.sync_folder()
 
 
 class SnapshotWriter(_Unfinished):
-    """Writes one, piece by piece."""
+    """Writes a snapshot: the header, the lines of its sections in order, the closing line."""
 
     def __init__(self, disk: Disk, header: SnapshotHeader) -> None:
-        """Begin the file. Raises OSError, and then has left nothing behind."""
+        """Begin the file. Raises OSError, and then leaves nothing behind."""
         name = snapshot_name(header.last_included_index, header.last_included_term)
         super().__init__(disk, name, name + TEMPORARY)
         self._header = header
@@ -114,18 +118,14 @@ class SnapshotWriter(_Unfinished):
             raise
 
     def append(self, data: bytes, lines: int) -> None:
-        """Write so many whole lines. Raises OSError."""
+        """Write whole lines, `lines` of them. Raises OSError."""
         self._write(data)
         self._lines += lines
         self._size += len(data)
         self._checksum = zlib.crc32(data, self._checksum)
 
-    def add(self, items: Sequence[KeyAndItem]) -> None:
-        """Write these keys. Raises OSError."""
-        self.append(encode_items(items), len(items))
-
     def finish(self) -> Snapshot:
-        """Close it, and give it its name; it is on the disk itself when this returns. Raises OSError."""
+        """Write the closing line, and give the file its name; it is synced when this returns. Raises OSError."""
         end = encode_end(SnapshotEnd(self._lines, self._size, f"{self._checksum:08x}"))
         self._write(end)
         self._give_name()
@@ -133,7 +133,7 @@ class SnapshotWriter(_Unfinished):
 
 
 class SnapshotReader:
-    """The bytes of one, for sending: they can be read on when a newer one has taken its place."""
+    """Reads the bytes of a snapshot, to send them, even after a newer snapshot has replaced it."""
 
     def __init__(self, disk: Disk, snapshot: Snapshot) -> None:
         """Open it. Raises OSError."""
@@ -142,9 +142,9 @@ class SnapshotReader:
         self.size = snapshot.size
 
     def lines(self, offset: int, size: int) -> bytes:
-        """Whole lines from there on: those in the next `size` bytes, and to the end of the first, which may be longer.
+        """Whole lines from `offset` on: as many as fit into `size` bytes, and at least one, however long.
 
-        Nothing at the end. Raises OSError, also where the file ends too early.
+        Empty at the end. Raises OSError, also where the file ends too early.
         """
         parts: list[bytes] = []
         end = 0
@@ -163,27 +163,27 @@ class SnapshotReader:
 
 
 class IncomingSnapshot(_Unfinished):
-    """One that comes from the leader in pieces."""
+    """A snapshot that comes from the leader in pieces."""
 
     def __init__(self, disk: Disk, index: int, term: int) -> None:
-        """Begin the file of the snapshot that ends there. Raises OSError, and then has left nothing behind."""
+        """Begin the file of the snapshot that ends at that entry. Raises OSError, and then leaves nothing behind."""
         name = snapshot_name(index, term)
         super().__init__(disk, name, f"incoming-{name}{TEMPORARY}")
         self._index = index
         self._term = term
         self._header: SnapshotHeader | None = None
         self.received = 0
-        """How many bytes are there, from the beginning on."""
+        """How many bytes have come, without a gap."""
 
     def append(self, offset: int, data: bytes) -> int:
-        """Take a piece, unless there is a gap before it; how many bytes are there now. Raises OSError."""
+        """Write a piece, unless there is a gap before it; gives how many bytes have come. Raises OSError."""
         if offset <= self.received < offset + len(data):
             self._write(data[self.received - offset :])
             self.received = offset + len(data)
         return self.received
 
     def verify(self) -> Iterator[None]:
-        """Read it all, and give way now and then. Raises Damaged where it is not what it should be, OSError."""
+        """Read it all, yielding between the parts. Raises Damaged, UnknownFormat, OSError."""
         reader = self._disk.reader(self._temporary)
         try:
             scan = _Scan(self._name, reader)
@@ -191,21 +191,20 @@ class IncomingSnapshot(_Unfinished):
             place = header.last_included_index, header.last_included_term
             if place != (self._index, self._term):
                 raise Damaged(self._name, 0, f"it says that it ends at entry {place[0]} of term {place[1]}")
-            for _ in scan.lines(header, decode=False):
-                yield
+            yield from scan.load(header, _ignore)
             self._header = header
         finally:
             reader.close()
 
     def finish(self) -> Snapshot:
-        """Give it its name, once it is verified; it is on the disk itself when this returns. Raises OSError."""
+        """Give the file its name, once it is verified; it is synced when this returns. Raises OSError."""
         assert self._header is not None, "it has not been verified"
         self._give_name()
         return Snapshot(self._name, self._header, self.received)
 
 
 def newest(disk: Disk) -> Snapshot | None:
-    """The newest of the folder, if there is one. Raises Damaged, UnknownFormat, OSError."""
+    """The newest snapshot of the folder, if there is one. Raises Damaged, UnknownFormat, OSError."""
     names = snapshot_names(disk)
     if not names:
         return None
@@ -227,18 +226,31 @@ def open_snapshot(disk: Disk, name: str) -> Snapshot:
     return Snapshot(name, header, reader.size)
 
 
-def read_items(disk: Disk, snapshot: Snapshot) -> Iterator[list[KeyAndItem]]:
-    """Its keys, some at a time; all was as it should be only if this comes to its end. Raises Damaged, OSError."""
+def load_snapshot(disk: Disk, snapshot: Snapshot, load: Load) -> Iterator[None]:
+    """Hand all lines to `load`, yielding between the parts. The file is verified only once this is exhausted.
+
+    Raises Damaged, UnknownFormat, OSError.
+    """
     reader = disk.reader(snapshot.name)
     try:
         scan = _Scan(snapshot.name, reader)
-        yield from scan.lines(scan.header(), decode=True)
+        yield from scan.load(scan.header(), load)
     finally:
         reader.close()
 
 
+def verify_snapshot(disk: Disk, snapshot: Snapshot) -> None:
+    """Read it all. Raises Damaged, UnknownFormat, OSError."""
+    for _ in load_snapshot(disk, snapshot, _ignore):
+        pass
+
+
+def _ignore(section: str, lines: Sequence[bytes]) -> None:
+    """Load nothing."""
+
+
 def remove_older(disk: Disk, than: Snapshot) -> None:
-    """Remove what that one has taken the place of. Raises OSError: it may be tried again."""
+    """Remove the snapshots that `than` has replaced. Raises OSError: it may be tried again."""
     for name in snapshot_names(disk):
         if name < than.name:
             disk.remove(name)
@@ -270,9 +282,10 @@ class _Scan:
         self._offset = len(line) + 1
         return header
 
-    def lines(self, header: SnapshotHeader, decode: bool) -> Iterator[list[KeyAndItem]]:
-        """All lines but the first, and what they hold where `decode` is set; the last vouches for the others."""
-        count = keys = 0
+    def load(self, header: SnapshotHeader, load: Load) -> Iterator[None]:
+        """Hand all lines between the first and the last to `load`; the last vouches for the others."""
+        sections = _Sections(header.sections)
+        count = 0
         last: bytes | None = None
         while block := self._block():
             lines = block.split(b"\n")
@@ -282,10 +295,9 @@ class _Scan:
                 block = block[: len(block) - len(last) - 1]
             self._checksum = zlib.crc32(block, self._checksum)
             count += len(lines)
-            found = [self._item(line) for line in lines] if decode else []
-            keys += len(found)
+            self._load(sections, lines, load)
             self._offset += len(block)
-            yield found
+            yield
         if self._rest or last is None:
             raise Damaged(self._name, self._offset, "it has no end")
         self._check(last, header, count)
@@ -298,17 +310,18 @@ class _Scan:
         found = SnapshotEnd(count + 1, self._offset, f"{self._checksum:08x}")
         if end != found:
             raise Damaged(self._name, 0, _difference(end, found))
-        if header.keys != count:
-            raise Damaged(self._name, 0, f"it says that it has {header.keys} keys, and has {count}")
+        if header.lines != count:
+            raise Damaged(self._name, 0, f"it says that it has {contents(header.sections)}, and has {count}")
 
-    def _item(self, line: bytes) -> KeyAndItem:
+    def _load(self, sections: _Sections, lines: list[bytes], load: Load) -> None:
         try:
-            return decode_item(line)
-        except BadLine as error:
+            for section, part in sections.deal(lines):
+                load(section, part)
+        except ValueError as error:
             raise Damaged(self._name, self._offset, str(error)) from None
 
     def _line(self) -> bytes | None:
-        """The next line, without its newline; None where there is none."""
+        """The next line, without its newline; None at the end."""
         block = self._block()
         if not block:
             return None
@@ -317,7 +330,7 @@ class _Scan:
         return line
 
     def _block(self) -> bytes:
-        """The next whole lines; a long one is put together once."""
+        """The next whole lines; a long line is put together once."""
         parts = [self._rest]
         while not (end := parts[-1].rfind(b"\n") + 1):
             data = self._reader.read(self._read, READ_BYTES)
@@ -331,8 +344,24 @@ class _Scan:
         return b"".join(parts)
 
 
+class _Sections:
+    """Deals lines out to the sections, in their order."""
+
+    def __init__(self, counts: Mapping[str, int]) -> None:
+        self._left = list(counts.items())[::-1]
+
+    def deal(self, lines: list[bytes]) -> Iterator[tuple[str, list[bytes]]]:
+        """Yields each section of these lines with its part of them; lines beyond the last section are left out."""
+        while lines and self._left:
+            section, left = self._left.pop()
+            if left > len(lines):
+                self._left.append((section, left - len(lines)))
+            yield section, lines[:left]
+            lines = lines[left:]
+
+
 def _decode_last(line: bytes) -> SnapshotEnd:
-    """The last line, which counts the others. Raises BadLine."""
+    """Read the last line, which counts the others. Raises BadLine."""
     try:
         return decode_end(line)
     except BadLine:
@@ -340,7 +369,7 @@ def _decode_last(line: bytes) -> SnapshotEnd:
 
 
 def _difference(written: SnapshotEnd, found: SnapshotEnd) -> str:
-    """What of a snapshot is not as its last line says, for people."""
+    """How a snapshot differs from what its last line says, for people."""
     if written.lines != found.lines:
         return _counts_differ("lines", written.lines, found.lines)
     if written.bytes != found.bytes:
@@ -353,7 +382,7 @@ def _counts_differ(of: str, written: int, found: int) -> str:
 
 
 def _check_end(name: str, reader: Reader) -> None:
-    """The last line must be there, and say the size of what is before it: all else is checked when it is read."""
+    """Check that the last line is there and fits the file's size; all else is checked when the file is read."""
     tail = reader.read(max(0, reader.size - 512), 512)
     line = tail[tail.rfind(b"\n", 0, -1) + 1 :]
     try:

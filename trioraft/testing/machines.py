@@ -32,6 +32,7 @@ from trioraft.storage.folder import DataFolder
 from trioraft.testing.disk import MemoryDisk, PowerCut, spares_the_node
 from trioraft.testing.disk_threads import SimulatedThread
 from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryListener, MemoryNetwork
+from trioraft.testing.stores import checked_machine
 from trioraft.testing.virtual_time import Agenda
 
 MAX_REQUEST_BYTES: Final = 1024 * 1024
@@ -195,6 +196,7 @@ class Machine:
                 background,
                 self.random,
                 MAX_REQUEST_BYTES,
+                new_machine=lambda: checked_machine(lambda: driver.replica.core.log),
                 tuning=Tuning(snapshots=world.snapshots),
                 observer=_Witness(self.index, world, writer),
             )

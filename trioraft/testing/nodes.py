@@ -31,6 +31,7 @@ from trioraft.testing.node_faults import Faults
 from trioraft.testing.node_operator import Operator
 from trioraft.testing.outcome import SimulationFailed, is_eventful
 from trioraft.testing.simulation import draw_snapshot_settings
+from trioraft.testing.stores import contents_of
 from trioraft.testing.virtual_time import Agenda, StepCounter, run_in_virtual_time
 from trioraft.wire.commands import commands_of
 
@@ -184,9 +185,7 @@ class _Simulation:
             self.asked += client.asked
         await self._settle_members()
         await self._until("the nodes do not agree", self._has_converged)
-        stores = [
-            machine.life.driver.replica.store.scan("", None, 10**9, 10**12) for machine in self.members if machine.life
-        ]
+        stores = [contents_of(machine.life.driver.replica.machine) for machine in self.members if machine.life]
         assert all(store == stores[0] for store in stores), "equal logs, and different stores"
 
     async def _settle_members(self) -> None:

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any, Protocol
 
 from trioraft.kv.store import Store
+from trioraft.machine import Machine
 from trioraft.raft.core import Core
 from trioraft.raft.invariants import Invariants, Violation
 from trioraft.raft.messages import Message, NodeId
@@ -20,6 +21,7 @@ from trioraft.replica.snapshots import Snapshots
 from trioraft.storage.folder import DataFolder
 from trioraft.testing.disk import MemoryDisk, PowerCut
 from trioraft.testing.disk_threads import ImmediateThread, SimulatedThread
+from trioraft.testing.stores import checked_machine, store_of
 from trioraft.wire.peers import FormationView, PeerMessage
 
 MAX_REQUEST_BYTES = 64 * 1024
@@ -224,11 +226,14 @@ class SimulatedNode:
             world, lambda: world.wake(self, life), lambda: world.disk_delay(self.node), _raise
         )
         peers, witness = _Peers(self.node, world), _Witness(self, world)
-        ports = Ports(peers, self, self, self._thread, ImmediateThread(), self._random, witness)
+        ports = Ports(peers, self, self, self._thread, ImmediateThread(), self._random, self._new_machine, witness)
         self.replica = Replica(self.node, (), folder, ports, self._tuning)
         self.life = life
         self.up = True
         world.applied(self)
+
+    def _new_machine(self) -> Machine:
+        return checked_machine(lambda: self.core.log)
 
     def end(self, power: bool, torn: int | None) -> None:
         """Die: of the process, or of the machine's power; `torn` is the operation at which a write under way stops."""
@@ -261,7 +266,7 @@ class SimulatedNode:
     @property
     def store(self) -> Store:
         """What the cluster holds, as far as this node knows."""
-        return self.replica.store
+        return store_of(self.replica.machine)
 
     @property
     def requests(self) -> Requests:

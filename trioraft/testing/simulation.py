@@ -510,7 +510,7 @@ def draw_snapshot_settings(random: Random) -> SnapshotSettings:
         least_log_bytes=random.choice((1_000, 10_000, never)),
         least_log_entries=random.choice((10, 50, never)),
         keep_entries=random.choice((0, 3, 30)),
-        slice_keys=random.choice((1, 3, 100)),
+        slice_lines=random.choice((1, 3, 100)),
         write_bytes=random.choice((1, 300)),
         piece_bytes=random.choice((100, 1000, 1_000_000)),
         retry_ticks=random.choice((1, 20)),

@@ -17,6 +17,8 @@ import msgspec
 from trioraft.addresses import parse_address
 from trioraft.kv import commands
 from trioraft.kv.commands import Command
+from trioraft.kv.queries import ScanQuery
+from trioraft.wire.replies import Reply, get_reply, scan_reply
 
 MAX_KEY_BYTES: Final = 1024
 MAX_INTEGER: Final = 2**63 - 1
@@ -120,6 +122,10 @@ class Operation(msgspec.Struct, eq=False, kw_only=True):
     """The type of its plain requests, which can be read many at once; None where it has no plain form."""
     command: type[Command] | None = None
     """The command that a write puts into the log. Its fields, or the first few, are fields of the request too."""
+    query: Callable[[Any], Any] | None = None
+    """Gives the query that a read is for the state machine."""
+    reply: Callable[[msgspec.Raw, Any], Reply] | None = None
+    """Makes the reply to a read, from its id and the answer of the state machine."""
     large: bool = False
     """Whether the reply may be as large as all the data."""
     codes: tuple[str, ...] = ()
@@ -205,6 +211,8 @@ class PlainGet(PlainRequest, kw_only=True, gc=False):
     prompt=Prompt("get KEY", "the value of a key", ("key",)),
     word=True,
     plain=PlainGet,
+    query=attrgetter("key"),
+    reply=get_reply,
 )
 class Get(Request, tag="get", kw_only=True, gc=False):
     """The value of a key."""
@@ -262,6 +270,8 @@ class Delete(Request, tag="delete", kw_only=True, gc=False):
     fields="`prefix`, `after`, `limit` (1000; at most 10000), `keys_only`, `read`",
     answer="`items` in key order, at most 1 MiB of keys and values, with `keys_only` of keys, and `more`",
     prompt=Prompt("scan [PREFIX]", "the keys with a prefix, in order", ("prefix",)),
+    query=lambda scan: ScanQuery(scan.prefix, scan.after, scan.limit, scan.keys_only),
+    reply=scan_reply,
     large=True,
 )
 class Scan(Request, tag="scan", kw_only=True, gc=False):

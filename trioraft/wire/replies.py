@@ -7,23 +7,30 @@ than one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from typing import Protocol
 
 from msgspec import Raw
 
 from trioraft.kv.items import LARGE_VALUE, Item
+from trioraft.kv.queries import Page
 from trioraft.kv.results import Conflict, Counted, Deleted, Result, Written
 from trioraft.raft.messages import Entry
 from trioraft.raft.runs import Entries
 from trioraft.wire.codec import encode
 from trioraft.wire.entries import payloads
-from trioraft.wire.operations import AnyRequest
 
 Piece = bytes | memoryview
 """A part of a reply; a view where it is part of something larger that is there anyway."""
 Reply = bytes | list[Piece]
 """One reply, in one piece or in several that follow each other."""
+
+
+class HasId(Protocol):
+    """A request, as far as its reply depends on it."""
+
+    id: Raw
 
 
 def size_of(reply: Reply) -> int:
@@ -34,6 +41,11 @@ def size_of(reply: Reply) -> int:
 def made_of(reply: Reply) -> int:
     """How many of its bytes are not views of what was there before."""
     return sum(len(piece) for piece in reply if isinstance(piece, bytes)) if isinstance(reply, list) else len(reply)
+
+
+def whole(reply: Reply) -> bytes:
+    """The reply in one piece."""
+    return b"".join(reply) if isinstance(reply, list) else reply
 
 
 def joined(replies: Sequence[Reply]) -> Reply:
@@ -53,8 +65,13 @@ def _ok(id: bytes | Raw) -> bytes:
     return b'{"id":%b,"ok":true' % id if id else b'{"ok":true'
 
 
-def written_replies(requests: Iterable[AnyRequest], first: int) -> list[bytes]:
-    """The replies to writes that have these revisions, from the first on."""
+def write_replies(requests: Sequence[HasId], first: int, results: Mapping[int, Result]) -> Sequence[Reply]:
+    """The replies to writes of the entries from index `first` on; those without a result are simply written."""
+    if results:
+        return [
+            result_reply(request.id, results.get(index) or Written(index))
+            for index, request in enumerate(requests, first)
+        ]
     return [
         b'{"id":%b,"ok":true,"rev":%d}\n' % (request.id, rev) if request.id else b'{"ok":true,"rev":%d}\n' % rev
         for rev, request in enumerate(requests, first)
@@ -108,14 +125,14 @@ def get_reply(id: bytes | Raw, item: Item | None) -> Reply:
     return [b'%b,"value":' % _ok(id), item.value, b",%b}\n" % _numbers(item)]
 
 
-def scan_reply(id: bytes, items: Sequence[tuple[str, Item]], more: bool, keys_only: bool) -> Reply:
+def scan_reply(id: bytes | Raw, page: Page) -> Reply:
     """Keys in order, and whether there are more."""
-    start, end = b'%b,"items":[' % _ok(id), b'],"more":%b}\n' % encode(more)
-    if keys_only:
-        return start + b",".join([b'{"key":%b,%b}' % (encode(key), _numbers(item)) for key, item in items]) + end
+    start, end = b'%b,"items":[' % _ok(id), b'],"more":%b}\n' % encode(page.more)
+    if page.keys_only:
+        return start + b",".join([b'{"key":%b,%b}' % (encode(key), _numbers(item)) for key, item in page.items]) + end
     pieces: list[Piece] = [start]
     comma = b""
-    for key, item in items:
+    for key, item in page.items:
         pieces += (b'%b{"key":%b,"value":' % (comma, encode(key)), item.value, b",%b}" % _numbers(item))
         comma = b","
     pieces.append(end)

@@ -1,20 +1,21 @@
-"""The lines of a snapshot: a header, a line for each key, and a closing line that vouches for all of them."""
+"""The lines that frame a snapshot: a header, and a closing line that vouches for all before it.
+
+Between the two stand the lines of the state machine, in sections: the header names them in their order, each with the
+number of its lines. In format 1 there was one section, of keys.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
 
-from trioraft.kv.items import Item
 from trioraft.raft.membership import Configuration
-from trioraft.wire.codec import BadLine, DecodeError, Decoder, encode, encode_all, open_line, seal_line
+from trioraft.wire.codec import BadLine, DecodeError, Decoder, encode, open_line, seal_line
 
-FORMAT: Final = 1
-KEY_START: Final = b'{"key":'
+FORMAT: Final = 2
+"""The version that is written; 1 is read too."""
 
-KeyAndItem = tuple[str, Item]
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
@@ -29,7 +30,13 @@ class SnapshotHeader(msgspec.Struct, frozen=True):
     configuration_index: Number
     """The index of the entry that brought the configuration; 0 where it is the first one."""
     configuration: Configuration
-    keys: Number
+    sections: dict[str, Number]
+    """The number of lines of each, in the order in which they stand in the file."""
+
+    @property
+    def lines(self) -> int:
+        """The number of lines of all sections."""
+        return sum(self.sections.values())
 
 
 class SnapshotEnd(msgspec.Struct, frozen=True):
@@ -40,12 +47,28 @@ class SnapshotEnd(msgspec.Struct, frozen=True):
     checksum: str
 
 
-class _Key(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    key: str
-    value: msgspec.Raw
-    rev: Number
-    created: Number
-    version: Number
+class _Header1(msgspec.Struct, frozen=True):
+    """The header of format 1."""
+
+    snapshot: Number
+    cluster: str
+    last_included_index: Number
+    last_included_term: Number
+    configuration_index: Number
+    configuration: Configuration
+    keys: Number
+
+    def renewed(self) -> SnapshotHeader:
+        """The same, as the header of this version says it."""
+        return SnapshotHeader(
+            self.snapshot,
+            self.cluster,
+            self.last_included_index,
+            self.last_included_term,
+            self.configuration_index,
+            self.configuration,
+            {"keys": self.keys},
+        )
 
 
 class _Format(msgspec.Struct):
@@ -54,8 +77,8 @@ class _Format(msgspec.Struct):
 
 _formats: Final = Decoder(_Format)
 _headers: Final = Decoder(SnapshotHeader)
+_headers_1: Final = Decoder(_Header1)
 _ends: Final = Decoder(SnapshotEnd)
-_keys: Final = Decoder(_Key)
 
 
 def encode_header(header: SnapshotHeader) -> bytes:
@@ -64,39 +87,19 @@ def encode_header(header: SnapshotHeader) -> bytes:
 
 
 def decode_header(line: bytes) -> SnapshotHeader | int:
-    """Read the first line; only its format, where that is not this version's. Raises BadLine."""
+    """Read the first line; only its format, where this version does not know that. Raises BadLine."""
     body = b"{" + open_line(line)
     try:
         format = _formats.decode(body).snapshot
-        if format != FORMAT:
+        if format == 1:
+            header: SnapshotHeader = _headers_1.decode(body).renewed()
+        elif format == FORMAT:
+            header = _headers.decode(body)
+        else:
             return int(format)
-        header: SnapshotHeader = _headers.decode(body)
     except DecodeError as error:
         raise BadLine(f"it is no snapshot's header: {error}") from None
     return header
-
-
-def encode_items(items: Sequence[KeyAndItem]) -> bytes:
-    """A line for each key; the values as they were given."""
-    keys = encode_all([key for key, _ in items])
-    return b"".join(
-        [
-            b'{"key":%b,"value":%b,"rev":%d,"created":%d,"version":%d}\n'
-            % (key, item.value, item.rev, item.created, item.version)
-            for key, (_, item) in zip(keys, items, strict=True)
-        ]
-    )
-
-
-def decode_item(line: bytes) -> KeyAndItem:
-    """Read a key's line. Raises BadLine."""
-    try:
-        item = _keys.decode(line)
-    except DecodeError as error:
-        if line.startswith(KEY_START):
-            raise BadLine(f"it holds no key: {error}") from None
-        raise BadLine("it holds something of a newer version: upgrade this node") from None
-    return item.key, Item(bytes(item.value), item.rev, item.created, item.version)
 
 
 def encode_end(end: SnapshotEnd) -> bytes:

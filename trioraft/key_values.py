@@ -1,0 +1,12 @@
+"""The key-value store as it is replicated: the machine, with the encodings of its commands and its snapshots."""
+
+from __future__ import annotations
+
+from trioraft.kv.machine import KeyValueMachine
+from trioraft.wire.commands import commands_of
+from trioraft.wire.items import decode_items, encode_items
+
+
+def key_value_machine() -> KeyValueMachine:
+    """An empty key-value store."""
+    return KeyValueMachine(commands_of, encode_items, decode_items)

@@ -1,0 +1,44 @@
+"""The key-value store of a simulated node: looked into, and held to what its log says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from trioraft.key_values import key_value_machine
+from trioraft.kv.commands import Command
+from trioraft.kv.items import Item
+from trioraft.kv.machine import KeyValueMachine
+from trioraft.kv.results import Result
+from trioraft.kv.store import Store
+from trioraft.machine import Machine
+from trioraft.raft.invariants import Violation
+from trioraft.raft.log import Log
+
+
+def store_of(machine: Machine) -> Store:
+    """The store of a machine that has one."""
+    assert isinstance(machine, KeyValueMachine)
+    return machine.store
+
+
+def contents_of(machine: Machine) -> list[tuple[str, Item]]:
+    """All keys in order."""
+    return store_of(machine).scan("", None, 10**9, 10**12)[0]
+
+
+def checked_machine(log: Callable[[], Log]) -> KeyValueMachine:
+    """An empty key-value store that is applied nothing but what the entries of the log carry."""
+    machine = key_value_machine()
+    apply = machine.apply
+
+    def checked(first: int, commands: Sequence[Command]) -> Mapping[int, Result]:
+        entries = log().slice(first, first + len(commands) - 1)
+        carried = [command for run in entries.runs for command in machine.decode(run)]
+        if carried != list(commands):
+            raise Violation(
+                f"State Machine Safety: {commands} are applied from index {first} on; the log has {carried}"
+            )
+        return apply(first, commands)
+
+    machine.apply = checked  # type: ignore[method-assign]
+    return machine
