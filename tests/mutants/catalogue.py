@@ -315,6 +315,18 @@ MUTANTS = (
         "slice(done, None)",
     ),
     Mutant(
+        "of puts that were committed apart the first are applied again",
+        APPLIER,
+        "[done : done + last - first + 1]\n    return",
+        "[: last - first + 1]\n    return",
+    ),
+    Mutant(
+        "a read is served before what was written before it, where writes are applied together",
+        APPLIER,
+        "                if index > first:\n",
+        "                if index > first and slot.term != run.term:\n",
+    ),
+    Mutant(
         "puts that came together are answered before all are applied",
         ANSWERING,
         "                if len(slot.replies) < slot.count:\n",
