@@ -1,4 +1,4 @@
-"""What the replies to legal requests can be: whose they are, which fields they have, and how they may fail."""
+"""The possible replies to legal requests: from which node, with which fields, and with which errors."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ Asked = Mapping[str, Any]
 
 R = TypeVar("R", bound="type[_Reply]")
 _replies_to: Final[dict[str, type[_Reply]]] = {}
-"""By operation: what says that it was done."""
+"""For each operation: the type of its reply when it succeeded."""
 
 
 class _Reply(msgspec.Struct):
-    """The fields of a reply; more may come with time."""
+    """The fields of a reply; a newer version may add more."""
 
     def fits(self, asked: Asked) -> bool:
-        """Whether it can be the reply to that."""
+        """Whether it can be the reply to that request."""
         del asked
         return True
 
     @property
     def seen(self) -> int:
-        """The newest entry that a node must have applied to answer so, as far as it shows."""
+        """The index that a node must have applied to give this reply, as far as the reply shows."""
         return 0
 
 
 def _reply_to(op: str) -> Callable[[R], R]:
-    """Mark what says that such an operation was done. A write without one of its own is answered like a put."""
+    """Mark a class as the reply to a successful `op`. A write without its own class is answered like a put."""
 
     def enter(kind: R) -> R:
         _replies_to[op] = kind
@@ -102,18 +102,18 @@ class Item(msgspec.Struct):
     created: int
     version: int
     value: msgspec.Raw = msgspec.Raw()
-    """Empty where only keys are shown."""
+    """The value, raw; empty where only keys are shown."""
 
 
 @_reply_to("scan")
 class Scanned(_Reply):
-    """What a scan shows."""
+    """The reply to a scan."""
 
     items: list[Item]
     more: bool
 
     def fits(self, asked: Asked) -> bool:
-        """Whether it can be the reply to that."""
+        """Whether it can be the reply to that request."""
         keys = [item.key for item in self.items]
         begin, after = asked.get("prefix", ""), asked.get("after")
         return (
@@ -126,7 +126,7 @@ class Scanned(_Reply):
 
     @property
     def seen(self) -> int:
-        """The newest entry that it shows."""
+        """The highest revision that it shows."""
         return max((item.rev for item in self.items), default=0)
 
 
@@ -271,7 +271,7 @@ class _Greeted(_Reply):
 @_reply_to("ping")
 @_reply_to("remove_member")
 class _Done(_Reply):
-    """It has nothing more to say."""
+    """A reply with no further fields."""
 
 
 class _Error(msgspec.Struct):
@@ -287,7 +287,7 @@ class _Failed(msgspec.Struct):
 
 
 def codes(asked: Asked) -> set[str]:
-    """With which codes a legal request may fail."""
+    """The error codes with which a legal request may fail."""
     operation = OPERATIONS[asked["op"]]
     possible = set(operation.codes)
     if "timeout_ms" in asked:
@@ -302,7 +302,7 @@ def codes(asked: Asked) -> set[str]:
         case "task":
             possible.add("no_quorum")
         case "read":
-            possible.add("leader_changed")  # where a write behind it may have taken effect
+            possible.add("leader_changed")  # where an earlier write of the connection has an unknown outcome
             if asked.get("read") != "stale":
                 possible |= {"no_quorum", "timeout"}
     if not asked.get("forward", True):
@@ -311,16 +311,16 @@ def codes(asked: Asked) -> set[str]:
 
 
 class Judge:
-    """Holds what a node answers on one connection to what it was asked, and to what it answered before."""
+    """Compares a node's replies on one connection with the requests, and with its earlier replies."""
 
     def __init__(self) -> None:
         self._node: NodeId | None = None
-        """Who answers, once it has been said."""
+        """The node that answers, once a reply has named it."""
         self._seen = 0
-        """An entry that the node has applied, as it has shown; its state only grows."""
+        """The highest index that a reply has shown to be applied; it never falls."""
 
     def take(self, asked: Asked, line: bytes) -> dict[str, Any]:
-        """The reply to that request. Raises AssertionError where the line can be none."""
+        """Decode the reply to that request. Raises AssertionError where the line cannot be its reply."""
         try:
             reply: dict[str, Any] = _replies.decode(line)
             wrong = self._wrong(asked, reply, line)
@@ -343,7 +343,7 @@ class Judge:
             self._node = said.node
         if isinstance(said, _Status | _Taken) and said.seen < self._seen:
             return f"it had applied entry {self._seen}"
-        # Of the members nothing is held against it: those of a change that is under way may be taken back.
+        # The members are not compared with earlier replies: a change that is under way may be taken back.
         self._seen = max(self._seen, said.seen)
         return None
 
@@ -370,6 +370,6 @@ _dones: Final = {
 
 
 def scanned(line: bytes) -> Scanned:
-    """The reply to a scan that was done."""
+    """Decode the reply to a scan that succeeded."""
     shown: Scanned = _dones["scan"].decode(line)
     return shown

@@ -1,9 +1,9 @@
-"""Whether each connection was served in the order of its requests: what it wrote, and what it was shown.
+"""A check that each connection was served in the order of its requests, writes and reads alike.
 
-Revisions are indexes of one log, and a node answers a connection from one state that only grows. Therefore, in the
-order of asking: the revisions of its writes rise, above everything that the requests before them had shown; and what
-it is shown later, of any key and by stale reads too, is of a state that holds all that it was told before. Nothing that
-it is shown is what it wrote itself behind that, also where nobody knows whether this was applied.
+Revisions are indexes of one log, and a node serves a connection from one state that only grows. Three rules follow, in
+the order of asking. The revision of a write is above every revision that earlier replies have shown. A read, even a
+stale one, sees a state that holds everything that earlier replies have shown, of any key. And a read never shows what
+the same connection wrote after it, even where nobody knows whether that write was applied.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _Put = tuple[str, bytes]
 
 
 def check_connections(operations: Sequence[Operation]) -> str | None:
-    """What is wrong with the order in which a connection was served, if anything; of those whose number is noted."""
+    """Say what is wrong with the order in which a connection was served, or None. Operations need a connection."""
     changes = _Changes(operations)
     answered = [operation for operation in operations if operation.outcome in ("done", "conflict")]
     found = (_check(asked, changes) for asked in _by_connection(answered))
@@ -27,8 +27,8 @@ def check_connections(operations: Sequence[Operation]) -> str | None:
 
 
 def check_ahead(operations: Sequence[Operation]) -> str | None:
-    """What a connection was shown before it had asked for it, if anything."""
-    counted = {operation.key for operation in operations if operation.kind == "incr"}  # a sum may be any number
+    """Say which reply shows what its connection wrote only later, or None."""
+    counted = {operation.key for operation in operations if operation.kind == "incr"}  # a sum can equal any number
     puts = Counter(_put(operation) for operation in operations if operation.key not in counted)
     once = {put for put, times in puts.items() if times == 1}
     found = (_check_ahead(asked, once) for asked in _by_connection(operations))
@@ -36,7 +36,7 @@ def check_ahead(operations: Sequence[Operation]) -> str | None:
 
 
 def _by_connection(operations: Sequence[Operation]) -> Collection[Sequence[Operation]]:
-    """Those of each connection, in the order of asking."""
+    """The operations of each connection, in the order of asking."""
     by_connection: dict[int, list[Operation]] = defaultdict(list)
     for operation in sorted(operations, key=lambda one: one.place):
         if operation.connection is not None:
@@ -64,7 +64,7 @@ def _check(asked: Sequence[Operation], changes: _Changes) -> str | None:
 
 
 def _check_ahead(asked: Sequence[Operation], once: Collection[_Put | None]) -> str | None:
-    """Look for what is shown to a connection before it asks for it; `once` is what one operation alone has put."""
+    """Find a value that a connection sees before it writes it. `once` holds the puts of which there is only one."""
     behind: dict[_Put | None, Operation] = {}
     for operation in reversed(asked):
         answer = operation.answer
@@ -79,16 +79,16 @@ def _check_ahead(asked: Sequence[Operation], once: Collection[_Put | None]) -> s
 
 
 def _put(operation: Operation) -> _Put | None:
-    """The key and the value that it gives it; None where it is no put."""
+    """The key and the value of a put; None for another operation."""
     return (operation.key, operation.value) if operation.kind == "put" else None
 
 
 class _Changes:
-    """What all clients together know of when keys changed."""
+    """The changes of keys, as far as all clients together know them."""
 
     def __init__(self, operations: Sequence[Operation]) -> None:
         self._last_delete: dict[str, float] = defaultdict(float)
-        """By key: its highest revision, infinite where the outcome of a delete is unknown."""
+        """For each key: the highest revision of a delete; infinite where the outcome of a delete is unknown."""
         known: dict[str, set[int]] = defaultdict(set)
         for operation in operations:
             rev = operation.answer.rev if operation.answer is not None else None
@@ -98,10 +98,13 @@ class _Changes:
                 gone = inf if operation.outcome == "unknown" else rev or 0
                 self._last_delete[operation.key] = max(self._last_delete[operation.key], gone)
         self._revisions = {key: sorted(revisions) for key, revisions in known.items()}
-        """By key: all that wrote or deleted it."""
+        """For each key: the known revisions of its writes and deletes, in order."""
 
     def missed(self, key: str, shown: int, known: int) -> int | None:
-        """The revision of the key that a state of at least `known` holds, where it shows another; 0: it is missing."""
+        """The newest known revision of the key up to `known`, where a state of `known` cannot show `shown` instead.
+
+        A revision of 0 means that the key is missing. None where nothing is missed.
+        """
         revisions = self._revisions.get(key, ())
         position = bisect_right(revisions, known)
         newest = revisions[position - 1] if position else 0
@@ -110,14 +113,14 @@ class _Changes:
 
 
 def _written(operation: Operation) -> int | None:
-    """The revision that the operation made, if it is told."""
+    """The revision that the operation made, if the reply tells it."""
     if operation.kind == "get" or operation.outcome != "done" or operation.answer is None:
         return None
     return operation.answer.rev or None
 
 
 def _shown(operation: Operation) -> Iterator[int]:
-    """The revisions that the key is said to have had when the operation was carried out; 0: it was missing."""
+    """Yield the revisions that the key had when the operation was carried out, as its reply shows; 0 for missing."""
     if operation.answer is None:
         return
     if operation.outcome == "conflict" or operation.kind == "get":

@@ -1,4 +1,4 @@
-"""A folder in memory that knows what was synced, and loses the rest when the power is cut."""
+"""A folder in memory that tracks what was synced, and loses the rest when the power is cut."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from random import Random
 
 
 class PowerCut(BaseException):
-    """The machine went down in the middle of an operation. No code of the program catches it."""
+    """The power went off in the middle of an operation. No code of the program catches this."""
 
 
 class _Inode:
-    """A file's bytes twice: as processes read them, and as they would be found after a power cut."""
+    """The bytes of a file, twice: as processes read them, and as a power cut would leave them."""
 
     def __init__(self) -> None:
         self.data = bytearray()
         self.synced = bytearray()
         self.dirty: list[tuple[int, int]] = []
-        """What a sync will write: from, to."""
+        """The ranges that a sync will write: from, to."""
 
     def write(self, offset: int, data: bytes) -> None:
         self.data[offset : offset + len(data)] = data
@@ -53,7 +53,7 @@ class MemoryFile:
         self.write_at(len(self._inode.data), data)
 
     def write_at(self, offset: int, data: bytes) -> None:
-        """Write from there on; a failing disk, or a full one, takes the first half."""
+        """Write from `offset` on; a failing disk, or a full one, takes only the first half."""
         try:
             self._disk.count()
             self._disk.check_room(self._name)
@@ -63,15 +63,15 @@ class MemoryFile:
         self._inode.write(offset, data)
 
     def truncate(self, size: int) -> None:
-        """Cut to that size."""
+        """Cut the file to `size` bytes."""
         self._disk.count()
         del self._inode.data[size:]
 
     def sync(self) -> None:
-        """Keep what is there through a power cut.
+        """Let the file's present bytes survive a power cut.
 
-        A sync that fails leaves its pages falsely clean, as Linux does: no later one writes them, though
-        whoever reads the file sees them.
+        A sync that fails leaves its pages falsely clean, as on Linux: no later sync writes them, although readers of
+        the file see them.
         """
         try:
             self._disk.count()
@@ -82,7 +82,7 @@ class MemoryFile:
         self._inode.sync()
 
     def close(self) -> None:
-        """Close it; this syncs nothing."""
+        """Close the file; this syncs nothing."""
 
 
 class MemoryReader:
@@ -95,7 +95,7 @@ class MemoryReader:
         self.size = len(inode.data)
 
     def read(self, offset: int, size: int) -> bytes:
-        """So many bytes from there on."""
+        """Read `size` bytes from `offset` on, fewer at the end of the file."""
         if self._disk.failing_reads:
             raise OSError(errno.EIO, os.strerror(errno.EIO), self._name)
         return bytes(self._inode.data[offset : offset + size])
@@ -105,48 +105,48 @@ class MemoryReader:
 
 
 class MemoryDisk:
-    """One folder. Each write, sync, rename and removal counts as an operation, at which it can be made to fail."""
+    """One folder. Each write, sync, rename and removal is a numbered operation, which can be made to fail."""
 
     def __init__(self, name: str = "memory") -> None:
         self.name = name
         self.operations = 0
         self.fail_at: int | None = None
-        """The number of the operation that fails, with `failure`."""
+        """The number of the operation that raises `failure`; None where none does."""
         self.failure: BaseException = PowerCut()
         self.full = False
-        """Whether there is no room for anything more."""
+        """Whether the disk has no room left."""
         self.no_snapshots = False
-        """Whether there is no room for snapshots, and the log has some."""
+        """Whether the disk has room for the log alone, and none for snapshots."""
         self.failing_syncs = 0
-        """How many of the next syncs fail."""
+        """How many of the next syncs will fail."""
         self.failing_reads = False
-        """Whether files that are open for reading cannot be read."""
+        """Whether reading from an open file fails."""
         self._files: dict[str, _Inode] = {}
         self._synced_names: dict[str, _Inode] = {}
 
     def count(self) -> None:
-        """An operation begins."""
+        """Count an operation that begins. Raises `failure` where its number is `fail_at`."""
         self.operations += 1
         if self.operations == self.fail_at:
             raise self.failure
 
     def check_room(self, name: str) -> None:
-        """Raise OSError where the disk is full for that file."""
+        """Raise OSError where the disk has no room for that file."""
         if self.full or (self.no_snapshots and "snapshot" in name):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
 
     def room(self) -> int:
-        """A disk in memory that is full says so when it is written to."""
+        """Say that there is always room: a full disk in memory fails when it is written to."""
         return sys.maxsize
 
     def check_syncs(self, name: str) -> None:
-        """Raise OSError where syncs fail."""
+        """Raise OSError where the next sync has to fail."""
         if self.failing_syncs:
             self.failing_syncs -= 1
             raise OSError(errno.EIO, os.strerror(errno.EIO), name)
 
     def names(self) -> list[str]:
-        """The names of the files."""
+        """List the names of the files, in order."""
         return sorted(self._files)
 
     def _check_name(self, name: str) -> None:
@@ -155,7 +155,7 @@ class MemoryDisk:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
     def read(self, name: str) -> bytes:
-        """A whole file."""
+        """Read a whole file."""
         self._check_name(name)
         return bytes(self._files[name].data)
 
@@ -165,7 +165,7 @@ class MemoryDisk:
         return MemoryReader(self, self._files[name], name)
 
     def open(self, name: str) -> MemoryFile:
-        """Open a file for writing; it is created where it is missing."""
+        """Open a file for writing, and create it where it is missing."""
         if name not in self._files:
             self.count()
             self.check_room(name)
@@ -173,7 +173,7 @@ class MemoryDisk:
         return MemoryFile(self, self._files[name], name)
 
     def rename(self, old: str, new: str) -> None:
-        """Give a file another name."""
+        """Rename a file."""
         self.count()
         self._check_name(old)
         self._files[new] = self._files.pop(old)
@@ -185,28 +185,28 @@ class MemoryDisk:
         del self._files[name]
 
     def sync_folder(self) -> None:
-        """Keep the names through a power cut."""
+        """Let the present names survive a power cut."""
         self.count()
         self.check_syncs(self.name)
         self._synced_names = dict(self._files)
 
     def flip(self, name: str, offset: int, bit: int) -> None:
-        """Turn one bit of a file over, on the disk itself, as a disk does that rots; twice undoes it."""
+        """Flip one bit of a file on the disk itself, as bit rot does; a second call undoes it."""
         inode = self._files[name]
         for data in (inode.data, inode.synced):
             if offset < len(data):
                 data[offset] ^= 1 << bit
 
     def kill(self) -> None:
-        """The process is gone; the machine lives on, and so does what the process wrote, synced or not."""
-        # Who still holds a file open, though it is gone, writes into the void.
+        """Kill the process: the machine lives on and keeps what the process wrote, synced or not."""
+        # The dead process's open files now belong to old inodes: its late writes reach nothing.
         inodes = {id(inode): inode.copy() for inode in (*self._files.values(), *self._synced_names.values())}
         self._files = {name: inodes[id(inode)] for name, inode in self._files.items()}
         self._synced_names = {name: inodes[id(inode)] for name, inode in self._synced_names.items()}
         self.fail_at = None
 
     def crash(self, random: Random) -> None:
-        """Cut the power: of each file's unsynced bytes a part is there, a part is zeros; names are new or old."""
+        """Cut the power: a part of each file's unsynced bytes survives, a part is zeros; the names are new or old."""
         names = dict(self._files if random.random() < 0.5 else self._synced_names)
         for name, inode in names.items():
             names[name] = _Inode()
@@ -219,12 +219,12 @@ class MemoryDisk:
 
 
 def spares_the_node(error: BaseException) -> bool:
-    """Whether a disk that failed so must not end its node: only what the log needs does that."""
+    """Whether the node must survive that error of its disk, because it concerns snapshots and not the log."""
     return isinstance(error, OSError) and "snapshot" in str(error.filename)
 
 
 def _after_power_cut(inode: _Inode, random: Random) -> bytearray:
-    """The file's bytes as some order of its unsynced writes may have left them on the disk."""
+    """The file's bytes as the disk may hold them, had it written the unsynced pages in some order."""
     old, new = bytes(inode.synced), bytes(inode.data)
     match random.randrange(4):
         case 0:

@@ -1,4 +1,4 @@
-"""Threads for disks in memory, which are none."""
+"""Stand-ins for the disk thread, for disks in memory: they use no thread."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any, Protocol
 
 
 class Agenda(Protocol):
-    """Calls to be made at their times."""
+    """A schedule of calls."""
 
     def after(self, delay: Any, call: Callable[[], None], /) -> None:
-        """Make that call after that time."""
+        """Make the call after `delay`, in the agenda's own unit of time."""
 
 
 class ImmediateThread:
-    """Writes on the spot: for disks in memory, where nothing takes time."""
+    """A disk thread that writes at once, for disks in memory on which nothing takes time."""
 
     def __init__(self) -> None:
         self._error: Exception | None = None
@@ -28,17 +28,17 @@ class ImmediateThread:
             self._error = error
 
     def finished(self, wait: bool = True) -> bool:  # noqa: ARG002
-        """It has. Raises what it raised."""
+        """Return True: the write has ended. Raises what the write raised."""
         if self._error is not None:
             raise self._error
         return True
 
     def close(self) -> None:
-        """Nothing is under way."""
+        """Do nothing: no write is under way."""
 
 
 class SimulatedThread:
-    """A writer whose writes take virtual time, for disks in memory. It works until it is closed, as a process does."""
+    """A disk thread whose writes take virtual time, for disks in memory. After `close` it writes nothing more."""
 
     def __init__(
         self,
@@ -47,9 +47,9 @@ class SimulatedThread:
         draw_delay: Callable[[], float],
         failed: Callable[[BaseException], None],
     ) -> None:
-        """`draw_delay` says how long the next write takes, in the agenda's unit of time.
+        """`draw_delay` gives the duration of the next write, in the agenda's unit of time.
 
-        `failed` hears what a write raised that is no Exception: a power cut.
+        `failed` is told of an error that is no Exception: a power cut.
         """
         self._agenda = agenda
         self._wake = wake
@@ -57,7 +57,7 @@ class SimulatedThread:
         self._failed = failed
         self._write: Callable[[], None] | None = None
         self.error: Exception | None = None
-        """What a write raised."""
+        """The error that the last write raised; None where it raised none."""
         self._closed = False
 
     @property
@@ -66,7 +66,7 @@ class SimulatedThread:
         return self._write is not None
 
     def start(self, write: Callable[[], None]) -> None:
-        """Begin a write; one that takes no time is over when this returns."""
+        """Begin a write; a write that takes no time has ended when this returns."""
         assert self._write is None, "one write at a time"
         self.error = None
         self._write = write
@@ -77,13 +77,13 @@ class SimulatedThread:
             self.end()
 
     def finished(self, wait: bool = True) -> bool:  # noqa: ARG002
-        """Whether the write has ended. Raises what it raised."""
+        """Whether the write has ended. Raises what the write raised."""
         if self.error is not None:
             raise self.error
         return self._write is None
 
     def end(self) -> None:
-        """Do the write now. What is no Exception comes out of it."""
+        """Do the write now, and keep its error. An error that is no Exception is raised here."""
         write = self._write
         if write is None or self._closed:
             return
@@ -95,7 +95,7 @@ class SimulatedThread:
             self._write = None
 
     def close(self) -> None:
-        """Stop: a write under way is given up."""
+        """Stop, and give up a write that is under way."""
         self._closed = True
 
     def _end_later(self) -> None:

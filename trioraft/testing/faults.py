@@ -1,4 +1,4 @@
-"""What can go wrong in a simulation, and when: drawn from its seed."""
+"""The faults of the fast simulation, and their times, drawn from its seed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trioraft.testing.simulated_network import MILLISECOND, Network
 from trioraft.testing.simulated_node import SimulatedNode
 
 TRAFFIC: Final = ("loss", "duplicate", "delay")
-"""Faults of single messages."""
+"""The faults of single messages."""
 EVENTS: Final = (
     "partition",
     "one_way",
@@ -42,49 +42,49 @@ PACE: Final = 20 * MILLISECOND
 
 
 class World(Protocol):
-    """What faults need of the simulation."""
+    """The parts of the simulation that the faults use."""
 
     now: int
     nodes: list[SimulatedNode]
     network: Network
     tick: int
-    """Microseconds."""
+    """The length of a tick, in microseconds."""
     election_ticks: int
 
     def after(self, delay: int, call: Callable[..., None], *arguments: Any) -> None:
-        """Call that, so many microseconds from now."""
+        """Make the call `delay` microseconds from now."""
 
     def count(self, fault: str) -> None:
-        """A fault was injected."""
+        """Count an injected fault."""
 
     def leader(self) -> SimulatedNode | None:
-        """The newest leader that is up."""
+        """The leader of the highest term that is up; None where there is none."""
 
     def kill(self, node: SimulatedNode, *, power: bool, rest: int) -> None:
-        """End a node; it comes back after that many microseconds."""
+        """End a node; it comes back after `rest` microseconds."""
 
     def disturb(self, node: SimulatedNode, event: Callable[[Core], object]) -> None:
-        """Let something happen to a node's core."""
+        """Let `event` happen to a node's core."""
 
     def pause(self, node: SimulatedNode, duration: int) -> None:
-        """Let a node stand still."""
+        """Let a node stand still for `duration` microseconds."""
 
     def break_link(self, a: NodeId, b: NodeId) -> None:
-        """Break what connects two nodes, in both directions."""
+        """Break the connections between two nodes, in both directions."""
 
     def rot(self, node: SimulatedNode, rest: int) -> None:
-        """Kill a node, and let a bit of what its log vouches for turn over, until somebody mends it."""
+        """Kill a node, and flip a bit of data that its log vouches for: a start must notice it."""
 
 
 class Faults:
-    """The adversary of one run."""
+    """The adversary of one run: it draws faults in storms, between lulls."""
 
     def __init__(self, world: World, random: Random, enabled: frozenset[str]) -> None:
         self.calm = False
         self._world = world
         self._random = random
         self._slow_disks: dict[NodeId, int] = {}
-        """By node: microseconds that a write may take."""
+        """For each node with a slow disk: the most microseconds that a write takes."""
         self._acts: dict[str, Callable[[], None]] = {
             "partition": self._partition,
             "one_way": self._one_way,
@@ -107,11 +107,11 @@ class Faults:
             "rumour": self._rumour,
         }
         kinds = [kind for kind in EVENTS if kind in enabled]
-        if len(kinds) > 3 and random.random() < 0.8:  # all at once is not the worst: each hides others
+        if len(kinds) > 3 and random.random() < 0.8:  # all kinds at once are not the worst: each hides others
             kinds = random.sample(kinds, random.randint(3, len(kinds)))
         self._rates = {kind: random.choice((0.003, 0.01, 0.03)) for kind in kinds}
         if "round_trip" in kinds:
-            self._rates["round_trip"] = random.choice((0.03, 0.1))  # it takes a client that writes just then
+            self._rates["round_trip"] = random.choice((0.03, 0.1))  # often: it needs a client that writes just then
         self._storm = False
         self._storm_length, self._lull_length = random.choice(((60, 3), (30, 3), (15, 6)))
         """In election timeouts."""
@@ -119,12 +119,12 @@ class Faults:
         self._turn_weather()
 
     def disk_delay(self, node: NodeId) -> int:
-        """How long its disk takes for a write, in microseconds."""
+        """Draw the duration of a node's next write, in microseconds."""
         longest = 0 if self.calm else self._slow_disks.get(node, 0)
         return 50 + self._random.randrange(500) + (self._random.randrange(longest) if longest else 0)
 
     def ease(self) -> None:
-        """Too little came of it so far: shorter storms from now on, and a leader that falls."""
+        """Make storms shorter from now on, and let a leader fall: too little has happened so far."""
         self._storm_length, self._lull_length = 8, 15
         self._coup()
 
@@ -137,7 +137,7 @@ class Faults:
         self._world.after(PACE, self._go_on)
 
     def _turn_weather(self) -> None:
-        """Storms and lulls: what a storm has brought about is seen when things go on."""
+        """Switch between storm and lull. The harm that a storm has done shows when things go on in a lull."""
         if self.calm:
             return
         self._storm = not self._storm
@@ -149,7 +149,7 @@ class Faults:
             self._world.network.heal()
 
     def _rest(self) -> int:
-        """How long something lasts: from a moment to many election timeouts."""
+        """Draw a duration in microseconds, from a moment to many election timeouts."""
         timeouts = self._random.choice((0.02, 0.2, 1, 3, 15))
         return int(timeouts * self._world.election_ticks * self._world.tick)
 
@@ -157,7 +157,7 @@ class Faults:
         return [node for node in self._world.nodes if node.up]
 
     def _drawn(self) -> SimulatedNode | None:
-        """A node that is up; the leader more often than another."""
+        """Draw a node that is up, the leader more often than another."""
         leader = self._world.leader()
         alive = self._alive()
         if not alive or (leader is not None and self._random.random() < 0.3):
@@ -174,7 +174,7 @@ class Faults:
         self._cut("partition", [pair for a, b in cut for pair in ((a, b), (b, a))])
 
     def _one_way(self) -> None:
-        """Cut links at random, each in one direction; or all to one node, or all from it."""
+        """Cut random links in one direction each; or all links to one node, or all from it."""
         nodes = range(len(self._world.nodes))
         if self._random.random() < 0.5:
             cut = [(a, b) for a in nodes for b in nodes if a != b and self._random.random() < 0.2]
@@ -193,7 +193,7 @@ class Faults:
         self._world.after(self._rest(), self._world.network.mend)
 
     def _clog(self) -> None:
-        """Hold up a link or two."""
+        """Hold up one or two links."""
         links = sorted(self._world.network.links)
         for pair in self._random.sample(links, min(len(links), 2)):
             self._world.count("clog")
@@ -206,14 +206,14 @@ class Faults:
             self._world.after(duration, self._world.network.open_clog, pair)
 
     def _break(self) -> None:
-        """Break a connection or several."""
+        """Break one or several connections."""
         pairs = [(a, b) for a, b in self._world.network.links if a < b]
         for a, b in self._random.sample(pairs, min(len(pairs), self._random.choice((1, 1, 3)))):
             self._world.count("break")
             self._world.break_link(a, b)
 
     def _rumour(self) -> None:
-        """A node believes that a peer is dead, or back, and it is not so."""
+        """Tell a node, wrongly, that a peer is dead, or that it is back."""
         node = self._drawn()
         if node is None:
             return
@@ -226,7 +226,7 @@ class Faults:
         self._world.disturb(node, event)
 
     def _transfer(self) -> None:
-        """A leader is asked to hand over the lead; some that is no leader any more too."""
+        """Ask a leader to hand over the lead; now and then ask a node that does not lead."""
         node = self._world.leader() if self._random.random() < 0.8 else self._drawn()
         if node is None:
             return
@@ -235,7 +235,7 @@ class Faults:
         self._world.disturb(node, lambda core: core.transfer_leadership(target))
 
     def _round_trip(self) -> None:
-        """The lead goes to another node and comes back, while a third hears nobody and is heard."""
+        """Let the lead go to another node and come back, while a third hears nobody but is heard."""
         leader = self._world.leader()
         others = [node for node in self._alive() if node is not leader]
         if leader is None or len(others) < 2:
@@ -260,7 +260,7 @@ class Faults:
             self._world.after(self._world.tick // 4, self._give_back, successor, leader, patience - 1)
 
     def _members(self) -> None:
-        """A voter loses its vote, or a learner gets one: as many members, and another quorum."""
+        """Take a voter's vote, or give a learner one: the members stay the same, and the quorum changes."""
         node = self._world.leader()
         if node is None:
             return
@@ -281,7 +281,7 @@ class Faults:
             self._world.kill(node, power=True, rest=self._rest())
 
     def _kill_many(self) -> None:
-        """Several at once, or all."""
+        """Kill several nodes at once, perhaps all."""
         alive = self._alive()
         if not alive:
             return
@@ -296,7 +296,7 @@ class Faults:
             self._world.pause(node, self._rest())
 
     def _coup(self) -> None:
-        """The leader dies, or is cut off with a few others while its clients go on."""
+        """Kill the leader, or cut it off with a few others while its clients go on."""
         leader = self._world.leader()
         if leader is None:
             return
@@ -308,7 +308,7 @@ class Faults:
             self._world.after(self._rest(), self._world.network.mend)
 
     def _isolate(self, leader: NodeId) -> None:
-        """Cut a leader off, with others or alone: both ways, or only what it says, or so that answers come late."""
+        """Cut a leader off, alone or with others: both ways, or outwards only, or so that answers come late."""
         nodes = range(len(self._world.nodes))
         others = [node for node in nodes if node != leader]
         inside = {leader, *self._random.sample(others, self._random.randint(0, (len(nodes) - 1) // 2))}
@@ -322,7 +322,7 @@ class Faults:
                 self._hold_up((b, a), self._random.randrange(3 * self._world.election_ticks) * self._world.tick)
 
     def _usurper(self) -> None:
-        """A leader is cut off and goes on writing; when another has led for a moment, that one falls (Figure 8)."""
+        """Cut a leader off, which goes on writing. Once another has led for a moment, kill that one (Figure 8)."""
         leader = self._world.leader()
         if leader is None:
             return
@@ -356,7 +356,7 @@ class Faults:
         self._slow_disks.pop(node, None)
 
     def _sync_error(self) -> None:
-        """The next sync fails: then the node stops, and starts again."""
+        """Let the next sync fail: the node stops, and starts again."""
         if (node := self._drawn()) is not None:
             self._world.count("sync_error")
             node.disk.failing_syncs = 1
@@ -368,7 +368,7 @@ class Faults:
             self._world.after(self._rest(), setattr, node.disk, "full", False)
 
     def _no_snapshots(self) -> None:
-        """Some disks have no room for snapshots, perhaps all of them: no node ends for that."""
+        """Leave some disks, perhaps all, without room for snapshots: no node may stop because of that."""
         nodes = self._world.nodes
         self._world.count("no_snapshots")
         for node in self._random.sample(nodes, self._random.randint(1, len(nodes))):
@@ -385,7 +385,7 @@ def _change_role(core: Core, node: NodeId) -> None:
     configuration = core.configuration
     member = configuration.member(node)
     if member is None:
-        return  # a client has had it removed
+        return  # a client has removed it
     if member.role == "voter" and len(configuration.voters) < 3:
         return
     role: Role = "learner" if member.role == "voter" else "voter"

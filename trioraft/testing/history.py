@@ -1,6 +1,6 @@
-"""What clients did and were told: the history that is judged when a run is over.
+"""The history of a run: the requests of all clients and the replies to them, to be judged at the end.
 
-Times are of any clock, as long as it is one: an operation that returned before another was called came first.
+Times come from any one clock. An operation that returned before another was called came first.
 """
 
 from __future__ import annotations
@@ -13,14 +13,20 @@ from trioraft.wire.codec import Decoder
 from trioraft.wire.operations import OPERATIONS
 
 Outcome = Literal["done", "conflict", "refused", "unknown"]
-"""Done and conflict: it took effect or was seen not to; refused: certain to have had none; unknown: either."""
+"""How an operation ended.
+
+- `done`: it took effect.
+- `conflict`: the state did not allow it; the reply shows that state.
+- `refused`: it surely had no effect.
+- `unknown`: it may have had an effect, or may still have one.
+"""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a reply said; what it did not say is left out."""
+    """The fields of a reply; a field that it did not have is None."""
 
     value: bytes | None = None
-    """Of a get or a conflict: the key's value, None where it is missing. Of an incr: the sum."""
+    """After a get or a conflict: the key's value, None where the key is missing. After an incr: the sum."""
     rev: int | None = None
     created: int | None = None
     version: int | None = None
@@ -28,25 +34,25 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Operation(msgspec.Struct):
-    """One request of one client, to one key."""
+    """One request of one client, about one key."""
 
     client: int
     kind: str
-    """Which operation it is; of those about one key."""
+    """The name of the operation."""
     key: str
     called: float
     value: bytes = b"null"
-    """Of what gives the key a value: raw JSON."""
+    """The value that the key gets, as raw JSON."""
     by: int = 1
-    """Of an incr."""
+    """The number that an incr adds."""
     if_rev: int | None = None
     returned: float | None = None
     outcome: Outcome = "unknown"
     answer: Answer | None = None
     stale: bool = False
-    """Of a get: it may see the past, though none that its connection knows to be over."""
+    """Whether a get may see an old state; yet never one older than its connection has seen."""
     connection: int | None = None
-    """The connection that it was asked on; None where that is not noted."""
+    """The connection on which it was asked; None where that was not noted."""
     place: int = 0
     """Its place among the requests of that connection."""
 
@@ -55,7 +61,7 @@ class Operation(msgspec.Struct):
         return field in OPERATIONS[self.kind].request.__struct_fields__
 
     def request(self, **more: object) -> dict[str, object]:
-        """The fields of the request, to be sent by any client; `more` adds to them."""
+        """The fields of the request, as any client may send them, and the fields of `more`."""
         fields: dict[str, object] = {"op": self.kind, "key": self.key, **more}
         if self.has("value"):
             fields["value"] = msgspec.Raw(self.value)
@@ -94,17 +100,17 @@ class History:
     def __init__(self) -> None:
         self.operations: list[Operation] = []
         self._connections: list[int] = []
-        """Of each connection: how many requests it has asked."""
+        """For each connection: how many requests were asked on it."""
 
     def connect(self) -> int:
-        """A client has a new connection; its number."""
+        """Note a new connection of a client, and return its number."""
         self._connections.append(0)
         return len(self._connections) - 1
 
     def call(self, operation: Operation, connection: int | None = None) -> Operation:
-        """An operation begins, on that connection if it is given; until `complete` says more, its outcome is unknown.
+        """Note that an operation begins, on `connection` if given. Its outcome is unknown until `complete` is called.
 
-        The operations of a connection are called in the order in which they are sent on it.
+        Call this for the operations of a connection in the order in which they are sent.
         """
         if connection is not None:
             operation.connection, operation.place = connection, self.take_place(connection)
@@ -112,16 +118,16 @@ class History:
         return operation
 
     def take_place(self, connection: int) -> int:
-        """A request is asked on that connection, whether it is an operation or not; its place among the others."""
+        """Note that a request of any kind is asked on that connection, and return its place among the others."""
         place = self._connections[connection]
         self._connections[connection] += 1
         return place
 
     def complete(self, operation: Operation, now: float, line: bytes) -> None:
-        """The reply to it came: the line as a node sent it. Raises DecodeError where it is none.
+        """Note the reply, a line as the node sent it. Raises DecodeError where it is none.
 
-        A read that failed saw nothing, and a write that failed with applied "no" had no effect. A write that
-        failed otherwise may take effect at any time, now or later. What a node itself calls a bug is an AssertionError.
+        A read that failed saw nothing. A write that failed with `applied` "no" had no effect; any other failed write
+        may take effect now or later. Raises AssertionError for an error that the node itself calls a bug.
         """
         reply: _Reply = _replies.decode(line)
         operation.returned = now
@@ -142,12 +148,12 @@ class History:
             operation.returned = None
 
     def count(self, outcome: Outcome) -> int:
-        """How many operations ended so."""
+        """How many operations have that outcome."""
         return sum(operation.outcome == outcome for operation in self.operations)
 
 
 def say(operation: Operation) -> str:
-    """An operation for people."""
+    """Describe an operation for people."""
     what = f"client {operation.client}: {operation.kind} {operation.key}"
     if operation.has("value"):
         what += f" {operation.value.decode()}"

@@ -1,7 +1,7 @@
-"""One key as clients can know it: what an operation with its answer makes of a state, or that it cannot have been.
+"""A model of one key: the state after an operation with a given answer, or the finding that it is impossible.
 
-Written apart from the store on purpose, for judging it. Where nobody was told which revision a write got, it
-is open, and known only to lie above the last one that was: the first answer that names it settles it.
+The model judges the store, so it shares no code with it on purpose. Where nobody was told the revision of a write, the
+revision is open: it is only known to be above the last known one. The first answer that names it settles it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from trioraft.testing.history import Answer, Operation
 State = tuple[bytes | None, int, int, int, int]
 """(value, rev, created, version, last): `last` is the highest revision known so far, of the key or its absence.
 
-A revision that is open is written as -1 - n where it is known to be above n.
+An open revision that is known to be above n is written as -1 - n.
 """
 
 ABSENT: Final[State] = (None, 0, 0, 0, 0)
@@ -23,7 +23,7 @@ _INTEGER: Final = re.compile(rb"-?(?:0|[1-9][0-9]{0,18})")
 
 
 def apply(state: State, operation: Operation) -> State | None:
-    """The state after it, the very same one where it changes nothing; None where it cannot come here."""
+    """Return the state after the operation, the same object where nothing changes; None where it is impossible here."""
     if operation.outcome == "conflict":
         return _conflict(state, operation)
     if operation.kind == "get":
@@ -43,7 +43,7 @@ def apply(state: State, operation: Operation) -> State | None:
 
 
 def describe(state: State) -> str:
-    """A state for people."""
+    """Describe a state for people."""
     value, rev, created, version, last = state
     if value is None:
         return f"missing (after revision {last})"
@@ -67,7 +67,7 @@ def _written(state: State, value: bytes, answer: Answer | None) -> State | None:
 def _delete(state: State, before: State, operation: Operation) -> State | None:
     answer = operation.answer
     if state[0] is None:
-        # Without an effect; of one whose outcome is unknown that need not be tried.
+        # The delete has no effect. One of unknown outcome need not be tried without an effect.
         return before if answer is not None and answer.deleted in (None, 0) and not answer.rev else None
     if answer is None:
         return None, 0, 0, 0, state[4]
@@ -91,7 +91,7 @@ def _incr(state: State, operation: Operation) -> State | None:
 
 
 def _conflict(state: State, operation: Operation) -> State | None:
-    """A conflict changes nothing, and must have had a reason; it shows the key's value and revision."""
+    """Judge a conflict: it changes nothing, shows the key's value and revision, and must have a reason."""
     shown = _shown(state, operation.answer)
     if shown is None:
         return None
@@ -103,7 +103,7 @@ def _conflict(state: State, operation: Operation) -> State | None:
 
 
 def _shown(state: State, answer: Answer | None) -> State | None:
-    """The state, as far as this answer settles it; None where it shows something else."""
+    """The state with what this answer settles; None where the answer shows another state."""
     assert answer is not None
     value, rev, created, version, last = state
     if value != answer.value or (answer.version is not None and answer.version != version):
@@ -118,7 +118,7 @@ def _shown(state: State, answer: Answer | None) -> State | None:
 
 
 def _with_rev(state: State, rev: int) -> State | None:
-    """The state, if it can have that revision; one that was open is settled."""
+    """The state with that revision, which settles an open one; None where it cannot have it."""
     value, own, created, version, last = state
     if own == rev:
         return state

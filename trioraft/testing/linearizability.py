@@ -1,11 +1,11 @@
-"""Whether a history of clients can be explained: by one order of all operations that agrees with real time.
+"""The check of a history for linearizability: is there one order of all operations that agrees with real time?
 
-Each key is judged by itself, which is sound because linearizability is local. The search is Wing and Gong's,
-with Lowe's memory of what was tried: a set of operations done, and the state that they led to. Operations
-whose outcome is unknown may have taken effect at any time after their call, or never.
+Each key is judged by itself, which is sound because linearizability is local. The search is Wing and Gong's, with
+Lowe's memory of what was tried: a set of operations, and the state that they lead to. An operation of unknown outcome
+may have taken effect at any time after its call, or never.
 
-Revisions are indexes of one log, so they are compared across keys as well; and the requests of one connection are
-held to their order (`trioraft.testing.connections`), stale reads among them.
+Revisions are indexes of one log, so they are compared across keys as well. The requests of one connection, stale reads
+included, must have been served in their order (`trioraft.testing.connections`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SHOWN: Final = 10
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What came of a check. Undecided, when it took too many states, proves nothing: take it for a failure."""
+    """The result of a check. An undecided one took too many states and proves nothing: take it for a failure."""
 
     outcome: Literal["linearizable", "violation", "undecided"]
     operations: int
@@ -39,7 +39,7 @@ class Verdict(msgspec.Struct, frozen=True):
 def check(operations: Sequence[Operation], *, max_states: int = MAX_STATES, ahead: bool = True) -> Verdict:
     """Judge a whole history. `max_states` bounds the search of each key.
 
-    `ahead`: whether no connection may be shown what it asks for behind that, though nobody knows if it was applied.
+    `ahead`: whether to check that no read shows what its own connection wrote after it (`check_ahead`).
     """
     by_key: dict[str, list[Operation]] = defaultdict(list)
     for operation in operations:
@@ -57,15 +57,15 @@ def check(operations: Sequence[Operation], *, max_states: int = MAX_STATES, ahea
 def check_key(
     operations: Sequence[Operation], *, max_states: int = MAX_STATES
 ) -> tuple[Literal["linearizable", "violation", "undecided"], str]:
-    """Judge the operations on one key; and say what could not be explained, if anything. Stale reads are left out."""
+    """Judge the operations on one key, without stale reads. Return the outcome and an explanation of a violation."""
     return _Search([operation for operation in operations if not operation.stale]).run(max_states)
 
 
 def check_revisions(operations: Sequence[Operation]) -> str | None:
-    """What is wrong with the revisions of a whole history, if anything.
+    """Say what is wrong with the revisions of a whole history, or None.
 
-    A revision belongs to one key and to one write, and what is called after a revision was known is given
-    a higher one.
+    A revision belongs to one key and to one write. A write that was called after a revision was known gets a higher
+    one.
     """
     owners: dict[int, str] = {}
     writers: dict[int, Operation] = {}
@@ -97,20 +97,20 @@ def check_revisions(operations: Sequence[Operation]) -> str | None:
 
 
 class _Frame:
-    """A point of the search: what is done, the state, and what can be tried next."""
+    """A point of the search: the operations done, the state, and what to try next."""
 
     __slots__ = ("low", "maybe", "state", "tries", "window", "writes")
 
     def __init__(self, low: int, window: int, maybe: int, state: State, writes: int) -> None:
         self.low = low
-        """All operations before this one are done,"""
+        """The position of the first certain operation that is not done."""
         self.window = window
-        """and of those from it on, these: one bit each."""
+        """The certain operations from `low` on that are done, one bit each."""
         self.maybe = maybe
-        """The operations of unknown outcome that took effect."""
+        """The operations of unknown outcome that took effect, one bit each."""
         self.state = state
         self.writes = writes
-        """How many of the writes whose revision is known are done: they come in the order of their revisions."""
+        """How many writes of known revision are done; these come in the order of their revisions."""
         self.tries: Iterator[_Frame]
 
 
@@ -129,7 +129,7 @@ class _Search:
         self._rank = {position: rank for rank, (_, position) in enumerate(sorted(ranked))}
 
     def run(self, max_states: int) -> tuple[Literal["linearizable", "violation", "undecided"], str]:
-        """Search depth first; a dead end is left for the next thing to try."""
+        """Search depth first, and back out of dead ends."""
         first = _Frame(0, 0, 0, ABSENT, 0)
         first.tries = self._tries(first)
         stack = [first]
@@ -174,7 +174,7 @@ class _Search:
         return [position for position in found if certain[position].called <= bound], bound
 
     def _tries(self, frame: _Frame) -> Iterator[_Frame]:
-        """What can be done next. What changes nothing is done at once: then there is no need to try anything else."""
+        """Yield the possible next points. An operation that changes nothing is done first, and nothing else tried."""
         candidates, bound = self._candidates(frame)
         changing: list[tuple[int, State]] = []
         for position in candidates:
@@ -190,7 +190,7 @@ class _Search:
             changing.append((position, state))
         for position, state in changing:
             yield self._done(frame, position, state)
-        for number, operation in enumerate(self._unknown):  # last: each is a guess
+        for number, operation in enumerate(self._unknown):  # last, because each is a guess
             if operation.called > bound:
                 return
             if not frame.maybe >> number & 1:

@@ -1,4 +1,4 @@
-"""A network in memory: the hub of `trioraft.server.transport` without sockets, for whole nodes in virtual time."""
+"""A network in memory for whole nodes in virtual time: the hub of `trioraft.server.transport` without sockets."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from trioraft.server.guards import give_up
 from trioraft.server.transport import DISCARD_SECONDS, Connection, Handler
 
 CAPACITY: Final = 256 * 1024
-"""Bytes that a connection takes before its other end reads."""
+"""How many bytes a connection takes before its other end reads."""
 
 
 class Agenda(Protocol):
-    """What makes calls at their times."""
+    """A schedule of calls."""
 
     def after(self, seconds: float, call: Callable[[], None]) -> None:
-        """Make that call so many seconds from now."""
+        """Make the call `seconds` from now."""
 
 
 class Weather:
-    """How long bytes take between two hubs, which are known by their names, and what does not get through.
+    """The delays between hubs, and the directions in which nothing gets through.
 
-    A hub's name is the host of the address that it listens on. What is sent over a cut direction is not lost: it
-    arrives once the direction is mended, as TCP sends it again. Of two directions each is cut and mended by itself.
+    A hub's name is the host of the address that it listens on. Bytes sent in a cut direction are not lost: they arrive
+    once the direction is mended, as TCP sends them again. Each direction between two hubs is cut and mended by itself.
     """
 
     def __init__(self, agenda: Agenda, random: Random, report: Callable[[str], None]) -> None:
@@ -41,24 +41,24 @@ class Weather:
         self.random = random
         self.report = report
         self.seconds: tuple[float, float] = (0.0002, 0.002)
-        """The least and the most that bytes take, if nothing holds them up."""
+        """The shortest and the longest time that bytes take, if nothing holds them up."""
         self.split_chance = 0.2
-        """How often what is sent in one piece arrives in several."""
+        """How often bytes sent in one piece arrive in several."""
         self.silent: dict[str, None] = {}
-        """Who answers no dial: the machine is off, or its queue is full."""
+        """The hubs that answer no dial: the machine is off, or its queue is full."""
         self.refusing: dict[str, None] = {}
-        """Who has dials refused, though it may be alive."""
+        """The hubs at which dials are refused, even if the node is alive."""
         self._cut: dict[tuple[str, str], list[_Wire]] = {}
-        """By direction: what waits there."""
+        """For each cut direction: the wires that hold bytes back."""
         self._changed = trio.Event()
 
     def delay(self) -> float:
-        """How many seconds the next delivery takes; a few take ten times as long."""
+        """Draw how many seconds the next delivery takes; a few take ten times as long."""
         low, high = self.seconds
         return self.random.uniform(low, high) * (10 if self.random.random() < 0.02 else 1)
 
     def split(self, data: bytes) -> list[bytes]:
-        """The pieces in which it arrives."""
+        """Split bytes into the pieces in which they arrive."""
         pieces = []
         if len(data) > 1 and self.random.random() < self.split_chance:
             for _ in range(self.random.randint(1, 3)):
@@ -69,11 +69,11 @@ class Weather:
         return [piece for piece in pieces if piece]
 
     def cut(self, sender: str, receiver: str) -> None:
-        """Let nothing through that way."""
+        """Let nothing through in that direction."""
         self._cut.setdefault((sender, receiver), [])
 
     def mend(self, sender: str, receiver: str) -> None:
-        """Let through what waits, and what comes."""
+        """Let everything through in that direction, including what waits."""
         for wire in self._cut.pop((sender, receiver), ()):
             self.agenda.after(self.delay(), wire.release)
         self.changed()
@@ -87,18 +87,18 @@ class Weather:
         self.changed()
 
     def changed(self) -> None:
-        """Who waits for an answer to a dial may get one now."""
+        """Wake the dials that wait for an answer: they may get one now."""
         self._changed.set()
         self._changed = trio.Event()
 
     async def reach(self, sender: str, receiver: str) -> None:
-        """Return when a dial has arrived, and its answer can."""
+        """Return once a dial can arrive, and its answer can come back."""
         while receiver in self.silent or (sender, receiver) in self._cut or (receiver, sender) in self._cut:
             await self._changed.wait()
         await trio.sleep(self.delay())
 
     def holds(self, wire: _Wire) -> bool:
-        """Whether the way of that wire is cut; then it is told when it is mended."""
+        """Whether the direction of that wire is cut; `mend` will release the wire then."""
         waiting = self._cut.get(wire.direction)
         if waiting is None:
             return False
@@ -107,7 +107,7 @@ class Weather:
 
 
 class _Wire:
-    """What is on its way from one end of a connection to the other, in order."""
+    """The bytes on their way to one end of a connection, in order."""
 
     def __init__(self, weather: Weather, receiver: MemoryConnection) -> None:
         self.bytes = 0
@@ -119,11 +119,11 @@ class _Wire:
 
     @property
     def direction(self) -> tuple[str, str]:
-        """From whom, and to whom."""
+        """The names of the sending and the receiving hub."""
         return self._receiver.other.hub.name, self._receiver.hub.name
 
     def carry(self, piece: bytes | Literal["end", "reset"]) -> None:
-        """Let it arrive after what is on its way."""
+        """Let the piece arrive after everything that is on its way already."""
         weather = self._weather
         pieces = weather.split(piece) if isinstance(piece, bytes) else [piece]
         for part in pieces:
@@ -134,7 +134,7 @@ class _Wire:
             weather.agenda.after(self._due - now, self._arrive)
 
     def release(self) -> None:
-        """Deliver what waited."""
+        """Deliver the pieces that were held."""
         held, self._held = self._held, 0
         for _ in range(held):
             self._arrive()
@@ -177,25 +177,25 @@ class MemoryConnection:
         self._unsent = bytearray()
         self._reading = False
         self._ended = False
-        """Whether the other end has said its last."""
+        """Whether the other end will send nothing more."""
         self._end_told = False
         self._finishing = False
         self._shut = False
-        """Whether this is to be the end of what is said; the other end may go on."""
+        """Whether to end this direction once all is sent; the other end may go on sending."""
         self._was_full = False
         self._reset = False
         weather = hub.network.weather
         self._wire = None if weather is None else _Wire(weather, self)
-        """What is on its way to this end; without weather nothing is ever on its way."""
+        """The bytes on their way to this end; without weather everything arrives at once."""
         hub.connections[self] = None
 
     @property
     def unsent(self) -> int:
-        """Bytes kept because the other end does not take them yet."""
+        """How many bytes are kept because the other end does not take them yet."""
         return len(self._unsent)
 
     def send(self, data: bytes) -> None:
-        """Send, now as far as possible."""
+        """Send as much as possible now, and keep the rest."""
         if self.is_open:
             self.hub.sending()
             self._unsent += data
@@ -206,21 +206,21 @@ class MemoryConnection:
         self._reading = False
 
     def resume(self) -> None:
-        """Go on reading."""
+        """Read again."""
         self._reading = True
         self.hub.mark(self)
 
     def admit(self) -> None:
-        """It is a peer's: nothing is counted here."""
+        """Accept the connection as a peer's; this network counts none."""
 
     def finish(self) -> None:
-        """Send what is kept, say that this is all, discard input for a moment, and close."""
+        """Send what is kept, then end, discard input for a moment, and close."""
         if self.is_open and not self._finishing:
             self._finishing = True
             self._say_last_if_sent()
 
     def shut(self) -> None:
-        """Say, once all is sent, that this was all; what the other end says is still read."""
+        """End this direction once all is sent; the other direction is still read."""
         self._shut = True
         self._push()
 
@@ -231,12 +231,12 @@ class MemoryConnection:
             self._give("end")
 
     def vanish(self) -> None:
-        """Be gone, as with the machine's power: the other end hears of it when it is back, if ever."""
+        """Disappear, as at a power cut: the other end learns of it only through `disown`."""
         self.is_open = False
         self.hub.connections.pop(self, None)
 
     def disown(self) -> None:
-        """The machine is back and knows nothing of this connection: let the other end hear it."""
+        """Reset the connection at the other end, because the machine is back and does not know it."""
         self._give("reset")
 
     def break_off(self) -> None:
@@ -245,7 +245,7 @@ class MemoryConnection:
             end.arrive("reset")
 
     def arrive(self, piece: bytes | Literal["end", "reset"]) -> None:
-        """Something comes from the other end."""
+        """Take bytes, the end or a reset from the other end."""
         if isinstance(piece, bytes):
             self._inbox += piece
         elif piece == "end":
@@ -255,14 +255,14 @@ class MemoryConnection:
         self.hub.mark(self)
 
     def _give(self, piece: bytes | Literal["end", "reset"]) -> None:
-        """Let something go to the other end."""
+        """Send bytes, the end or a reset to the other end."""
         if self.other._wire is None:
             self.other.arrive(piece)
         else:
             self.other._wire.carry(piece)
 
     def serve(self) -> None:
-        """Do what can be done now; nothing before there is somebody to be told of it."""
+        """Call the handler for everything that has happened; do nothing before there is a handler."""
         if isinstance(self.handler, _Unset):
             return
         if self._reset and self.is_open:
@@ -288,7 +288,7 @@ class MemoryConnection:
             self.handler.received(b"")
 
     def _push(self) -> None:
-        """Move what the other end has room for."""
+        """Move as many bytes as the other end has room for."""
         if not self.is_open or not self.other.is_open:
             self._unsent.clear()
             return
@@ -316,7 +316,7 @@ class MemoryConnection:
 
 
 class MemoryListener:
-    """Connections dialled to an address."""
+    """A listener for connections that are dialled to one address."""
 
     def __init__(self, hub: MemoryHub, address: Address) -> None:
         self.address = address
@@ -326,14 +326,14 @@ class MemoryListener:
         hub.network.listeners[address] = self
 
     async def accept(self) -> list[Connection]:
-        """Those that wait, one at least."""
+        """Wait for connections, and return all that wait, at least one."""
         await self._arrived.wait()
         self._arrived = trio.Event()
         waiting, self._waiting = self._waiting, []
         return waiting
 
     def connect(self, hub: MemoryHub) -> MemoryConnection:
-        """A new connection from that hub; its other end is to be accepted."""
+        """Make a connection from that hub; its other end waits to be accepted."""
         near = MemoryConnection(hub, str(self.address))
         far = MemoryConnection(self._hub, f"{hub.name} in memory")
         near.other, far.other = far, near
@@ -342,32 +342,32 @@ class MemoryListener:
         return near
 
     def close(self) -> None:
-        """Take no more."""
+        """Accept no more connections."""
         if self._hub.network.listeners.get(self.address) is self:
             del self._hub.network.listeners[self.address]
 
 
 class MemoryNetwork:
-    """All addresses that somebody listens on, and the weather in between; without any, nothing takes time."""
+    """The addresses that hubs listen on, and the weather between them; without weather nothing takes time."""
 
     def __init__(self, weather: Weather | None = None, capacity: int = CAPACITY) -> None:
-        """`capacity` is how many bytes a connection takes before its other end reads."""
+        """`capacity`: how many bytes a connection takes before its other end reads."""
         self.listeners: dict[Address, MemoryListener] = {}
         self.weather = weather
         self.capacity = capacity
 
 
 class MemoryHub:
-    """All connections of one node, or of one client."""
+    """The connections of one node or of one client."""
 
     def __init__(self, network: MemoryNetwork, name: str) -> None:
         self.network = network
         self.name = name
         self.connections: dict[MemoryConnection, None] = {}
         self.full = False
-        """Whether clients have all the places that there are for them."""
+        """Whether the clients use up all places for connections."""
         self.sending: Callable[[], None] = lambda: None
-        """Called before each send; what it raises stops the sender half-way."""
+        """A call before each send; an error that it raises stops the sender half-way."""
         self._ready: dict[MemoryConnection, None] = {}
         self._event = trio.Event()
         self._frozen: trio.Event | None = None
@@ -375,17 +375,17 @@ class MemoryHub:
 
     @property
     def frozen(self) -> bool:
-        """Whether its process stands still."""
+        """Whether the hub's process stands still."""
         return self._frozen is not None
 
     def listen(self, address: Address) -> MemoryListener:
-        """Listen there. Raises OSError."""
+        """Listen on that address. Raises OSError where another hub does."""
         if address in self.network.listeners:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         return MemoryListener(self, address)
 
     async def dial(self, address: Address, turn: int = 0) -> MemoryConnection:  # noqa: ARG002
-        """Connect to there. Raises ConnectionRefusedError where nobody listens."""
+        """Connect to that address. Raises ConnectionRefusedError where nobody listens."""
         await trio.lowlevel.checkpoint()
         await self._allowed_to_run()
         weather = self.network.weather
@@ -411,12 +411,12 @@ class MemoryHub:
         return connection
 
     def mark(self, connection: MemoryConnection) -> None:
-        """That connection is ready."""
+        """Mark a connection as ready to be served."""
         self._ready[connection] = None
         self._event.set()
 
     async def wait(self, eager: bool = False, seconds: float | None = None) -> None:  # noqa: ARG002
-        """Return when a connection is ready, `wake` was called, or the time is over, and the process may run."""
+        """Wait until a connection is ready, `wake` is called or the time is over, and the process may run."""
         with trio.move_on_after(math.inf if seconds is None else seconds):
             await self._event.wait()
         await self._allowed_to_run()
@@ -440,30 +440,30 @@ class MemoryHub:
         self._event.set()
 
     def freeze(self) -> None:
-        """Let the process stand still: nothing is served and nothing dialled before `thaw`."""
+        """Let the process stand still: it serves nothing and dials nothing before `thaw`."""
         if self._frozen is None:
             self._frozen = trio.Event()
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Let the process go on."""
         if self._frozen is not None:
             self._frozen.set()
             self._frozen = None
 
     def expire(self, now: float) -> None:
-        """Close the finished connections whose time to discard is over."""
+        """Close the finished connections whose time for discarding input is over."""
         for connection in list(self.connections):
             if connection.discard_until is not None and connection.discard_until <= now:
                 connection.close()
 
     def close(self) -> None:
-        """Close everything, as the end of a process does: it does nothing more."""
+        """Close all connections and stop, as the end of a process does."""
         self._closed = True
         for connection in list(self.connections):
             connection.close()
 
     def vanish(self) -> list[MemoryConnection]:
-        """Be gone, as with the machine's power; give the connections back, to be disowned when it is on again."""
+        """Disappear, as at a power cut. Return the connections, to be disowned when the power is back."""
         self._closed = True
         connections = list(self.connections)
         for connection in connections:

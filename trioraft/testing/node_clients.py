@@ -1,4 +1,4 @@
-"""Clients in virtual time: they speak bytes to any node, and keep a history."""
+"""Clients for whole nodes in virtual time: they send bytes to any node, and record a history."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ from trioraft.testing.pipelines import Done, Exchange, Pipelines
 from trioraft.wire.codec import encode
 
 MAX_UNKNOWN: Final = 10
-"""After so many operations of unknown outcome a key is used no more: it would be too hard to judge."""
+"""From this many operations of unknown outcome on, a key is no longer used: it would be too hard to judge."""
 ANSWER_SECONDS: Final = 10.0
-"""After the faults every request is answered within this."""
+"""Within how many seconds every request must be answered once the faults have ended."""
 MOST_WAITING: Final = 24
-"""Requests that a hasty client has under way."""
+"""The most requests that a hasty client has under way."""
 
 _KINDS: Final[dict[str, Sequence[str]]] = {
     "p": ("put", "put", "get"),
     "d": ("put", "get", "delete"),
     "n": ("incr", "incr", "get"),
 }
-"""By a key's first letter: what is done to it. Only those in d are ever deleted."""
+"""For each first letter of a key: the operations on it. Only keys with a d are ever deleted."""
 OWN: Final = "own"
-"""So keys begin that one client alone writes, without waiting: of many of their writes nobody learns the outcome."""
+"""The prefix of keys that one client alone writes, without waiting for replies, so that many outcomes are unknown."""
 MOST_DOUBTS: Final = 4
-"""After so many it is not written in a pipeline."""
+"""From this many operations of unknown outcome on, a key is not written in a pipeline."""
 NOBODY: Final = 999
-"""No member has that id."""
+"""An id that no member has."""
 
 
 class Unanswered(AssertionError):
-    """A request had no reply though nothing was wrong any more."""
+    """A request had no reply, although all faults had ended."""
 
 
 class Surroundings(Protocol):
-    """What clients know of the cluster."""
+    """The clients' knowledge of the cluster."""
 
     def newcomer(self) -> str:
-        """Where a newcomer may be; once there are many, only where a member is already."""
+        """The address for a new member; once there are many members, the address of one of them."""
 
     def removable(self) -> Sequence[NodeId]:
-        """Who may be asked to be let go."""
+        """The members that a client may ask to remove."""
 
 
 class Keys:
-    """The keys in use by all clients."""
+    """The keys that all clients use."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -62,11 +62,11 @@ class Keys:
         self._unknown: Counter[str] = Counter()
 
     def draw(self) -> str:
-        """One of them."""
+        """Draw any key."""
         return self._random.choice(self._keys)
 
     def draw_for(self, op: str) -> str:
-        """One of those that this is done to; any, where it changes none. What is much in doubt is left alone."""
+        """Draw a key for that operation, one without many unknown outcomes if it writes."""
         fitting = [key for key in self._keys if op in _KINDS[key[0]]]
         if op == "get" or not fitting:
             return self.draw()
@@ -74,7 +74,7 @@ class Keys:
         return self._random.choice(calm) if calm else self._replace(fitting[0])
 
     def unknown(self, key: str) -> None:
-        """An operation on it had an unknown outcome."""
+        """Note that an operation on the key had an unknown outcome."""
         self._unknown[key] += 1
         if self._unknown[key] >= MAX_UNKNOWN and key in self._keys:
             self._replace(key)
@@ -86,7 +86,7 @@ class Keys:
 
 
 class Talk:
-    """One connection, and what was asked on it."""
+    """One connection and the requests on it."""
 
     def __init__(self, client: SimulatedClient, connection: MemoryConnection) -> None:
         self.exchange = Exchange(client.number, client.history, OWN)
@@ -97,19 +97,19 @@ class Talk:
         self._rest = b""
 
     def ask(self, asked: Asked, operation: Operation | None = None) -> None:
-        """Note that this request is sent; `operation` is what the history is to have of it, if that is there."""
+        """Note that this request is sent; `operation` is its entry in the history, if the caller has made one."""
         self.exchange.ask(asked, trio.current_time(), operation)
 
     def send(self, data: bytes) -> None:
-        """Send a part of what is asked."""
+        """Send a part of the requests."""
         self._connection.send(data)
 
     def shut(self) -> None:
-        """Say that nothing more is asked."""
+        """Tell the node that no more requests follow."""
         self._connection.shut()
 
     def received(self, data: bytes) -> None:
-        """Replies, or a part of one."""
+        """Take replies, or a part of one."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._client.report(f"client {self._client.number} is told {line.decode()}")
@@ -118,22 +118,22 @@ class Talk:
         self.news.set()
 
     def drained(self) -> None:
-        """There is room for more."""
+        """Do nothing: sending does not wait for room."""
 
     def broken(self) -> None:
-        """It is gone."""
+        """Note that the connection is gone."""
         self.ended = True
         self.news.set()
 
     def close(self) -> None:
-        """End it; what was not answered has an unknown outcome."""
+        """Close the connection; the requests without a reply have an unknown outcome."""
         self._connection.close()
         for operation in self.exchange.unanswered_writes():
             self._client.keys.unknown(operation.key)
 
 
 class SimulatedClient:
-    """One client, which asks one node after another."""
+    """One client, which talks to one node after another."""
 
     def __init__(
         self,
@@ -147,21 +147,21 @@ class SimulatedClient:
         cluster: Surroundings,
         changes: bool,
     ) -> None:
-        """`changes`: whether it changes the members, and who leads."""
+        """`changes`: whether it changes the members and the leader."""
         self.number = number
         self.history = history
         self.keys = keys
         self.report = report
         self.asked: Counter[str] = Counter()
-        """By operation: how many were answered."""
+        """For each operation: how many requests were answered."""
         self.calm = False
-        """Whether nothing goes wrong any more: then it waits for every reply, and expects it soon."""
+        """Whether the faults have ended: it then waits for every reply, and expects it soon."""
         self._lets_be = False
-        """Whether it leaves the members as they are, and who leads."""
+        """Whether it leaves the members and the leader as they are."""
         self._cluster = cluster
         self._revisions: dict[str, int] = {}
         self._snapshot = 0
-        """Where the newest known snapshot ends."""
+        """The index at which the newest known snapshot ends."""
         self._hub = MemoryHub(network, f"client{number}")
         self._addresses = addresses
         self._random = random
@@ -170,10 +170,10 @@ class SimulatedClient:
         self._burst = random.choice((1, 4, 12))
         self._pipelines = Pipelines(random, self, changes)
         self._piped = random.choice((0.0, 0.2, 0.6))
-        """How often it asks for anything at all in one go."""
+        """How often it sends a pipeline of requests of every kind."""
 
     async def run(self) -> None:
-        """Ask until it is calm."""
+        """Talk to nodes until it is calm."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._serve)
             while not self.calm:
@@ -182,7 +182,7 @@ class SimulatedClient:
             nursery.cancel_scope.cancel()
 
     async def say_goodbye(self, address: Address) -> None:
-        """Write, read and ask for all else through that node, now that nothing goes wrong. Raises Unanswered."""
+        """Write, read and send every other request through that node, after the faults. Raises Unanswered."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._serve)
             with trio.fail_after(ANSWER_SECONDS):
@@ -243,7 +243,7 @@ class SimulatedClient:
         talk.close()
 
     async def _wait(self, talk: Talk) -> bool:
-        """Whether all that was asked has been answered, while the client had patience."""
+        """Wait for all replies, as long as the client is patient; whether all have come."""
         patience = trio.current_time() + self._random.choice((0.3, 3.0, 8.0))
         while talk.exchange.waiting and not talk.ended:
             calm = self.calm
@@ -257,7 +257,7 @@ class SimulatedClient:
         return not talk.exchange.waiting
 
     async def _pipe(self, talk: Talk, requests: Sequence[Asked], end: bool) -> None:
-        """Ask for these in pieces that are cut anywhere, and for nothing after them where it is to be the `end`."""
+        """Send these requests in pieces that are cut anywhere. `end`: whether the client sends nothing after them."""
         for asked in requests:
             talk.ask(asked)
         for piece in self._pipelines.cut(self._pipelines.lines(requests, end)):
@@ -267,7 +267,7 @@ class SimulatedClient:
             talk.shut()
 
     def learn(self, done: Done) -> None:
-        """A reply has come."""
+        """Learn from a reply."""
         op, operation = done.asked["op"], done.operation
         self.asked[op] += 1
         if operation is not None:
@@ -281,46 +281,46 @@ class SimulatedClient:
     # What there is to ask for
 
     def key(self, op: str) -> str:
-        """A key for that operation."""
+        """Draw a key for that operation."""
         return self.keys.draw_for(op)
 
     def value(self) -> bytes:
-        """Another value each time."""
+        """Make a value, a new one each time."""
         self._requests += 1
         return encode(f"{self.number}-{self._requests}")
 
     def rev(self, key: str) -> int:
-        """The newest revision known of the key, or 0."""
+        """The newest known revision of the key, or 0."""
         return self._revisions.get(key, 0)
 
     def snapshot(self) -> int:
-        """Where a snapshot may end."""
+        """Draw an index at which a snapshot may end."""
         return self._random.choice((self._snapshot, self._random.randrange(100)))
 
     def let_be(self) -> None:
-        """Leave members and leader as they are from now on: each new leader begins to send its snapshot anew."""
+        """Leave members and leader as they are from now on: a new leader would begin to send its snapshot anew."""
         self._lets_be = True
         self._pipelines.leave_out("transfer_leadership")
 
     def address(self) -> str:
-        """Where a newcomer may be."""
+        """An address for a new member."""
         return str(self._addresses[0]) if self._lets_be else self._cluster.newcomer()
 
     def removable(self) -> NodeId:
-        """A member that may go, or somebody who is none."""
+        """Draw a member that may be removed, or an id that no member has."""
         some = [] if self._lets_be else self._cluster.removable()
         return self._random.choice([*some, NOBODY])
 
     def target(self) -> NodeId:
-        """Who may lead."""
+        """Draw a node that may lead."""
         return self._random.randrange(len(self._addresses))
 
     def _draw_own(self) -> Operation:
-        """A put to a key that nobody else writes or reads: however many are unknown, they are easily judged."""
+        """Make a put to a key that nobody else writes or reads: however many are unknown, they are easy to judge."""
         return Operation(self.number, "put", f"{OWN}{self.number}-{self._requests % 4}", 0.0)
 
     def _draw(self) -> Operation:
-        """What to ask next."""
+        """Draw the next operation."""
         random = self._random
         key = self.keys.draw()
         if random.random() < 0.1:

@@ -1,4 +1,4 @@
-"""What goes wrong in a simulation of whole nodes, drawn again and again."""
+"""The faults of the simulation of whole nodes, drawn again and again."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FAST: Final = (0.0, 0.0)
 USUAL: Final = (0.0001, 0.003)
 BUSY: Final = (0.002, 0.03)
 SLOW: Final = (0.05, 0.2)
-"""Seconds that a write takes: as long as must cause no election."""
+"""How many seconds a write takes. Even a slow disk must cause no election."""
 
 
 class Faults:
-    """Draws faults of the kinds that this run has, at its pace, until it is told to end."""
+    """The adversary of one run: it draws faults of the run's kinds, at the run's pace, until `end`."""
 
     KINDS: Final = (
         "kill",
@@ -55,7 +55,7 @@ class Faults:
         counter: StepCounter,
         kinds: Sequence[str] | None,
     ) -> None:
-        """`kinds` are those to choose from."""
+        """`kinds`: the kinds to choose from; all where it is None."""
         self.random = random = world.random
         self.world = world
         self.weather = weather
@@ -66,7 +66,7 @@ class Faults:
         self._kinds = random.sample(some, random.randint((len(some) + 1) // 2, len(some)))
         self._pause = random.choice((0.2, 0.5, 1.0))
         self._quiet = random.choice((0.0, 2.0, 2.0))
-        """How long the cluster is left alone at first: not always until it has formed."""
+        """For how many seconds the cluster is left alone at first: not always until it has formed."""
         self._doings: dict[str, Callable[[], None]] = {
             "kill": lambda: self._several(Machine.kill),
             "kill at a step": self._kill_at_step,
@@ -92,25 +92,25 @@ class Faults:
         self._usual = usual
         for machine in machines:
             self.take_in(machine)
-        self._doings["members"] = lambda: None  # an operator sees to these
+        self._doings["members"] = lambda: None  # an operator makes these changes
 
     @property
     def kinds(self) -> Sequence[str]:
-        """Those that this run has."""
+        """The kinds of faults in this run."""
         return self._kinds
 
     @property
     def names(self) -> list[str]:
-        """The machines that are not switched off for good."""
+        """The names of the machines that are not switched off for good."""
         return [machine.name for machine in self.machines if not machine.retired]
 
     def take_in(self, machine: Machine) -> None:
-        """There is another machine."""
+        """Give a new machine a disk of the usual speed."""
         random, usual = self.random, self._usual
         machine.write_seconds = lambda: random.uniform(*usual)
 
     async def run(self) -> None:
-        """Let things go wrong, for ever."""
+        """Draw faults for ever."""
         await trio.sleep(self._quiet)
         random = self.random
         while self._kinds:
@@ -122,7 +122,7 @@ class Faults:
         await trio.sleep_forever()
 
     def end(self) -> None:
-        """Mend everything, and let nothing more happen."""
+        """Mend everything, and draw no more faults."""
         self._ended = True
         self.weather.mend_all()
         self.weather.seconds = (0.0001, 0.001)
@@ -133,12 +133,12 @@ class Faults:
         self.world.agenda.after(seconds, call)
 
     def _victim(self) -> Machine:
-        """Some machine; often one that leads."""
+        """Draw a machine, often one that leads."""
         leaders = [machine for machine in self.machines if machine.core is not None and machine.core.role == "leader"]
         return self.random.choice(leaders if leaders and self.random.random() < 0.5 else self.machines)
 
     def _several(self, harm: Callable[[Machine], None], restart: bool = True) -> None:
-        """Harm one machine, or some, or all; they are back later, each in its time."""
+        """Harm one machine, some or all; each comes back later, at its own time."""
         random = self.random
         many = random.sample(self.machines, random.randint(1, len(self.machines)))
         for machine in [self._victim()] if random.random() < 0.7 else many:
@@ -161,7 +161,7 @@ class Faults:
         self._victim().fail_disk(self.random.randrange(8), OSError(number, os.strerror(number)))
 
     def _refuse_snapshots(self) -> None:
-        """Some disks have no room for snapshots, perhaps all of them: no node ends for that."""
+        """Leave some disks, perhaps all, without room for snapshots: no node may stop because of that."""
         for machine in self.random.sample(self.machines, self.random.randint(1, len(self.machines))):
             machine.disk.no_snapshots = True
             self._later(self.random.uniform(0.3, 3), machine.make_room)
@@ -181,7 +181,7 @@ class Faults:
         self._later(self.random.choice((0.1, 0.4, 1.0, 5.0)), machine.thaw)
 
     def _partition(self) -> None:
-        """Cut some machines off the others, both ways; the ways open again one after another."""
+        """Cut some machines off from the others, both ways; the directions open again one after another."""
         inside = self.random.sample(self.names, self.random.randint(1, max(1, len(self.names) // 2)))
         for one in inside:
             for other in self.names:
@@ -203,7 +203,7 @@ class Faults:
                     self._cut(one, other, 0.5)
 
     def _cut(self, sender: str, receiver: str, most: float) -> None:
-        """Cut one way, for up to so many seconds."""
+        """Cut one direction, for up to `most` seconds."""
         self._cut_for(sender, receiver, self.random.uniform(0.05, most))
 
     def _cut_for(self, sender: str, receiver: str, seconds: float) -> None:
@@ -211,7 +211,7 @@ class Faults:
         self._later(seconds, lambda: self.weather.mend(sender, receiver))
 
     def _forsake(self) -> None:
-        """Let all others take a leader for dead, though it lives, and has clients that still talk to it."""
+        """Let all others take a machine for dead, often a leader, while it lives and its clients still talk to it."""
         machine = self._victim()
         if machine.life is None:
             return
@@ -226,9 +226,9 @@ class Faults:
         self._let_dial_again(machine, self.weather.refusing)
 
     def _round_trip(self, attempts: int = 40) -> None:
-        """Let the lead go to another node and come back, while a third hears nobody and is heard.
+        """Let the lead go to another node and come back, while a third hears nobody but is heard.
 
-        With so many faults about there is often no leader: one is waited for.
+        Among the other faults there is often no leader, so this waits for one.
         """
         leaders = [machine for machine in self.machines if machine.core is not None and machine.core.role == "leader"]
         others = [machine for machine in self.machines if machine not in leaders and not machine.retired]
@@ -261,7 +261,7 @@ class Faults:
                         connection.break_off()
 
     def _spoil_dials(self, spoiled: dict[str, None]) -> None:
-        """Let dials to some machine be refused, or hang, and break what there is so that it is dialled."""
+        """Let dials to a machine be refused, or hang, and break connections so that nodes dial."""
         machine = self._victim()
         if machine.life is None:
             return
@@ -271,7 +271,7 @@ class Faults:
 
     def _let_dial_again(self, machine: Machine, spoiled: dict[str, None]) -> None:
         def recover() -> None:
-            if machine.life is not None or spoiled is self.weather.refusing:  # where it is off, nobody answers
+            if machine.life is not None or spoiled is self.weather.refusing:  # a machine that is off stays silent
                 spoiled.pop(machine.name, None)
                 self.weather.changed()
 

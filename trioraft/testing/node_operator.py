@@ -1,4 +1,4 @@
-"""An operator in a simulation of whole nodes: takes in newcomers, lets members go, and has the lead handed over."""
+"""The operator in the simulation of whole nodes: adds members, removes members, and hands the lead over."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from trioraft.wire.codec import decode, encode
 
 MOST_MEMBERS: Final = 6
 LASTING: Final = 3
-"""Nodes with lower ids are let go by nobody but the operator."""
+"""Only the operator removes nodes with a lower id than this; clients do not."""
 PATIENCE: Final = 6.0
 
 
 class _Line:
-    """A connection that is asked one thing at a time."""
+    """A connection for one request at a time."""
 
     def __init__(self, connection: MemoryConnection) -> None:
         self.reply: dict[str, Any] | None = None
@@ -32,7 +32,7 @@ class _Line:
         self._data = b""
 
     def received(self, data: bytes) -> None:
-        """The reply, or a part of it."""
+        """Take the reply, or a part of it."""
         self._data += data
         if self._data.endswith(b"\n"):
             self.reply = decode(self._data)
@@ -40,20 +40,20 @@ class _Line:
             self.news.set()
 
     def drained(self) -> None:
-        """There is room for more."""
+        """Do nothing: sending does not wait for room."""
 
     def broken(self) -> None:
-        """It is gone."""
+        """Note that the connection is gone."""
         self.news.set()
 
 
 class Operator:
-    """Changes the members at its pace until it is cancelled; then `settle` sees to it that the machines fit them."""
+    """Changes the members at its own pace until it is cancelled; `settle` then makes the machines fit the members."""
 
     def __init__(self, world: World, machines: list[Machine], add_machine: Callable[[Machine], None]) -> None:
         """`machines` grows with the members; `add_machine` is told of each newcomer."""
         self.changes: Counter[str] = Counter()
-        """How many were carried out, by op."""
+        """How many changes were carried out, by operation."""
         self._world = world
         self._machines = machines
         self._add_machine = add_machine
@@ -62,7 +62,7 @@ class Operator:
         self._pace = self._random.choice((0.3, 1.0))
 
     async def run(self) -> None:
-        """Change something now and then, for ever."""
+        """Change the members or the leader now and then, for ever."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._serve)
             while True:
@@ -70,12 +70,12 @@ class Operator:
                 await self._change()
 
     def newcomer(self) -> str:
-        """Where a newcomer may be; once there are many members, only where there is one already."""
+        """The address for a new member; once there are many members, the address of one of them."""
         present = [machine for machine in self._machines if not machine.retired]
         return self._fresh() if len(present) < MOST_MEMBERS else str(present[0].address)
 
     def removable(self) -> list[NodeId]:
-        """Who may be let go: so many stay that elections are held, and one may die."""
+        """The members that clients may remove: enough others stay to hold elections even if one dies."""
         return [machine.index for machine in self._machines if machine.index >= LASTING and not machine.retired]
 
     def _fresh(self) -> str:
@@ -84,7 +84,7 @@ class Operator:
         return next(f"{name}:8000" for number in count(1) if (name := f"node{number}") not in names)
 
     async def settle(self) -> bool:
-        """Bring the machines into line with the members, as the leader knows them; False where that takes longer."""
+        """Make the machines fit the members that the leader knows; whether every voter has its vote."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._serve)
             members = await self._members(leader_only=True)

@@ -1,4 +1,4 @@
-"""What simulations have in common: when a run counts, and how one fails."""
+"""The outcome of a simulation: when a run counts, and how it fails."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ LEAST_FAULTS: Final = 3
 
 
 def is_eventful(elections: int, writes: int, kinds_of_fault: int) -> bool:
-    """Whether so much happened in a run that it proves something."""
+    """Whether enough happened in a run for it to prove something."""
     return elections >= LEAST_ELECTIONS and writes >= LEAST_WRITES and kinds_of_fault >= LEAST_FAULTS
 
 
 class SimulationFailed(AssertionError):
-    """Something is wrong: in which run, what, and what came before it."""
+    """A run went wrong: its seed, the reason, and the events before."""
 
     def __init__(self, seed: int, reason: str, timeline: str) -> None:
         super().__init__(f"seed {seed}: {reason}\n{timeline}")
@@ -24,4 +24,4 @@ class SimulationFailed(AssertionError):
         self.timeline = timeline
 
     def __reduce__(self) -> tuple[type[SimulationFailed], tuple[int, str, str]]:
-        return SimulationFailed, (self.seed, self.reason, self.timeline)  # it may have to go to another process
+        return SimulationFailed, (self.seed, self.reason, self.timeline)  # so that it can be sent to another process

@@ -1,15 +1,15 @@
-"""Random pipelines of legal requests, of every operation there is, and what their replies can be.
+"""Random pipelines of legal requests of every operation, and the check of their replies.
 
-Operations come from the program's own table, and the fields of each from the type that its requests are read into: a
-new one is in it by itself. What is drawn for a field follows from its name, or, of a few values, from its type.
+The operations come from the program's own table, and the fields from the types of their requests, so a new operation
+is included by itself. The value of a field is drawn by its name; where its type has only a few values, by its type.
 
     pipelines = Pipelines(random, scene)
-    asked = pipelines.draw(20)                    # requests, with ids of all kinds, and without
+    asked = pipelines.draw(20)                    # requests, with ids of all kinds or without
     for piece in pipelines.cut(pipelines.lines(asked)):
         ...                                       # send it
     exchange = Exchange(client, history)
     exchange.ask(asked[0], now)
-    done = exchange.take(line, now)               # raises AssertionError where that is no reply to it
+    done = exchange.take(line, now)               # raises AssertionError where the line cannot be the reply
 """
 
 from __future__ import annotations
@@ -29,66 +29,66 @@ from trioraft.wire.codec import encode
 from trioraft.wire.operations import OPERATIONS
 
 _USUAL, _RARE = 8, 1
-"""How often each is drawn: where the members and the lead change all the time, nothing else comes to pass."""
+"""The weights of operations. Changes of members and leader are rare, because nothing else happens while they last."""
 _CHANCES: Final = {"timeout_ms": 0.05, "forward": 0.05, "if_rev": 0.25, "read": 0.3, "force": 0.2}
-"""How often a field is given that need not be; the others are every second time."""
+"""How often an optional field is given; any other optional field is given every second time."""
 _CHOICES: Final = {"timeout_ms": (1, 50, 400), "by": (1, 1, 5, -2), "limit": (1, 3, 10), "from": (1, 5, 20, 1000)}
 _WHENEVER: Final = ("timeout_ms", "forward")
-"""With these a request may fail though nothing is wrong."""
+"""The fields with which a request may fail even if nothing is wrong."""
 
 
 class Scene(Protocol):
-    """What there is to ask for, as far as who asks knows."""
+    """The client's knowledge, from which the fields of requests are drawn."""
 
     def key(self, op: str) -> str:
         """A key for that operation."""
 
     def value(self) -> bytes:
-        """Of a put: raw JSON, another one each time."""
+        """The value of a put as raw JSON, a new one each time."""
 
     def rev(self, key: str) -> int:
-        """The newest revision known of the key, or 0."""
+        """The newest known revision of the key, or 0."""
 
     def snapshot(self) -> int:
-        """Where a snapshot may end."""
+        """An index at which a snapshot may end."""
 
     def address(self) -> str:
-        """Where a newcomer may be."""
+        """An address for a new member."""
 
     def removable(self) -> NodeId:
-        """A member that may be let go, or somebody who is none."""
+        """A member that may be removed, or an id that no member has."""
 
     def target(self) -> NodeId:
-        """Who may lead."""
+        """A node that may lead."""
 
 
 class Pipelines:
-    """Draws what one client asks."""
+    """Draws the requests of one client."""
 
     def __init__(self, random: Random, scene: Scene, changes: bool = True) -> None:
-        """`changes`: whether changes of the members and of who leads are among them."""
+        """`changes`: whether to draw changes of the members and the leader too."""
         self.patient = False
-        """Whether nothing is drawn that makes requests fail though nothing is wrong."""
+        """Whether to leave out the fields with which a request may fail even if nothing is wrong."""
         self._operations = [op for op, row in OPERATIONS.items() if changes or row.kind != "leader"]
         self._weights = [_RARE if OPERATIONS[op].kind == "leader" else _USUAL for op in self._operations]
         self._random = random
         self._scene = scene
 
     def draw(self, count: int) -> list[dict[str, Any]]:
-        """So many requests of any kind."""
+        """Draw `count` requests of any operation."""
         return [self.request(op) for op in self._random.choices(self._operations, self._weights, k=count)]
 
     def all(self) -> list[dict[str, Any]]:
-        """One request of each kind, in any order."""
+        """Draw one request of each operation, in any order."""
         return [self.request(op) for op in self._random.sample(self._operations, len(self._operations))]
 
     def leave_out(self, op: str) -> None:
-        """Draw no more of these, but where one of each kind is asked for."""
+        """Draw that operation no more, except in `all`."""
         pairs = zip(self._operations, self._weights, strict=True)
         self._weights = [0 if name == op else weight for name, weight in pairs]
 
     def request(self, op: str) -> dict[str, Any]:
-        """A request of that kind."""
+        """Draw a request of that operation."""
         asked: dict[str, Any] = {}
         chance = self._random.random()
         if chance < 0.9:
@@ -103,13 +103,13 @@ class Pipelines:
         return asked
 
     def lines(self, asked: Sequence[Asked], end: bool = False) -> bytes:
-        """The requests as they may be sent; where it is the `end` of all, the last line need not say so."""
+        """Encode the requests as a client may send them. At the `end` of all, the last line may lack its line end."""
         ends = self._random.choices((b"\n", b"\r\n", b"\n \n\r\n"), (18, 1, 1), k=len(asked))
         data = b"".join(encode(one) + mark for one, mark in zip(asked, ends, strict=True))
         return data.rstrip() if end and self._random.random() < 0.5 else data
 
     def cut(self, data: bytes) -> list[bytes]:
-        """Pieces that end anywhere."""
+        """Cut the bytes into pieces that end anywhere."""
         places = sorted(self._random.randrange(len(data) + 1) for _ in range(self._random.choice((0, 1, 4))))
         pieces = [data[begin:end] for begin, end in zip([0, *places], [*places, len(data)], strict=True)]
         return [piece for piece in pieces if piece]
@@ -146,7 +146,7 @@ class Pipelines:
 
 @cache
 def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, bool, Sequence[object]]]:
-    """Of each field of such requests, but the id: its name, whether it has to be there, and its values, if few."""
+    """For each field but the id: its name, whether it is required, and its values where there are few."""
     found: list[tuple[str, bool, Sequence[object]]] = []
     for field in msgspec.structs.fields(kind):
         known = msgspec.inspect.type_info(field.type)
@@ -161,7 +161,7 @@ def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, bool, Sequence[object
 
 
 def operation_of(client: int, asked: Asked, now: float) -> Operation | None:
-    """The request as a history has it, where it is about one key."""
+    """The entry of a request in the history; None where it is not about one key."""
     op = asked["op"]
     if not OPERATIONS[op].takes_key:
         return None
@@ -185,21 +185,21 @@ class _Waiting(msgspec.Struct):
 
 
 class Done(msgspec.Struct):
-    """A request that has been answered."""
+    """A request and its reply."""
 
     asked: Asked
     reply: dict[str, Any]
     operation: Operation | None
-    """As the history has it, where it is about one key."""
+    """The entry in the history; None where the request is not about one key."""
 
 
 class Exchange:
-    """A connection as its client knows it: what has been asked and not answered yet, and the history of it all."""
+    """One connection as its client sees it: the requests that wait for a reply, and their part of the history."""
 
     def __init__(self, client: int, history: History, unread: str | None = None) -> None:
-        """`unread`: how the keys begin of which the history is to have no reads, where a scan shows them."""
+        """`unread`: the prefix of keys that a scan may show, but that are not noted as reads in the history."""
         self.waiting: deque[_Waiting] = deque()
-        """In order."""
+        """The requests without a reply, in the order of asking."""
         self._client = client
         self._history = history
         self._number = history.connect()
@@ -207,7 +207,7 @@ class Exchange:
         self._unread = unread
 
     def ask(self, asked: Asked, now: float, operation: Operation | None = None) -> None:
-        """A request is sent; `operation` is what a history is to have of it, where that has been made already."""
+        """Note that a request is sent; `operation` is its entry in the history, if the caller has made one."""
         if operation is None:
             operation = operation_of(self._client, asked, now)
         place = self._history.take_place(self._number)
@@ -217,7 +217,7 @@ class Exchange:
         self.waiting.append(_Waiting(asked, operation, place, now))
 
     def take(self, line: bytes, now: float) -> Done:
-        """The next reply. Raises AssertionError where it can be none."""
+        """Match the next reply with its request. Raises AssertionError where the line cannot be that reply."""
         assert self.waiting, f"a reply to nothing: {line!r}"
         one = self.waiting.popleft()
         reply = self._judge.take(one.asked, line)
@@ -228,11 +228,11 @@ class Exchange:
         return Done(one.asked, reply, one.operation)
 
     def unanswered_writes(self) -> list[Operation]:
-        """What has been asked, and may or may not come to pass."""
+        """The operations other than gets that wait for a reply, and may or may not take effect."""
         return [one.operation for one in self.waiting if one.operation is not None and one.operation.kind != "get"]
 
     def _shown_by_scan(self, one: _Waiting, line: bytes, now: float) -> list[Operation]:
-        """What it has shown of each key, as if each had been read by itself."""
+        """Turn a scan into one read for each key that it has shown."""
         return [
             Operation(
                 self._client,

@@ -1,4 +1,4 @@
-"""Whether a leader that no majority answers gives up in time (check-quorum): the one property that needs a clock."""
+"""The check that a leader which no majority answers steps down in time (check-quorum): this property needs a clock."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from trioraft.raft.messages import AppendEntriesReply, InstallSnapshotReply, Mes
 
 
 class QuorumWatch:
-    """Of one cluster, in microseconds."""
+    """The watch over the leaders of one cluster; times are in microseconds."""
 
     def __init__(self, patience: int) -> None:
-        """`patience`: two checks of the quorum, and a little for clocks that go wrong."""
+        """`patience`: the time of two checks of the quorum, and a little for clocks that drift."""
         self._patience = patience
         self._heard: dict[NodeId, dict[NodeId, int]] = {}
-        """By leader and by peer: when it heard from it last."""
+        """For each leader and each peer: when the leader last heard from the peer."""
         self._terms: dict[NodeId, tuple[int, tuple[NodeId, ...]]] = {}
-        """By leader: its term, and who voted; with either its time begins again."""
+        """For each leader: its term and its voters. When either changes, its time begins again."""
 
     def delivered(self, now: int, core: Core, sender: NodeId, message: Message) -> None:
-        """A message is about to reach a node."""
+        """Note a message that is about to reach a node."""
         if (
             isinstance(message, AppendEntriesReply | InstallSnapshotReply)
             and core.role == "leader"
@@ -29,12 +29,12 @@ class QuorumWatch:
             self._heard.setdefault(core.node, {})[sender] = now
 
     def excuse(self, node: NodeId) -> None:
-        """A node has stood still, or stopped: its time begins again."""
+        """Let a node's time begin again, because it stood still or stopped."""
         self._terms.pop(node, None)
         self._heard[node] = {}
 
     def check(self, now: int, core: Core) -> None:
-        """A tick of a node. Raises Violation."""
+        """Check a node at its tick. Raises Violation."""
         if core.role != "leader":
             self._terms.pop(core.node, None)
             return

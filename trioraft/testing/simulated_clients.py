@@ -1,4 +1,4 @@
-"""The clients of a simulation: they speak lines to any node, and everything they see is recorded."""
+"""The clients of the fast simulation: they send lines to any node, and record everything that they see."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from trioraft.wire.operations import OPERATIONS
 
 MILLISECOND = 1000
 RETIRE_AFTER = 10
-"""Unknown outcomes, after which a key is used no more: each may take effect at any later time, and all is tried."""
+"""From this many unknown outcomes on, a key is no longer used: each may take effect later, and the judge tries all."""
 
 
 MOST_WAITING = 16
-"""Requests that a hasty client has under way."""
+"""The most requests that a hasty client has under way."""
 MOST_DOUBTS = 4
-"""With so many writes under way or of unknown outcome a key is not written in a pipeline."""
+"""From this many writes under way or of unknown outcome on, a key is not written in a pipeline."""
 LASTING = 3
-"""So many nodes stay members, whatever is asked: with fewer there would be no elections."""
+"""How many nodes stay members whatever clients ask: with fewer there would be no elections."""
 GUESTS = 3
-"""Newcomers at most, for none of whom there is a node."""
+"""The most newcomers; none of them has a node."""
 NOBODY = 999
-"""No member has that id."""
+"""An id that no member has."""
 
 _Request = tuple[Operation | None, Asked]
-"""What is noted of it, where that has been made already, and its fields."""
+"""The entry in the history, if one was made already, and the request's fields."""
 
 
 class Surroundings(Protocol):
-    """What clients need of the simulation."""
+    """The parts of the simulation that clients use."""
 
     now: int
     nodes: list[SimulatedNode]
 
     def after(self, delay: int, call: Callable[..., None], *arguments: Any) -> None:
-        """Call that, so many microseconds from now."""
+        """Make the call `delay` microseconds from now."""
 
 
 class _Conversation:
@@ -55,8 +55,9 @@ class _Conversation:
         self.ended = False
         """Whether the client has said that it will ask no more."""
         self.spoke = 0
-        """When the newest line arrives, and the newest reply: a connection keeps its order."""
+        """When the newest line arrives at the node; later ones arrive after it."""
         self.heard = 0
+        """When the newest reply arrives at the client; later ones arrive after it."""
 
 
 class _Client:
@@ -64,25 +65,25 @@ class _Client:
         self.number = number
         self.conversation: _Conversation | None = None
         self.asked = 0
-        """Counts what it asked, so that an old timeout says nothing about a new request."""
+        """How often it has asked, so that an old timeout does not concern a new request."""
         self.due = False
-        """Whether it is about to act."""
+        """Whether its next act is scheduled."""
         self.own = own
-        """Keys that it alone writes, one after the other, without waiting for the replies; none where it is patient."""
+        """The keys that it alone writes, in turn, without waiting for replies; none for a patient client."""
 
 
 class Clients:
     """All clients of a run."""
 
     def __init__(self, world: Surroundings, random: Random, patience: int, changes: bool) -> None:
-        """`patience`: after so many microseconds without an answer a client gives up, and does not know.
+        """`patience`: after how many microseconds without a reply a client gives up, with an unknown outcome.
 
-        `changes`: whether they change the members, and who leads.
+        `changes`: whether they change the members and the leader.
         """
         self.history = History()
         self.stale_reads = 0
         self.asked: dict[str, int] = dict.fromkeys(OPERATIONS, 0)
-        """By operation: how many have been answered."""
+        """For each operation: how many requests were answered."""
         self._calm = False
         self._world = world
         self._random = random
@@ -94,18 +95,18 @@ class Clients:
         self._unknown: dict[str, int] = {}
         self._revisions: dict[str, int] = {}
         self._snapshot: int = 0
-        """Where the newest known snapshot ends."""
+        """The index at which the newest known snapshot ends."""
         self._guests: list[NodeId] = []
         self._pipelines = Pipelines(random, self, changes)
         self._piped = random.choice((0.02, 0.1, 0.3))
-        """How often a client asks for anything at all in one go."""
+        """How often a client sends a pipeline of requests of every kind."""
         self._clients = [_Client(number, self._own_keys()) for number in range(random.randint(2, 6))]
         for client in self._clients:
             self._act_within(client, self._think)
 
     @property
     def calm(self) -> bool:
-        """Whether nothing goes wrong any more: then they only wait for their replies."""
+        """Whether the faults have ended: the clients then only wait for their replies."""
         return self._calm
 
     @calm.setter
@@ -119,18 +120,18 @@ class Clients:
 
     @property
     def waiting(self) -> int:
-        """How many requests have no answer yet, and may still get one."""
+        """How many requests have no reply yet and may still get one."""
         conversations = [client.conversation for client in self._clients if client.conversation is not None]
         return sum(len(conversation.exchange.waiting) for conversation in conversations)
 
     def node_died(self, node: NodeId) -> None:
-        """Every connection to it is broken."""
+        """Break every connection to a node that has died."""
         for client in self._clients:
             if client.conversation is not None and client.conversation.node == node:
                 self._hang_up(client)
 
     def replied(self, session: SimulatedSession, replies: bytes) -> None:
-        """Replies leave the node; they arrive in their order."""
+        """Let replies that leave a node arrive at their client, in order."""
         for client in self._clients:
             conversation = client.conversation
             if conversation is not None and conversation.session is session:
@@ -139,7 +140,7 @@ class Clients:
                 self._look_for_end(client, conversation)
 
     def ask_all(self, keys: list[str], node: SimulatedNode) -> None:
-        """One more client reads these keys, through that node, and asks for all else that can be asked for."""
+        """Let one more client read these keys through that node, and send a request of every operation."""
         client = _Client(len(self._clients), [])
         self._clients.append(client)
         client.conversation = conversation = self._converse(client, node)
@@ -150,7 +151,7 @@ class Clients:
     # What there is to ask for
 
     def key(self, op: str) -> str:
-        """A key for that operation; one that is much in doubt is not written, for then nobody could judge it."""
+        """Draw a key for that operation. A key with many unknown outcomes is not written: nobody could judge it."""
         if OPERATIONS[op].kind == "write":
             doubts = Counter(self._unknown)
             for client in self._clients:
@@ -160,41 +161,41 @@ class Clients:
         return self._random.choice(self._keys)
 
     def value(self) -> bytes:
-        """Another value each time."""
+        """Make a value, a new one each time."""
         self._values += 1
         return b"%d" % self._values
 
     def rev(self, key: str) -> int:
-        """The newest revision known of the key, or 0."""
+        """The newest known revision of the key, or 0."""
         return self._revisions.get(key, 0)
 
     def snapshot(self) -> int:
-        """Where a snapshot may end."""
+        """Draw an index at which a snapshot may end."""
         return self._random.choice((self._snapshot, self._random.randrange(50)))
 
     def address(self) -> str:
-        """Where a newcomer may be; in the end only one that is there already."""
+        """An address for a new member; after the faults only that of a present member."""
         return "node-0:1" if self.calm else f"guest-{self._random.randrange(GUESTS)}:1"
 
     def removable(self) -> NodeId:
-        """A guest, or a node beyond those that stay; in the end only one that is none."""
+        """Draw a guest, or a node that need not stay; after the faults only an id that no member has."""
         some: list[NodeId] = [] if self.calm else [*self._guests, *range(LASTING, len(self._world.nodes))]
         return self._random.choice([*some, NOBODY])
 
     def target(self) -> NodeId:
-        """Who may lead."""
+        """Draw a node that may lead."""
         return self._random.randrange(len(self._world.nodes))
 
     # A client's life
 
     def _act_within(self, client: _Client, microseconds: int) -> None:
-        """Let it act soon, once, however often it is told so."""
+        """Let the client act soon; only once, however often this is called."""
         if not client.due:
             client.due = True
             self._world.after(1 + self._random.randrange(microseconds), self._act, client)
 
     def _act(self, client: _Client) -> None:
-        """Ask for something, if nothing is under way; who is hasty, if not too much is."""
+        """Ask for something: a patient client if nothing is under way, a hasty one if not too much is."""
         client.due = False
         if self.calm:
             return
@@ -233,22 +234,22 @@ class Clients:
         return f"key-{self._next_key - 1}"
 
     def _draw_some(self, client: _Client) -> list[_Request]:
-        """What is asked in one go: mostly one request."""
+        """Draw the requests to send at once: mostly one."""
         chance = self._random.random()
         if client.own and chance < 0.8:
             return [self._draw_put(client, client.own[client.asked % len(client.own)])]
         if chance < 0.05:
-            # Each to another key: many of one key with unknown outcomes would be in no order that can be found.
+            # Each put has another key: for many unknown outcomes of one key, no order could be found in time.
             return [self._draw_put(client, key) for key in self._random.sample(self._keys, len(self._keys))]
         return [self._draw(client) for _ in range(self._random.randint(2, 6) if chance < 0.15 else 1)]
 
     def _draw_put(self, client: _Client, key: str) -> _Request:
-        """A put without a condition or a deadline: those that come together are taken together."""
+        """Make a put without a condition or a deadline: the node takes puts like these together."""
         operation = Operation(client.number, "put", key, self._world.now, value=self.value())
         return operation, operation.request()
 
     def _draw(self, client: _Client) -> _Request:
-        """One request."""
+        """Draw one request."""
         random = self._random
         key = random.choice(self._keys)
         if random.random() < 0.08:
@@ -275,7 +276,7 @@ class Clients:
         requests: list[_Request],
         end: bool = False,
     ) -> None:
-        """Ask for that, and for nothing more where it is to be the `end`, in pieces that are cut anywhere."""
+        """Send the requests in pieces that are cut anywhere. `end`: whether the client sends nothing after them."""
         client.asked += 1
         for operation, asked in requests:
             conversation.exchange.ask(asked, self._world.now, operation)
@@ -286,7 +287,7 @@ class Clients:
             self._world.after(delay, self._arrive, client, conversation, piece)
 
     def _arrival(self, last: int) -> tuple[int, int]:
-        """How long the way takes, and when that is: nothing overtakes what was sent before it."""
+        """Draw the delay and the time of an arrival after the `last` one: nothing overtakes on a connection."""
         now = self._world.now
         at = max(last + 1, now + 50 + self._random.randrange(2000))
         return at - now, at
@@ -315,7 +316,7 @@ class Clients:
             self._act_within(client, self._think)
 
     def _look_for_end(self, client: _Client, conversation: _Conversation) -> None:
-        """Let the client hear that the node has closed the connection, if it has."""
+        """If the node has closed the connection, let the client learn it."""
         if conversation.session.done:
             delay, conversation.heard = self._arrival(conversation.heard)
             self._world.after(delay, self._hear_end, client, conversation)
@@ -340,7 +341,7 @@ class Clients:
             self._hang_up(client)
 
     def _hang_up(self, client: _Client) -> None:
-        """Give up the connection: what had no answer has an outcome that nobody will know."""
+        """Give up the connection: the requests without a reply have an unknown outcome for ever."""
         conversation = client.conversation
         assert conversation is not None
         conversation.open = False

@@ -1,4 +1,4 @@
-"""The network of a simulation: what is on its way, and what becomes of it."""
+"""The network of the fast simulation: the messages on their way, and what happens to them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Schedule(Protocol):
     """Microseconds since the run began."""
 
     def after(self, delay: int, call: Callable[..., None], *arguments: Any) -> None:
-        """Call that, so many microseconds from now."""
+        """Make the call `delay` microseconds from now."""
 
 
 class Link:
@@ -27,38 +27,38 @@ class Link:
 
     def __init__(self) -> None:
         self.cut = False
-        """Nothing gets through, and nobody is told."""
+        """Whether nothing gets through, without anybody being told."""
         self.clogged: list[Callable[[], None]] | None = None
-        """What waits, where nothing moves for now."""
+        """The arrivals that wait while the link is clogged; None where it is not."""
         self.in_flight = 0
         self.up = True
-        """Whether there is a connection, as far as the sender knows."""
+        """Whether the sender believes that there is a connection."""
         self.dead = False
-        """Whether it is broken in truth."""
+        """Whether the connection is in fact broken."""
         self.epoch = 0
-        """Counts the connections: what was sent on one does not arrive on another."""
+        """The number of the connection: a message sent on one does not arrive on another."""
         self.stalled: list[tuple[int, Forwarded]] = []
-        """Messages about requests that wait for a cut or a clog to end."""
+        """The messages about requests that wait for a cut or a clog to end."""
         self.last_arrival = 0
-        """When the newest message about requests arrives: none overtakes another."""
+        """When the newest message about requests arrives; none overtakes another."""
 
 
 class Traffic:
-    """How the network of this run behaves where nothing is broken, drawn once."""
+    """The behaviour of the network where nothing is broken, drawn once a run."""
 
     def __init__(self, random: Random, enabled: frozenset[str]) -> None:
         self.loss = random.choice((0.0, 0.01, 0.05, 0.2)) if "loss" in enabled else 0.0
         self.repeat = random.choice((0.0, 0.01, 0.1)) if "duplicate" in enabled else 0.0
         self.late = random.choice((0.0, 0.05, 0.3)) if "delay" in enabled else 0.0
         self.latency = random.choice((200, 1000, 5000))
-        """Microseconds, at most, of a message that nothing delays."""
+        """The most microseconds that a message takes if nothing delays it."""
         self.lateness = random.choice((20, 100, 400)) * MILLISECOND
         self.window = random.choice((1, 4, 64))
-        """Messages on a link before its sender waits."""
+        """How many messages may be on a link before its sender waits."""
 
 
 class Network:
-    """All links between nodes."""
+    """The links between all nodes."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Network:
         deliver: Callable[[NodeId, NodeId, Message], None],
         hear: Callable[[NodeId, NodeId, Forwarded], None],
     ) -> None:
-        """`count` is told of each fault; `deliver` and `hear` take what arrives."""
+        """`count` is told of each fault; `deliver` and `hear` take the messages that arrive."""
         self.traffic = traffic
         self.calm = False
         """Whether the network has stopped losing, repeating and delaying."""
@@ -82,7 +82,7 @@ class Network:
         self._hear = hear
 
     def send(self, sender: NodeId, receiver: NodeId, message: Message) -> None:
-        """One of Raft's messages: lost, repeated, late or in time. At some members' addresses there is nobody."""
+        """Send one of Raft's messages, which may be lost, repeated or late. Some members' addresses have no node."""
         link = self.links.get((sender, receiver))
         if link is None or link.dead:
             return
@@ -100,7 +100,7 @@ class Network:
             self._schedule.after(self._delay(), self._arrive, link, sender, receiver, message)
 
     def forward(self, sender: NodeId, receiver: NodeId, message: Forwarded) -> None:
-        """A message about requests: in order, and once, while this connection lives."""
+        """Send a message about requests, which arrives once and in order while the connection lives."""
         link = self.links[sender, receiver]
         if link.dead:
             return
@@ -116,18 +116,18 @@ class Network:
         return link is not None and link.up and link.in_flight < self.traffic.window
 
     def cut(self, links: Iterable[tuple[NodeId, NodeId]]) -> None:
-        """From now on nothing gets through these, and nobody is told."""
+        """Let nothing through these links from now on, without telling anybody."""
         for pair in links:
             self.links[pair].cut = True
 
     def mend(self) -> None:
-        """Nothing is cut any more."""
+        """End all cuts."""
         for pair, link in self.links.items():
             link.cut = False
             self._release(pair)
 
     def open_clog(self, pair: tuple[NodeId, NodeId]) -> None:
-        """What was held up arrives, in no order that one could rely on."""
+        """Let everything that was held up arrive, in a random order."""
         link = self.links[pair]
         held, link.clogged = link.clogged or [], None
         self._random.shuffle(held)
@@ -136,19 +136,19 @@ class Network:
         self._release(pair)
 
     def kill(self, pair: tuple[NodeId, NodeId]) -> None:
-        """Break a connection; its sender does not know yet."""
+        """Break a connection; its sender does not know it yet."""
         link = self.links[pair]
         link.dead = True
         link.epoch += 1
         link.stalled.clear()
 
     def connect(self, pair: tuple[NodeId, NodeId]) -> None:
-        """A new connection is up."""
+        """Set up a new connection."""
         link = self.links[pair]
         link.dead, link.up = False, True
 
     def heal(self) -> None:
-        """Nothing is cut or clogged any more, and the traffic is calm."""
+        """End all cuts and clogs, and calm the traffic."""
         self.calm = True
         self.mend()
         for pair in self.links:

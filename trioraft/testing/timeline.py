@@ -1,4 +1,4 @@
-"""What happened in a simulation: a checksum of all of it, and the last of it for people, a column a node."""
+"""The events of a simulation: a checksum of all, and the last ones as text, one column a node."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WIDTH = 30
 
 
 class Timeline:
-    """Of one run."""
+    """The events of one run."""
 
     def __init__(self, nodes: int, kept: int = KEPT) -> None:
         self.checksum = 0
@@ -33,13 +33,13 @@ class Timeline:
         self._last: deque[tuple[int, NodeId | None, str]] = deque(maxlen=kept)
 
     def add(self, now: int, node: NodeId | None, what: Happening) -> None:
-        """Something happened, at that many microseconds."""
+        """Add an event at `now` microseconds; `node` is None for one that concerns all."""
         text = what if isinstance(what, str) else describe(what)
         self.checksum = zlib.crc32(b"%d %d %b" % (now, -1 if node is None else node, text.encode()), self.checksum)
         self._last.append((now, node, text))
 
     def text(self) -> str:
-        """The last of it."""
+        """The last events as text."""
         lines = [f"{'ms':>10}  " + "".join(f"node {node}".ljust(WIDTH) for node in range(self._nodes))]
         for now, node, text in self._last:
             start = f"{now / 1000:>10.2f}  "
@@ -48,7 +48,7 @@ class Timeline:
 
 
 def describe(message: Message) -> str:
-    """A message in few words."""
+    """Describe a message in few words."""
     match message:
         case AppendEntries():
             many = len(message.entries)

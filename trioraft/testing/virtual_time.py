@@ -1,4 +1,4 @@
-"""Virtual time, the same each time: Trio's scheduler from a seed, calls at their times, writes that take a while."""
+"""Virtual time that can be repeated: Trio's scheduler from a seed, a clock that jumps, and scheduled calls."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _RANDOM = "_r"
 
 @contextmanager
 def repeatable_scheduling(seed: int) -> Iterator[None]:
-    """Make Trio run ready tasks in an order that follows from the seed, in this block.
+    """Make Trio run ready tasks in an order that follows from the seed, within this block.
 
-    Raises RuntimeError where Trio no longer has the private names that this needs.
+    Raises RuntimeError where this version of Trio lacks the private names that this needs.
     """
     scheduler: Any = importlib.import_module(_SCHEDULER)
     switch, random = getattr(scheduler, _SWITCH, None), getattr(scheduler, _RANDOM, None)
@@ -45,14 +45,14 @@ def repeatable_scheduling(seed: int) -> Iterator[None]:
 
 
 def run_in_virtual_time(seed: int, main: Callable[[], Awaitable[None]], steps: StepCounter | None = None) -> None:
-    """Run it to its end, with a clock that jumps to the next deadline whenever all tasks wait."""
+    """Run `main` to its end, with a clock that jumps to the next deadline whenever all tasks wait."""
     clock = trio.testing.MockClock(autojump_threshold=0)
     with repeatable_scheduling(seed):
         trio.run(main, clock=clock, instruments=() if steps is None else (steps,))
 
 
 class StepCounter(trio.abc.Instrument):
-    """Counts the steps of all tasks, and makes calls after given numbers of them."""
+    """Counts the steps of all tasks, and makes calls at given numbers."""
 
     def __init__(self) -> None:
         self.steps = 0
@@ -60,18 +60,18 @@ class StepCounter(trio.abc.Instrument):
         self._numbers = count()
 
     def after(self, steps: int, call: Callable[[], None]) -> None:
-        """Make that call so many steps from now, between two of them."""
+        """Make the call `steps` steps from now, between two steps."""
         heapq.heappush(self._calls, (self.steps + steps, next(self._numbers), call))
 
     def after_task_step(self, task: Task) -> None:  # noqa: ARG002
-        """A task has run as far as its next checkpoint."""
+        """Count a step: a task has run to its next checkpoint."""
         self.steps += 1
         while self._calls and self._calls[0][0] <= self.steps:
             heapq.heappop(self._calls)[2]()
 
 
 class Agenda:
-    """Calls to be made at their times; those of one time in the order in which they were entered."""
+    """A schedule of calls; calls of one time are made in the order in which they were entered."""
 
     def __init__(self) -> None:
         self._calls: list[tuple[float, int, Callable[[], None]]] = []
@@ -79,14 +79,14 @@ class Agenda:
         self._news = trio.Event()
 
     def after(self, seconds: float, call: Callable[[], None]) -> None:
-        """Make that call so many seconds from now."""
+        """Make the call `seconds` from now."""
         due = trio.current_time() + seconds
         if not self._calls or due < self._calls[0][0]:
             self._news.set()
         heapq.heappush(self._calls, (due, next(self._numbers), call))
 
     async def run(self) -> None:
-        """Make the calls, for ever."""
+        """Make the calls at their times, for ever."""
         while True:
             self._news = trio.Event()
             with trio.move_on_at(self._calls[0][0] if self._calls else inf):
