@@ -124,7 +124,7 @@ def test_the_snapshot_of_a_leader_of_before_is_installed() -> None:
     snapshots = Snapshots(node, own, "c", segments, ImmediateThread(), None, key_value_machine, settings, Random(1))
     snapshots.receive(InstallSnapshot(1, 12, 1, 0, True, data))
     while snapshots.active and not installed:
-        snapshots.turn()
+        snapshots.advance()
     [(machine, snapshot)] = installed
     assert keys_of(machine) == IN_SNAPSHOT
     assert own.read(snapshot.name) == data
