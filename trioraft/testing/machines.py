@@ -1,4 +1,4 @@
-"""Machines in virtual time, each with a disk in memory and a whole node on it, which can be killed in many ways."""
+"""Machines in virtual time: each has a disk in memory and a whole node, which can be killed in many ways."""
 
 from __future__ import annotations
 
@@ -37,36 +37,36 @@ from trioraft.testing.virtual_time import Agenda
 
 MAX_REQUEST_BYTES: Final = 1024 * 1024
 RECENT: Final = 80
-"""How many of the last events a failure shows."""
+"""How many of the last events a failed run shows."""
 
 speaker: Final[ContextVar[str]] = ContextVar("speaker", default="simulation")
-"""Whose task runs: for what is logged."""
+"""The name of the machine whose task runs, for log lines."""
 
 
 class Killed(BaseException):
-    """The process was killed in the middle of a turn. No code of the program catches it."""
+    """The process was killed in the middle of a turn. No code of the program catches this."""
 
 
 class Trace(logging.Handler):
-    """All that happened, as lines of text: their hash, and the last of them."""
+    """The events of a run as lines of text: the hash of all, and the last ones."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.counts: Counter[str] = Counter()
         self.failures: list[str] = []
-        """What a node has logged with a traceback: it may go on with that, but it is a bug."""
+        """The log lines with a traceback: a node may survive these errors, but each is a bug."""
         self.recent: deque[str] = deque(maxlen=RECENT)
         self._formatter = logging.Formatter()
         self._hash = blake2b(digest_size=16)
 
     def note(self, text: str) -> None:
-        """This happened now."""
+        """Add an event that happens now."""
         line = f"{trio.current_time():.9f} {text}"
         self._hash.update(line.encode() + b"\n")
         self.recent.append(line)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Note what a node logs."""
+        """Add a node's log line."""
         said = f"{speaker.get()} says: {record.getMessage()}"
         self.note(said)
         if record.exc_info:
@@ -74,12 +74,12 @@ class Trace(logging.Handler):
 
     @property
     def hash(self) -> str:
-        """In hex."""
+        """The hash of all events so far, in hex."""
         return self._hash.hexdigest()
 
 
 class World(msgspec.Struct):
-    """What all machines of a run share."""
+    """The surroundings that all machines of a run share."""
 
     random: Random
     nursery: trio.Nursery
@@ -91,7 +91,7 @@ class World(msgspec.Struct):
 
 
 class _Witness(Observer):
-    """Shows one node to the invariants whenever something happens to it: a turn holds much."""
+    """Shows one node to the invariants at each step, because much happens within a turn."""
 
     def __init__(self, node: NodeId, world: World, writer: SimulatedThread) -> None:
         self._node = node
@@ -124,7 +124,7 @@ class _Witness(Observer):
 
 
 class Life:
-    """A node from one start to its end."""
+    """A node from a start to its end."""
 
     def __init__(
         self,
@@ -144,16 +144,16 @@ class Life:
 
 
 class Machine:
-    """One machine: its disk, and the node on it while it lives."""
+    """One machine: its disk, and its node while that lives."""
 
     def __init__(self, world: World, index: NodeId, address: Address, servers: Sequence[str]) -> None:
-        """`servers` are the lines of its servers.txt."""
+        """`servers`: the lines of its servers.txt."""
         self.world = world
         self.index = index
         self.address = address
         self.servers = servers
         self.retired = False
-        """Whether it is switched off for good."""
+        """Whether the machine is switched off for good."""
         self.name = address.host
         self.random = Random(f"{world.random.random()} {index}")
         self.disk = MemoryDisk(f"disk of {self.name}")
@@ -163,20 +163,20 @@ class Machine:
 
     @property
     def core(self) -> Core | None:
-        """That of the living node."""
+        """The core of the node; None while it does not live."""
         return None if self.life is None else self.life.driver.replica.core
 
     @property
     def steady(self) -> bool:
-        """Whether its node lives and is not about to stop."""
+        """Whether the node lives and is not about to stop."""
         return self.life is not None and not self.life.accepting.cancel_called
 
     def note(self, text: str) -> None:
-        """This happened to the machine."""
+        """Add an event that happens to this machine."""
         self.world.trace.note(f"{self.name} {text}")
 
     def start(self) -> None:
-        """Switch the machine on and start its node, unless it lives; where the disk fails at that, try again."""
+        """Switch the machine on and start its node, unless it lives; try again later where the disk fails."""
         if self.life is not None or self.retired:
             return
         world = self.world
@@ -219,7 +219,7 @@ class Machine:
         world.nursery.start_soon(self._live, self.life)
 
     def retire(self) -> None:
-        """Switch it off for good: its node is no member any more."""
+        """Switch the machine off for good, because its node is no longer a member."""
         if not self.retired:
             self.retired = True
             self.kill()
@@ -227,7 +227,7 @@ class Machine:
             self.note("is retired")
 
     def _be_reachable(self) -> None:
-        """There is power: who is connected to what was before hears that it is no more."""
+        """Switch the power on: connections to the node of before are reset at their other ends."""
         if (weather := self.world.network.weather) is not None:
             weather.silent.pop(self.name, None)
             weather.changed()
@@ -236,14 +236,14 @@ class Machine:
             connection.disown()
 
     def kill(self) -> None:
-        """Kill the process: its connections end, and what it wrote stays in the page cache."""
+        """Kill the process: its connections end, and the page cache keeps what it wrote."""
         if (life := self._end()) is not None:
             self.note("is killed")
             self._cut_writes(life, 0.5)
             life.hub.close()
 
     def power_off(self) -> None:
-        """Cut the power: nobody hears of it, and what was not synced may be lost."""
+        """Cut the power: nobody is told, and unsynced data may be lost."""
         life = self._end()
         if life is not None:
             self._cut_writes(life, 0.7)
@@ -254,32 +254,32 @@ class Machine:
         self.disk.crash(self.random)
 
     def stop(self) -> None:
-        """Tell the node to stop, as SIGTERM does."""
+        """Tell the node to stop, like SIGTERM."""
         if self.life is not None:
             self.note("is told to stop")
             self.world.nursery.start_soon(self._stop, self.life)
 
     def hand_over(self, successor: Machine) -> None:
-        """Have the lead handed over to that machine, where this one has it, and that one may get it."""
+        """Let the node hand the lead over to that machine, if it leads and the other may lead."""
         if self.life is not None:
             with suppress(NotLeader, ChangeRefused):
                 self.life.driver.replica.core.transfer_leadership(successor.index)
                 self.life.hub.wake()
 
     def freeze(self) -> None:
-        """Let the process stand still, as SIGSTOP does."""
+        """Let the process stand still, like SIGSTOP."""
         if self.life is not None:
             self.note("stands still")
             self.life.hub.freeze()
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Let the process go on, like SIGCONT."""
         if self.life is not None and self.life.hub.frozen:
             self.note("goes on")
             self.life.hub.thaw()
 
     def die_at_send(self, number: int, death: BaseException) -> None:
-        """Let the node die in the middle of a turn, before its next but so many sends."""
+        """Let the node die in the middle of a turn: `number` more sends succeed, and the next one raises `death`."""
         if self.life is None:
             return
         left = number
@@ -293,16 +293,19 @@ class Machine:
         self.life.hub.sending = sending
 
     def fail_disk(self, operations: int, failure: BaseException) -> None:
-        """Let the disk's next but so many operations fail; with a PowerCut the machine goes off there."""
+        """Let `operations` more operations of the disk succeed, and the next one raise `failure`.
+
+        A PowerCut switches the machine off there.
+        """
         self.disk.fail_at = self.disk.operations + 1 + operations
         self.disk.failure = failure
 
     def make_room(self) -> None:
-        """Let the disk have room for snapshots again."""
+        """Give the disk room for snapshots again."""
         self.disk.no_snapshots = False
 
     def calm(self) -> None:
-        """Let nothing more go wrong."""
+        """End all faults of the machine, and start its node."""
         self.disk.fail_at = None
         self.make_room()
         self.write_seconds = lambda: 0.0
@@ -347,7 +350,7 @@ class Machine:
             self._restart()
 
     def _close(self, life: Life) -> None:
-        """End it as `trioraft.server.node.serve` does."""
+        """End the node as `trioraft.server.node.serve` does."""
         self._end()
         try:
             life.driver.close()
@@ -380,7 +383,7 @@ class Machine:
             self._restart()
 
     def _cut_writes(self, life: Life, chance: float) -> None:
-        """End the writes under way, some of them in their middle."""
+        """End the writes that are under way, some in their middle."""
         for writer in (life.writer, life.background):
             if writer.busy and self.random.random() < chance:
                 self._write_in_part(writer)

@@ -1,8 +1,8 @@
-"""Whole nodes, listener to driver, in virtual time on hostile networks and disks: one seed, one run, one verdict.
+"""The simulation of whole nodes, from listener to driver, in virtual time on hostile networks and disks.
 
-What happens follows from the seed alone, so that a failure can be seen again. Faults come for a while, then they
-stop, and the cluster must be as good as new: one leader, equal stores, every client answered, and a history of
-what the clients did that is linearizable.
+The run follows from the seed alone, so a failure can be repeated. Faults come for a while; then they stop, and the
+cluster must recover completely: one leader, equal stores, every client answered. The clients' history must be
+linearizable.
 """
 
 from __future__ import annotations
@@ -37,38 +37,38 @@ from trioraft.wire.commands import commands_of
 
 SECONDS: Final = 10.0
 SETTLE_SECONDS: Final = 5.0
-"""Ten election timeouts: within these there is a leader once the faults have stopped, and then all agree."""
+"""How long the cluster may take for each step of its recovery, as for a leader: ten election timeouts."""
 CATCH_UP_SECONDS: Final = 15.0
-"""Within these newcomers vote: a snapshot may take hundreds of pieces, each a round trip between slow nodes."""
+"""How long newcomers may take to vote: a snapshot may have hundreds of chunks, each a round trip of slow nodes."""
 MAX_STEPS_A_SECOND: Final = 100_000
-"""Steps of Trio's tasks: more of them a virtual second mean that something runs in circles."""
+"""The most steps of Trio's tasks in a virtual second; more mean that something runs in circles."""
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """What happened in one run."""
+    """The figures of one run."""
 
     seed: int
     nodes: int
     seconds: float
-    """Of virtual time."""
+    """The virtual time that passed."""
     steps: int
-    """Of Trio's tasks."""
+    """How many steps Trio's tasks took."""
     turns: int
-    """Of all nodes."""
+    """How many turns all nodes took."""
     elections: int
     committed: int
-    """Entries, no-ops included."""
+    """How many entries were committed, no-ops included."""
     faults: dict[str, int]
-    """By kind."""
+    """The number of faults by kind."""
     changes: dict[str, int]
-    """Of the members and of who leads, those that the operator was told are done, by op."""
+    """The changes of members and leader that the operator carried out, by operation."""
     operations: dict[str, int]
-    """By outcome, and `writes`, those that were done."""
+    """The number of operations by outcome, and as `writes` the writes that were done."""
     asked: dict[str, int]
-    """By operation: how many requests of clients have been answered."""
+    """The number of answered requests of clients, by operation."""
     verdict: str
     trace: str
-    """A checksum of all that happened, in order: equal for equal seeds."""
+    """A checksum of all events, in order; the same for the same seed."""
 
     @property
     def counts(self) -> bool:
@@ -84,10 +84,10 @@ def simulate_nodes(
     seconds: float = SECONDS,
     faults: Sequence[str] | None = None,
 ) -> Report:
-    """Run a cluster with clients from that seed, with faults for so many virtual seconds, and judge it.
+    """Run a cluster with clients from that seed, with faults for `seconds` of virtual time, and judge it.
 
-    `nodes` and `clients` are how many, drawn by default; `faults` are the kinds of `Faults.KINDS` to choose from,
-    all by default. Raises SimulationFailed.
+    `nodes` and `clients` are numbers, drawn by default. `faults` are the kinds to choose from, by default all of
+    `Faults.KINDS`. Raises SimulationFailed.
     """
     simulation = _Simulation(seed, nodes, clients, seconds, faults)
     try:
@@ -118,7 +118,7 @@ class _Simulation:
         self.asked: Counter[str] = Counter()
 
     async def run(self) -> None:
-        """The whole run, from the first start to the verdict."""
+        """Run from the first start to the recovery after the faults."""
         random = self.random
         agenda = Agenda()
         weather = Weather(agenda, random, self.trace.note)
@@ -172,7 +172,7 @@ class _Simulation:
             self.trace.note("the faults stop")
             await trio.sleep(
                 1
-            )  # what was sent before may be half a second on its way, and all after it on its connection
+            )  # a message may be on its way for half a second, and later ones on its connection wait for it
             await self._until("there is no leader", lambda: any(self._leads(machine) for machine in self.machines))
             await self._settle_members()
             await self._until("not all nodes are up", lambda: all(machine.steady for machine in self.members))
@@ -180,7 +180,7 @@ class _Simulation:
             for client in clients:
                 client.calm = True
         for client in clients:
-            await self._settle_members()  # what a client asked for long ago may have come to pass since
+            await self._settle_members()  # a change that a client asked for long ago may have been made since
             await client.say_goodbye(self.random.choice(self.members).address)
             self.asked += client.asked
         await self._settle_members()
@@ -189,14 +189,14 @@ class _Simulation:
         assert all(store == stores[0] for store in stores), "equal logs, and different stores"
 
     async def _settle_members(self) -> None:
-        """See to it that there is a machine for each member, and that each that is to vote does."""
+        """Make sure that each member has a machine, and that each future voter has its vote."""
         with trio.fail_after(CATCH_UP_SECONDS):
             while not await self.operator.settle():
                 await trio.sleep(0.1)
 
     @property
     def members(self) -> list[Machine]:
-        """The machines that belong to the cluster still."""
+        """The machines that still belong to the cluster."""
         return [machine for machine in self.machines if not machine.retired]
 
     def _take_in(self, machine: Machine, faults: Faults) -> None:
@@ -229,7 +229,7 @@ class _Simulation:
         nursery.cancel_scope.cancel()
 
     def report(self) -> Report:
-        """Judge the history, and tell what happened. Raises AssertionError where it is not linearizable."""
+        """Judge the history, and report the run. Raises AssertionError where the history is not linearizable."""
         history = self.history
         assert not self.trace.failures, self.trace.failures[0]
         _check_promises(history, self.invariants.committed)
@@ -256,9 +256,9 @@ class _Simulation:
 
 
 def _check_promises(history: History, committed: Sequence[Entry]) -> None:
-    """Compare what the clients were told of their puts, each of another value, with what was committed.
+    """Compare the replies to the clients' puts, each of its own value, with the committed entries.
 
-    A put that was done is there, at the revision that was told; one that was refused is not there; none is twice.
+    A put that was done is there, at the revision in its reply. A put that was refused is not. None is there twice.
     """
     revisions: dict[bytes, int] = {}
     for run in Entries.of(committed).runs:
@@ -277,7 +277,7 @@ def _check_promises(history: History, committed: Sequence[Entry]) -> None:
 
 @contextmanager
 def _told_to(trace: Trace) -> Iterator[None]:
-    """Let the trace have what the nodes log, and nobody else."""
+    """Send the nodes' log lines to the trace alone."""
     logger = logging.getLogger("trioraft")
     before = logger.level, logger.propagate
     logger.addHandler(trace)
@@ -291,7 +291,7 @@ def _told_to(trace: Trace) -> Iterator[None]:
 
 
 def _flat(error: BaseException) -> str:
-    """What a group of errors says, however deep it nests."""
+    """The messages of all errors in a group, however deep it nests."""
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(_flat(one) for one in error.exceptions)
     return f"{type(error).__name__}: {error}"

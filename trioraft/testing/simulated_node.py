@@ -29,42 +29,42 @@ MILLISECOND = 1000
 
 
 class World(Protocol):
-    """What a node has around it."""
+    """The surroundings of a node."""
 
     invariants: Invariants
 
     def after(self, delay: int, call: Callable[..., None], *arguments: Any) -> None:
-        """Make that call so many microseconds from now."""
+        """Make the call `delay` microseconds from now."""
 
     def send(self, sender: NodeId, receiver: NodeId, message: Message) -> None:
-        """One of Raft's messages: the network may lose, repeat, delay or reorder it."""
+        """Send one of Raft's messages: the network may lose, repeat, delay or reorder it."""
 
     def forward(self, sender: NodeId, receiver: NodeId, message: Forwarded) -> None:
-        """A message about requests: in order while the connection lives, like all that goes over one."""
+        """Send a message about requests, which arrives once and in order while the connection lives."""
 
     def has_room(self, sender: NodeId, receiver: NodeId) -> bool:
         """Whether the connection can take another AppendEntries."""
 
     def linked(self, sender: NodeId, receiver: NodeId) -> bool:
-        """Whether there is a connection, as far as the sender knows."""
+        """Whether the sender believes that there is a connection."""
 
     def disk_delay(self, node: NodeId) -> int:
         """How many microseconds the disk takes for the next write."""
 
     def wake(self, node: SimulatedNode, life: int) -> None:
-        """The node is to take a turn, if it is still in that life."""
+        """Let the node take a turn, if it is still in that life."""
 
     def applied(self, node: SimulatedNode) -> None:
-        """The node has applied entries to its store."""
+        """Note that the node has applied entries to its store."""
 
     def installed(self, node: SimulatedNode) -> None:
-        """The node goes on from a leader's snapshot."""
+        """Note that the node has installed a leader's snapshot."""
 
     def role_changed(self, node: SimulatedNode) -> None:
-        """The node's term, role or leader is another."""
+        """Note that the node's term, role or leader has changed."""
 
     def replied(self, session: SimulatedSession, replies: bytes) -> None:
-        """Replies leave for a client."""
+        """Let replies leave for a client."""
 
 
 class SimulatedSession:
@@ -77,24 +77,24 @@ class SimulatedSession:
         self._session = Session(MAX_REQUEST_BYTES, self._settled, node.requests.reply_size)
 
     def receive(self, data: bytes) -> None:
-        """Bytes from the client; none at all is the end of what it asks."""
+        """Take bytes from the client; no bytes mean that it asks no more."""
         self._session.receive(data)
         self.take()
 
     def take(self) -> bool:
-        """Take what there is room for; whether there was anything."""
+        """Accept the requests that there is room for; whether there were any."""
         slots = self._session.requests(0)
         for slot in slots:
             self.node.requests.accept(slot)
         return bool(slots)
 
     def take_replies(self) -> bytes:
-        """What may leave."""
+        """The replies that may leave now."""
         return self._session.take_replies()
 
     @property
     def done(self) -> bool:
-        """Whether everything has been answered, and nothing can follow."""
+        """Whether every request is answered, and no more can follow."""
         return self._session.done
 
     def _settled(self) -> None:
@@ -102,10 +102,10 @@ class SimulatedSession:
 
 
 class _Peers:
-    """The connections of a node, which the simulation makes and breaks by itself."""
+    """The connections of a node; the simulation itself makes and breaks them."""
 
     heard: Collection[NodeId] = ()
-    """Nobody introduces itself here, and nobody is dismissed."""
+    """Empty: no peer introduces itself here, and none is dismissed."""
 
     def __init__(self, node: NodeId, world: World) -> None:
         self._node = node
@@ -125,30 +125,30 @@ class _Peers:
         return self._world.has_room(self._node, peer)
 
     def flush(self) -> None:
-        """All is on its way already."""
+        """Do nothing: everything is on its way already."""
 
     def dial(self, addresses: Mapping[NodeId, str], kept: Collection[NodeId]) -> None:
-        """Whoever has a node is connected."""
+        """Do nothing: every member with a node is connected."""
 
     def redial(self, peer: NodeId) -> None:
-        """The other end knows all members."""
+        """Do nothing: the other end knows all members."""
 
     def dismiss(self, peer: NodeId) -> None:
-        """Nobody is."""
+        """Do nothing: no peer is dismissed."""
 
     def begin_anew(self) -> None:
-        """The cluster has formed."""
+        """Do nothing: the cluster has formed."""
 
 
 class _Witness(Observer):
-    """Shows one node to the invariants, and to the simulation."""
+    """Shows one node to the invariants and to the simulation."""
 
     def __init__(self, node: SimulatedNode, world: World) -> None:
         self._node = node
         self._world = world
         self._invariants = world.invariants
         self._reads_began: dict[int, int] = {}
-        """By context: how much was committed anywhere when the read came."""
+        """For each read's context: how many entries were committed anywhere when it came."""
 
     def started(self, core: Core) -> None:
         self._invariants.started(core)
@@ -194,16 +194,16 @@ class _Witness(Observer):
 
 
 class SimulatedNode:
-    """A node, over all its lives; what it keeps from one to the next is its disk."""
+    """A node through all its lives; only its disk lasts from one life to the next."""
 
     def __init__(self, node: NodeId, world: World, tuning: Tuning, gathering: float, random: Random) -> None:
-        """`gathering`: how often the writes that have come wait for more to come, from 0 to 1."""
+        """`gathering`: how often writes wait for more to come, from 0 to 1."""
         self.node = node
         self.disk = MemoryDisk(f"node {node}")
         self.up = False
         self.life = 0
         self.dirty: dict[SimulatedSession, None] = {}
-        """Those that may have replies to send, in order. A client that has come again has two."""
+        """The sessions that may have replies to send, in order. A client that has reconnected has two."""
         self.reads_served = 0
         self._world = world
         self._tuning = tuning
@@ -213,11 +213,11 @@ class SimulatedNode:
     # Life
 
     def open_folder(self) -> DataFolder:
-        """Its data folder; that counts as a start."""
+        """Open the data folder, which counts as a start."""
         return DataFolder(self.disk, self.node, draw=lambda size: self._random.randbytes(size).hex())
 
     def start(self) -> None:
-        """Recover from the disk. Raises StorageError, OSError, PowerCut."""
+        """Start from the disk. Raises StorageError, OSError, PowerCut."""
         folder = self.open_folder()
         if folder.formation is None:
             raise Violation(f"Durability: node {self.node} has forgotten its cluster")
@@ -236,7 +236,7 @@ class SimulatedNode:
         return checked_machine(lambda: self.core.log)
 
     def end(self, power: bool, torn: int | None) -> None:
-        """Die: of the process, or of the machine's power; `torn` is the operation at which a write under way stops."""
+        """End the process, or the machine's power. `torn`: the disk operation at which a write under way stops."""
         self.up = False
         self.dirty = {}
         if torn is not None and self._random.random() < 0.5:
@@ -250,7 +250,7 @@ class SimulatedNode:
             self.disk.kill()
 
     def _end_in(self, torn: int, write: Callable[[], None]) -> None:
-        """Let the power be cut at that operation of a write: where it stops is where the next life begins."""
+        """Cut the power at that operation of a write; the next life finds what was written so far."""
         self.disk.fail_at = self.disk.operations + torn
         self.disk.failure = PowerCut()
         with suppress(PowerCut, OSError):
@@ -260,55 +260,55 @@ class SimulatedNode:
 
     @property
     def core(self) -> Core:
-        """Raft's part."""
+        """The node's core."""
         return self.replica.core
 
     @property
     def store(self) -> Store:
-        """What the cluster holds, as far as this node knows."""
+        """The keys and values that this node has applied."""
         return store_of(self.replica.machine)
 
     @property
     def requests(self) -> Requests:
-        """Those that are under way here."""
+        """The requests that are under way on this node."""
         return self.replica.requests
 
     @property
     def snapshots(self) -> Snapshots:
-        """Its own, and the leader's."""
+        """The node's own snapshots, and those from the leader."""
         assert self.replica.snapshots is not None
         return self.replica.snapshots
 
     # Events. Each raises OSError where the disk has failed: then the node is to die.
 
     def turn(self, ticks: int = 0) -> None:
-        """Carry out all that can be done now, and see to it that what waits for nothing goes on soon."""
+        """Do everything that can be done now, and schedule a turn for work that only waits for time."""
         self.replica.turn(ticks)
         requests = self.requests
         if requests.gathering or requests.hurries:
             self._world.after(1 + self._random.randrange(MILLISECOND), self._world.wake, self, self.life)
 
     def tick(self) -> None:
-        """A tick has passed by this node's clock."""
+        """Let a tick pass on this node's clock."""
         self.turn(1)
 
     def hear(self, sender: NodeId, message: PeerMessage) -> None:
-        """A message has come."""
+        """Take a message."""
         self.replica.hear(sender, message)
         self.turn()
 
     def lose_link(self, peer: NodeId) -> None:
-        """A connection to that peer, or from it, is gone."""
+        """Note that a connection to that peer, or from it, is gone."""
         self.replica.link_down(peer)
         self.turn()
 
     def serve(self, session: SimulatedSession, data: bytes) -> None:
-        """A client's bytes have come."""
+        """Take bytes from a client."""
         session.receive(data)
         self.turn()
 
     def disturb(self, event: Callable[[Core], None]) -> None:
-        """Let something else happen to the core."""
+        """Let `event` happen to the core."""
         event(self.core)
         self._world.invariants.observe(self.core)
         self.turn()
@@ -316,7 +316,7 @@ class SimulatedNode:
     # What its replica needs beside peers and disk
 
     def flush(self) -> bool:
-        """Let the replies that are there leave; True if that made room for requests that had waited."""
+        """Let all replies leave; whether that made room for requests that had waited."""
         more = False
         dirty, self.dirty = self.dirty, {}
         for session in dirty:
@@ -325,15 +325,15 @@ class SimulatedNode:
         return more
 
     def gathers(self, **_: int) -> bool:
-        """Now and then, as a leader does that has writes under way."""
+        """Wait now and then, like a leader that has writes under way."""
         return self._gathering > 0 and self._random.random() < self._gathering
 
     def takes_slice(self, **_: bool) -> bool:
-        """A snapshot goes on with each turn."""
+        """Let a snapshot go on with each turn."""
         return True
 
     def waits_for_disk(self, **_: int) -> bool:
-        """Each turn waits for its write, and a write takes no time here."""
+        """Wait for each write within its turn: a write takes no time here."""
         return True
 
 

@@ -1,12 +1,12 @@
-"""A cluster in one process and virtual time, with everything that can go wrong drawn from one seed.
+"""The fast simulation: a cluster in one process and virtual time, with every fault drawn from one seed.
 
     report = simulate(7)                  # raises SimulationFailed where something is wrong
     report = simulate(7, nodes=5, faults=("kill", "partition"))
 
-Nodes are the real core, storage, store and handling of requests; network, disks, clock and clients are
-simulated. After every event the properties of Raft (`trioraft.raft.invariants`) and of the store
-(`trioraft.kv.invariants`) are checked; when the faults have ended, the cluster must recover, and the clients'
-history must be linearizable. The same seed gives the same run, in any process.
+The nodes are real replicas on real storage code. The network, the disks, the clock and the clients are simulated.
+After every event the properties of Raft (`trioraft.raft.invariants`) and of the store (`trioraft.kv.invariants`) are
+checked. When the faults have ended, the cluster must recover, and the clients' history must be linearizable. The same
+seed gives the same run, in any process.
 """
 
 from __future__ import annotations
@@ -48,37 +48,37 @@ from trioraft.testing.timeline import Happening, Timeline
 
 TICK: Final = 10 * MILLISECOND
 
-logging.getLogger("trioraft").addHandler(logging.NullHandler())  # of what simulated nodes say the timeline tells enough
+logging.getLogger("trioraft").addHandler(logging.NullHandler())  # the timeline replaces the log of simulated nodes
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What a run held."""
+    """The figures of one run."""
 
     seed: int
     nodes: int
     events: int
     seconds: float
-    """Virtual."""
+    """The virtual time that passed."""
     elections: int
     committed: int
-    """Entries."""
+    """How many commands were committed."""
     truncations: int
     snapshots: int
-    """Taken by nodes that lived at the end, since their last start."""
+    """How many snapshots the nodes that live at the end have taken since their last start."""
     installations: int
-    """How often a leader's snapshot took the place of a log."""
+    """How often a leader's snapshot replaced a log."""
     reads: int
-    """Linearizable reads that a leader confirmed, for its own clients and others'."""
+    """How many linearizable reads a leader confirmed, for its own clients and for other nodes."""
     stale_reads: int
     operations: dict[str, int]
-    """By outcome."""
+    """The number of operations by outcome."""
     asked: dict[str, int]
-    """By operation: how many requests have been answered."""
+    """The number of answered requests by operation."""
     faults: dict[str, int]
-    """By kind."""
+    """The number of faults by kind."""
     verdict: str
     trace: str
-    """A checksum of all that happened, in its order."""
+    """A checksum of all events, in order."""
 
     @property
     def counts(self) -> bool:
@@ -93,7 +93,7 @@ def simulate(
     steps: int | None = None,
     faults: Collection[str] = KINDS,
 ) -> Report:
-    """Run one seed; `steps` is the number of events before the faults end, drawn where it is not given.
+    """Run one seed. `steps` is the number of events before the faults end; it is drawn if not given.
 
     Raises SimulationFailed.
     """
@@ -101,7 +101,7 @@ def simulate(
 
 
 class Simulation:
-    """One run."""
+    """One run: the clock, the agenda of events, the nodes and their surroundings."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ class Simulation:
         return Tuning(raft, draw_snapshot_settings(random), segment_bytes, random.choice((1, 10, 100)))
 
     def _form(self) -> None:
-        """Give every node its folder, as a cluster has them that has just formed."""
+        """Give every node the folder of a member of a cluster that has just formed."""
         folders = [node.open_folder() for node in self.nodes]
         members = tuple(Member(n, f"node-{n}:1", "voter", folder.id) for n, folder in enumerate(folders))
         for folder in folders:
@@ -162,7 +162,7 @@ class Simulation:
     # The run
 
     def run(self) -> Report:
-        """From the first event to the verdict. Raises SimulationFailed."""
+        """Run from the first event to the verdict. Raises SimulationFailed."""
         try:
             self._suffer()
             self._settle()
@@ -177,7 +177,7 @@ class Simulation:
         return SimulationFailed(self.seed, reason, self.timeline.text())
 
     def _suffer(self) -> None:
-        """Let the faults have their time, and more where little has happened yet."""
+        """Run while the faults last, and longer where little has happened yet."""
         for _ in range(8):
             end = self.events + self._steps
             while self.events < end:
@@ -188,7 +188,7 @@ class Simulation:
                 self.faults.ease()
 
     def _is_eventful(self) -> bool:
-        elections = len(self.invariants.leaders)  # each opens with a no-op, which is no write
+        elections = len(self.invariants.leaders)  # each leader begins with a no-op, which is no write
         return is_eventful(elections, len(self.invariants.committed) - elections, len(self._faults_seen))
 
     def _next(self) -> None:
@@ -197,7 +197,7 @@ class Simulation:
         call(*arguments)
 
     def _settle(self) -> None:
-        """End all faults: one leader within ten election timeouts; then all agree, and every client has its answer."""
+        """End all faults, and wait for one leader (within ten election timeouts), agreement, and every reply."""
         self.record(None, "the faults end")
         self.faults.calm = self.clients.calm = True
         self.network.heal()
@@ -214,7 +214,7 @@ class Simulation:
         for node in self._members():
             self.clients.ask_all(keys, node)
         self._run_until(lambda: not self.clients.waiting, 20 * timeouts, "a client has no answer")
-        # A client's last write may have come since: a leader's own disk has it when its followers have committed it.
+        # A client's last write may have come since: it is committed before the leader's own disk has it.
         self._run_until(self._agrees, 20 * timeouts, "the nodes do not converge")
         self.invariants.settled([node.core for node in self._members()])
 
@@ -231,7 +231,7 @@ class Simulation:
         return len(leaders) == 1 and all(node.core.leader == leaders[0].node for node in members)
 
     def _members(self) -> list[SimulatedNode]:
-        """The nodes that no client has had removed, as far as the newest leader knows."""
+        """The nodes that are still members, as far as the newest leader knows."""
         leader = self.leader()
         if leader is None:
             return self.nodes
@@ -246,8 +246,8 @@ class Simulation:
         )
 
     def _judge(self) -> str:
-        """The verdict on the clients' history."""
-        # Here entries overtake the message that says whose they are, which on a connection they cannot.
+        """Judge the clients' history. Raises Violation."""
+        # In this simulation, entries may overtake the message that says whose they are; on a connection they cannot.
         verdict = check(self.clients.history.operations, ahead=False)
         if verdict.outcome != "linearizable":
             raise Violation(f"{verdict.outcome}: {verdict.explanation}")
@@ -278,19 +278,19 @@ class Simulation:
     # Time
 
     def after(self, delay: int, call: Callable[..., None], *arguments: Any) -> None:
-        """Call that, so many microseconds from now."""
+        """Make the call `delay` microseconds from now."""
         heapq.heappush(self._agenda, (self.now + delay, next(self._numbers), call, arguments))
 
     def record(self, node: NodeId | None, what: Happening) -> None:
-        """Something happened."""
+        """Add an event to the timeline."""
         self.timeline.add(self.now, node, what)
 
     def count(self, fault: str) -> None:
-        """A fault was injected."""
+        """Count an injected fault."""
         self._faults_seen[fault] = self._faults_seen.get(fault, 0) + 1
 
     def leader(self) -> SimulatedNode | None:
-        """The newest leader that is up."""
+        """The leader of the highest term that is up; None where there is none."""
         leaders = [node for node in self.nodes if node.up and node.core.role == "leader"]
         return max(leaders, key=lambda node: node.core.term, default=None)
 
@@ -301,11 +301,11 @@ class Simulation:
             self._do(node, node.tick)
             if node.up:
                 self._quorum.check(self.now, node.core)
-        # No two clocks run alike.
+        # Clocks run differently: no tick is exactly as long as another.
         self.after(TICK - 500 + self.random.randrange(1000), self._tick, node)
 
     def _do(self, node: SimulatedNode, act: Callable[..., None], *arguments: Any) -> None:
-        """Let a node do something; a disk that fails ends it, as it ends a process."""
+        """Let a node do something. A failing disk ends the node, as it ends a process."""
         if node.node in self._paused:
             self._paused[node.node].append((act, arguments))
             return
@@ -318,7 +318,7 @@ class Simulation:
             self.kill(node, power=False, rest=self.election_ticks * TICK, torn=False)
 
     def _start(self, node: SimulatedNode) -> None:
-        """Start a node; where its disk does not let it, it tries again."""
+        """Start a node; try again later where its disk fails."""
         if node.up:
             return
         calm = hasattr(self, "faults") and self.faults.calm
@@ -346,7 +346,7 @@ class Simulation:
                 self.after(1 + self.random.randrange(5 * TICK), self._reconnect, a, b)
 
     def kill(self, node: SimulatedNode, *, power: bool, rest: int, torn: bool = True) -> None:
-        """End a node, within a write of its where it is `torn`; it comes back after that many microseconds."""
+        """End a node, which comes back after `rest` microseconds. `torn`: it may end in the middle of a write."""
         if not node.up:
             return
         self._paused.pop(node.node, None)
@@ -366,7 +366,7 @@ class Simulation:
             self._do(node, node.disturb, lambda core: core.peer_lost(dead))
 
     def disturb(self, node: SimulatedNode, event: Callable[[Core], object]) -> None:
-        """Let something happen to a node's core; what it refuses to do is no failure."""
+        """Let `event` happen to a node's core; a refusal is no failure."""
 
         def happen(core: Core) -> None:
             with suppress(NotLeader, ChangeRefused):
@@ -375,7 +375,7 @@ class Simulation:
         self._do(node, node.disturb, happen)
 
     def pause(self, node: SimulatedNode, duration: int) -> None:
-        """Let a node stand still: what comes meanwhile, it finds afterwards."""
+        """Let a node stand still for `duration` microseconds; it finds afterwards what came meanwhile."""
         if node.node not in self._paused:
             self.record(node.node, "stands still")
             self._paused[node.node] = deque()
@@ -393,7 +393,7 @@ class Simulation:
                 self._do(node, act, *arguments)
 
     def rot(self, node: SimulatedNode, rest: int) -> None:
-        """Kill a node, and let a bit of what its log vouches for turn over: it must notice, and say so."""
+        """Kill a node, and flip a bit of data that its log vouches for: its start must refuse the folder."""
         self.kill(node, power=False, rest=rest + 2, torn=False)
         places = _vouched(node)
         if not places:
@@ -406,7 +406,7 @@ class Simulation:
         except StorageError:
             self.record(node.node, f"refuses its folder: bit {bit} of {name} at {offset} has turned over")
         except OSError:
-            node.disk.kill()  # the disk failed in another way before the damage was met
+            node.disk.kill()  # the disk failed in another way before the damage was read
         else:
             raise Violation(f"Damage: node {node.node} starts with bit {bit} of {name} at {offset} turned over")
         node.disk.flip(name, offset, bit)
@@ -414,11 +414,11 @@ class Simulation:
     # The network
 
     def send(self, sender: NodeId, receiver: NodeId, message: Message) -> None:
-        """One of Raft's messages leaves."""
+        """Send one of Raft's messages."""
         self.network.send(sender, receiver, message)
 
     def forward(self, sender: NodeId, receiver: NodeId, message: Forwarded) -> None:
-        """A message about requests leaves."""
+        """Send a message about requests."""
         self.network.forward(sender, receiver, message)
 
     def has_room(self, sender: NodeId, receiver: NodeId) -> bool:
@@ -426,11 +426,11 @@ class Simulation:
         return self.network.has_room(sender, receiver)
 
     def linked(self, sender: NodeId, receiver: NodeId) -> bool:
-        """Whether requests can be passed on, and answered."""
+        """Whether requests can be forwarded and answered between the two nodes."""
         return self.network.links[sender, receiver].up and self.network.links[receiver, sender].up
 
     def break_link(self, a: NodeId, b: NodeId) -> None:
-        """Break what connects two nodes, in both directions."""
+        """Break the connections between two nodes, in both directions."""
         for one, other in ((a, b), (b, a)):
             self._break_one(one, other)
             self.after(1 + self.random.randrange(20 * TICK), self._reconnect, one, other)
@@ -472,7 +472,7 @@ class Simulation:
     # Disks, stores and clients
 
     def disk_delay(self, node: NodeId) -> int:
-        """How long a node's disk takes for its next write."""
+        """How many microseconds a node's disk takes for its next write."""
         return self.faults.disk_delay(node)
 
     def wake(self, node: SimulatedNode, life: int) -> None:
@@ -481,30 +481,30 @@ class Simulation:
             self._do(node, node.turn)
 
     def applied(self, node: SimulatedNode) -> None:
-        """A node has applied entries: two that have applied as much hold the same."""
+        """Check a node that has applied entries: nodes with the same applied index must hold the same state."""
         index = node.core.last_applied
         found = digest(node.store, index)
         if self._digests.setdefault(index, found) != found:
             raise Violation(f"State Machine Safety: node {node.node}'s store differs from another's at index {index}")
 
     def installed(self, node: SimulatedNode) -> None:
-        """A node goes on from a leader's snapshot."""
+        """Note that a node has installed a leader's snapshot."""
         self.record(node.node, f"installs the snapshot up to {node.core.snapshot.index}")
         self.applied(node)
 
     def role_changed(self, node: SimulatedNode) -> None:
-        """A node has another term, role or leader."""
+        """Note that a node's term, role or leader has changed."""
         self.record(node.node, f"{node.core.role} {node.core.term}")
 
     def replied(self, session: SimulatedSession, replies: bytes) -> None:
-        """Replies leave for a client."""
+        """Let replies leave for a client."""
         if replies:
             self.record(session.node.node, f"answers client {session.number}")
             self.clients.replied(session, replies)
 
 
 def draw_snapshot_settings(random: Random) -> SnapshotSettings:
-    """Snapshots that are taken often, of few keys, in small pieces; or, now and then, never."""
+    """Draw settings for snapshots that are frequent, in small slices and chunks; or, now and then, for none."""
     never = 1_000_000_000
     return SnapshotSettings(
         least_log_bytes=random.choice((1_000, 10_000, never)),
@@ -519,16 +519,16 @@ def draw_snapshot_settings(random: Random) -> SnapshotSettings:
 
 
 class _Unsettled(AssertionError):
-    """What has to come to pass when the faults have ended does not."""
+    """The cluster does not recover after the faults."""
 
 
 def _vouched(node: SimulatedNode) -> list[tuple[str, int]]:
-    """The files of a node, each with how much of it the log vouches for: damage there must be noticed."""
+    """The files of a node, each with how many of its bytes are vouched for: damage there must be noticed."""
     places = [("node.json", len(node.disk.read("node.json")))]
     places += [(name, len(node.disk.read(name))) for name in snapshot_names(node.disk)[-1:]]
     for name in node.disk.names():
         if name.startswith("log-") and name.endswith(".jsonl"):
             data = node.disk.read(name)
-            # The newest mark itself, and what follows it, is not vouched for.
+            # Nothing vouches for the newest mark itself, or for what follows it.
             places.append((name, data.rfind(b"\n", 0, data.rfind(b'"synced":')) + 1))
     return [place for place in places if place[1] > 0]
