@@ -1,4 +1,4 @@
-"""The key-value store as it is replicated: the machine, with the encodings of its commands and its snapshots."""
+"""The key-value store that a node replicates: the machine with the encodings of its commands and snapshots."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from trioraft.wire.items import decode_items, encode_items
 
 
 def key_value_machine() -> KeyValueMachine:
-    """An empty key-value store."""
+    """Make an empty key-value store."""
     return KeyValueMachine(commands_of, encode_items, decode_items)

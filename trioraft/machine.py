@@ -1,7 +1,7 @@
-"""The contract between a node and what it replicates: a state machine (§2), of which the node knows no more than this.
+"""The contract between a node and the state machine that it replicates (§2). The node knows no more than this.
 
-A machine is changed by nothing but commands in log order, on every node alike. To a node, its commands, its queries and
-their results are opaque, and so are the lines of its snapshots. A machine sees the entries' bytes and indexes.
+Only commands in log order change a machine, in the same way on every node. Commands, queries, results and the lines of
+snapshots are opaque to the node. The machine sees the bytes and the indexes of the entries.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ from trioraft.raft.runs import Run
 
 
 class MachineView(Protocol):
-    """All that a machine held at one moment, to be read in slices while commands go on being applied."""
+    """The state of a machine at one moment, which can be read in slices while more commands are applied."""
 
     @property
     def sections(self) -> Mapping[str, int]:
         """The number of lines of each section, in the order in which `slices` yields them."""
 
     def slices(self, most_lines: int, enough_bytes: int) -> Iterator[tuple[bytes, int]]:
-        """Yields lines, each with its newline, and how many they are: no slice goes on once it has `enough_bytes`."""
+        """Yield slices: lines with their newlines, and how many they are.
+
+        A slice has at most `most_lines` lines, and ends with the line that reaches `enough_bytes`.
+        """
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release the view."""
 
 
 class Machine(Protocol):
@@ -31,36 +34,36 @@ class Machine(Protocol):
 
     @property
     def sections(self) -> Mapping[str, int]:
-        """The number of lines that each section of a snapshot would have now."""
+        """The number of lines that each section of a snapshot taken now would have."""
 
     def decode(self, run: Run) -> Sequence[Any]:
-        """The commands that the entries of the run carry; none where they are of another kind.
+        """Read the commands of a run of entries; none for a run of another kind.
 
-        Raises ValueError where this version does not know a command: the node has to be upgraded.
+        Raises ValueError for a command that this version does not know: the node has to be upgraded.
         """
 
     def apply(self, first: int, commands: Sequence[Any]) -> Mapping[int, Any]:
-        """Apply the commands of the entries from index `first` on, and give their results by index.
+        """Apply the commands of the entries from index `first` on, and return their results by index.
 
-        Left out are the commands that are simply written at their own index: mostly that is all of them.
+        A command that is simply written at its own index has no result: mostly these are all of them.
         """
 
     def read(self, query: Any) -> Any:
-        """What the machine answers to that query, as of the commands that were applied; it changes nothing."""
+        """Answer the query from the commands applied so far; this changes nothing."""
 
     def size_of(self, query: Any) -> int:
-        """About how many bytes the answer would have."""
+        """About how many bytes the answer to the query would have."""
 
     def freeze(self) -> MachineView:
-        """A view of what it holds now; there is one at a time."""
+        """Make a view of the present state; there is at most one view at a time."""
 
     def load(self, section: str, lines: Sequence[bytes]) -> None:
         """Add lines of a snapshot, without their newlines, in the order in which a view yielded them.
 
-        Raises ValueError where they are damaged, or of a newer version.
+        Raises ValueError for lines that are damaged, or of a newer version.
         """
 
 
 def contents(sections: Mapping[str, int]) -> str:
-    """What a machine or a snapshot holds, for people: 3 keys."""
+    """Describe the content of a machine or a snapshot for people: "3 keys"."""
     return " and ".join(f"{count} {name.removesuffix('s') if count == 1 else name}" for name, count in sections.items())

@@ -1,4 +1,4 @@
-"""What abuse must not do: end a node, fill its memory, or be felt by those who behave."""
+"""The limits of abuse: it must not end a node, fill its memory, or disturb clients that behave."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .processes import Cluster, Line, Node, eventually
 
 MEBIBYTE = 1 << 20
 MEMORY_MEBIBYTES = 64
-"""How much more memory a node may have held at any time while it was abused."""
+"""How much more memory a node may take at any time while it is abused, in MiB."""
 STATUS_SECONDS = 5.0
-"""In which a node must answer; it is a matter of milliseconds, on a machine that has nothing else to do."""
+"""How long a node may take to answer `status`; on an idle machine it takes milliseconds."""
 
 
 def memory(node: Node, field: str) -> int:
-    """Bytes of a node's process: VmRSS, held now; VmHWM, the most since `forget_peak`."""
+    """The memory of a node's process in bytes: `VmRSS` is held now, `VmHWM` is the most since `forget_peak`."""
     assert node.process is not None
     for line in Path(f"/proc/{node.process.pid}/status").read_text().splitlines():
         if line.startswith(field):
@@ -29,18 +29,18 @@ def memory(node: Node, field: str) -> int:
 
 
 def forget_peak(node: Node) -> None:
-    """Let VmHWM begin anew."""
+    """Reset VmHWM."""
     assert node.process is not None
     Path(f"/proc/{node.process.pid}/clear_refs").write_text("5")
 
 
 class Bystander:
-    """A client that behaves: writes and reads a key of its own, one after the other, and believes nothing untold."""
+    """A client that behaves: it writes and reads a key of its own, in turn, and checks every reply."""
 
     def __init__(self, node: Node, key: str) -> None:
         self.rounds = 0
         self.slowest = 0.0
-        """Seconds of the slowest answer."""
+        """How many seconds the slowest round took."""
         self._node = node
         self._key = key
         self._trouble: list[str] = []
@@ -55,7 +55,7 @@ class Bystander:
                     self._round(line)
                     self.slowest = max(self.slowest, time.monotonic() - began)
                     self.rounds += 1
-                    time.sleep(0.002)  # it has other things to do, and so has the machine
+                    time.sleep(0.002)  # leave the machine to others
         except (OSError, ValueError, AssertionError) as error:
             self._trouble.append(f"{type(error).__name__}: {error}")
 
@@ -83,7 +83,7 @@ class Bystander:
 
 @contextlib.contextmanager
 def nobody_is_harmed(cluster: Cluster, mebibytes: int = MEMORY_MEBIBYTES) -> Iterator[list[Bystander]]:
-    """Whatever is done within: nodes live, and quickly say so; clients are served; memory and log stay in bounds."""
+    """Check that nothing done within harms the nodes: they answer, serve clients, and bound their memory and log."""
     nodes = cluster.running
     processes = [node.process for node in nodes]
     before = [memory(node, "VmRSS") for node in nodes]

@@ -1,4 +1,4 @@
-"""What the decoders make of bytes, with no node behind them."""
+"""The decoders alone, with no node behind them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trioraft.server.config import MAX_REQUEST_BYTES
 
 
 def replies_to(data: bytes, piece: int) -> bytes:
-    """What a session says to bytes that come in such pieces; what it would have a node do is answered with `ok`."""
+    """The replies of a session to bytes that come in pieces of that size. Every valid request is answered `ok`."""
     session = Session(MAX_REQUEST_BYTES, lambda: None, lambda *_: 0)
     replies = b""
     for start in range(0, len(data), piece):
@@ -31,7 +31,7 @@ def no_constants(text: str) -> None:
 
 
 def strict_json(line: bytes) -> Any:
-    """What any reader would make of a line, one that is stricter than Python's too."""
+    """Read a line as JSON, as strictly as any reader."""
     value = json.loads(line.decode(), parse_constant=no_constants, parse_int=str)
     json.dumps(value, ensure_ascii=False).encode()  # fails on half a surrogate pair
     return value

@@ -1,16 +1,16 @@
-"""Every order of deliveries, losses, timeouts, syncs and crashes, for small bounds, over the real core.
+"""The explorer: it takes the real core through every order of deliveries, timeouts, syncs and crashes, within bounds.
 
-A world is all nodes (their cores, their disks, the batch that is being written), what is on its way, and what
-was ever committed and who ever led. From each, every action that the bounds leave is taken once; worlds met
-before are not gone into again. A message that is never delivered is a lost one, so loss needs no action; and a
-node that is down is one to which nothing happens, so a crash and the start after it are one.
-Breadth first, so that what is found has the shortest trace.
+A world consists of all nodes (cores, disks, batches being written), the messages on their way, the entries ever
+committed, and the leaders so far. From each world, every action within the bounds is taken once; a world that was met
+before is not explored again. Loss needs no action: a message that is never delivered is lost. A crash and the start
+after it are one action: nothing happens to a node that is down. The search is breadth first, so the trace of a finding
+is the shortest.
 
-The cores' timers are set to one tick, so that a follower's time may run out at any moment, and a leader's
-heartbeat and its check of the quorum come at any moment.
+The cores' timers are set to one tick. So a follower may time out at any moment, and a leader may send a heartbeat or
+check its quorum at any moment.
 
-A node does not know in which world it stands, so what it does is worked out once for each of its states: that
-is what `Book` remembers, and why worlds are made of numbers.
+A node does not know in which world it is, so the effect of an action on it is computed once for each of its states.
+`Book` remembers these effects; therefore worlds are made of numbers.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from trioraft.wire.entries import seal
 SETTINGS = Settings(election_ticks=1, heartbeat_ticks=1, lost_ticks=0, max_inflight=1, max_append_bytes=1)
 
 VOLATILE = ("_batch", "_batch_number", "_batch_elapsed", "_durable_hard_state")
-"""Of an outbox: what stands in the node's own batch and disk, and what nothing depends on here."""
+"""The fields of an outbox that are part of the node's batch or disk, or that nothing here depends on."""
 
 
 class Broken(AssertionError):
@@ -55,10 +55,10 @@ class Broken(AssertionError):
 
 
 class Bounds(NamedTuple):
-    """How far the exploration goes: how often each may happen, all nodes together."""
+    """The bounds of an exploration: how often each event may happen, over all nodes."""
 
     timeouts: int = 2
-    """A node that does not lead loses patience."""
+    """How often a node that does not lead may time out."""
     heartbeats: int = 0
     proposals: int = 0
     crashes: int = 0
@@ -74,7 +74,7 @@ class Envelope(NamedTuple):
 
 
 class Steady:
-    """Randomness that always draws the same: which node's time runs out first is the explorer's choice."""
+    """A random generator that always draws the same, because the explorer chooses which node times out first."""
 
     def randrange(self, start: int, stop: int) -> int:  # noqa: ARG002
         return start
@@ -86,17 +86,17 @@ class Node:
 
     core: Core
     hard_state: HardState
-    """That on the disk."""
+    """The log on the disk."""
     disk: tuple[Entry, ...]
     batch: Batch | None = None
     log: tuple[Entry, ...] = ()
-    """That of the core."""
+    """The log of the core."""
 
     def copy(self) -> Node:
         return Node(clone(self.core), self.hard_state, self.disk, self.batch)
 
     def key(self) -> tuple[Any, ...]:
-        """All that decides what it will do."""
+        """Everything that decides what the node will do."""
         core, batch = self.core, self.batch
         return (
             core.node,
@@ -116,26 +116,26 @@ class Node:
 
 
 class World(NamedTuple):
-    """One state of all; nodes and wires are numbers in the book."""
+    """One state of the whole cluster; nodes and wires are numbers in the book."""
 
     nodes: tuple[int, ...]
     wires: tuple[int, ...]
     left: Bounds
     leaders: tuple[tuple[int, NodeId], ...] = ()
     committed: tuple[tuple[Entry, int], ...] = ()
-    """What leaders have committed, with the terms in which they did."""
+    """The entries that leaders have committed, with the terms of these leaders."""
 
 
 @dataclass
 class Result:
-    """What an exploration came to."""
+    """The result of an exploration."""
 
     states: int = 0
     transitions: int = 0
     exhausted: bool = False
     """Whether every state within the bounds was visited."""
     elected: int = 0
-    """States in which some node leads."""
+    """How many states have a leader."""
     committed: int = 0
     """The most entries committed in any state."""
     trace: list[str] = field(default_factory=list)
@@ -143,7 +143,7 @@ class Result:
 
 
 def clone(core: Core) -> Core:
-    """A copy that shares what is never changed."""
+    """Make a copy that shares everything that never changes."""
     other = object.__new__(type(core))
     values = other.__dict__
     values.update(core.__dict__)
@@ -193,7 +193,7 @@ def persist(node: Node) -> None:
     write(node, batch, len(batch.entries))
     node.batch = None
     core.persisted(batch.number)
-    # What rests on the batch goes out with all else.
+    # The messages that waited for the batch leave with all others.
     for receiver, message in batch.messages:
         if receiver != core.node:
             core._outbox.send(receiver, message)
@@ -207,7 +207,7 @@ def write(node: Node, batch: Batch, count: int) -> None:
 
 
 def crash(written: int) -> Callable[[Node], None]:
-    """A node ends: nothing of its batch is on the disk, or its hard state and so many of its entries."""
+    """Crash a node with nothing of its batch on the disk (-1), or its hard state and `written` of its entries."""
 
     def crash(node: Node) -> None:
         if node.batch is not None and written >= 0:
@@ -224,7 +224,7 @@ def make(core: type[Core], node: NodeId, configuration: Configuration, state: Ha
 
 
 def settle(node: Node) -> list[Envelope]:
-    """All that follows from an action at once; and what it sends."""
+    """Do everything that follows from an action at once, and return the messages."""
     core = node.core
     sent: list[Envelope] = []
     while (ready := core.ready()) is not None:
@@ -244,7 +244,7 @@ def settle(node: Node) -> list[Envelope]:
 
 
 def check_step(before: Node, after: Node, crashed: bool) -> None:
-    """What no single step of a node may do."""
+    """Check a single step of a node."""
     old, new = before.core, after.core
     if crashed:
         return
@@ -258,7 +258,7 @@ def check_step(before: Node, after: Node, crashed: bool) -> None:
 
 
 def check_vote(before: Node, after: Node, heard: Envelope) -> None:
-    """A vote goes only to who lacks nothing that the voter has (§5.4.1)."""
+    """Check that a vote goes only to a candidate that lacks nothing the voter has (§5.4.1)."""
     message = heard.message
     if isinstance(message, RequestVote) and before.core.hard_state != after.core.hard_state:
         end = (after.log[-1].term, len(after.log)) if after.log else (0, 0)
@@ -267,7 +267,7 @@ def check_vote(before: Node, after: Node, heard: Envelope) -> None:
 
 
 def check_message(node: Node, wire: Envelope) -> None:
-    """Nothing is promised that is not on the disk."""
+    """Check that a message promises nothing that is not on the disk."""
     message, state = wire.message, node.hard_state
     if isinstance(message, RequestVoteReply) and message.granted:
         kept = state == HardState(message.term, wire.receiver) or state.term > message.term
@@ -284,7 +284,7 @@ def hold(holds: bool, name: str, found: str) -> None:
 
 
 class Book:
-    """Every state that a node was in, every message that was sent, and what follows from each with each."""
+    """All states of nodes and all messages so far, by number, with the effect of each message on each state."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
@@ -307,7 +307,7 @@ class Book:
         return number
 
     def move(self, number: int, label: str | int, action: Callable[[Node], None]) -> tuple[int, tuple[int, ...]]:
-        """The node's state after an action that has this label, and what it sends. Raises Broken."""
+        """Return the node's state after the action with this label, and the messages that it sends. Raises Broken."""
         found = self._moves.get((number, label))
         if found is None:
             try:
@@ -338,20 +338,20 @@ class Book:
         """Whether that message can never have any effect again."""
         message, term = wire.message, receiver.hard_state.term
         if isinstance(message, PreVoteReply):
-            # It is counted by one who asks for the term after its own, or raises the term.
+            # A node counts it only if it asks for the term after its own; or the message raises the node's term.
             return message.term <= term
         if not isinstance(message, RequestVoteReply | AppendEntriesReply):
             return False
         if message.term < term:
             return True
-        # One leads, or stands, in a term once: whoever is past that counts no more answers.
+        # A node leads or stands at most once in a term: after that it counts no more answers.
         if message.term > term or message.term < receiver.core.term:
             return False
         wants = "leader" if isinstance(message, AppendEntriesReply) else "candidate"
         return receiver.core.term == term and receiver.core.role != wants and receiver.batch is None
 
     def matches(self, one: int, other: int) -> bool:
-        """Log Matching, of two nodes."""
+        """Whether Log Matching holds between two nodes."""
         found = self._matching.get((one, other))
         if found is None:
             logs = self.nodes[one].log, self.nodes[other].log
@@ -363,7 +363,7 @@ class Book:
 
 
 class Explorer:
-    """One exploration: where it starts, and how far it goes."""
+    """One exploration: its start and its bounds."""
 
     def __init__(
         self,
@@ -374,10 +374,10 @@ class Explorer:
         candidates: Sequence[NodeId] | None = None,
         core: type[Core] = Core,
     ) -> None:
-        """Nodes whose disks hold entries of these terms, of the same term all; `candidates` may stand for election.
+        """Start with nodes in one term whose disks hold entries of these terms. `candidates` may stand for election.
 
         No node begins a term after `terms` (counted from 1). Where all nodes start alike, it is enough that as many
-        may stand as there are timeouts: others would do the same under another name.
+        nodes may stand as there are timeouts: the others would only do the same under other names.
         """
         self.book = Book()
         self._terms = terms
@@ -393,10 +393,10 @@ class Explorer:
         self._first = World(tuple(nodes), (), bounds)
 
     def explore(self, max_states: int, *, deep: bool = False) -> Result:
-        """Visit all worlds, as many as are allowed; stop at the first that breaks a property.
+        """Visit all worlds, up to the limit; stop at the first that breaks a property.
 
-        Nearest first, so that the trace is the shortest; or, where `deep`, each path to its end first, which is sooner
-        where only a long one goes wrong.
+        The nearest worlds come first, so that the trace is the shortest. With `deep`, each path is followed to its end
+        first, which finds an error sooner if only a long path leads to it.
         """
         result = Result()
         seen = {hash(self._first)}
@@ -424,7 +424,7 @@ class Explorer:
         return result
 
     def _successors(self, world: World) -> Iterator[tuple[str, World]]:
-        """Every world that one action leads to."""
+        """Yield every world that one action leads to."""
         left = world.left
         for position, number in enumerate(world.nodes):
             node = self.book.nodes[number]
@@ -449,7 +449,7 @@ class Explorer:
         left, wires = world.left, world.wires
         for position, number in enumerate(wires):
             if position and number == wires[position - 1]:
-                continue  # the same message twice: either will do
+                continue  # the same message is there twice: one delivery is enough
             rest = world._replace(wires=wires[:position] + wires[position + 1 :])
             yield self._receive(rest, left, number)
             if left.duplicates:
@@ -466,7 +466,7 @@ class Explorer:
     def _act(
         self, world: World, position: int, left: Bounds, label: str | int, action: Callable[[Node], None]
     ) -> tuple[str, World]:
-        """Let one node do something; check what it came to."""
+        """Let one node act, and check the new world."""
         book = self.book
         number, sent = book.move(world.nodes[position], label, action)
         nodes = (*world.nodes[:position], number, *world.nodes[position + 1 :])
@@ -486,7 +486,7 @@ class Explorer:
     def _history(
         self, world: World, nodes: tuple[int, ...], position: int
     ) -> tuple[tuple[tuple[int, NodeId], ...], tuple[tuple[Entry, int], ...]]:
-        """Who has led, and what was committed: held against what that node is now."""
+        """Update the leaders and the committed entries after a node's step, and check the node against them."""
         before, node = self.book.nodes[world.nodes[position]], self.book.nodes[nodes[position]]
         core, leaders, committed = node.core, world.leaders, world.committed
         for index in range(min(len(before.disk), len(committed))):
@@ -509,7 +509,7 @@ class Explorer:
         return leaders, committed
 
     def _check_electable(self, entry: Entry, nodes: tuple[int, ...]) -> None:
-        """Leader Completeness, before the election: who lacks what is committed, cannot win a majority's votes."""
+        """Check Leader Completeness ahead of any election: a node without the entry cannot win a majority's votes."""
         disks = [self.book.nodes[node].disk for node in nodes]
         ends = [(disk[-1].term, len(disk)) if disk else (0, 0) for disk in disks]
         for node, disk in enumerate(disks):
@@ -518,7 +518,7 @@ class Explorer:
                 hold(votes < quorum.majority(len(nodes)), "Leader Completeness", f"{node} could win without {entry}")
 
     def _crowned(self, world: World, node: Node) -> tuple[tuple[int, NodeId], ...]:
-        """A new leader: the only one of its term, and with all that was committed before."""
+        """Check a new leader: it is the only one of its term, and has all that was committed before."""
         core, leaders = node.core, dict(world.leaders)
         hold(leaders.setdefault(core.term, core.node) == core.node, "Election Safety", f"{leaders}, and {core.node}")
         for entry, term in world.committed:

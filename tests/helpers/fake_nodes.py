@@ -1,4 +1,4 @@
-"""Nodes that are threads of the test: each answers what the test wants, when it wants, or not at all."""
+"""Fake nodes, as threads of the test: each answers what the test says, when it says so, or not at all."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ Make = Callable[[Answer | None], FakeNode]
 
 @contextlib.contextmanager
 def fake_nodes() -> Iterator[Make]:
-    """Makes nodes, which end with the context."""
+    """Give a function that makes fake nodes; all end with the context."""
     nodes: list[FakeNode] = []
 
     def make(answer: Answer | None) -> FakeNode:

@@ -1,4 +1,4 @@
-"""A resolver that hangs at some names, as if its server were silent: in a thread, and deaf to signals."""
+"""A resolver that hangs at some names, as if its server were silent: it hangs in a thread, deaf to signals."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import pytest
 from trioraft import names as resolving
 
 HANG_SECONDS = 20.0
-"""How long it hangs at most, so that a test which waits for it fails, and does not hang too."""
+"""How many seconds it hangs at most, so that a test which waits for it fails instead of hanging."""
 
 
 class Names:
-    """Names that begin with `dead` are not resolved before `answer`; all others are this machine's, at once."""
+    """A resolver. Names that begin with `dead` hang until `answer`; all others are this machine's, at once."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        """The names that were asked for, in order."""
+        """The names looked up so far, in order."""
         self.under_way = 0
         self._resolve = socket.getaddrinfo
         self._may_answer = threading.Event()
@@ -44,16 +44,16 @@ class Names:
         return self._resolve("127.0.0.1", port, type=socket.SOCK_STREAM)
 
     def answer(self) -> None:
-        """Let what hangs come to its end."""
+        """Let the hanging lookups end."""
         self._may_answer.set()
 
 
 @contextlib.contextmanager
 def hanging_names() -> Iterator[Names]:
-    """Put such a resolver in the place of the system's."""
+    """Replace the system's resolver within the context."""
     names = Names()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", names.getaddrinfo)
-        patch.setattr(resolving, "_lookups", {})  # late answers of other tests
+        patch.setattr(resolving, "_lookups", {})  # without late answers of other tests
         yield names
         names.answer()

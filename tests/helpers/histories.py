@@ -1,4 +1,4 @@
-"""Histories made up for the checker: valid ones, spoilt ones, and a dumb judge of small ones."""
+"""Histories made up for the checker: valid ones and spoilt ones, and a simple judge for small ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS: tuple[str, ...] = ("get", "get", "get", "put", "put", "incr", "delete")
 
 
 def run(random: Random, operations: int, keys: int, clients: int, unknown: float = 0.02) -> list[Operation]:
-    """A history as a correct store makes it: each operation takes effect at one moment between call and return."""
+    """Make a history of a correct store: each operation takes effect at one moment between call and return."""
     store = Store()
     index = 0
     made: list[Operation] = []
@@ -69,7 +69,7 @@ def _take_effect(store: Store, index: int, operation: Operation) -> tuple[Outcom
 
 
 def spoil(random: Random, operations: list[Operation]) -> list[Operation]:
-    """Change something in an answer, or a time, or take an operation away; the history may be valid all the same."""
+    """Change an answer or a time, or remove an operation. The history may still be valid."""
     spoilt = [msgspec.structs.replace(operation) for operation in operations]
     told = [operation for operation in spoilt if operation.answer is not None]
     if not told:
@@ -93,7 +93,7 @@ def spoil(random: Random, operations: list[Operation]) -> list[Operation]:
 
 
 def explained_by_some_order(operations: list[Operation]) -> bool:
-    """The verdict by trying everything: every choice of unknown operations, in every order."""
+    """Judge a history by trying every choice of unknown operations, in every order."""
     certain = [one for one in operations if one.outcome in ("done", "conflict")]
     unknown = [one for one in operations if one.outcome == "unknown" and one.kind != "get"]
     choices = chain.from_iterable(combinations(unknown, size) for size in range(len(unknown) + 1))

@@ -1,4 +1,4 @@
-"""Fixtures for tests of whole nodes in virtual time; the conftest of a room that has such tests imports them."""
+"""Fixtures for tests of whole nodes in virtual time. The conftest of a room with such tests imports them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .virtual_cluster import Cluster
 
 @pytest.fixture
 async def cluster(nursery: trio.Nursery) -> Cluster:
-    """Three nodes that have been started, in virtual time."""
+    """Three started nodes, in virtual time."""
     cluster = Cluster(nursery, seed=1)
     for node in cluster.nodes:
         node.start()
@@ -24,7 +24,7 @@ async def cluster(nursery: trio.Nursery) -> Cluster:
 
 @pytest.fixture
 def own_log() -> Iterator[None]:
-    """Let the test configure the log, and leave it as it was."""
+    """Restore the log's configuration after a test that changes it."""
     logger = logging.getLogger("trioraft")
     before = logger.handlers, logger.level, logger.propagate
     yield
@@ -34,12 +34,12 @@ def own_log() -> Iterator[None]:
 
 @pytest.fixture
 def virtual_time() -> None:
-    """Run the test in virtual time, though it asks for no cluster."""
+    """Run a test in virtual time that uses no cluster."""
 
 
 @pytest.fixture(autouse=True)
 def unforeseen() -> Iterator[list[logging.LogRecord]]:
-    """What is logged with a traceback, which is nothing: who expects something else clears the list of it."""
+    """The log records with a traceback. There must be none: a test that expects some clears the list."""
     records: list[logging.LogRecord] = []
 
     class Handler(logging.Handler):
@@ -55,7 +55,7 @@ def unforeseen() -> Iterator[list[logging.LogRecord]]:
 
 
 def mark(item: pytest.Item) -> None:
-    """Run the test in virtual time if it asks for a cluster, or says so: a clock counts only where it names one."""
+    """Run a test in virtual time if it uses `cluster` or `virtual_time`. Its own clock is used if it names one."""
     if isinstance(item, pytest.Function) and {"cluster", "virtual_time"} & set(item.fixturenames):
         item.add_marker(pytest.mark.trio(run=_run_in_virtual_time))
 

@@ -1,4 +1,4 @@
-"""The corpus of hostile lines, as bytes; how it is written is said in corpus/README.md."""
+"""The corpus of hostile lines, as bytes. corpus/README.md describes its format."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRUE_INTRODUCTION: dict[str, Any] = {
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A client's line, and what it must be answered: see corpus/README.md."""
+    """A client's line and the reply that it must get: see corpus/README.md."""
 
     name: str
     line: bytes
@@ -39,12 +39,12 @@ class Request(msgspec.Struct, frozen=True):
 
     @property
     def closes(self) -> bool:
-        """Whether nothing that follows it on its connection is taken."""
+        """Whether the node takes nothing more from a connection after this line."""
         return self.says in ("http", "line_too_long")
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """Lines of an accepted member, of which one must end its connection."""
+    """Lines of an accepted member, one of which must end its connection."""
 
     name: str
     lines: list[bytes]
@@ -54,7 +54,7 @@ class Peer(msgspec.Struct, frozen=True):
 
 
 class Introduction(msgspec.Struct, frozen=True):
-    """What is wrong with an introduction that is true otherwise."""
+    """A wrong field in an otherwise true introduction."""
 
     name: str
     change: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Clients that write from several threads while nodes die, and remember exactly what they were told."""
+"""Clients that write from several threads while nodes die, and remember every reply."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ DEPTH = 8
 
 
 class Threads:
-    """A context: what several threads do goes on inside it, and has ended after it. Raises what failed in one."""
+    """A context in which several threads work; they have ended after it. Raises an error of any of them."""
 
     def __init__(self, seconds: float, work: Sequence[Callable[[], None]]) -> None:
-        """`seconds` is how long each may take to end once it is told to."""
+        """`seconds`: how long each thread may take to end once it is told to."""
         self.errors: list[BaseException] = []
         self._stop = threading.Event()
         self._seconds = seconds
@@ -44,15 +44,15 @@ class Threads:
 
 
 class Writers(Threads):
-    """A context: writes go on inside it, and have ended after it.
+    """A context in which clients write; they have ended after it.
 
-    Every write has a key and a value of its own, so what is in the store tells which writes took effect.
+    Every write has a key and a value of its own, so the store's content shows which writes took effect.
     """
 
     def __init__(self, nodes: Sequence[Node], count: int = 6) -> None:
         self.acknowledged: dict[str, str] = {}
         self.refused: dict[str, str] = {}
-        """Answered `"applied":"no"`: these must never be seen."""
+        """The writes answered with `"applied":"no"`, which must never be seen."""
         self.unknown: dict[str, str] = {}
         self._nodes = nodes
         self._lock = threading.Lock()
@@ -76,7 +76,7 @@ class Writers(Threads):
                         while len(pending) < DEPTH:
                             key = f"w{number}-{sent:06d}"
                             sent += 1
-                            # Known as unknown before it is sent: it stays so unless an answer says better.
+                            # Its outcome is unknown from before it is sent until a reply says more.
                             pending.append(key)
                             self._note(self.unknown, key)
                             line.send({"op": "put", "key": key, "value": f"value of {key}", "id": key})
@@ -101,7 +101,7 @@ class Writers(Threads):
 
 
 def check(writers: Writers, node: Node) -> None:
-    """On that node is every write that was acknowledged, none that was refused, and none that nobody sent."""
+    """Check that the node has every acknowledged write, no refused one, and none that nobody sent."""
     held = {key: value for key, value in node.everything().items() if key.startswith("w")}
     missing = [key for key in writers.acknowledged if key not in held]
     assert not missing, f"node {node.index} lacks {len(missing)} acknowledged writes, {missing[:5]} ..."

@@ -1,4 +1,4 @@
-"""Real nodes as real processes: started, asked, killed, paused and started again. Every one of them is ended."""
+"""Real nodes as real processes, which tests start, ask, pause and kill. Every process is ended."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ T = TypeVar("T")
 
 HOST = "127.0.0.1"
 FIRST_LEADER_SECONDS = 2.0
-"""What is promised for three nodes; the time that Python takes to start is not counted."""
+"""How long three nodes may take to elect a leader; the time that Python takes to start does not count."""
 START_SECONDS = 20.0
-"""For Python to start on a busy machine."""
+"""How long Python may take to start on a busy machine."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses and that no outgoing connection can be given: below the ephemeral range."""
+    """Find unused ports below the ephemeral range, which no outgoing connection can get."""
     low = 32768
     with contextlib.suppress(OSError, ValueError):
         low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
@@ -45,7 +45,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def eventually(look: Callable[[], T | None], what: str, seconds: float = 10.0) -> T:
-    """The first true answer, asked for again and again; AssertionError after so long."""
+    """Call `look` again and again until its answer is true, and return it. AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         found = look()
@@ -57,22 +57,22 @@ def eventually(look: Callable[[], T | None], what: str, seconds: float = 10.0) -
 
 
 def end_sending(connection: socket.socket) -> None:
-    """Say that nothing more will come. Where the other end has hung up there is nobody to be told, and no error."""
+    """End the sending direction. If the other end has hung up already, this is no error."""
     try:
         connection.shutdown(socket.SHUT_WR)
     except OSError as error:
-        if error.errno != errno.ENOTCONN:  # for which Python has no class: it is no ConnectionError
+        if error.errno != errno.ENOTCONN:  # Python has no class for it: it is no ConnectionError
             raise
 
 
 def vanish(connection: socket.socket) -> None:
-    """Close it without a word of farewell: the other end is reset."""
+    """Close a connection with a reset."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
 
 def talk(port: int, data: bytes, timeout: float = 10.0, half_close: bool = True) -> bytes:
-    """Send bytes, say that they are all, and return what came until the node closed: netcat's `nc -N`."""
+    """Send bytes, end the sending direction, and return all bytes until the node closes, like `nc -N`."""
     with socket.create_connection((HOST, port), timeout) as connection:
         connection.sendall(data)
         if half_close:
@@ -84,13 +84,13 @@ def talk(port: int, data: bytes, timeout: float = 10.0, half_close: bool = True)
 
 
 def ask_port(port: int, request: dict[str, Any] | bytes, timeout: float = 10.0) -> dict[str, Any]:
-    """One request, one reply, on a connection of its own. Raises OSError or ValueError where none comes."""
+    """Send one request on a connection of its own, and return the reply. Raises OSError or ValueError without one."""
     with Line(port, timeout) as line:
         return line.ask(request)
 
 
 class Line:
-    """A client's connection, kept open."""
+    """A client's connection that stays open."""
 
     def __init__(self, port: int, timeout: float = 10.0) -> None:
         self.socket = socket.create_connection((HOST, port), timeout)
@@ -124,7 +124,7 @@ class Line:
 
 
 class Node:
-    """One node: its folder and port stay, its process comes and goes."""
+    """One node: its folder and port last, while its processes come and go."""
 
     def __init__(self, index: int, port: int, servers: Path, folder: Path) -> None:
         self.index = index
@@ -135,7 +135,7 @@ class Node:
         self.process: subprocess.Popen[bytes] | None = None
         self.options: list[str] = []
         self.wrapper: list[str] = []
-        """A command in front of the node's, which must leave it the process id: strace -D."""
+        """A command before the node's own that keeps its process id, such as `strace -D`."""
 
     def start(self) -> None:
         assert not self.running
@@ -153,7 +153,7 @@ class Node:
         self.process.send_signal(number)
 
     def kill(self) -> None:
-        """kill -9, and wait for the end."""
+        """Kill the process with SIGKILL, and wait for its end."""
         self.signal(signal.SIGKILL)
         self.wait()
 
@@ -164,12 +164,12 @@ class Node:
         self.signal(signal.SIGCONT)
 
     def stop(self) -> int:
-        """SIGTERM, and the exit code."""
+        """Stop the process with SIGTERM, and return its exit code."""
         self.signal(signal.SIGTERM)
         return self.wait()
 
     def wait(self, seconds: float = 20.0) -> int:
-        """The exit code of a node that is to end by itself."""
+        """Wait for a node that ends by itself, and return its exit code."""
         assert self.process is not None
         return self.process.wait(seconds)
 
@@ -180,7 +180,7 @@ class Node:
         self.listens()
 
     def listens(self) -> None:
-        """Wait until it answers; it has to live for that."""
+        """Wait until the node answers; fail at once if it has ended."""
 
         def answers() -> bool:
             assert self.running, f"node {self.index} ended: {self.log}"
@@ -208,11 +208,11 @@ class Node:
 
     @property
     def log(self) -> str:
-        """What it has said to people, over all its runs."""
+        """The node's log over all its processes."""
         return self.log_file.read_text() if self.log_file.exists() else ""
 
     def everything(self) -> dict[str, Any]:
-        """All keys and values as this node itself holds them."""
+        """All keys and values that this node itself holds."""
         held: dict[str, Any] = {}
         with Line(self.port) as line:
             after: str | None = None
@@ -230,12 +230,12 @@ class Node:
 
 
 def _die_with_us() -> list[str]:
-    """Nodes are not to outlive the tests, even if these are killed with -9."""
+    """A command before a node's own, so that the node ends with the tests, even if these are killed with SIGKILL."""
     return ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 
 
 class Cluster:
-    """Some nodes with a servers.txt of their own. A context: at its end no process is left."""
+    """Several nodes with a servers.txt of their own. A context, at whose end no process is left."""
 
     def __init__(self, folder: Path, size: int = 3) -> None:
         self.folder = folder
@@ -248,7 +248,7 @@ class Cluster:
         return self
 
     def end(self) -> None:
-        """Leave no process behind."""
+        """Kill every node."""
         for node in self.nodes:
             if node.running:
                 node.signal(signal.SIGKILL)
@@ -259,7 +259,7 @@ class Cluster:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.end()
         for node in self.nodes:
-            print(f"--- node {node.index}, port {node.port}\n{node.log}")  # pytest shows it where a test failed
+            print(f"--- node {node.index}, port {node.port}\n{node.log}")  # pytest shows this if a test fails
 
     def start(self, nodes: Sequence[Node] | None = None) -> Self:
         """Start nodes and wait until they answer."""
@@ -275,7 +275,7 @@ class Cluster:
         return [node for node in self.nodes if node.running]
 
     def leader(self, seconds: float = 10.0, among: Sequence[Node] | None = None) -> Node:
-        """The node that leads, once one says so and a majority of all agree."""
+        """Wait for a node that says it leads, and with which a majority agrees."""
 
         def look() -> Node | None:
             statuses = {node.index: node.try_status() for node in (self.running if among is None else among)}
@@ -294,7 +294,7 @@ class Cluster:
         return [node for node in self.running if node is not leader]
 
     def caught_up(self, seconds: float = 10.0) -> None:
-        """Wait until every running node has applied the same, all of what the leader has committed."""
+        """Wait until every running node has applied all that the leader has committed."""
 
         def look() -> bool:
             statuses = [node.try_status() for node in self.running]
@@ -310,7 +310,7 @@ class Cluster:
     def write_until_done(
         self, key: str, value: Any, seconds: float = 10.0, nodes: Sequence[Node] | None = None
     ) -> float:
-        """Write through the running nodes in turn until one write is acknowledged; how long that took."""
+        """Write through the running nodes in turn until a write is acknowledged. Return how many seconds that took."""
         began = time.monotonic()
 
         def write() -> bool:
@@ -326,7 +326,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def running_cluster(folder: Path, size: int = 3) -> Iterator[Cluster]:
-    """A started cluster with a leader."""
+    """Run a cluster that has a leader, within the context."""
     with Cluster(folder, size) as cluster:
         cluster.start()
         cluster.leader()

@@ -1,4 +1,4 @@
-"""A language for stories about Raft: commands on lines, and under each the trace of what it caused.
+"""A language for stories about Raft: one command a line, and under it the trace of its effects.
 
 cluster 3            three nodes, 0 to 2, whose disks sync at once
 tick N T             node N lives T ticks; `tick T` lets all of them
@@ -38,7 +38,7 @@ from trioraft.wire.entries import payload
 
 
 class _Patience:
-    """No chance in a story: node 0 is the least patient, node 2 the most."""
+    """A random generator without chance: node 0 is the least patient, node 2 the most."""
 
     def __init__(self, node: int) -> None:
         self.node = node
@@ -60,7 +60,7 @@ class Story:
         self.wires: dict[tuple[int, int], list[Message]] = {}
 
     def run(self, line: str) -> list[str]:
-        """Carry out one command; what it caused."""
+        """Carry out one command, and return the trace of its effects."""
         self.trace = []
         name, *words = line.split()
         getattr(self, "do_" + name.replace("-", "_"))(*words)
@@ -259,7 +259,7 @@ def _describe(message: Message) -> str:
 
 
 def rewrite(script: str) -> str:
-    """The script with its traces as they are now; a trace line is indented."""
+    """The script with its present traces; a trace line is indented."""
     story = Story()
     lines: list[str] = []
     for line in script.splitlines():

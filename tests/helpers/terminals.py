@@ -1,4 +1,4 @@
-"""Pseudo-terminals: a command on one, what it sends read as it comes, each wait with its deadline."""
+"""Pseudo-terminals on which tests run commands. Output is read as it comes, and every wait has a deadline."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from typing import Self
 
 ROWS, COLUMNS = 24, 80
 SECONDS = 20.0
-"""How long anything may take that is to come: programs that start on a busy machine."""
+"""How long any expected output may take: programs have to start on a busy machine."""
 SAID = 1000
-"""How much of what was sent a failure tells."""
+"""How many bytes of the output a failure shows."""
 _CONTROLS = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[()].|[=>78])|\r")
 
 
 class Terminal:
-    """The side of a pseudo-terminal at which a person sits. A context: at its end nothing is left of it."""
+    """The person's side of a pseudo-terminal. A context, at whose end both sides are closed."""
 
     def __init__(self) -> None:
         self._master, self.slave = pty.openpty()
         termios.tcsetwinsize(self.slave, (ROWS, COLUMNS))
         self.sent = b""
-        """All that the terminal was sent."""
+        """All output to the terminal so far."""
 
     def __enter__(self) -> Self:
         return self
@@ -41,20 +41,20 @@ class Terminal:
         self.hang_up()
 
     def close_slave(self) -> None:
-        """Leave the other side to the command: once it ends, so does what is sent."""
+        """Leave the other side to the command alone, so that the output ends with it."""
         if self.slave >= 0:
             os.close(self.slave)
             self.slave = -1
 
     def hang_up(self) -> None:
-        """Go away, as a window that is closed."""
+        """Close the person's side, like a closed window."""
         if self._master >= 0:
             os.close(self._master)
             self._master = -1
 
     @property
     def is_raw(self) -> bool:
-        """Whether keys come one by one, as a prompt wants them while a line is typed."""
+        """Whether the command gets each key at once, as a prompt does while a line is typed."""
         local_modes: int = termios.tcgetattr(self._master)[3]
         return not local_modes & termios.ICANON
 
@@ -63,7 +63,7 @@ class Terminal:
         os.write(self._master, data)
 
     def read_some(self, seconds: float) -> bool:
-        """Wait for something to be sent, no longer than this; whether anything can still come."""
+        """Wait for output, at most `seconds`. Return whether more can come."""
         if not select.select([self._master], [], [], max(seconds, 0))[0]:
             return True
         try:
@@ -74,7 +74,7 @@ class Terminal:
         return part != b""
 
     def read_until(self, look: Callable[[], bool], what: str, seconds: float = SECONDS) -> None:
-        """Read what is sent until something is so. AssertionError where that is not in time, or not before the end."""
+        """Read output until `look` is true. AssertionError if that is not in time, or not before the end."""
         deadline = time.monotonic() + seconds
         while not look():
             left = deadline - time.monotonic()
@@ -82,7 +82,7 @@ class Terminal:
             assert self.read_some(left) or look(), f"the end came before {what}: {self.sent[-SAID:]!r}"
 
     def read_all(self, seconds: float = SECONDS) -> str:
-        """All that is sent, up to the end. AssertionError where that does not come in time."""
+        """Read all output to its end. AssertionError if that does not come in time."""
         self.close_slave()
         deadline = time.monotonic() + seconds
         while self.read_some(deadline - time.monotonic()):
@@ -91,7 +91,7 @@ class Terminal:
 
 
 class OnTerminal:
-    """A program whose terminal this is, for input, output, errors, and what the keys and a window's end mean to it."""
+    """A program with a terminal for its input, output and errors, and for signals of keys and of a closed window."""
 
     def __init__(self, program: Sequence[str], environment: dict[str, str]) -> None:
         self.terminal = Terminal()
@@ -112,21 +112,21 @@ class OnTerminal:
 
     @property
     def shown(self) -> str:
-        """What a person reads, without colours and the ways of the cursor."""
+        """The output as a person reads it, without colours and movements of the cursor."""
         return _CONTROLS.sub("", self.terminal.sent.decode("utf-8", "replace"))
 
     def does(self, keys: bytes, answer: str, count: int = 1) -> None:
-        """Press keys, and wait until what comes of it is shown, that many times."""
+        """Press keys, and wait until `answer` is shown `count` more times."""
         before = self.shown.count(answer)
         self.terminal.type(keys)
         self.shows(answer, before + count)
 
     def shows(self, answer: str, count: int = 1) -> None:
-        """Wait until it is shown that many times, all in all."""
+        """Wait until `answer` has been shown `count` times in all."""
         self.terminal.read_until(lambda: self.shown.count(answer) >= count, f"{answer!r} is shown")
 
     def ends(self, seconds: float = SECONDS) -> int:
-        """Wait until the program ends by itself; its exit code."""
+        """Wait until the program ends by itself, and return its exit code."""
         self.terminal.read_all(seconds)
         return self.process.wait(seconds)
 
@@ -134,7 +134,7 @@ class OnTerminal:
 def output_on_terminal(
     program: Sequence[str | bytes], environment: dict[str, str], seconds: float = 60.0
 ) -> tuple[str, bytes]:
-    """What a command sends to a terminal and to standard error, which is none."""
+    """Run a command with a terminal as standard output and a pipe as standard error. Return the output of both."""
     with (
         Terminal() as terminal,
         subprocess.Popen(

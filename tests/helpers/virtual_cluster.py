@@ -1,4 +1,4 @@
-"""Whole nodes, listener to driver, in one process: memory for disk and network, and a clock that jumps."""
+"""Whole nodes, from listener to driver, in one process, with disks and a network in memory and a clock that jumps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ADDRESSES = [Address("node", port) for port in (1, 2, 3)]
 
 
 class Node:
-    """One node, which can be stopped as a crash stops it, and started again on its disk."""
+    """One node, which can crash and be started again on its disk."""
 
     def __init__(self, cluster: Cluster, index: int) -> None:
         self.cluster = cluster
@@ -33,10 +33,10 @@ class Node:
         self.driver: Driver | None = None
         self.scope = trio.CancelScope()
         self.code: int | None = None
-        """That of its end, if it came to one by itself."""
+        """The exit code, if the node ended by itself."""
 
     def start(self, *, may_end: bool = False) -> None:
-        """`may_end`: what stops it ends it as its process would end, and not the test; so at most one at a time."""
+        """Start the node. `may_end`: an error ends the node like a process, not the test; one node at a time."""
         self.hub = MemoryHub(self.cluster.network, f"node {self.index}")
         folder = DataFolder(self.disk, self.index)
         servers = [str(address) for address in ADDRESSES]
@@ -90,7 +90,7 @@ class Client:
         self.connection.send(b"".join(encode(request) + b"\n" for request in requests))
 
     async def replies(self, count: int) -> list[dict[str, Any]]:
-        """So many, or those that came before the end."""
+        """Wait for `count` replies, or for the end of the connection, and return the replies so far."""
         with trio.fail_after(20):
             while self.lines.count(b"\n") < count and not self.ended:
                 await self.news.wait()
@@ -125,21 +125,21 @@ class Cluster:
             self.hub.serve()
 
     def tune(self, snapshots: SnapshotSettings) -> None:
-        """Let nodes that start, or whose cluster forms, from now on take snapshots so."""
+        """Let nodes that start from now on, or whose cluster forms from now on, use these settings for snapshots."""
         self.tuning = Tuning(snapshots=snapshots)
         for node in self.nodes:
             if node.driver is not None:
                 node.driver.replica.tuning = self.tuning
 
     def weather(self) -> Weather:
-        """Let messages take their time from now on, drawn from the seed."""
+        """Give messages delays from now on, drawn from the seed."""
         agenda = Agenda()
         self.nursery.start_soon(agenda.run)
         self.network.weather = Weather(agenda, Random(self.seed), lambda _: None)
         return self.network.weather
 
     async def leader(self) -> int:
-        """Wait for one node that leads and that a majority follows; its index."""
+        """Wait for a node that leads and that a majority follows, and return its index."""
         with trio.fail_after(10):
             while True:
                 alive = [node.driver.replica.core for node in self.nodes if node.driver is not None]
@@ -149,7 +149,7 @@ class Cluster:
                 await trio.sleep(0.01)
 
     async def hand_over(self, successor: int) -> None:
-        """Have the lead handed over to that node, and wait until it leads."""
+        """Hand the lead over to that node, and wait until it leads."""
         old = self.nodes[await self.leader()].driver
         new = self.nodes[successor].driver
         assert old is not None
@@ -161,7 +161,7 @@ class Cluster:
                 await trio.sleep(0.001)
 
     async def connect(self, index: int) -> Client:
-        """A client's connection to a node."""
+        """Open a client's connection to a node."""
         return Client(await self.hub.dial(ADDRESSES[index]))
 
     async def ask(self, index: int, *requests: Mapping[str, object]) -> list[dict[str, Any]]:

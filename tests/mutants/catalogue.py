@@ -609,7 +609,7 @@ MUTANTS = (
         WRITER,
         "PATIENCE_SECONDS: Final = 0.01\n",
         "PATIENCE_SECONDS: Final = 30.0\n",
-        "tests/server/test_writer.py::test_a_disk_that_hangs_is_given_up_for_now_and_its_end_is_told",
+        "tests/server/test_disk_thread.py::test_a_disk_that_hangs_is_given_up_for_now_and_its_end_is_told",
         simulated=False,
     ),
     Mutant(

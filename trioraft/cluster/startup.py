@@ -1,4 +1,4 @@
-"""What a node begins with: its newest snapshot, loaded into the machine, and the log that goes on from there."""
+"""The start of a formed node: its newest snapshot, loaded into the machine, and the log that continues from there."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from trioraft.storage.snapshots import Snapshot, load_snapshot, newest
 
 
 class Recovered(msgspec.Struct):
-    """All that a formed node knows after its start; all of it is synced."""
+    """The state of a formed node after reading its folder; all of it is synced."""
 
     log: SegmentedLog
     machine: Machine
-    """As of the snapshot."""
+    """The machine as of the snapshot."""
     hard_state: HardState
     entries: list[Entry]
     base: Point
-    """Where the entries begin."""
+    """The entry before the first one in `entries`."""
     snapshot: Snapshot | None
     configuration_index: int
     configuration: Configuration
-    """As of the snapshot."""
+    """The members as of the snapshot."""
     notices: list[str]
-    """What a person should know about the recovery."""
+    """Sentences for people: what was cut from the log, and where."""
 
     @property
     def point(self) -> Point:
-        """Where the snapshot ends."""
+        """The last entry that the snapshot includes; NOWHERE without a snapshot."""
         return NOWHERE if self.snapshot is None else point_of(self.snapshot)
 
 

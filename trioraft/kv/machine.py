@@ -79,7 +79,7 @@ class KeyValueView:
         self._encode_items = encode_items
 
     def slices(self, most_lines: int, enough_bytes: int) -> Iterator[tuple[bytes, int]]:
-        """Yields lines and how many they are: at most `most_lines`, and no more once values reach `enough_bytes`."""
+        """Yield lines and how many they are: at most `most_lines`, and no more once values reach `enough_bytes`."""
         while items := self._view.next(most_lines, enough_bytes):
             yield self._encode_items(items), len(items)
 

@@ -1,4 +1,4 @@
-"""A backup: a snapshot in a file that the user names, and may be anything."""
+"""A backup: a snapshot in a file that the user names; that file may be a link, a device or a pipe."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 A file is written aside, synced, and renamed. A snapshot that has its name was complete: damage to it is damage to what
 was promised, and stops the node. There is no older one to fall back on, as the log begins where this one ends.
 
-What a snapshot holds of the state machine is lines in sections, opaque here.
+The lines of the state machine stand in sections, which are opaque to this module.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from trioraft.wire.snapshots import (
 )
 
 Load = Callable[[str, Sequence[bytes]], None]
-"""Takes in lines of a section. Raises ValueError where it cannot read them."""
+"""Takes the name of a section and some of its lines. Raises ValueError where it cannot read them."""
 
 READ_BYTES: Final = 256 * 1024
-"""A file is read in parts of this size."""
+"""How many bytes of a file are read at a time."""
 _NAME: Final = re.compile(r"snapshot-(\d{16})-(\d{8})\.jsonl")
 
 
@@ -44,7 +44,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     name: str
     header: SnapshotHeader
     size: int
-    """In bytes."""
+    """The size of the file in bytes."""
 
 
 def snapshot_name(index: int, term: int) -> str:
@@ -158,7 +158,7 @@ class SnapshotReader:
         return b"".join(parts)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the file."""
         self._reader.close()
 
 
@@ -176,14 +176,14 @@ class IncomingSnapshot(_Unfinished):
         """How many bytes have come, without a gap."""
 
     def append(self, offset: int, data: bytes) -> int:
-        """Write a piece, unless there is a gap before it; gives how many bytes have come. Raises OSError."""
+        """Write a piece, unless there is a gap before it. Return how many bytes have come. Raises OSError."""
         if offset <= self.received < offset + len(data):
             self._write(data[self.received - offset :])
             self.received = offset + len(data)
         return self.received
 
     def verify(self) -> Iterator[None]:
-        """Read it all, yielding between the parts. Raises Damaged, UnknownFormat, OSError."""
+        """Read and check the whole file, yielding between the parts. Raises Damaged, UnknownFormat, OSError."""
         reader = self._disk.reader(self._temporary)
         try:
             scan = _Scan(self._name, reader)
@@ -240,7 +240,7 @@ def load_snapshot(disk: Disk, snapshot: Snapshot, load: Load) -> Iterator[None]:
 
 
 def verify_snapshot(disk: Disk, snapshot: Snapshot) -> None:
-    """Read it all. Raises Damaged, UnknownFormat, OSError."""
+    """Read and check the whole file. Raises Damaged, UnknownFormat, OSError."""
     for _ in load_snapshot(disk, snapshot, _ignore):
         pass
 
@@ -263,12 +263,12 @@ class _Scan:
         self._name = name
         self._reader = reader
         self._offset = 0
-        """Where the next line begins."""
+        """The offset of the next line."""
         self._read = 0
         self._rest = b""
 
     def header(self) -> SnapshotHeader:
-        """The first line."""
+        """Read the first line."""
         line = self._line()
         try:
             if line is None:
@@ -351,7 +351,7 @@ class _Sections:
         self._left = list(counts.items())[::-1]
 
     def deal(self, lines: list[bytes]) -> Iterator[tuple[str, list[bytes]]]:
-        """Yields each section of these lines with its part of them; lines beyond the last section are left out."""
+        """Yield the name of each section in these lines, with its lines; lines beyond the last section are left out."""
         while lines and self._left:
             section, left = self._left.pop()
             if left > len(lines):

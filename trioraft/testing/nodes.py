@@ -39,7 +39,7 @@ SECONDS: Final = 10.0
 SETTLE_SECONDS: Final = 5.0
 """How long the cluster may take for each step of its recovery, as for a leader: ten election timeouts."""
 CATCH_UP_SECONDS: Final = 15.0
-"""How long newcomers may take to vote: a snapshot may have hundreds of chunks, each a round trip of slow nodes."""
+"""How long newcomers may take to vote: a snapshot may have hundreds of pieces, each a round trip of slow nodes."""
 MAX_STEPS_A_SECOND: Final = 100_000
 """The most steps of Trio's tasks in a virtual second; more mean that something runs in circles."""
 

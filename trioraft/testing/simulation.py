@@ -504,7 +504,7 @@ class Simulation:
 
 
 def draw_snapshot_settings(random: Random) -> SnapshotSettings:
-    """Draw settings for snapshots that are frequent, in small slices and chunks; or, now and then, for none."""
+    """Draw settings for snapshots that are frequent, in small slices and pieces; or, now and then, for none."""
     never = 1_000_000_000
     return SnapshotSettings(
         least_log_bytes=random.choice((1_000, 10_000, never)),

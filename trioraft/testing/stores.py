@@ -1,4 +1,4 @@
-"""The key-value store of a simulated node: looked into, and held to what its log says."""
+"""The key-value stores of simulated nodes: access to their content, and a check against the log."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from trioraft.raft.log import Log
 
 
 def store_of(machine: Machine) -> Store:
-    """The store of a machine that has one."""
+    """The store of a key-value machine."""
     assert isinstance(machine, KeyValueMachine)
     return machine.store
 
 
 def contents_of(machine: Machine) -> list[tuple[str, Item]]:
-    """All keys in order."""
+    """All keys of a key-value machine, with their items, in order."""
     return store_of(machine).scan("", None, 10**9, 10**12)[0]
 
 
 def checked_machine(log: Callable[[], Log]) -> KeyValueMachine:
-    """An empty key-value store that is applied nothing but what the entries of the log carry."""
+    """Make an empty key-value store which checks that it applies exactly the commands in the log.
+
+    Its `apply` raises Violation where they differ.
+    """
     machine = key_value_machine()
     apply = machine.apply
 

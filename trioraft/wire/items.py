@@ -1,4 +1,4 @@
-"""The lines of the key-value store in a snapshot: one for each key."""
+"""The lines of the key-value store in a snapshot: one line for each key."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _lines: Final = Decoder(_Line)
 
 
 def encode_items(items: Sequence[KeyAndItem]) -> bytes:
-    """A line for each key, with its newline; the values as they were given."""
+    """Encode each key as a line with its newline; the values stay byte for byte."""
     keys = encode_all([key for key, _ in items])
     return b"".join(
         [

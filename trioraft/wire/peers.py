@@ -361,7 +361,7 @@ class PeerDecoder:
 def _underway(header: _Announcing) -> PeerMessage:
     """The sign of life in a long message that is not whole yet.
 
-    An AppendEntries gives a heartbeat: itself without its entries. A chunk of a snapshot gives a heartbeat that agrees
+    An AppendEntries gives a heartbeat: itself without its entries. A piece of a snapshot gives a heartbeat that agrees
     with any log, because only a leader sends snapshots.
     """
     if isinstance(header, _AppendEntriesHeader):

@@ -1,8 +1,7 @@
-"""What clients are answered: compact JSON, one line each, raw values spliced in as they were given.
+"""The replies to clients: each is one line of compact JSON, with raw values spliced in as they were given.
 
-A large value is not copied into its reply: the reply is in pieces then, and the piece is the store's own, or a view
-of the log's own bytes. So many replies with the same value, which wait for a client that does not read, cost no more
-than one.
+A large value is not copied into its reply. The reply then consists of pieces, one of which is the store's own bytes or
+a view of the log's. Many replies with one value, waiting for a client that does not read, cost no more than one reply.
 """
 
 from __future__ import annotations
@@ -22,34 +21,34 @@ from trioraft.wire.codec import encode
 from trioraft.wire.entries import payloads
 
 Piece = bytes | memoryview
-"""A part of a reply; a view where it is part of something larger that is there anyway."""
+"""A part of a reply; a view where it is part of larger bytes that exist anyway."""
 Reply = bytes | list[Piece]
-"""One reply, in one piece or in several that follow each other."""
+"""One reply, as bytes or as pieces in order."""
 
 
 class HasId(Protocol):
-    """A request, as far as its reply depends on it."""
+    """The part of a request that its reply depends on."""
 
     id: Raw
 
 
 def size_of(reply: Reply) -> int:
-    """How many bytes a client reads."""
+    """How many bytes the client will read."""
     return sum(map(len, reply)) if isinstance(reply, list) else len(reply)
 
 
 def made_of(reply: Reply) -> int:
-    """How many of its bytes are not views of what was there before."""
+    """How many of its bytes are not views of other bytes."""
     return sum(len(piece) for piece in reply if isinstance(piece, bytes)) if isinstance(reply, list) else len(reply)
 
 
 def whole(reply: Reply) -> bytes:
-    """The reply in one piece."""
+    """The reply as bytes."""
     return b"".join(reply) if isinstance(reply, list) else reply
 
 
 def joined(replies: Sequence[Reply]) -> Reply:
-    """Replies that follow each other, as one."""
+    """Join replies in order into one."""
     if len(replies) == 1:
         return replies[0]
     pieces: list[Piece] = []
@@ -66,7 +65,7 @@ def _ok(id: bytes | Raw) -> bytes:
 
 
 def write_replies(requests: Sequence[HasId], first: int, results: Mapping[int, Result]) -> Sequence[Reply]:
-    """The replies to writes of the entries from index `first` on; those without a result are simply written."""
+    """Make the replies to writes that became the entries from index `first` on. No result means simply written."""
     if results:
         return [
             result_reply(request.id, results.get(index) or Written(index))
@@ -79,8 +78,8 @@ def write_replies(requests: Sequence[HasId], first: int, results: Mapping[int, R
 
 
 def result_reply(raw: Raw, result: Result) -> Reply:
-    """The reply to a write that was applied, or was refused by the state that it met."""
-    if type(result) is Written:  # by far the most frequent, and a match would cost more than the rest
+    """Make the reply to a write that was applied, or that the state refused."""
+    if type(result) is Written:  # by far the most frequent; a match would cost more than all the rest
         return b'%b,"rev":%d}\n' % (_ok(raw), result.rev)
     id = bytes(raw)
     match result:
@@ -95,7 +94,7 @@ def result_reply(raw: Raw, result: Result) -> Reply:
 
 
 def error_reply(id: bytes, code: str, message: str, hint: str, applied: str | None, **more: object) -> bytes:
-    """A failure: `applied` is "no" or "unknown" for a write, None for anything else."""
+    """Make an error reply. `applied` is "no" or "unknown" for a request that changes something, else None."""
     return _error(
         id, code, message, hint, applied, b"".join(b",%b:%b" % (encode(k), encode(v)) for k, v in more.items())
     )
@@ -110,10 +109,10 @@ def _error(id: bytes, code: str, message: str, hint: str, applied: str | None, t
 
 
 def get_reply(id: bytes | Raw, item: Item | None) -> Reply:
-    """A key as it is; null and zeros where it is missing."""
+    """Make the reply to a get; null and zeros where the key is missing."""
     if item is None:
         return b'%b,"value":null,"rev":0,"created":0,"version":0}\n' % _ok(id)
-    if len(item.value) < LARGE_VALUE:  # most are, and a call costs as much as half of this
+    if len(item.value) < LARGE_VALUE:  # most values are small, and a call would cost half as much as all this
         start = b'{"id":%b,' % id if id else b"{"
         return b'%b"ok":true,"value":%b,"rev":%d,"created":%d,"version":%d}\n' % (
             start,
@@ -126,7 +125,7 @@ def get_reply(id: bytes | Raw, item: Item | None) -> Reply:
 
 
 def scan_reply(id: bytes | Raw, page: Page) -> Reply:
-    """Keys in order, and whether there are more."""
+    """Make the reply to a scan: keys in order, and whether there are more."""
     start, end = b'%b,"items":[' % _ok(id), b'],"more":%b}\n' % encode(page.more)
     if page.keys_only:
         return start + b",".join([b'{"key":%b,%b}' % (encode(key), _numbers(item)) for key, item in page.items]) + end
@@ -140,7 +139,7 @@ def scan_reply(id: bytes | Raw, page: Page) -> Reply:
 
 
 def log_reply(id: bytes, entries: Iterable[Entry], commit_index: int, last_applied: int, more: bool) -> Reply:
-    """Entries of a node's own log, with how far each has come."""
+    """Make the reply to `show_log`: entries, each with whether it is committed and applied."""
     pieces: list[Piece] = [b'%b,"entries":[' % _ok(id)]
     comma = b""
     for run in Entries.of(entries).runs:
@@ -157,18 +156,18 @@ def log_reply(id: bytes, entries: Iterable[Entry], commit_index: int, last_appli
 
 
 def with_id(id: bytes, reply: bytes) -> bytes:
-    """A reply that was made without an id, with that one."""
+    """Add an id to a reply that was made without one."""
     return b'{"id":%b,%b' % (id, reply[1:]) if id else reply
 
 
 def object_reply(id: bytes, fields: dict[str, object]) -> bytes:
-    """Any other reply: its fields as they are."""
+    """Make any other reply from its fields."""
     body = encode(fields)[1:-1]
     return b"%b%b%b}\n" % (_ok(id), b"," if body else b"", body)
 
 
 def _gathered(pieces: Sequence[Piece]) -> Reply:
-    """In one piece, but for those that are large, which stay as they are."""
+    """Join the small pieces, and leave the large ones as they are."""
     gathered: list[Piece] = []
     for large, alike in groupby(pieces, lambda piece: len(piece) >= LARGE_VALUE):
         if large:

@@ -1,7 +1,7 @@
-"""The lines that frame a snapshot: a header, and a closing line that vouches for all before it.
+"""The lines that frame a snapshot: a header, and a closing line that vouches for all lines before it.
 
-Between the two stand the lines of the state machine, in sections: the header names them in their order, each with the
-number of its lines. In format 1 there was one section, of keys.
+Between them stand the lines of the state machine, in sections. The header lists the sections in order, each with its
+number of lines. Format 1 had a single section, of keys.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from trioraft.raft.membership import Configuration
 from trioraft.wire.codec import BadLine, DecodeError, Decoder, encode, open_line, seal_line
 
 FORMAT: Final = 2
-"""The version that is written; 1 is read too."""
+"""The version of the format that is written; version 1 is read too."""
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class SnapshotHeader(msgspec.Struct, frozen=True):
-    """What the snapshot is of: all that the entries up to `last_included_index` did."""
+    """The first line: which entries the snapshot replaces (§7), the members as of then, and its sections."""
 
     snapshot: Number
     """The version of the format."""
@@ -28,10 +28,10 @@ class SnapshotHeader(msgspec.Struct, frozen=True):
     last_included_index: Number
     last_included_term: Number
     configuration_index: Number
-    """The index of the entry that brought the configuration; 0 where it is the first one."""
+    """The index of the entry that carries the configuration; 0 for the cluster's first configuration."""
     configuration: Configuration
     sections: dict[str, Number]
-    """The number of lines of each, in the order in which they stand in the file."""
+    """The number of lines of each section, in the order of the file."""
 
     @property
     def lines(self) -> int:
@@ -40,7 +40,7 @@ class SnapshotHeader(msgspec.Struct, frozen=True):
 
 
 class SnapshotEnd(msgspec.Struct, frozen=True):
-    """The last line: how many lines and bytes stand before it, and their checksum."""
+    """The last line: how many lines and bytes stand before it, and their CRC-32 in hex."""
 
     lines: Number
     bytes: Number
@@ -59,7 +59,7 @@ class _Header1(msgspec.Struct, frozen=True):
     keys: Number
 
     def renewed(self) -> SnapshotHeader:
-        """The same, as the header of this version says it."""
+        """Convert it to the header of the present format."""
         return SnapshotHeader(
             self.snapshot,
             self.cluster,
@@ -82,12 +82,12 @@ _ends: Final = Decoder(SnapshotEnd)
 
 
 def encode_header(header: SnapshotHeader) -> bytes:
-    """The first line, with its newline."""
+    """Encode the first line, with its newline."""
     return seal_line(encode(header)[1:]) + b"\n"
 
 
 def decode_header(line: bytes) -> SnapshotHeader | int:
-    """Read the first line; only its format, where this version does not know that. Raises BadLine."""
+    """Read the first line. Return only the format's number where the format is unknown. Raises BadLine."""
     body = b"{" + open_line(line)
     try:
         format = _formats.decode(body).snapshot
@@ -103,7 +103,7 @@ def decode_header(line: bytes) -> SnapshotHeader | int:
 
 
 def encode_end(end: SnapshotEnd) -> bytes:
-    """The last line, with its newline."""
+    """Encode the last line, with its newline."""
     return seal_line(encode(end)[1:]) + b"\n"
 
 

@@ -23,15 +23,15 @@ def test_a_disk_that_hangs_is_given_up_for_now_and_its_end_is_told() -> None:
     woken = threading.Event()
     writer = WorkerThread(woken.set)
     hangs = threading.Event()
-    rescue = threading.Timer(10, hangs.set)
-    rescue.start()
+    escape = threading.Timer(10, hangs.set)
+    escape.start()
     writer.start(lambda: hangs.wait() and None)  # type: ignore[arg-type]
     assert not writer.finished()
     assert not hangs.is_set(), "it was waited for"
     hangs.set()
     assert woken.wait(timeout=10)
     assert writer.finished()
-    rescue.cancel()
+    escape.cancel()
     writer.close()
 
 
