@@ -663,6 +663,22 @@ MUTANTS = (
         "tests/kv/test_keys.py",
     ),
     Mutant(
+        "what is read of a section at once is given to that section whole",
+        "trioraft/storage/snapshots.py",
+        "yield section, lines[:left]",
+        "yield section, lines",
+        "tests/storage/test_snapshots.py::test_each_section_gets_its_own_lines_in_order",
+        simulated=False,  # there is one section
+    ),
+    Mutant(
+        "a snapshot of format 1 is not read any more",
+        "trioraft/wire/snapshots.py",
+        "if format == 1:",
+        "if format == 0:",
+        "tests/storage/test_data_before.py",
+        simulated=False,  # all write the same
+    ),
+    Mutant(
         "a snapshot gets its name before it is synced",
         "trioraft/storage/snapshots.py",
         "        self._file.sync()\n        self._file.close()\n",

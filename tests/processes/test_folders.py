@@ -10,6 +10,7 @@ import pytest
 
 from ..helpers.processes import HOST, Cluster, Node, eventually, free_ports
 
+BEFORE = Path(__file__).parents[1] / "storage" / "data_before" / "node"
 FIRST_SEGMENT = "log-00000001.jsonl"
 
 
@@ -265,3 +266,27 @@ def test_lists_that_differ_form_no_cluster(unstarted: Cluster, tmp_path: Path) -
     odd.servers = unstarted.servers
     odd.start()
     unstarted.leader()
+
+
+def test_a_node_starts_on_a_folder_of_a_version_before(tmp_path: Path) -> None:
+    """Its snapshot has format 1; keys were overwritten and deleted before it and after."""
+    with Cluster(tmp_path, 1) as cluster:
+        [node] = cluster.nodes
+        shutil.copytree(BEFORE, node.data)
+        node.options = ["--listen", f"{HOST}:{node.port}"]
+        cluster.start()
+        assert cluster.leader() is node
+        assert {key: node.get(key)["value"] for key in ("plain", "later", "count", "dropped", "gone", "after")} == {
+            "plain": "third",
+            "later": 7,
+            "count": 42,
+            "dropped": None,
+            "gone": None,
+            "after": None,
+        }
+        assert node.ask({"op": "snapshot"})["keys"] == 7
+        assert node.stop() == 0
+        node.start()
+        node.listens()
+        assert cluster.leader() is node
+        assert node.get("plain")["value"] == "third"

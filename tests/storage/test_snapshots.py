@@ -9,9 +9,11 @@ from random import Random
 
 import pytest
 
+from trioraft.key_values import key_value_machine
 from trioraft.kv.items import Item
 from trioraft.raft.membership import Configuration, Member
 from trioraft.raft.messages import Entry, HardState
+from trioraft.storage import snapshots
 from trioraft.storage.disk import RealDisk
 from trioraft.storage.errors import Damaged, StorageError
 from trioraft.storage.log import PART_BYTES, SegmentedLog
@@ -100,6 +102,38 @@ def test_a_line_may_be_longer_than_what_is_read_at_once(more: int) -> None:
     writer.append(encode_items(found), len(found))
     written = writer.finish()
     assert read_items(disk, written) == found
+
+
+@pytest.mark.parametrize("read_bytes", [1, 30, 100, READ_BYTES])
+def test_each_section_gets_its_own_lines_in_order(read_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "READ_BYTES", read_bytes)
+    disk = MemoryDisk()
+    held = {"keys": [b"1", b"22", b"333"], "none": [], "leases": [b"4" * 50], "no more": [], "locks": [b"5", b"6"]}
+    sections = {name: len(lines) for name, lines in held.items()}
+    writer = SnapshotWriter(disk, SnapshotHeader(FORMAT, "c" * 32, 7, TERM, 0, CONFIGURATION, sections))
+    for lines in held.values():
+        writer.append(b"".join(line + b"\n" for line in lines), len(lines))
+    found: dict[str, list[bytes]] = {name: [] for name in held}
+    for _ in load_snapshot(disk, writer.finish(), lambda section, lines: found[section].extend(lines)):
+        pass
+    assert found == held
+
+
+def test_a_section_that_has_other_lines_than_the_header_says_is_damage() -> None:
+    disk = MemoryDisk()
+    writer = SnapshotWriter(disk, header(7, 3))
+    writer.append(encode_items(items(2)), 2)
+    with pytest.raises(Damaged, match="it says that it has 3 keys, and has 2"):
+        read_items(disk, writer.finish())
+
+
+def test_what_a_machine_cannot_load_is_damage_in_a_file() -> None:
+    disk = MemoryDisk()
+    writer = SnapshotWriter(disk, SnapshotHeader(FORMAT, "c" * 32, 7, TERM, 0, CONFIGURATION, {"keys": 0, "newer": 1}))
+    writer.append(b"{}\n", 1)
+    with pytest.raises(Damaged, match=r"'newer'.*upgrade this node"):
+        for _ in load_snapshot(disk, writer.finish(), key_value_machine().load):
+            pass
 
 
 def test_an_empty_store_has_a_snapshot_too() -> None:
