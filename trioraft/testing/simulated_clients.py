@@ -40,6 +40,9 @@ class Surroundings(Protocol):
     now: int
     nodes: list[SimulatedNode]
 
+    def do(self, node: SimulatedNode, act: Callable[..., None], *arguments: Any) -> None:
+        """Let a node do something: later where it stands still; where its disk has failed, it ends."""
+
     def after(self, delay: int, call: Callable[..., None], *arguments: Any) -> None:
         """Make the call `delay` microseconds from now."""
 
@@ -295,10 +298,15 @@ class Clients:
     def _arrive(self, client: _Client, conversation: _Conversation, lines: bytes) -> None:
         node = self._world.nodes[conversation.node]
         if conversation.open and node.up and node.life == conversation.session.life:
-            node.serve(conversation.session, lines)
-            self._look_for_end(client, conversation)
+            self._world.do(node, self._serve, node, client, conversation, lines)
         elif conversation.open:
             self._hang_up(client)
+
+    def _serve(self, node: SimulatedNode, client: _Client, conversation: _Conversation, lines: bytes) -> None:
+        """Let the node have the lines, which may have waited while it stood still."""
+        if conversation.open:
+            node.serve(conversation.session, lines)
+            self._look_for_end(client, conversation)
 
     def _hear(self, client: _Client, conversation: _Conversation, replies: bytes) -> None:
         if not conversation.open:

@@ -298,13 +298,13 @@ class Simulation:
 
     def _tick(self, node: SimulatedNode) -> None:
         if node.up and node.node not in self._paused:
-            self._do(node, node.tick)
+            self.do(node, node.tick)
             if node.up:
                 self._quorum.check(self.now, node.core)
         # Clocks run differently: no tick is exactly as long as another.
         self.after(TICK - 500 + self.random.randrange(1000), self._tick, node)
 
-    def _do(self, node: SimulatedNode, act: Callable[..., None], *arguments: Any) -> None:
+    def do(self, node: SimulatedNode, act: Callable[..., None], *arguments: Any) -> None:
         """Let a node do something. A failing disk ends the node, as it ends a process."""
         if node.node in self._paused:
             self._paused[node.node].append((act, arguments))
@@ -363,7 +363,7 @@ class Simulation:
 
     def _hear_of_death(self, node: SimulatedNode, life: int, dead: NodeId) -> None:
         if node.up and node.life == life:
-            self._do(node, node.disturb, lambda core: core.peer_lost(dead))
+            self.do(node, node.disturb, lambda core: core.peer_lost(dead))
 
     def disturb(self, node: SimulatedNode, event: Callable[[Core], object]) -> None:
         """Let `event` happen to a node's core; a refusal is no failure."""
@@ -372,7 +372,7 @@ class Simulation:
             with suppress(NotLeader, ChangeRefused):
                 event(core)
 
-        self._do(node, node.disturb, happen)
+        self.do(node, node.disturb, happen)
 
     def pause(self, node: SimulatedNode, duration: int) -> None:
         """Let a node stand still for `duration` microseconds; it finds afterwards what came meanwhile."""
@@ -390,7 +390,7 @@ class Simulation:
         life = node.life
         for act, arguments in waiting:
             if node.up and node.life == life:
-                self._do(node, act, *arguments)
+                self.do(node, act, *arguments)
 
     def rot(self, node: SimulatedNode, rest: int) -> None:
         """Kill a node, and flip a bit of data that its log vouches for: its start must refuse the folder."""
@@ -446,7 +446,7 @@ class Simulation:
         link.up = False
         for node, other in ((self.nodes[sender], receiver), (self.nodes[receiver], sender)):
             if node.up:
-                self._do(node, node.lose_link, other)
+                self.do(node, node.lose_link, other)
 
     def _reconnect(self, sender: NodeId, receiver: NodeId) -> None:
         node = self.nodes[sender]
@@ -455,19 +455,19 @@ class Simulation:
             return
         self._notice(sender, receiver)
         self.network.connect((sender, receiver))
-        self._do(node, node.disturb, lambda core: core.peer_connected(receiver))
+        self.do(node, node.disturb, lambda core: core.peer_connected(receiver))
 
     def _deliver(self, sender: NodeId, receiver: NodeId, message: Message) -> None:
         node = self.nodes[receiver]
         if node.up:
             self.record(receiver, message)
             self._quorum.delivered(self.now, node.core, sender, message)
-            self._do(node, node.hear, sender, message)
+            self.do(node, node.hear, sender, message)
 
     def _hear(self, sender: NodeId, receiver: NodeId, message: Forwarded) -> None:
         node = self.nodes[receiver]
         if node.up:
-            self._do(node, node.hear, sender, message)
+            self.do(node, node.hear, sender, message)
 
     # Disks, stores and clients
 
@@ -478,7 +478,7 @@ class Simulation:
     def wake(self, node: SimulatedNode, life: int) -> None:
         """Let a node take a turn, unless it has died meanwhile."""
         if node.up and node.life == life:
-            self._do(node, node.turn)
+            self.do(node, node.turn)
 
     def applied(self, node: SimulatedNode) -> None:
         """Check a node that has applied entries: nodes with the same applied index must hold the same state."""
