@@ -1,1 +1,1 @@
-"""How quick trioraft is, part by part and as a whole: `python -m benchmarks --help`."""
+"""Benchmarks of trioraft, part by part and as a whole: `python -m benchmarks --help`."""

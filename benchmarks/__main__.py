@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: a table of figures; with --against, beside those of another commit."""
+"""`python -m benchmarks`: print a table of figures; with --against, beside those of another commit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.results import Figures, Result
 
 PARTS = guard.PARTS
 LOADS = ((1, 1), (64, 1), (256, 1), (64, 16))
-"""How many connections, and how many requests outstanding on each."""
+"""For each load: the number of connections, and of outstanding requests on each."""
 
 
 def _measure(part: str, seconds: float, folder: Path) -> list[Result]:
@@ -32,7 +32,7 @@ def _measure(part: str, seconds: float, folder: Path) -> list[Result]:
 
 
 def _measure_cluster(seconds: float, folder: Path) -> list[Result]:
-    """Three nodes and the clients, all on this machine; every write synced."""
+    """Measure three nodes and their clients, all on this machine, with every write synced."""
     from benchmarks import load
 
     found = []
@@ -59,7 +59,7 @@ def _measure_cluster(seconds: float, folder: Path) -> list[Result]:
 
 
 def give(part: str, seconds: float, folder: Path) -> None:
-    """Measure, and write the results to the standard output as JSON."""
+    """Measure a part, and write the results to standard output as JSON."""
     sys.stdout.buffer.write(msgspec.json.encode(_measure(part, seconds, folder)))
 
 

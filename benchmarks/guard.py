@@ -1,4 +1,4 @@
-"""Is this checkout slower than a commit? Asked of each change, so it takes a minute and does without false alarms."""
+"""The guard: is this checkout slower than a commit? It runs on each change, in a minute, without false alarms."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from benchmarks.results import Figures, slowdown
 
 PARTS = ("core", "codec", "store", "log", "cluster")
 TENTH = 1.1
-"""From so many times as slow on it is told."""
+"""A figure that is more than this many times as slow is reported."""
 NOISY = ("ms", "1 connections x 1", "synced")
-"""What waits for the disk or for wake-ups, or is the worst of many: it differs by more than that from itself."""
+"""Words in the names or units of noisy figures, which differ from themselves by more than a tenth.
+
+They wait for the disk or for wake-ups, or are the worst of many.
+"""
 
 Measure = Callable[[Sequence[str], int], tuple[Figures, Figures]]
-"""Measures these parts of both versions in so many turns: ours, theirs."""
+"""Measures these parts of both versions in that many rounds. Returns our figures, then theirs."""
 
 
 def slower(ours: Figures, theirs: Figures) -> dict[str, float]:
-    """The figures at which this checkout is slower by more than a tenth, and how many times as slow."""
+    """The figures of this checkout that are slower by more than a tenth, each with how many times as slow it is."""
     return {
         name: ratio
         for name, here in ours.items()
@@ -28,9 +31,9 @@ def slower(ours: Figures, theirs: Figures) -> dict[str, float]:
 
 
 def guard(measure: Measure, rounds: int, say: Callable[[str], None]) -> bool:
-    """Say what is slower by more than a tenth; whether it is so twice in a row.
+    """Report the figures that are slower by more than a tenth. Return whether one is so twice in a row.
 
-    Only the parts that looked slower are measured again, in twice as many rounds.
+    The second time only the parts that looked slower are measured, in twice as many rounds.
     """
     ours, theirs = measure(PARTS, rounds)
     if not theirs:

@@ -1,6 +1,6 @@
-"""What each commit came to: docs/performance/history.jsonl, a line a commit.
+"""The figures of each measured commit: docs/performance/history.jsonl, a line a commit.
 
-Figures of different lines are of different hours, and often of different machines: they show a trend, and no more.
+The lines come from different hours, and often from different machines: they show a trend, and no more.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import msgspec
 from benchmarks.results import Figures, machine, median
 
 PLACE = Path("docs", "performance", "history.jsonl")
-"""Where it is kept, in the repository."""
+"""The path of the history in the repository."""
 
 
 class Line(msgspec.Struct):
-    """The medians that one commit came to, by the names of the figures, each with its unit."""
+    """The medians of one commit, each with its unit, by the names of the figures."""
 
     commit: str
     date: str
@@ -27,14 +27,14 @@ class Line(msgspec.Struct):
 
 
 def line_of(commit: str, figures: Figures) -> Line:
-    """The line to keep for that commit, measured now on this machine."""
+    """Make the line of a commit that was measured now on this machine."""
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     rounded = {name: (float(f"{median(each):.4g}"), each[0].unit) for name, each in figures.items()}
     return Line(commit, today, machine(), rounded)
 
 
 def record(path: Path, lines: list[Line]) -> None:
-    """Keep the lines, each in the place of that commit's line of before, or at the end."""
+    """Write the lines into the history: each replaces its commit's earlier line, or is added at the end."""
     kept: dict[str, Line] = {}
     if path.exists():
         for text in path.read_bytes().splitlines():
@@ -46,7 +46,7 @@ def record(path: Path, lines: list[Line]) -> None:
 
 
 def commit_of(repository: Path, name: str = "HEAD") -> str:
-    """The commit of that name, in twelve digits. Raises LookupError where git knows none."""
+    """Look up the commit of that name, in twelve digits. Raises LookupError where git knows none."""
     found = _git(repository, "rev-parse", "--verify", "--quiet", "--short=12", f"{name}^{{commit}}")
     if not found:
         raise LookupError(f"git knows no {name} in {repository}")
@@ -54,7 +54,7 @@ def commit_of(repository: Path, name: str = "HEAD") -> str:
 
 
 def is_changed(repository: Path) -> bool:
-    """Whether the program differs from what was committed, so that its figures are of no commit."""
+    """Whether the program differs from the commit, so that its figures belong to no commit."""
     return bool(_git(repository, "status", "--porcelain", "--", "trioraft", "cli", "benchmarks"))
 
 

@@ -31,7 +31,7 @@ MANY = 100
 
 
 def measure_core(seconds: float) -> list[Result]:
-    """Three cores that say everything to each other at once, on disks that take no time."""
+    """Measure three cores whose messages arrive at once, on disks that take no time."""
     results = []
     for batch in (1, 64):
         cluster = _Cores()
@@ -67,7 +67,7 @@ class _Cores:
             self._run()
 
     def commit(self, payloads: list[bytes]) -> int:
-        """Propose, and let the cluster work until that is committed everywhere it can be."""
+        """Propose the payloads, and let the cluster work until they are committed. Return how many they are."""
         leader = self._leader
         index = leader.propose(payloads) + len(payloads) - 1
         leader.tick()
@@ -110,7 +110,7 @@ class _Cores:
 
 
 def measure_codec(seconds: float) -> list[Result]:
-    """Lines to requests, commands to entries, entries to a message and back."""
+    """Measure lines to requests, commands to entries, entries to a message and back."""
     commands: list[Command] = [Put("key-000000012345", VALUE)] * MANY
     payloads = encode_commands(commands)
     entries = codec.seal_commands(1000, 3, payloads)
@@ -147,7 +147,7 @@ def measure_codec(seconds: float) -> list[Result]:
 
 
 def measure_store(seconds: float) -> list[Result]:
-    """Puts of keys that are there, in an order of their own."""
+    """Measure puts to existing keys, in random order."""
     store = Store()
     keys = [f"key-{number:012d}" for number in range(100_000)]
     store.apply_all(1, [Put(key, VALUE) for key in keys])
@@ -164,7 +164,7 @@ def measure_store(seconds: float) -> list[Result]:
 
 
 def measure_log(seconds: float, folder: Path) -> list[Result]:
-    """Batches on a real disk, each synced; and reading it all again."""
+    """Measure the writing of batches to a real disk, each synced, and the reading of the whole log."""
     results = []
     for batch in (1, 64, 1024):
         with tempfile.TemporaryDirectory(dir=folder) as scratch:

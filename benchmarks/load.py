@@ -1,4 +1,4 @@
-"""Real nodes on this machine, and clients that keep a number of requests outstanding: a closed loop."""
+"""Real nodes on this machine under a closed loop: clients that keep a number of requests outstanding."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ import msgspec
 
 Address = tuple[str, int]
 Make = Callable[[int], bytes]
-"""Makes the request of that number: a line without its end."""
+"""Makes the request of that number, as a line without its end."""
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What a load came to; latencies in seconds."""
+    """The result of a load: how many requests were answered, how many a second, and latencies in seconds."""
 
     count: int
     rate: float
@@ -34,7 +34,7 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Cluster:
-    """Nodes as processes of their own, with their data in that folder."""
+    """Nodes as separate processes, with their data in one folder. A context, at whose end no process is left."""
 
     def __init__(self, folder: Path, size: int = 3) -> None:
         self.folder = folder
@@ -53,7 +53,7 @@ class Cluster:
             return subprocess.Popen([*command, "--data-dir", str(self.folder / f"node-{node}")], stderr=log)
 
     def wait_for_leader(self) -> int:
-        """Which node leads."""
+        """Wait for a leader, and return its index. Raises TimeoutError after 60 s."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             for node, address in enumerate(self.addresses):
@@ -64,7 +64,7 @@ class Cluster:
         raise TimeoutError("no leader within 60 s: " + (self.folder / "node-0.log").read_text()[-1000:])
 
     def restart(self, node: int) -> float:
-        """Stop a node and start it again; the seconds until it has applied all that it had before."""
+        """Stop a node and start it again. Return how many seconds it takes until it has applied all that it had."""
         before = ask(self.addresses[node], {"op": "status"})["last_applied"]
         self.processes[node].send_signal(signal.SIGTERM)
         self.processes[node].wait(60)
@@ -78,12 +78,12 @@ class Cluster:
         raise TimeoutError("the node did not come back within two minutes")
 
     def memory(self, node: int) -> int:
-        """Bytes of memory that the node's process holds."""
+        """How many bytes of memory the node's process holds."""
         pages = int(Path(f"/proc/{self.processes[node].pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def processor_times(self) -> list[float]:
-        """Seconds of processor time that each node's process has spent, in all its threads and for it in the kernel."""
+        """The processor time of each node's process so far, in seconds: all its threads, and the kernel for it."""
         return [time.clock_gettime(_processor_clock(process.pid)) for process in self.processes]
 
     def close(self) -> None:
@@ -101,12 +101,12 @@ class Cluster:
 
 
 def _processor_clock(process: int) -> int:
-    """The number of a process's clock of processor time, as Linux makes it; /proc has hundredths of seconds alone."""
+    """The number of Linux's clock for a process's processor time. /proc only has hundredths of seconds."""
     return ~process << 3 | 2
 
 
 def ask(address: Address, request: dict[str, object]) -> dict[str, Any]:
-    """One request on a connection of its own."""
+    """Send one request on a connection of its own, and return the reply."""
     with socket.create_connection(address, timeout=30) as line:
         line.sendall(json.dumps(request).encode() + b"\n")
         with line.makefile("rb") as replies:
@@ -115,7 +115,7 @@ def ask(address: Address, request: dict[str, object]) -> dict[str, Any]:
 
 
 def put(keys: int, size: int, seed: int = 1) -> Make:
-    """Puts of random keys out of so many, with values of that many bytes."""
+    """Make puts to random ones of `keys` keys, with values of `size` bytes."""
     random = Random(seed)
     value = "x" * (size - 2)
     return lambda number: (
@@ -129,13 +129,13 @@ def put(keys: int, size: int, seed: int = 1) -> Make:
 
 
 def put_in_order(size: int) -> Make:
-    """Puts of new keys, one after the other."""
+    """Make puts to new keys in order, with values of `size` bytes."""
     value = b"x" * (size - 2)
     return lambda number: b'{"id":%d,"op":"put","key":"key-%012d","value":"%b"}' % (number, number, value)
 
 
 def get(keys: int, read: str = "linearizable", seed: int = 1) -> Make:
-    """Gets of random keys out of so many."""
+    """Make gets of random ones of `keys` keys."""
     random = Random(seed)
     return lambda number: (
         b'{"id":%d,"op":"get","key":"key-%012d","read":"%b"}'
@@ -160,7 +160,7 @@ class _Talk:
         self.socket.sendall(b"".join([line + b"\n" for line in lines]))
 
     def hear(self, latencies: list[float]) -> int:
-        """Take replies, each of which has to be a good one; how many they are."""
+        """Take replies, and return how many there are. Raises RuntimeError for an error among them."""
         data = self.rest + self.socket.recv(256 * 1024)
         *lines, self.rest = data.split(b"\n")
         now = time.perf_counter()
@@ -174,7 +174,7 @@ class _Talk:
 def run(
     addresses: Sequence[Address], make: Make, connections: int, depth: int, *, seconds: float = 0.0, total: int = 0
 ) -> Load:
-    """Keep `depth` requests outstanding on each connection, for so long, or until so many are answered."""
+    """Keep `depth` requests outstanding on each connection, for `seconds`, or until `total` are answered."""
     latencies: list[float] = []
     asked = 0
     with contextlib.ExitStack() as stack:
@@ -205,7 +205,7 @@ def run(
 
 @contextlib.contextmanager
 def limit_of_open_files(wanted: int) -> Iterator[None]:
-    """Let this process, and those that it starts, open so many files, as far as that is allowed."""
+    """Let this process and its children open `wanted` files, as far as the system allows."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""What a benchmark gives, and how it is shown."""
+"""The results of a benchmark, and the tables that show them."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class Result(msgspec.Struct, frozen=True):
 
     @property
     def is_rate(self) -> bool:
-        """Whether more is better; of times and sizes less is."""
+        """Whether more is better; for times and sizes, less is better."""
         return self.unit.endswith("/s")
 
 
 Figures = dict[str, list[Result]]
-"""Each figure of a version by its name: one result a round."""
+"""The figures of a version by their names: one result a round for each."""
 
 
 def rate(work: Callable[[], int], seconds: float, clock: Callable[[], float] = time.process_time) -> float:
-    """How much of it is done in a second, the best of five spans; each call of `work` says how much it has done.
+    """Measure how much work is done in a second, in the best of five spans of time. `work` returns how much it did.
 
-    What only computes is measured by its processor time, which others on the machine hardly change; what waits for a
-    disk needs another clock.
+    The default clock is processor time, which other processes hardly change. Work that waits for a disk needs another
+    clock.
     """
     best = 0.0
     for _ in range(5):
@@ -48,7 +48,7 @@ def rate(work: Callable[[], int], seconds: float, clock: Callable[[], float] = t
 
 
 def machine() -> str:
-    """What the figures were measured on."""
+    """Describe this machine: processor, cores, system, Python."""
     model = next(
         (
             line.partition(":")[2].strip()
@@ -67,9 +67,10 @@ def median(results: Iterable[Result]) -> float:
 
 
 def slowdown(ours: Sequence[Result], theirs: Sequence[Result]) -> float:
-    """How many times as slow we are at one figure: by the best rounds, or by the medians, whichever says less.
+    """How many times as slow we are at one figure: by the best rounds or by the medians, whichever is less.
 
-    A neighbour on the machine only slows: it spoils medians, and whoever had no quiet round at all.
+    A neighbour on the machine only makes rounds slower. It spoils medians, and the best round of a version that had
+    no quiet round.
     """
     best = max if ours[0].is_rate else min
     ratios = [best(one.value for one in theirs) / best(one.value for one in ours), median(theirs) / median(ours)]
@@ -77,13 +78,13 @@ def slowdown(ours: Sequence[Result], theirs: Sequence[Result]) -> float:
 
 
 def _console() -> Console:
-    """The standard output; where that is no terminal, wide enough for a table."""
+    """Make a console on standard output, wide enough for a table where that is no terminal."""
     console = Console()
     return console if console.is_terminal else Console(width=120)
 
 
 def show(results: Iterable[Result]) -> None:
-    """Print a table."""
+    """Print a table of results."""
     table = Table("what", "figure", "unit", title=machine())
     table.columns[1].justify = "right"
     for one in results:
@@ -92,7 +93,7 @@ def show(results: Iterable[Result]) -> None:
 
 
 def show_comparison(ours: Figures, theirs: Figures, commit: str) -> None:
-    """Print the medians of two versions beside each other, and the ratio with its spread over the rounds."""
+    """Print the medians of two versions side by side, and their ratio with its spread over the rounds."""
     table = Table("what", commit, "here", "unit", "here / there", "spread", title=machine())
     for column in (1, 2, 4):
         table.columns[column].justify = "right"

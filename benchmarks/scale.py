@@ -1,4 +1,4 @@
-"""What size costs: `python -m benchmarks.scale`, which measures the curves of docs/performance.md and draws them."""
+"""The cost of size: `python -m benchmarks.scale` measures the curves of docs/performance.md, and draws them."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ class Curve(msgspec.Struct):
     y: list[float] = msgspec.field(default_factory=list)
 
     def add(self, x: float, y: float) -> None:
-        """One point more."""
+        """Add a point, and print it."""
         self.x.append(x)
         self.y.append(y)
         say(f"  {self.label} at {x:,.0f}: {y:,.4g}")
 
 
 class Plot(msgspec.Struct):
-    """A picture: what is on its axes, and its curves."""
+    """A picture: the labels of its axes, and its curves."""
 
     name: str
     x_label: str
     y_label: str
     curves: list[Curve]
     logarithmic: bool = False
-    """Whether y is; x always is, but where it counts members."""
+    """Whether the y axis is logarithmic; the x axis always is, except where it counts members."""
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def _cluster(folder: Path, size: int = 3) -> Iterator[tuple[load.Cluster, list[l
 
 
 def by_members(folder: Path, seconds: float) -> Plot:
-    """1 to 7 members, all on this machine: each takes its part of the same processor."""
+    """Measure 1 to 7 members, which share the processor of this machine."""
     curves = [Curve("put, 64 connections"), Curve("put, 64 connections x 16"), Curve("get, 64 connections")]
     for size in MEMBERS:
         with _cluster(folder, size) as (_, leader):
@@ -65,7 +65,7 @@ def by_members(folder: Path, seconds: float) -> Plot:
 
 
 def by_connections(folder: Path, seconds: float) -> Plot:
-    """1 to 1,000 clients, each with one request outstanding."""
+    """Measure 1 to 1,000 clients, each with one outstanding request."""
     curves = [Curve("put"), Curve("get")]
     with _cluster(folder) as (_, leader):
         for connections in CONNECTIONS:
@@ -77,7 +77,7 @@ def by_connections(folder: Path, seconds: float) -> Plot:
 
 
 def by_value(folder: Path, seconds: float) -> Plot:
-    """Values of 10 bytes to 100 KB, 64 connections."""
+    """Measure values of 10 bytes to 100 KB on 64 connections."""
     curves = [Curve("put"), Curve("get")]
     for size in VALUES:
         with _cluster(folder) as (_, leader):
@@ -87,7 +87,7 @@ def by_value(folder: Path, seconds: float) -> Plot:
 
 
 def by_keys(folder: Path, seconds: float, sizes: Sequence[int]) -> list[Plot]:
-    """From 1,000 keys on: how quick, how large, and how long a restart takes."""
+    """Measure rates, memory and the time of a restart, from 1,000 keys on."""
     rates = [Curve("put of a new key, 64 x 16"), Curve("put of a key that is there, 64 x 1"), Curve("get, 64 x 1")]
     memory, restarts = Curve("a node's memory by key, beyond an empty node's"), Curve("restart")
     for keys in sizes:
@@ -107,7 +107,7 @@ def by_keys(folder: Path, seconds: float, sizes: Sequence[int]) -> list[Plot]:
 
 
 def by_place_of_reading(folder: Path, seconds: float) -> Plot:
-    """Reads of the leader alone, and spread over all three nodes."""
+    """Measure reads at the leader alone, and spread over all three nodes."""
     makers: dict[str, Callable[[], load.Make]] = {
         "linearizable": lambda: load.get(PREPARED_KEYS),
         "stale": lambda: load.get(PREPARED_KEYS, "stale"),
@@ -125,7 +125,7 @@ def by_place_of_reading(folder: Path, seconds: float) -> Plot:
 
 
 def draw(plot: Plot, folder: Path) -> None:
-    """A picture of it, as SVG."""
+    """Draw the picture as an SVG file."""
     import matplotlib
 
     matplotlib.use("svg")

@@ -1,4 +1,4 @@
-"""Two versions measured in turns on one machine: the only comparison that holds."""
+"""The comparison of two versions, measured in turns on one machine: no other comparison holds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.results import Figures, Result
 ROOT = Path(__file__).resolve().parent.parent
 
 _OURS = "import benchmarks; benchmarks.__path__ = [sys.argv[2]]; "
-"""Has this checkout's benchmark measure the program of the other tree."""
+"""Code that lets this checkout's benchmark measure the program of the other tree."""
 _GIVE = "from benchmarks.__main__ import give; give(sys.argv[3], float(sys.argv[4]), pathlib.Path(sys.argv[5]))"
 
 say = Console(stderr=True, highlight=False, soft_wrap=True).print
@@ -26,7 +26,7 @@ say = Console(stderr=True, highlight=False, soft_wrap=True).print
 
 @contextmanager
 def unpacked(commit: str, repository: Path) -> Iterator[Path]:
-    """A folder with the files of that commit, which is removed afterwards. Raises LookupError where git has none."""
+    """Unpack the files of a commit into a folder for the context. Raises LookupError where git knows no such commit."""
     archive = subprocess.run(["git", "-C", repository, "archive", commit], capture_output=True, check=False)
     if archive.returncode:
         raise LookupError(f"git knows no {commit}: {archive.stderr.decode().strip()}")
@@ -38,9 +38,9 @@ def unpacked(commit: str, repository: Path) -> Iterator[Path]:
 
 
 def in_turns(parts: Sequence[str], tree: Path, *, rounds: int, seconds: float, folder: Path) -> tuple[Figures, Figures]:
-    """Measure the parts of this checkout and of the other tree, one after the other: ours, theirs.
+    """Measure the parts of this checkout and of the other tree, in turns. Return our figures, then theirs.
 
-    Who comes first changes from round to round: what one has written the disk may still be at when the other begins.
+    The order changes from round to round, because the disk may still be busy with the writes of the one before.
     """
     ours: Figures = {}
     theirs: Figures = {}
@@ -55,10 +55,10 @@ def in_turns(parts: Sequence[str], tree: Path, *, rounds: int, seconds: float, f
 
 
 def run_in(tree: Path, part: str, seconds: float, folder: Path) -> list[Result]:
-    """Measure a part in a process of its own, with the program of that tree; nothing where it does not have it.
+    """Measure a part in a process of its own, with the program of that tree. Return nothing where that is impossible.
 
-    This checkout's benchmark measures both versions. Where its calls do not fit the other's program, that one's own
-    benchmark takes its place.
+    This checkout's benchmark measures both versions. If its calls do not fit the other program, the other tree's own
+    benchmark is used.
     """
     path = os.pathsep.join(map(str, (tree, tree / "cli", ROOT)))
     arguments = [str(tree), str(ROOT / "benchmarks"), part, str(seconds), str(folder)]

@@ -1,4 +1,4 @@
-"""A cluster of three real nodes for all abuse, which must leave it whole; and one where somebody speaks for node 1."""
+"""A cluster of three real nodes that all abuse must leave whole, and one in which a test speaks for node 1."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ..helpers.processes import Cluster, running_cluster
 
 @pytest.fixture(scope="package")
 def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Three nodes and a leader."""
+    """Three nodes with a leader."""
     with running_cluster(tmp_path_factory.mktemp("abused")) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="package")
 def without_node_1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Two of three nodes; whoever knows node 1's folder may speak for it."""
+    """Two of three nodes; a test that knows node 1's folder may speak for it."""
     with running_cluster(tmp_path_factory.mktemp("liar")) as cluster:
         cluster.nodes[1].kill()
         cluster.leader()

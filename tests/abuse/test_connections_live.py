@@ -1,4 +1,4 @@
-"""Clients that misuse not what they say but how: too much, too slowly, too often, or never listening."""
+"""Clients that misuse connections: they say too much, too slowly, too often, or never read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LARGE = "x" * 1_000_000
 
 
 def send_until_closed(node: Node, start: bytes, block: bytes, most: int) -> tuple[int, bytes]:
-    """Send the block again and again until the node has had enough; how many bytes it took, and what it said."""
+    """Send the block again and again until the node closes. Return how many bytes it took, and its replies."""
     sent = 0
     received = b""
     with socket.create_connection((HOST, node.port), 20) as connection:
@@ -37,7 +37,7 @@ def send_until_closed(node: Node, start: bytes, block: bytes, most: int) -> tupl
 
 
 def without_a_newline(cluster: Cluster, mebibytes: int) -> None:
-    """So much, on as many connections as it takes; each sender learns why it is closed."""
+    """Send that much, on as many connections as it takes; each sender is told why it is closed."""
     starts = [b"", b'{"op":"put","key":"k","value":"', b'{"op":"put","key":"k","value":' + b"[" * 1000, b"GET /", b"\n"]
     with nobody_is_harmed(cluster):
         sent = connections = 0
@@ -69,7 +69,7 @@ def test_megabytes_of_blank_lines_are_no_requests(steady: Cluster) -> None:
 
 @pytest.fixture
 def large(steady: Cluster) -> Iterator[Cluster]:
-    """Ten large values, and entries of the log as large."""
+    """Write ten large values, which make log entries as large."""
     keys = [f"large-{number}" for number in range(10)]
     for key in keys:
         assert steady.nodes[0].put(key, LARGE)["ok"]
@@ -106,7 +106,7 @@ def test_a_client_that_never_reads_is_not_read_any_more(large: Cluster, asked: l
         )
         for connection in sent:
             connection.setblocking(False)
-        while takers := select.select([], sent, [], 0.4)[1]:  # nobody takes any more for so long
+        while takers := select.select([], sent, [], 0.4)[1]:  # until no node takes anything for that long
             for connection in takers:
                 at = sent[connection] % len(block)
                 sent[connection] += connection.send(block[at:])
@@ -125,7 +125,7 @@ def test_what_clients_took_that_ask_and_leave_is_given_back(large: Cluster, aske
             some = [socket.create_connection((HOST, node.port), 10) for _ in range(count)]
             for connection in some:
                 connection.sendall(asked)
-            time.sleep(0.3)  # they are in no hurry
+            time.sleep(0.3)  # the senders are slow
             for connection in some:
                 vanish(connection)
 
@@ -167,7 +167,7 @@ def test_lines_that_grow_by_a_byte_and_never_end(steady: Cluster) -> None:
 
 
 def how_many() -> int:
-    """Connections that the limits of this process, and of the nodes that inherited them, have room for."""
+    """How many connections the limits of this process allow, and of the nodes that inherited them."""
     return min(2000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 300)
 
 
@@ -209,7 +209,7 @@ def test_half_open_connections(steady: Cluster, end: str) -> None:
                 end_sending(connection)
             elif end == "reset":
                 vanish(connection)
-        if end == "half-closed":  # the node says its last, and closes; nobody has to do so first
+        if end == "half-closed":  # the node sends its last line and closes first
             for number, connection in enumerate(held):
                 said = b""
                 while part := connection.recv(1 << 16):

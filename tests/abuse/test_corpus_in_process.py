@@ -16,7 +16,7 @@ from ..helpers.lines import INTRODUCTIONS, PEERS, REQUESTS, TRUE_INTRODUCTION, I
 
 
 def check(reply: bytes, request: Request) -> None:
-    """One reply, and the right one."""
+    """Check that there is one reply, the right one."""
     assert reply.endswith(b"\n")
     if request.says == "http":
         assert reply == HTTP_REFUSAL

@@ -1,4 +1,4 @@
-"""Every hostile line to real nodes: alone, as the first thing said, and between good requests."""
+"""Every hostile line, sent to real nodes: alone, as the first line, and between good requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HALVES = [REQUESTS[::2], REQUESTS[1::2]]
 
 
 def exchange(port: int, data: bytes) -> bytes:
-    """What a node says to these bytes until it closes; it may do so before it has taken them all."""
+    """The node's replies to these bytes until it closes, which may be before it has taken them all."""
     received = b""
     with socket.create_connection((HOST, port), 20) as connection:
         with contextlib.suppress(ConnectionError):

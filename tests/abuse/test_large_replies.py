@@ -1,4 +1,4 @@
-"""A little asked, a lot answered: what small requests with large replies may cost a node."""
+"""Small requests with large replies: how much they may cost a node."""
 
 from __future__ import annotations
 

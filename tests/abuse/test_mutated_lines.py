@@ -1,7 +1,7 @@
-"""Lines that are nearly right: what the decoders know, changed by chance, many thousand times.
+"""Lines that are nearly right: valid lines, changed at random, many thousand times.
 
-Whatever comes in, a client gets one line of strict JSON for each of its lines, and a member or a log only what is
-understood or a BadLine that says why. The first seeds are the same in each run; one more is new each time, and said.
+Whatever comes in, a client gets one line of strict JSON for each of its lines. A member or a log gives a valid message
+or a BadLine that says why. The first seeds are the same in each run; one more is new each time, and is printed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ PIECES += [b"-1", b"1e999", b"NaN", b"9" * 30, b"0", b"true", b"\xe2\x80\xa8", b
 
 
 def mutate(line: bytes, others: list[bytes], chance: random.Random) -> bytes:
-    """The line, with one to four changes."""
+    """The line with one to four changes."""
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
         start = chance.randrange(len(line) + 1)
         end = min(len(line), start + chance.choice((0, 1, 1, 2, 5, 20)))
@@ -86,7 +86,7 @@ def test_a_client_gets_one_line_for_each_line_whatever_it_holds(seed: int) -> No
         if reply == HTTP_REFUSAL:
             continue
         if not reply:
-            assert not line.strip(), line  # a blank line is no request
+            assert not line.strip(), line  # a blank line is not a request
             continue
         assert reply.count(b"\n") == 1, (line, reply)
         told = strict_json(reply)

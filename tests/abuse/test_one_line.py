@@ -1,4 +1,4 @@
-"""Single lines that once stopped a node, or kept it busy for so long that it might as well have been stopped."""
+"""Single lines that once stopped a node, or kept it busy for minutes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trioraft.wire.parsing import MAX_DEPTH, RequestError, parse_request
 
 MEBIBYTE = 1 << 20
 PLENTY_OF_SECONDS = 5.0
-"""What took minutes takes a few hundredths of a second now; between them there is room for any machine."""
+"""How long a line may take: it once took minutes, and takes a few hundredths of a second now on any machine."""
 
 
 def refusal(line: bytes) -> RequestError:

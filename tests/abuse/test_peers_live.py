@@ -1,4 +1,4 @@
-"""What comes over the links between nodes, from strangers and from a member that went mad."""
+"""Messages over the links between nodes, from strangers and from a member that went mad."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PARTS = 4
 
 
 def as_node_1(cluster: Cluster, /, **changes: Any) -> dict[str, Any]:
-    """What node 1 would say to node 0 if it were started now."""
+    """The introduction of node 1 to node 0, as if it were started now."""
     record = json.loads((cluster.nodes[1].data / "node.json").read_text())
     true = {
         "cluster": record["formation"]["cluster"],
@@ -39,20 +39,20 @@ def line(message: dict[str, Any]) -> bytes:
 
 
 def announced(header: dict[str, Any], *entries: bytes) -> bytes:
-    """A header, and the lines that it announces."""
+    """A header and the lines that it announces."""
     data = b"".join(entry + b"\n" for entry in entries)
     return line(header | {"count": len(entries), "bytes": len(data), "crc": f"{crc32(data):08x}"}) + data
 
 
 def introduced(cluster: Cluster) -> Line:
-    """A connection on which node 0 takes the other end for node 1."""
+    """Open a connection on which node 0 takes the test for node 1."""
     connection = Line(cluster.nodes[0].port)
     assert connection.ask(as_node_1(cluster))["peer"] == "hello"
     return connection
 
 
 def closed(connection: Line) -> bool:
-    """Whether the node hangs up, and says nothing more."""
+    """Whether the node closes without another word."""
     with contextlib.suppress(ConnectionError):
         assert connection.socket.recv(1 << 16) == b""
     return True

@@ -1,6 +1,6 @@
-"""Every operation, and every message between nodes, with every field of every wrong kind: none finds a bug.
+"""Every operation and every message between nodes, with each field of every wrong kind: none finds a bug.
 
-Operations, messages and fields are the code's own.
+The operations, messages and fields are the code's own lists.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FORESEEN = {
     *["bad_json", "bad_request", "unknown_op", "too_deep", "line_too_long"],
     *["conflict", "not_leader", "compacted", "membership", "timeout"],
 }
-"""What is answered where a request is wrong, or right by chance and asks for what is not there."""
+"""The errors for a request that is wrong, or that is valid by chance and asks for something missing."""
 
 
 def _requests(op: str) -> Iterator[bytes]:
@@ -40,7 +40,7 @@ def _requests(op: str) -> Iterator[bytes]:
         for value in WRONG:
             for forward in (True, False):
                 asked = true | {"forward": forward} | {name: value}
-                if asked["op"] != "remove_member" or asked["member"] not in (0, 1, 2):  # they are to be here afterwards
+                if asked["op"] != "remove_member" or asked["member"] not in (0, 1, 2):  # the members must stay
                     yield json.dumps(asked).encode() + b"\n"
 
 
@@ -59,7 +59,7 @@ def test_a_request_with_a_wrong_field_is_refused_and_nothing_else(steady: Cluste
 
 @pytest.fixture(scope="module")
 def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Two of three nodes, which will have heard too much of the third to take it in again."""
+    """Two of three nodes; what they hear of the third will keep it out for good."""
     with running_cluster(tmp_path_factory.mktemp("disturbed")) as cluster:
         cluster.nodes[1].kill()
         cluster.leader()
@@ -67,7 +67,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 KINDS = sorted([kind for kind in MESSAGES if kind is not Underway], key=lambda kind: kind is PeerHello)
-"""The introduction last: a wrong one can be the last that is believed."""
+"""The messages, with the introduction last: nodes may believe a wrong one, and then no other."""
 
 
 @pytest.mark.slow
@@ -86,7 +86,7 @@ def test_a_message_with_a_wrong_field_ends_its_connection_alone(disturbed: Clust
                 with contextlib.suppress(ConnectionError):
                     while connection.socket.recv(1 << 16):
                         pass
-    # A member may raise the term, and disturb who leads; it ends nobody.
+    # A member may raise the term and disturb the leader; no node may stop.
     cluster.write_until_done("after", kind.__name__, seconds=20.0)
     assert node.running
     assert node.process is process

@@ -1,7 +1,7 @@
-"""How much of each room the tests without processes must reach: `python -m tests.architecture.floors coverage.json`.
+"""The floors of coverage without processes: `python -m tests.architecture.floors coverage.json` checks them.
 
-Lines and branches count alike. The floors stand in pyproject.toml, by folder or file; the longest that fits a file
-counts for it. A floor is an alarm: it rises when a room has become better, and tells of code that came without a test.
+Lines and branches count alike. The floors stand in pyproject.toml, by folder or file; the longest path that fits a file
+counts. A floor is an alarm: it is raised when a room gets better, and it exposes code that came without a test.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 
 
 def floors() -> dict[str, int]:
-    """Per cent that must be reached, by folder or file."""
+    """The floors in per cent, by folder or file."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     found: dict[str, int] = settings["tool"]["trioraft"]["coverage-floors"]
     return found
 
 
 def reached(files: Mapping[str, Mapping[str, Any]], places: Mapping[str, int]) -> dict[str, float]:
-    """Per cent that was reached, by folder or file of `places`. Raises LookupError where a file has no floor."""
+    """The coverage in per cent, by folder or file of `places`. Raises LookupError where a file has no floor."""
     done: dict[str, int] = dict.fromkeys(places, 0)
     all_there_is: dict[str, int] = dict.fromkeys(places, 0)
     for file, found in files.items():
@@ -39,7 +39,7 @@ def reached(files: Mapping[str, Mapping[str, Any]], places: Mapping[str, int]) -
 
 
 def main() -> int:
-    """Print what was reached, and what is below its floor; the exit code."""
+    """Print the coverage and every place below its floor. Return the exit code."""
     files = json.loads(Path(sys.argv[1]).read_text())["files"]
     low = 0
     for place, floor in floors().items():

@@ -1,4 +1,4 @@
-"""What a module imports, read from its source, and what the architecture allows it to."""
+"""The imports of each module, read from its source, and the imports that the architecture allows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Room -> what it may import of the project: a room stands for all its modules, a module for itself.
+# Room -> the parts of the project that it may import: a room stands for all its modules, a module for itself.
 ALLOWED = {
     "trioraft": set(),
     "trioraft.addresses": set(),
@@ -125,7 +125,7 @@ ALLOWED = {
     },
 }
 
-# What rooms and modules that decide and do nothing may import of the world outside.
+# What a room or module that only decides may import from outside the project.
 _OF_NO_CONSEQUENCE = {
     "__future__",
     "bisect",
@@ -156,7 +156,7 @@ PURE = {
 }
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint", "hash", "id"}
 
-# Imported where they are used and not before, so that --help and completion stay quick.
+# Modules that are imported where they are used and not before, so that --help and completion stay quick.
 HEAVY = {
     "trio",
     "prompt_toolkit",
@@ -168,25 +168,25 @@ HEAVY = {
     "trioraft_cli.sim",
     "trioraft_cli.shell",
     "trioraft_cli.cells",
-    "trioraft_cli.main",  # by the entry point, once Ctrl-C is no traceback any more
+    "trioraft_cli.main",  # by the entry point, once Ctrl-C gives no traceback any more
     "trioraft_cli.outcomes",  # likewise
 }
 
 
 @dataclass(frozen=True)
 class Import:
-    """One name that a module imports: where from, on which line, and when."""
+    """One name that a module imports: from where, on which line, and when."""
 
     module: str
     line: int
     deferred: bool
-    """In a function: not before it is called."""
+    """Whether the import is in a function, and so happens only when that is called."""
     typing_only: bool
-    """Under TYPE_CHECKING: never while the program runs."""
+    """Whether the import is under TYPE_CHECKING, and so never happens while the program runs."""
 
 
 def sources() -> dict[str, Path]:
-    """Every module of the program, by name."""
+    """The file of every module of the program, by the module's name."""
     found = {}
     for base, package in ((ROOT, "trioraft"), (ROOT / "cli", "trioraft_cli")):
         for path in sorted((base / package).rglob("*.py")):
@@ -238,7 +238,7 @@ def _absolute(module: str, is_package: bool, level: int, origin: str | None) -> 
 
 
 def room_of(module: str) -> str:
-    """The narrowest room with rules that holds the module."""
+    """The narrowest room that holds the module and has rules."""
     name = module
     while name not in ALLOWED or (name == "trioraft" and module != "trioraft"):
         name, dot, _ = name.rpartition(".")
@@ -248,7 +248,7 @@ def room_of(module: str) -> str:
 
 
 def forbidden_directions(module: str, found: list[Import]) -> Iterator[str]:
-    """Imports of the project that go where the module may not reach."""
+    """The imports of the project that the module may not make."""
     allowed = ALLOWED[room_of(module)]
     for item in found:
         if item.module.split(".")[0] not in ("trioraft", "trioraft_cli"):
@@ -261,7 +261,7 @@ def forbidden_directions(module: str, found: list[Import]) -> Iterator[str]:
 
 
 def impurities(module: str, source: str, found: list[Import]) -> Iterator[str]:
-    """What a pure room does that depends on anything but its arguments."""
+    """The places at which a pure room depends on anything but its arguments."""
     pure = next((name for name in PURE if module == name or module.startswith(f"{name}.")), None)
     if pure is None:
         return
@@ -275,7 +275,7 @@ def impurities(module: str, source: str, found: list[Import]) -> Iterator[str]:
 
 
 def codec_uses(module: str, source: str, found: list[Import]) -> Iterator[str]:
-    """Uses of a JSON codec outside the wire."""
+    """The uses of a JSON codec outside `wire`."""
     if room_of(module) == "trioraft.wire":
         return
     for item in found:
@@ -290,7 +290,7 @@ def codec_uses(module: str, source: str, found: list[Import]) -> Iterator[str]:
 
 
 def deferred_imports(module: str, found: list[Import]) -> Iterator[str]:
-    """Imports in functions, but for the heavy ones of the command line."""
+    """The imports in functions, except the heavy ones of the command line."""
     for item in found:
         if not item.deferred:
             continue
@@ -300,7 +300,7 @@ def deferred_imports(module: str, found: list[Import]) -> Iterator[str]:
 
 
 def cycle(graph: dict[str, set[str]]) -> list[str]:
-    """Modules that import each other in a ring; empty where there are none."""
+    """A ring of modules that import each other; empty where there is none."""
     state: dict[str, int] = {}
     path: list[str] = []
 
@@ -325,7 +325,7 @@ def cycle(graph: dict[str, set[str]]) -> list[str]:
 
 
 def graph(everything: dict[str, list[Import]]) -> dict[str, set[str]]:
-    """Module to the modules that it needs, now or later: what is deferred, or for types alone, is known to it too."""
+    """For each module, the modules that it imports in any way: deferred imports and imports for types count too."""
     return {
         module: {item.module for item in found if item.module in everything and item.module != module}
         for module, found in everything.items()
@@ -333,7 +333,7 @@ def graph(everything: dict[str, list[Import]]) -> dict[str, set[str]]:
 
 
 def longest_functions(source: str) -> Iterator[tuple[int, str, int]]:
-    """(lines, name, first line) of every function."""
+    """Yield the number of lines, the name and the first line of every function."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             assert node.end_lineno is not None

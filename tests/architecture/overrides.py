@@ -1,4 +1,4 @@
-"""Which private methods of others a class overrides, read from the sources."""
+"""The private methods of other classes that a class overrides, read from the sources."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import ast
 from collections.abc import Iterator
 
 Classes = dict[str, ast.ClassDef]
-"""By full name."""
+"""The full names of the bases."""
 
 
 def classes_of(module: str, source: str) -> Classes:
-    """Every class at the top of a module."""
+    """Every class at the top level of a module."""
     return {f"{module}.{node.name}": node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
 
 
 def overridden(module: str, source: str, known: Classes, inside: str) -> Iterator[str]:
-    """Private names that classes of the module, nested ones too, define over one of a class outside of `inside`."""
+    """The private names that classes of the module, nested ones too, override from a class outside of `inside`."""
     tree = ast.parse(source)
     names = _imported(tree) | {
         node.name: f"{module}.{node.name}" for node in tree.body if isinstance(node, ast.ClassDef)
@@ -30,7 +30,7 @@ def overridden(module: str, source: str, known: Classes, inside: str) -> Iterato
 
 
 def _imported(tree: ast.Module) -> dict[str, str]:
-    """What each name stands for that is imported."""
+    """The full name of each imported name."""
     found: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
@@ -61,7 +61,7 @@ def _private(node: ast.ClassDef) -> Iterator[str]:
 
 
 def _inherited(name: str, known: Classes) -> Iterator[tuple[str, str]]:
-    """(class, private name) of that class and its own bases, as far as they are known."""
+    """Yield the private names of the class and its known bases, each with its class."""
     if (node := known.get(name)) is None:
         return
     module = name.rpartition(".")[0]

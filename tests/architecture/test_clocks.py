@@ -1,4 +1,4 @@
-"""What takes how long is never measured by the clock on the wall: that one is set, backwards too, while a node runs."""
+"""No duration is measured by the wall clock: that may be set while a node runs, even backwards."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from .imports import ROOT, sources
 
 WALL = {"time.time", "time.time_ns", "time.ctime", "time.localtime", "time.gmtime", "datetime.now", "datetime.utcnow"}
 ALLOWED = {"trioraft.server.logs", "trioraft.storage.backups"}
-"""The one says when a line was logged; the other compares the time of a file with what it is now."""
+"""The uses that are right: the time of a log line, and the age of a file."""
 
 
 def looks_at_the_wall(source: str) -> list[int]:
-    """The lines that do."""
+    """The lines that read the wall clock."""
     if not any(name in source for name in (*WALL, "from time import")):
-        return []  # most files: to parse them all takes a second
+        return []  # most files; to parse all of them would take a second
     tree = ast.parse(source)
     found = [
         node.lineno

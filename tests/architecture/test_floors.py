@@ -1,4 +1,4 @@
-"""The floors of coverage are of places that there are, and are counted as they say."""
+"""Every floor of coverage names an existing place, and is computed as documented."""
 
 from __future__ import annotations
 

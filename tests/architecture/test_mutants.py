@@ -1,4 +1,4 @@
-"""The catalogue of mutants fits the source as it is: one that does not is found here, and not after an hour."""
+"""Every mutant of the catalogue fits the present source: a misfit is found here, and not after an hour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of each operation stands in the table in wire/operations.py, and in no other."""
+"""Everything known by operation stands in the table of wire/operations.py, and in no other table."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from trioraft.wire.operations import OPERATIONS
 from . import imports as rules
 
 ENOUGH = 3
-"""This many names of operations in one place are a table."""
+"""From this many names of operations on, a collection is a table."""
 OTHERS = {
     "trioraft.testing.node_clients": "how often each is drawn, by the kind of key",
     "trioraft.testing.simulated_clients": "how often each is drawn",
 }
-"""Where there is one all the same, and what for."""
+"""The other tables that are allowed, and why."""
 
 
 def tables(source: str) -> Iterator[tuple[int, set[str]]]:
-    """The collections with names of several operations, as a line and the names."""
+    """Yield the collections with names of several operations: the line and the names."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):

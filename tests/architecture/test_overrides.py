@@ -1,4 +1,4 @@
-"""The simulations change nothing of what they try: they have observers and ports, and override no private method."""
+"""The simulations do not change the code under test: they use observers and ports, and override no private method."""
 
 from __future__ import annotations
 

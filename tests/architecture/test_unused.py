@@ -1,4 +1,4 @@
-"""Code that nobody calls is not in the program: what only tests use counts as that."""
+"""The program holds no unused code; code that only tests use counts as unused."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ USED_BY_OTHERS = {
     "trioraft_cli.completion ClusterCompleter.get_completions_async": "prompt_toolkit calls it",
     "trioraft_cli.streams _Input.readinto": "io calls it",
 }
-"""What the program does not use itself, and who does."""
+"""Definitions that the program itself does not use, and who does."""
 
 
 def modules(sources: dict[str, tuple[str, bool]]) -> list[Module]:
-    """These sources (and whether each is a package's door), by the names of the modules."""
+    """Parse these sources by the names of the modules, each with whether it is a package's `__init__`."""
     return [
         Module(name, ast.parse(source), rules.imports(name, source, is_door, set(sources)), is_door)
         for name, (source, is_door) in sources.items()
@@ -37,7 +37,7 @@ def modules(sources: dict[str, tuple[str, bool]]) -> list[Module]:
 
 
 def found(**sources: str) -> list[str]:
-    """What is unused in modules of these names."""
+    """The unused definitions in the modules of these names."""
     return [str(each) for each in unused(modules({name: (source, False) for name, source in sources.items()}))]
 
 

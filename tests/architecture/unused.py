@@ -1,7 +1,7 @@
-"""Which definitions of the program nobody uses, read from its source.
+"""The unused definitions of the program, read from its source.
 
-Types are not known here. So a method counts as used where any attribute of its name is read, and two classes that
-share a name hide each other's. What is found, though, is used by nothing.
+Types are not known here. So a method counts as used if any attribute of its name is read, and two classes that share
+a name hide each other's. Every definition that is found, though, is truly unused.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from dataclasses import dataclass
 from .imports import Import
 
 REGISTERED = {"command", "group", "add", "Operation", "_reply_to"}
-"""Decorators that hand a function or a class on: as a command, for a key of the prompt, in the table of operations."""
+"""Decorators that use a function or a class: as a command, for a key of the prompt, in the table of operations."""
 
 
 @dataclass(frozen=True)
 class Module:
-    """A module's source, as it is looked through here."""
+    """The source of a module."""
 
     name: str
     tree: ast.Module
     imports: list[Import]
     is_door: bool = False
-    """Whether it is a package's `__init__`: what it imports it hands out."""
+    """Whether it is a package's `__init__`, whose imports are for others."""
 
 
 @dataclass(frozen=True)
 class Definition:
-    """A function, method, class, constant or field, and the lines that it takes."""
+    """A function, method, class, constant or field, with its lines."""
 
     module: str
     name: str
@@ -42,17 +42,17 @@ class Definition:
 
     @property
     def short(self) -> str:
-        """The name by which others use it."""
+        """The name that others use."""
         return self.name.rpartition(".")[2]
 
     def holds(self, place: tuple[str, int]) -> bool:
-        """Whether the place is within it: what only uses itself is not used."""
+        """Whether the place is within the definition: a definition that only uses itself is unused."""
         module, line = place
         return module == self.module and self.first <= line <= self.last
 
 
 def definitions(module: Module) -> Iterator[Definition]:
-    """All that a module defines at its top and in its classes, but for names that Python uses itself."""
+    """Yield the definitions of a module and its classes, except the names that Python itself uses."""
 
     def within(body: Iterable[ast.stmt], prefix: str) -> Iterator[Definition]:
         for node in body:
@@ -89,7 +89,7 @@ def _is_registered(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) 
 
 
 class Uses:
-    """Where each name is used, as a module and a line."""
+    """The uses of each name, as modules and lines."""
 
     def __init__(self, modules: Iterable[Module]) -> None:
         self._names: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
@@ -123,7 +123,7 @@ class Uses:
                     pass
 
     def has(self, definition: Definition) -> bool:
-        """Whether anything uses it, besides itself."""
+        """Whether anything but itself uses the definition."""
         if "." not in definition.name and definition.short in self._handed_out:
             return True
         nearby = {definition.module}
@@ -134,7 +134,7 @@ class Uses:
 
 
 def unused(modules: Iterable[Module]) -> list[Definition]:
-    """What these modules define and none of them uses."""
+    """The definitions in these modules that none of them uses."""
     modules = list(modules)
     uses = Uses(modules)
     return [each for module in modules for each in definitions(module) if not uses.has(each)]

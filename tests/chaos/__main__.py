@@ -1,4 +1,4 @@
-"""Chaos for as long as one likes: `python -m tests.chaos --minutes 30 --seed 7 --nodes 5`."""
+"""Chaos for as long as you like: `python -m tests.chaos --minutes 30 --seed 7 --nodes 5`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .run import Plan, run
 
 
 def main() -> int:
-    """Run, print the summary, and keep the folder if something was found."""
+    """Run, print the summary, and keep the folder if there were findings."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
@@ -33,7 +33,7 @@ def main() -> int:
     )
     plan.switched = arguments.switched
     folder = Path(tempfile.mkdtemp(prefix=f"trioraft-chaos-{plan.seed}-"))
-    gc.disable()  # a million operations that all stay would be looked at again and again
+    gc.disable()  # the garbage collector would visit a million operations again and again
     with (folder / "chaos.log").open("w") as log:
 
         def say(words: str) -> None:

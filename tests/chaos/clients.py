@@ -1,4 +1,4 @@
-"""Clients, each a thread with a connection of its own: they write down what they ask and what they are told."""
+"""Clients, each a thread with its own connection: they record every request and every reply."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..helpers.processes import HOST
 from .observations import Observations
 
 REPLY_SECONDS = 2.5
-"""Longer than a node holds a request without a leader, so that mostly it is the node that gives up."""
+"""How long a client waits: longer than a node holds a request without a leader, so that mostly the node gives up."""
 MOST_UNKNOWN = 10
 MOST_OPERATIONS = 2000
 AVOID_SECONDS = 1.0
@@ -28,16 +28,16 @@ EXPECTED_ERRORS = {"conflict", "not_leader", "no_quorum", "leader_changed", "tim
 
 @dataclass
 class Key:
-    """One key, until it has had its share."""
+    """One key, until it has had its share of operations."""
 
     name: str
     counter: bool
-    """It holds integers, and is counted with; else values of any kind."""
+    """Whether the key holds integers for `incr`; else it holds values of any kind."""
     deletable: bool
     operations: int = 0
     unknown: int = 0
     revs: list[int] = field(default_factory=lambda: [0])
-    """Some that it had, the newest last."""
+    """Some revisions that the key had, the newest last."""
 
     @property
     def worn(self) -> bool:
@@ -48,7 +48,7 @@ class Key:
 
 
 class Keys:
-    """The keys in use. One that has many unknown writes is replaced, so that the checker has few of them at once."""
+    """The keys in use. A key with many unknown writes is replaced, because they are hard for the judge."""
 
     def __init__(self, count: int) -> None:
         self.made = 0
@@ -56,7 +56,7 @@ class Keys:
         self._active = [self._make() for _ in range(count)]
 
     def pick(self, random: Random) -> Key:
-        """Any key, some much more often than others."""
+        """Draw a key, some much more often than others."""
         with self._lock:
             place = random.randrange(4 if random.random() < 0.3 else len(self._active))
             if self._active[place].worn:
@@ -72,7 +72,7 @@ class Keys:
 
 
 class Load:
-    """All clients. A context: they work inside it, and have ended after it."""
+    """All clients. A context in which they work; they have ended after it."""
 
     def __init__(self, ports: list[int], clients: int, keys: int, rate: float, seed: int) -> None:
         self.ports = ports
@@ -81,7 +81,7 @@ class Load:
         self.keys = Keys(keys)
         self.errors: Counter[str] = Counter()
         self.longest_gap = 0.0
-        """Seconds without an acknowledged write, through whichever node."""
+        """For how many seconds no write was acknowledged, through any node."""
         self.broken: list[BaseException] = []
         self.pause_seconds = clients / rate
         self.stopping = threading.Event()
@@ -93,12 +93,12 @@ class Load:
         ]
 
     def connect(self) -> int:
-        """A client has a new connection; its number."""
+        """Note a new connection of a client, and return its number."""
         with self._lock:
             return self.history.connect()
 
     def call(self, operations: list[Operation], connection: int | None = None) -> None:
-        """Write down what is about to be asked, in the order of the times, and on which connection."""
+        """Record an operation that is about to be asked on a connection, in the order of the times."""
         with self._lock:
             now = time.monotonic()
             for operation in operations:
@@ -133,7 +133,7 @@ class Load:
 
 @dataclass
 class Request:
-    """One request that is on its way."""
+    """One request without a reply yet."""
 
     id: int
     operation: Operation
@@ -141,7 +141,7 @@ class Request:
 
 
 class Client:
-    """One after the other, or a few at once, through a node for as long as that answers."""
+    """Ask one node, one request or a few at a time, for as long as the node answers."""
 
     def __init__(self, load: Load, number: int, random: Random) -> None:
         self._load = load
@@ -168,7 +168,7 @@ class Client:
         return self._random.choice(nodes or range(len(self._load.ports)))
 
     def _use(self, connection: socket.socket) -> None:
-        """Ask until the connection breaks, or for a while."""
+        """Ask for a while, or until the connection breaks."""
         load, random = self._load, self._random
         number = load.connect()
         hasty = random.random() < 0.3
@@ -221,13 +221,13 @@ class Client:
         return Request(self._made, operation, key)
 
     def _make_own(self, connection: int, place: int) -> Request:
-        """A put to a key that nobody else writes: many under way say nothing of each other's keys."""
+        """Make a put to a key that nobody else writes, so that many puts under way are easy to judge."""
         self._made += 1
         key = Key(f"own{connection}-{place}", counter=False, deletable=False)
         return Request(self._made, Operation(self._number, "put", key.name, 0.0, self._value(key)), key)
 
     def _value(self, key: Key) -> bytes:
-        """One that nobody else has put."""
+        """Make a value that nobody else has put."""
         if key.counter:
             return b"%d" % (self._random.getrandbits(50) * 1000 + self._number)
         name = b"%d-%d" % (self._number, self._made)

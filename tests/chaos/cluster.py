@@ -1,4 +1,4 @@
-"""Real nodes behind proxies and on faulty disks, and what may be done to them."""
+"""Real nodes behind proxies and on faulty disks, and the faults that can be done to them."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from .switch import Switch
 ROOT = Path(__file__).parents[2]
 DISK_FAILED = 74
 SECONDS_TO_DIE = 8.0
-"""Within which a node has to end after its disk failed; it may have to get the processor first."""
+"""How long a node may take to end after its disk failed; it may have to wait for the processor."""
 ALARMING = re.compile(r"Traceback|internal error|makes no sense|is damaged|is refused: |[Ee]xception|Warning:")
-"""What no fault of ours explains in what a node says."""
+"""Log lines of a node that no fault of ours explains."""
 
 
 class ChaosNode(Node):
-    """A node whose address in servers.txt is a proxy's; `port` is its own."""
+    """A node whose address in servers.txt is a proxy's; `port` is the node's own."""
 
     def __init__(self, index: int, port: int, servers: Path, folder: Path) -> None:
         super().__init__(index, port, servers, folder)
         self.disk = DiskControl(folder / f"n{index}.disk")
         self.host = HOST
-        """Where it listens."""
+        """The address on which it listens."""
         self.paused = False
         self.killed = False
-        """Whether its present end is our doing."""
+        """Whether the test has ended its process."""
         self.start_at: float | None = None
-        """When it is to be started after it died of its disk."""
+        """When to start it again after it died of its disk."""
         self.stop_by: float | None = None
-        """It was told to stop, and until when it has to have ended."""
+        """Until when it has to end, after it was told to stop."""
         self._said_before = 0
         self._failed_since: float | None = None
 
@@ -78,7 +78,7 @@ class ChaosNode(Node):
         self.paused = False
 
     def said(self) -> str:
-        """What it has said since its last start."""
+        """The node's log since its last start."""
         with self.log_file.open("rb") as file:
             file.seek(self._said_before)
             return file.read().decode()
@@ -92,7 +92,7 @@ class ChaosNode(Node):
             return self._lives_too_long(now)
         said = self.said()
         if not self.disk.raised:
-            early = code == -signal.SIGTERM and "listens on" not in said  # Python had not come so far as to hear it
+            early = code == -signal.SIGTERM and "listens on" not in said  # Python had not yet installed its handler
             if self.stop_by is not None and (code == 0 or early):
                 return None
             return f"node {self.index} ended by itself, with code {code}: {said[-1000:]}"
@@ -114,15 +114,15 @@ class ChaosNode(Node):
 
     @property
     def ended_as_it_should(self) -> bool:
-        """It was told to stop, or its disk failed, and it has not been seen to yet."""
+        """Whether it was told to stop, or its disk failed, and nobody has dealt with it yet."""
         return self.process is not None and not self.killed and self.start_at is None and not self.running
 
 
 class ChaosCluster:
-    """A context: at its end no process is left."""
+    """The cluster of a run. A context, at whose end no process is left."""
 
     def __init__(self, folder: Path, size: int, random: Random, switched: bool = False) -> None:
-        """`switched`: the nodes are on a switch, where packets vanish, and not behind proxies. Raises CannotSwitch."""
+        """`switched`: put the nodes on a switch, where packets vanish, and not behind proxies. Raises CannotSwitch."""
         self.folder = folder
         self.random = random
         self.switched = switched
@@ -156,7 +156,7 @@ class ChaosCluster:
             node.disk.close()
 
     def form(self) -> None:
-        """Start all, and wait for the first leader."""
+        """Start all nodes, and wait for the first leader."""
         for node in self.nodes:
             node.start()
         eventually(lambda: self.agreed_leader() is not None, "the first leader", 30)
@@ -164,7 +164,7 @@ class ChaosCluster:
     # Faults; each is without effect on a node that is not in a state for it
 
     def kill(self, indexes: list[int], power: bool = False) -> int:
-        """kill -9 all of them at once; with `power`, as a power cut that also takes what was not synced: how much."""
+        """Kill all of them at once. With `power`, cut the power: unsynced data is lost; return how much."""
         nodes = [self.nodes[index] for index in indexes if self.nodes[index].running]
         for node in nodes:
             self.network.refuse(node.index)
@@ -179,7 +179,7 @@ class ChaosCluster:
         return torn
 
     def terminate(self, index: int) -> None:
-        """SIGTERM; a node that is running as it should has to end well, and to say nothing else."""
+        """Send SIGTERM; a node that runs as it should must end well, and log nothing else."""
         node = self.nodes[index]
         if node.running and not node.paused and node.stop_by is None:
             node.stop_by = time.monotonic() + SECONDS_TO_DIE
@@ -192,7 +192,7 @@ class ChaosCluster:
             node.start()
 
     def heal(self) -> None:
-        """End all faults and start all that is dead."""
+        """End all faults, and start all dead nodes."""
         self.network.heal()
         for node in self.nodes:
             node.disk.heal()
@@ -202,10 +202,10 @@ class ChaosCluster:
             elif node.running:
                 self.network.listen(node.index)
 
-    # What is seen
+    # Observations
 
     def watch(self, now: float) -> list[str]:
-        """See to nodes that ended, and start those that died of their disks a while ago; what is wrong."""
+        """Check the nodes that ended, and restart those that died of their disks a while ago. Return what is wrong."""
         complaints = [complaint for node in self.nodes if (complaint := node.complaint(now)) is not None]
         for node in self.nodes:
             if complaints:
@@ -214,7 +214,7 @@ class ChaosCluster:
                 assert node.process is not None
                 why = "a failed disk" if node.disk.raised else "SIGTERM"
                 self.exits[f"code {node.process.returncode} for {why}"] += 1
-                if self.random.random() < 0.8:  # else it is started on the same bad disk, and cannot
+                if self.random.random() < 0.8:  # or else it would start on the same bad disk, and fail
                     node.disk.heal()
                 node.start_at = now + self.random.uniform(0.1, 2.0)
             elif node.start_at is not None and node.start_at <= now:
@@ -222,7 +222,7 @@ class ChaosCluster:
         return complaints
 
     def statuses(self, timeout: float = 0.3) -> list[dict[str, Any]]:
-        """What the nodes that answer say of themselves."""
+        """The statuses of the nodes that answer."""
         found = []
         for node in self.nodes:
             if node.running and not node.paused:
@@ -233,19 +233,19 @@ class ChaosCluster:
         return found
 
     def takes_a_write(self, index: int) -> bool:
-        """Whether a write through that node is acknowledged."""
+        """Write through that node. Return whether the write is acknowledged."""
         try:
             return bool(ask_port(self.nodes[index].port, {"op": "put", "key": "probe", "value": index}, 3.0)["ok"])
         except (OSError, ValueError):
             return False
 
     def leader(self) -> int | None:
-        """Who says that it leads, in the highest term."""
+        """The node that says it leads, in the highest term."""
         leaders = [(status["term"], int(status["node"])) for status in self.statuses() if status["role"] == "leader"]
         return max(leaders)[1] if leaders else None
 
     def agreed_leader(self) -> int | None:
-        """The leader whom all nodes follow."""
+        """The leader that all nodes follow; None where there is none."""
         statuses = self.statuses(2.0)
         if len(statuses) < len(self.nodes):
             return None
@@ -253,7 +253,7 @@ class ChaosCluster:
         return agreed.pop()[0] if len(agreed) == 1 else None
 
     def settled(self) -> int | None:
-        """The index that all have applied, once that is the end of every log."""
+        """The index that all nodes have applied, if it is the end of every log."""
         statuses = self.statuses(2.0)
         if len(statuses) < len(self.nodes) or self.agreed_leader() is None:
             return None
@@ -261,14 +261,14 @@ class ChaosCluster:
         return int(statuses[0]["last_index"]) if len(ends) == 1 and len(set(*ends)) == 1 else None
 
     def alarms(self) -> list[str]:
-        """Lines that should not be in any node's log."""
+        """The log lines that no node should have written."""
         found = []
         for node in self.nodes:
             found += [f"node {node.index}: {line}" for line in node.log.splitlines() if ALARMING.search(line)]
         return found
 
     def items(self, index: int) -> list[dict[str, Any]]:
-        """All keys with value and revisions as that node itself holds them."""
+        """All keys, with values and revisions, that the node itself holds."""
         found: list[dict[str, Any]] = []
         with Line(self.nodes[index].port) as line:
             while True:

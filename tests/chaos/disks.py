@@ -1,7 +1,7 @@
-"""What a node's disk is to do wrong, and what it has synced: a page of memory shared by the harness and the node.
+"""The control of a node's disk: a page of memory, shared by harness and node, with the faults and what was synced.
 
-The node's side is `faulty_node`. Because the page remembers how much of every segment has been synced, a kill can be
-made a power cut: what was written after the last sync is then torn off the files, in part or whole.
+The node's side is `faulty_node`. The page remembers how much of every segment has been synced, so a kill can be made a
+power cut: the bytes written after the last sync are then torn off the files, in part or whole.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _SEGMENT = re.compile(r"log-(\d{8})\.jsonl(?:\.tmp)?")
 
 
 def end_of_content(data: bytes) -> int:
-    """Where a segment ends but for the room behind it, which is blank lines."""
+    """The end of a segment's data; the room behind it is blank lines."""
     return min(len(data), len(data.rstrip(b"\n")) + 1)
 
 
 class DiskControl:
-    """Numbers that both sides read and write; each is stored in one piece."""
+    """The numbers that both sides read and write; each is stored at once."""
 
     def __init__(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -44,7 +44,7 @@ class DiskControl:
     # The harness
 
     def slow(self, low: float, high: float) -> None:
-        """Each sync takes that much longer, in seconds."""
+        """Let each sync take that many seconds longer."""
         self._numbers[_DELAY_LOW] = int(low * 1e6)
         self._numbers[_DELAY_HIGH] = int(high * 1e6)
 
@@ -55,7 +55,7 @@ class DiskControl:
         self._numbers[_WRITE_ERROR] = code
 
     def lie(self) -> None:
-        """From now on a sync does nothing and says that it is done."""
+        """Let syncs from now on do nothing and claim success."""
         self._numbers[_LIES] = 1
 
     def heal(self) -> None:
@@ -63,7 +63,7 @@ class DiskControl:
             self._numbers[field] = 0
 
     def forget(self) -> None:
-        """A new process begins: no error has been raised in it."""
+        """Note that a new process begins, in which no error has been raised."""
         self._numbers[_RAISED] = 0
 
     @property
@@ -72,11 +72,11 @@ class DiskControl:
 
     @property
     def raised(self) -> int:
-        """How many errors the present process has been given that must end it."""
+        """How many errors the present process got that must end it."""
         return self._numbers[_RAISED]
 
     def cut_power(self, folder: Path, random: Random) -> int:
-        """Take from a dead node's segments what a power cut may take: nothing that was synced. How many bytes went."""
+        """Tear unsynced bytes off a dead node's segments, like a power cut. Return how many bytes were torn off."""
         lost = 0
         for path in sorted(folder.glob("log-*.jsonl")):
             slot = self.slot(path.name)
@@ -85,16 +85,16 @@ class DiskControl:
             synced, end = self.synced(slot), end_of_content(data)
             if synced >= end:
                 continue
-            # Where nothing at all was synced, holes would be seen by the node; that nothing is there is not.
+            # Where nothing at all was synced, the node would notice holes, but not a missing end.
             keep = synced if self.lies else random.choice((synced, random.randint(synced, end), end))
             with path.open("r+b") as file:
-                if end < len(data) and not self.lies:  # it was written into room, which was on the disk before
+                if end < len(data) and not self.lies:  # it was written into room that was on the disk before
                     file.seek(keep)
                     file.write(b"\n" * (end - keep))
                 else:
                     file.truncate(keep)
                 if keep > synced and random.random() < 0.5:
-                    hole = random.randrange(synced, keep)  # the size reached the disk, and these bytes did not
+                    hole = random.randrange(synced, keep)  # the size reached the disk, but these bytes did not
                     file.seek(hole)
                     file.write(random.choice((b"\0", b"\n")) * (random.randint(hole + 1, keep) - hole))
             lost += end - synced
@@ -103,7 +103,7 @@ class DiskControl:
     # The node
 
     def slot(self, name: str) -> int | None:
-        """Where it is kept how much of that file has been synced; None for a file that is no segment."""
+        """The slot for how much of that file has been synced; None for a file that is no segment."""
         match = _SEGMENT.fullmatch(name)
         return None if match is None else _SYNCED + int(match[1])
 
@@ -125,7 +125,7 @@ class DiskControl:
         return self._count(self._numbers[_WRITE_ERROR], name)
 
     def delay(self, random: Random) -> float:
-        """For how many seconds the next sync is to be held up."""
+        """How many seconds the next sync is held up."""
         low, high = self._numbers[_DELAY_LOW], self._numbers[_DELAY_HIGH]
         return random.uniform(low, high) / 1e6 if high else 0.0
 
@@ -134,7 +134,7 @@ class DiskControl:
         return bool(self._numbers[_LIES])
 
     def _count(self, code: int, name: str) -> int:
-        if code and "snapshot" not in name:  # that one ends no node
+        if code and "snapshot" not in name:  # that failure ends no node
             self._numbers[_RAISED] += 1
         return code
 

@@ -1,6 +1,6 @@
-"""Doors into network namespaces, as a process: who connects to a port of this machine comes out at a node in one.
+"""Doors into network namespaces, as a process: a connection to a port of this machine reaches a node in a namespace.
 
-`python doors.py '[[PORT, NAMESPACE, ADDRESS], ...]'` says `open` when all are, and lives until it is killed.
+`python doors.py '[[PORT, NAMESPACE, ADDRESS], ...]'` prints `open` when all are open, and runs until it is killed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Door:
 
     def _open(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._lead(reader, writer))
-        self._tasks.add(task)  # nobody else holds it
+        self._tasks.add(task)  # no other object holds it
         task.add_done_callback(self._tasks.discard)
 
     async def _lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -49,7 +49,7 @@ class Door:
         writer.close()
 
     def _socket_inside(self) -> socket.socket:
-        """A socket belongs to the namespace in which it was made, wherever it is used."""
+        """Make a socket in a namespace: it belongs there wherever it is used."""
         _enter(self._inside)
         try:
             sock = socket.socket()

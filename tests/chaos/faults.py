@@ -1,4 +1,4 @@
-"""The faults by name: each plans, for a stretch of time, what is done to the cluster at which moment."""
+"""The faults by name: each plans the steps for a stretch of time, and the moment of each step."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from .cluster import ChaosCluster
 from .network import Link
 
 LYING_DISKS = "lying disks"
-"""A fault that no cluster can bear; it is there to see whether this harness would notice."""
+"""A fault that no cluster survives; it shows whether this harness would notice."""
 
 Act = Callable[[], str | None]
-"""Does it, and says what was done; None where there was nothing to do it to."""
+"""Carries out a step, and returns what was done; None where there was no target."""
 
 
 @dataclass
 class Step:
-    """Something to be done so many seconds after the stretch began."""
+    """A step, and how many seconds after the beginning of the stretch it is taken."""
 
     at: float
     act: Act
 
 
 class Planner:
-    """Plans faults from a seed. Whom a step hits may depend on who leads when it is taken."""
+    """Plans faults from a seed. The target of a step may depend on who leads at that moment."""
 
     def __init__(self, cluster: ChaosCluster, random: Random) -> None:
         self.cluster = cluster
@@ -67,16 +67,16 @@ class Planner:
             "full disk of the leader": lambda length: self._failing_disk(self._leader, length, "write", errno.ENOSPC),
         }
 
-        if cluster.switched:  # nobody is between the nodes who could delay bytes, or say for a node that it is dead
+        if cluster.switched:  # no proxy is between the nodes to delay bytes, or to refuse dials for a node
             del self.kinds["slow links"], self.kinds["refuse"]
 
     def plan(self, kind: str, length: float) -> list[Step]:
-        """The steps of one fault; what they break is healed at the end of the stretch at the latest."""
+        """The steps of one fault; at the latest, the end of the stretch heals everything."""
         if kind == LYING_DISKS:
             return [Step(0.0, self._lie)]
         return self.kinds[kind](length)
 
-    # Whom
+    # Targets
 
     def _any(self) -> int:
         return self.random.randrange(self.size)
@@ -95,7 +95,7 @@ class Planner:
     def _one_way_at_leader(self) -> list[Link]:
         return [link for leader in self._leader() for link in network.one_way(self.size, leader, self.random)]
 
-    # What
+    # Steps
 
     def _kill(self, whom: Callable[[], list[int]], length: float) -> list[Step]:
         killed: list[int] = []
@@ -108,7 +108,7 @@ class Planner:
         return [Step(0.0, kill), self._start_again(killed, length)]
 
     def _cut_power(self, whom: Callable[[], list[int]], length: float) -> list[Step]:
-        """Syncs are slow for a moment before, so that there is something to lose."""
+        """Cut the power after a moment of slow syncs, so that there is something to lose."""
         without: list[int] = []
 
         def slow() -> None:
@@ -205,7 +205,7 @@ class Planner:
         return [Step(0.0, slow), Step(length, join)]
 
     def _refuse(self, length: float) -> list[Step]:
-        """The leader, or any node, lives, and looks dead to who dials it."""
+        """Let the leader, or any node, look dead to nodes that dial it, though it lives."""
         refused: list[int] = []
 
         def refuse() -> str:

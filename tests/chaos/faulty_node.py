@@ -1,6 +1,6 @@
-"""A node on a disk that does as the harness says: `python -m tests.chaos.faulty_node CONTROL node INDEX SERVERS ...`.
+"""A node on a disk that obeys the harness: `python -m tests.chaos.faulty_node CONTROL node INDEX SERVERS ...`.
 
-All of it is the node as it is, but for the files beneath its storage.
+Everything is the real node, except the files beneath its storage.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .disks import DiskControl, end_of_content
 
 
 def install(control: DiskControl) -> None:
-    """Put files that obey the control in the place of the real ones."""
+    """Replace the real files with files that obey the control."""
     random = Random()
 
     class FaultyFile(disk.RealFile):
@@ -27,7 +27,7 @@ def install(control: DiskControl) -> None:
             super().__init__(path)
             self._slot = control.slot(path.name)
             self._end = end_of_content(path.read_bytes())
-            """Where what was written ends; the room behind it is no loss."""
+            """The end of the written data; the room behind it may be lost."""
 
         def write_at(self, offset: int, data: bytes) -> None:
             if code := control.error_of_write(self._path.name):
@@ -54,7 +54,7 @@ def install(control: DiskControl) -> None:
             control.note_synced(self._slot, end)
 
         def _lose_what_was_not_synced(self) -> None:
-            """After a failed sync the system may drop the pages; reads then give what the disk has."""
+            """Drop the unsynced pages, as the system may do after a failed sync: reads then show what the disk has."""
             if self._slot is not None and random.random() < 0.5:
                 synced = control.synced(self._slot)
                 if synced < self._end:

@@ -1,4 +1,4 @@
-"""The network between the nodes as the harness sees it, and the shapes in which it comes apart."""
+"""The network between the nodes as the harness controls it, and the shapes of partitions."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Self
 from ..helpers.processes import _die_with_us as die_with_us
 
 Link = tuple[int, int]
-"""Who dials, and whom."""
+"""The dialling node, and the dialled one."""
 
 
 class Network:
-    """The process of `proxies`. A context: it ends with it."""
+    """The process of `proxies`. A context, with which the process ends."""
 
     def __init__(self, ports: list[int], real_ports: list[int]) -> None:
         self._process = subprocess.Popen(
@@ -34,22 +34,22 @@ class Network:
         self._rules: dict[Link, list[object]] = {}
 
     def affect(self, links: Iterable[Link], mode: str, delay: float = 0.0, rate: float = 0.0) -> None:
-        """Put a rule on these links, beside those on others."""
+        """Set the rule of these links; the rules of other links stay."""
         self._rules |= {link: [*link, mode, delay, rate] for link in links}
         self._tell({"rules": list(self._rules.values())})
 
     def heal(self, links: Iterable[Link] | None = None) -> None:
-        """Take the rules off these links, or off all."""
+        """Remove the rules of these links, or of all."""
         for link in list(self._rules) if links is None else links:
             self._rules.pop(link, None)
         self._tell({"rules": list(self._rules.values())})
 
     def refuse(self, node: int) -> None:
-        """Who dials that node is refused, as if its process were dead."""
+        """Refuse all dials to that node, as if its process were dead."""
         self._tell({"refuse": node})
 
     def hang_up(self, node: int) -> None:
-        """Break the connections to that node."""
+        """Break all connections to that node."""
         self._tell({"hang_up": node})
 
     def listen(self, node: int) -> None:
@@ -83,25 +83,25 @@ def every_link(nodes: int) -> list[Link]:
 
 
 def isolate(nodes: int, alone: int) -> list[Link]:
-    """Nobody reaches that node, and it reaches nobody."""
+    """The links that isolate a node in both directions."""
     return [link for link in every_link(nodes) if alone in link]
 
 
 def split(nodes: int, random: Random) -> list[Link]:
-    """Two groups, one of them a majority."""
+    """The links between two groups, one of them a majority."""
     order = random.sample(range(nodes), nodes)
     group = set(order[: random.randint(1, nodes // 2)])
     return [link for link in every_link(nodes) if (link[0] in group) != (link[1] in group)]
 
 
 def one_way(nodes: int, node: int, random: Random) -> list[Link]:
-    """That node is heard and does not hear, or the other way round."""
+    """The links that let a node be heard but not hear, or the other way round."""
     side = random.randrange(2)
     return [link for link in every_link(nodes) if link[side] == node]
 
 
 def bridge(nodes: int, random: Random) -> list[Link]:
-    """Two groups, and one node that still talks with both."""
+    """The links between two groups, with one node that still reaches both."""
     _, *order = random.sample(range(nodes), nodes)
     group = set(order[: len(order) // 2])
     others = set(order[len(order) // 2 :])
@@ -113,6 +113,6 @@ def bridge(nodes: int, random: Random) -> list[Link]:
 
 
 def some_links(nodes: int, random: Random) -> list[Link]:
-    """Any links."""
+    """Random links."""
     share = random.uniform(0.1, 0.7)
     return [link for link in every_link(nodes) if random.random() < share]

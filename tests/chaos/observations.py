@@ -1,4 +1,4 @@
-"""What must hold of single replies, whatever the order of the operations: checked as they come."""
+"""Checks of single replies as they come, which hold whatever the order of the operations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import defaultdict
 
 
 class Observations:
-    """What all clients have seen: a revision of a key has one value, for ever and at every node."""
+    """The values that all clients have seen: a revision of a key has one value, for ever and at every node."""
 
     def __init__(self) -> None:
         self.violations: list[str] = []
@@ -20,7 +20,7 @@ class Observations:
             self.violations.append(violation)
 
     def saw(self, key: str, rev: int, value: bytes) -> None:
-        """Somebody was told, or made, that value of that revision."""
+        """Note that a client saw or made that value of that revision."""
         known = self._values[key].setdefault(rev, value)
         if known != value:
             self.report(f"revision {rev} of {key} was {known!r}, and is now {value!r}")

@@ -1,7 +1,7 @@
-"""The wires between the nodes, as a process of their own: one listening port for each node, and a rule for each link.
+"""The proxies between the nodes, as a separate process: one listening port for each node, and a rule for each link.
 
-A link is an ordered pair: who dialled, which the first line tells, and whom. Rules come as lines of JSON on standard
-input, and each is answered `ok` once it is in force; at the end of the input the process ends.
+A link is an ordered pair: the dialling node, which the first line names, and the dialled node. Rules come as lines of
+JSON on standard input. Each is answered `ok` once it is in force; at the end of the input the process ends.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ CHUNK = 1 << 16
 MOST_QUEUED = 1 << 18
 
 Mode = Literal["open", "slow", "stall", "drop", "cut"]
-"""stall: bytes wait, and arrive when it is over. drop: they are taken and lost. cut: connections are closed."""
+"""stall: bytes wait and arrive later. drop: bytes are lost. cut: connections are closed."""
 
 
 @dataclass(frozen=True)
 class Rule:
     mode: Mode = "open"
     delay: float = 0.0
-    """Of slow: seconds, at most, for each piece."""
+    """For `slow`: the most seconds of delay for each piece."""
     rate: float = 0.0
-    """Of slow: bytes a second, 0 for as many as there are."""
+    """For `slow`: the most bytes a second; 0 for no limit."""
 
 
 OPEN = Rule()
 
 
 class Flow:
-    """One direction of a connection: what has been read and is yet to be written, with the time when it may be."""
+    """One direction of a connection: the bytes read and not yet written, with the times when they may be written."""
 
     def __init__(self, source: socket.socket, target: socket.socket) -> None:
         self.source = source
@@ -49,9 +49,9 @@ class Flow:
         self.size = 0
         self.last_due = 0.0
         self.ended = False
-        """Nothing more is to be read."""
+        """Whether there is nothing more to read."""
         self.closed = False
-        """And the other side has been told so."""
+        """Whether the other side has been told so."""
 
     def put(self, data: bytes, due: float) -> None:
         self.last_due = max(self.last_due, due)
@@ -59,12 +59,12 @@ class Flow:
         self.size += len(data)
 
     def hurry(self) -> None:
-        """What was held up may go now."""
+        """Let everything that was held up go now."""
         self.queue = deque((0.0, data) for _, data in self.queue)
         self.last_due = 0.0
 
     def write(self, now: float) -> bool:
-        """Write what is due. Raises OSError. True if the target took all of it."""
+        """Write everything that is due. Return whether the target took all of it. Raises OSError."""
         while self.queue and self.queue[0][0] <= now:
             due, data = self.queue.popleft()
             try:
@@ -82,7 +82,7 @@ class Flow:
 
 
 class Pipe:
-    """One connection from a node to another, through here."""
+    """One connection between two nodes, through this process."""
 
     def __init__(self, wires: Wires, front: socket.socket, receiver: int) -> None:
         self.wires = wires
@@ -92,7 +92,7 @@ class Pipe:
         self.back: socket.socket | None = None
         self.flows: list[Flow] = []
         self.tainted = False
-        """Bytes were lost: nothing that follows would make sense."""
+        """Note that bytes were lost: nothing that follows would make sense."""
         self._first = b""
         self._events: dict[socket.socket, int] = {}
         self.watch(front, selectors.EVENT_READ)
@@ -102,7 +102,7 @@ class Pipe:
         return OPEN if self.sender is None else self.wires.rules.get((self.sender, self.receiver), OPEN)
 
     def watch(self, sock: socket.socket, events: int) -> None:
-        """Ask the selector for these events of a socket of this pipe."""
+        """Let the selector watch these events of a socket of this pipe."""
         before = self._events.get(sock, 0)
         if events == before:
             return
@@ -139,7 +139,7 @@ class Pipe:
         self.apply_rule()
 
     def apply_rule(self) -> None:
-        """The rule of this link is another now, or has come to be known."""
+        """Take a new rule for this link, or the first one once the link is known."""
         if self.sender is None:
             return
         mode = self.rule.mode
@@ -163,9 +163,9 @@ class Pipe:
         back.setblocking(False)
         back.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         code = back.connect_ex((HOST, self.wires.real_ports[self.receiver]))
-        if code not in (0, 115):  # EINPROGRESS: its backlog is full
+        if code not in (0, 115):  # EINPROGRESS: the node's backlog is full
             back.close()
-            self.wires.stop_listening(self.receiver)  # nobody is there: whoever dials next is to hear it
+            self.wires.stop_listening(self.receiver)  # nobody listens there: the next dial shall be refused too
             raise OSError(code, os.strerror(code))
         self.back = back
         forth = Flow(self.front, back)
@@ -192,7 +192,7 @@ class Pipe:
             flow.ended = True
 
     def refresh(self) -> None:
-        """Write what may be written, and watch for what is to come."""
+        """Write what may be written, and watch for the next events."""
         mode = self.rule.mode
         if self.back is None:
             self.watch(self.front, 0)
@@ -213,7 +213,7 @@ class Pipe:
         self.wires.wake_at(self, min(due) if due and mode == "slow" else None)
 
     def tick(self) -> None:
-        """Something that was held up is due."""
+        """Write bytes that were held up and are due."""
         try:
             self.refresh()
         except OSError:
@@ -233,7 +233,7 @@ class Pipe:
 
 
 class Wires:
-    """All ports and connections."""
+    """All ports and connections of the process."""
 
     def __init__(self, ports: list[int], real_ports: list[int]) -> None:
         self.ports = ports
@@ -260,7 +260,7 @@ class Wires:
         self.selector.register(listener, selectors.EVENT_READ, node)
 
     def stop_listening(self, node: int) -> None:
-        """Who dials that node is refused."""
+        """Refuse all dials to that node."""
         if (listener := self._listeners.pop(node, None)) is not None:
             self.selector.unregister(listener)
             listener.close()

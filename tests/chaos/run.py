@@ -1,4 +1,4 @@
-"""A whole run: a cluster, clients, faults from a seed, and what is to be said of it all at the end."""
+"""A whole run: a cluster, clients, faults from a seed, and the report at the end."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .cluster import ChaosCluster
 from .faults import Planner, Step
 
 RECOVERY_SECONDS = 20.0
-"""After the end of all faults, until writes through every node are acknowledged; it is generous for busy machines."""
+"""How long the cluster may take, after all faults, until it writes through every node; generous for busy machines."""
 LONG_RECOVERY_SECONDS = 3.0
-"""After so long it is said who lags, for whoever looks into it."""
+"""After how many seconds the report names the nodes that lag."""
 POLL_SECONDS = 0.02
 
 
 @dataclass
 class Plan:
-    """What a run is made of."""
+    """The settings of a run."""
 
     seed: int
     nodes: int = 5
@@ -33,19 +33,19 @@ class Plan:
     clients: int = 10
     keys: int = 40
     rate: float = 500.0
-    """Operations a second that the clients try for."""
+    """How many operations a second the clients aim at."""
     rounds: list[list[str]] | None = None
-    """The faults of each round, by name; None: drawn from the seed for as long as `seconds` says."""
+    """The faults of each round, by name; None to draw them from the seed, for `seconds`."""
     round_seconds: tuple[float, float] = (0.5, 8.0)
     only: list[str] | None = None
-    """The faults to draw from; None: all."""
+    """The faults to draw from; None for all."""
     switched: bool = False
     """Whether the nodes are on a switch, where packets vanish."""
 
 
 @dataclass
 class Report:
-    """How it went."""
+    """The report of a run."""
 
     plan: Plan
     failures: list[str] = field(default_factory=list)
@@ -81,11 +81,11 @@ class Report:
 
 
 class Failed(Exception):
-    """The run has found something."""
+    """The run has a finding."""
 
 
 class Run:
-    """One run; `run` is the way to have it."""
+    """One run; use `run` to carry it out."""
 
     def __init__(self, plan: Plan, cluster: ChaosCluster, load: Load, say: Callable[[str], None]) -> None:
         self.report = Report(plan)
@@ -98,7 +98,7 @@ class Run:
         self._began = time.monotonic()
 
     def go(self) -> None:
-        """All of it; what was found is in the report."""
+        """Carry out the run; the report holds the findings."""
         try:
             with self._load:
                 self._pass(1.0, [])
@@ -122,7 +122,7 @@ class Run:
             yield self._random.sample(kinds, min(len(kinds), self._random.choice((1, 1, 2, 2, 3))))
 
     def _round(self, kinds: list[str]) -> None:
-        """Some faults at once, their end, the recovery, and a time of calm."""
+        """Carry out some faults at once, end them, wait for the recovery, and let it be calm for a while."""
         low, high = self._plan.round_seconds
         length = low + (high - low) * self._random.random() ** 2
         steps: list[Step] = []
@@ -137,7 +137,7 @@ class Run:
         self._pass(length * self._random.uniform(0.2, 0.8), [])
 
     def _pass(self, seconds: float, steps: list[Step]) -> None:
-        """Let time pass, and take each step when it is due; what is still to do at the end is done by `_recover`."""
+        """Let time pass, and take each step when it is due. `_recover` does what is left at the end."""
         began = time.monotonic()
         while (passed := time.monotonic() - began) < seconds:
             if steps and steps[0].at <= passed:
@@ -175,7 +175,7 @@ class Run:
             raise Failed("; ".join(found))
 
     def _settle(self) -> None:
-        """Without faults and clients: all nodes come to agree, and then say the same, and end well."""
+        """Check, without faults and clients, that all nodes come to agree, hold the same data, and end well."""
         self._cluster.heal()
         deadline = time.monotonic() + RECOVERY_SECONDS
         while self._cluster.settled() is None:
@@ -197,7 +197,7 @@ class Run:
                 raise Failed(f"node {node.index} was told to stop, and ended with code {code}")
 
     def _finish(self) -> None:
-        """The verdict, and all that is counted."""
+        """Make the report: the verdict and all counts."""
         report, load = self.report, self._load
         report.seconds = report.seconds or time.monotonic() - self._began
         report.failures += self._cluster.alarms()[:10]
@@ -215,7 +215,7 @@ class Run:
 
 
 def run(plan: Plan, folder: Path, say: Callable[[str], None] = print) -> Report:
-    """Run it in that folder. No process is left afterwards, whatever happens."""
+    """Carry out a run in that folder. No process is left afterwards, whatever happens."""
     with ChaosCluster(folder, plan.nodes, Random(plan.seed + 1), plan.switched) as cluster:
         cluster.form()
         load = Load([node.port for node in cluster.nodes], plan.clients, plan.keys, plan.rate, plan.seed)

@@ -1,6 +1,6 @@
-"""Nodes on a network of their own, as network namespaces on a switch whose ports can be unplugged: packets vanish.
+"""Nodes in network namespaces on a switch whose ports can be unplugged: packets then vanish.
 
-Nobody is told: no connection is closed or reset. Only root may do this; where it cannot be done, tests are skipped.
+Nobody is told: no connection is closed or reset. Only root may make these; where that is impossible, tests are skipped.
 Clients reach the nodes through the `doors` of this machine, which lead into the namespaces past the switch.
 """
 
@@ -18,20 +18,20 @@ from typing import Final, Self
 from ..helpers.processes import _die_with_us as die_with_us
 
 Link = tuple[int, int]
-"""Who sends, and to whom."""
+"""The sending node, and the receiving one."""
 
 PREFIX: Final = "trioraft-test-"
 
 
 class CannotSwitch(Exception):
-    """This process may not make networks here: why."""
+    """The reason why this process cannot make networks here."""
 
 
 class Switch:
-    """A context: it makes the namespaces, and removes them, whatever happens."""
+    """The switch and its namespaces. A context, which removes them whatever happens."""
 
     def __init__(self, ports: list[int]) -> None:
-        """`ports` are those of the nodes; clients ask at the same ones on this machine."""
+        """`ports`: the ports of the nodes; clients use the same ports on this machine."""
         self.ports = ports
         self._name = f"{PREFIX}{os.getpid()}"
         self._hub = f"{self._name}-hub"
@@ -39,18 +39,18 @@ class Switch:
         self._doors: subprocess.Popen[bytes] | None = None
 
     def address(self, node: int) -> str:
-        """Where that node is for the others."""
+        """The address of that node for the others."""
         return f"10.77.0.{node + 1}"
 
     def namespace(self, node: int) -> str:
         return f"{self._name}-{node}"
 
     def wrapper(self, node: int) -> list[str]:
-        """The command that runs another where that node is."""
+        """The command that runs another one in that node's namespace."""
         return ["ip", "netns", "exec", self.namespace(node)]
 
     def unplug(self, *nodes: int) -> None:
-        """No packet goes to or from these nodes any more."""
+        """Let no packet reach or leave these nodes."""
         for node in nodes:
             _ip("-n", self._hub, "link", "set", f"port{node}", "nomaster")
 
@@ -59,31 +59,31 @@ class Switch:
             _ip("-n", self._hub, "link", "set", f"port{node}", "master", "switch")
 
     def drop(self, links: Iterable[Link]) -> None:
-        """No packet goes from the one to the other of each link."""
+        """Let no packet go from the sender to the receiver of these links."""
         for sender, receiver in set(links) - self._dropped:
             self._filter("-A", sender, receiver)
             self._dropped.add((sender, receiver))
 
     def heal(self, links: Iterable[Link] | None = None) -> None:
-        """Packets go again, on these links or on all."""
+        """Let packets go again, on these links or on all."""
         for sender, receiver in self._dropped & set(self._dropped if links is None else links):
             self._filter("-D", sender, receiver)
             self._dropped.discard((sender, receiver))
 
-    # What the proxies offer, too
+    # The same methods as those of the proxies
 
     def affect(self, links: Iterable[Link], mode: str, delay: float = 0.0, rate: float = 0.0) -> None:  # noqa: ARG002
-        """Whatever was to be done to these links: packets vanish on them."""
+        """Let packets vanish on these links, whatever the rule."""
         self.drop(links)
 
     def refuse(self, node: int) -> None:
-        """A dead process is refused by its machine."""
+        """Do nothing: the machine itself refuses dials to a dead process."""
 
     def listen(self, node: int) -> None:
-        """It does by itself."""
+        """Do nothing: the machine does so by itself."""
 
     def hang_up(self, node: int) -> None:
-        """There is nobody between the nodes who could."""
+        """Do nothing: no process is between the nodes."""
 
     def _filter(self, act: str, sender: int, receiver: int) -> None:
         rule = ["iptables", "-w", act, "INPUT", "-s", self.address(sender), "-j", "DROP"]
@@ -136,7 +136,7 @@ class Switch:
 
 
 def _sweep() -> None:
-    """Remove what processes have left that were killed."""
+    """Remove the namespaces that killed processes left."""
     names = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout.split()
     for name in names:
         owner = name.removeprefix(PREFIX).partition("-")[0]

@@ -1,4 +1,4 @@
-"""Real nodes, real files, clients that write down what they are told, and everything that may go wrong."""
+"""Real nodes with real files under every fault, and clients that record what they are told."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ VANISHING = [
 
 
 def went_well(report: Report, folder: Path) -> None:
-    """Nothing was found, and something could have been."""
+    """Check that there are no findings, and that there could have been some."""
     print(report)
     assert not report.failures, f"seed {report.plan.seed}; what the nodes said and did is in {folder}\n{report}"
     assert report.operations["done"] > 50 * report.seconds, "the clients got too little done"
@@ -65,7 +65,7 @@ def test_five_nodes_bear_what_a_seed_brings(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_three_nodes_bear_packets_that_vanish(tmp_path: Path) -> None:
-    """No connection is closed or reset for it, as it is where proxies cut."""
+    """No connection is closed or reset by the cut, as proxies would do."""
     plan = Plan(seed=14, nodes=3, clients=6, keys=20, rounds=VANISHING, round_seconds=(3.0, 9.0), switched=True)
     try:
         report = run(plan, tmp_path)
@@ -77,7 +77,7 @@ def test_three_nodes_bear_packets_that_vanish(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_disks_that_sync_nothing_are_found_out(tmp_path: Path) -> None:
-    """The harness itself: what was acknowledged and then lost does not escape it."""
+    """The harness itself notices data that was acknowledged and then lost."""
     plan = Plan(seed=13, nodes=3, clients=6, keys=10, round_seconds=(1.5, 2.0))
     plan.rounds = [[LYING_DISKS], ["power cut of all"], ["power cut of all"]]
     report = run(plan, tmp_path)

@@ -1,4 +1,4 @@
-"""Packets that vanish for a minute, with no connection closed: the nodes are back as soon as the network is."""
+"""Packets vanish for a minute, with no connection closed: the cluster is whole as soon as the network is."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..helpers.processes import Cluster, Node, eventually
 from .switch import CannotSwitch, Switch
 
 SILENCE_SECONDS = 30.0
-"""TCP, left alone, tries again some 25 s after the cut and then some 51: it would be silent for 20 s more."""
+"""How long the silence lasts. TCP alone retries some 25 s and 51 s after the cut: it would be silent for 20 s more."""
 BACK_SECONDS = 12.0
-"""It takes less than two; this is for busy machines."""
+"""How long the recovery may take: it takes less than 2 s, and longer on busy machines."""
 
 
 @pytest.fixture
 def switched(tmp_path: Path) -> Iterator[tuple[Cluster, Switch]]:
-    """Three nodes, each on a port of a switch."""
+    """Three nodes, each on its own port of a switch."""
     with Cluster(tmp_path) as cluster, contextlib.ExitStack() as stack:
         try:
             switch = stack.enter_context(Switch([node.port for node in cluster.nodes]))
@@ -49,7 +49,7 @@ def test_a_link_whose_packets_vanish_is_given_up_and_made_anew(switched: tuple[C
 
 
 def seconds_until_all_agree(nodes: list[Node], value: int) -> float:
-    """How long it takes until a write is acknowledged through one of them, and read at each of them."""
+    """Wait until a write through one of them is acknowledged, and read at each. Return how many seconds that took."""
     began = time.monotonic()
 
     def done() -> bool:

@@ -1,11 +1,11 @@
-"""Apply each mutant to a scratch copy and show what catches it: `python -m tests.mutants [WORD ...]`.
+"""Apply each mutant to a scratch copy, and show what catches it: `python -m tests.mutants [WORD ...]`.
 
-Words choose the mutants whose names hold one of them. Each is put before the simulation, seed after seed, and
-before the test that fits it; the seed that is known to catch it, from docs/testing.md, goes first. A survivor is a
-missing test: the exit code is 1.
+The words choose mutants by their names. Each mutant meets the simulation, seed after seed, and the test that fits it.
+The seed that docs/testing.md knows to catch it is tried first. If a mutant survives, a test is missing, and the exit
+code is 1.
 
-`--table` writes what was found into docs/testing.md; then both simulations are tried on all that they can run, also
-where they are not expected to catch anything, and from the first seed on.
+`--table` writes the results into docs/testing.md. It tries both simulations on every mutant that they can run, even on
+those that they need not catch, and from the first seed on.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from tests.mutants.mutant import Mutant
 FAILS = re.compile(r"^seed (\d+) fails: (.*)$", re.MULTILINE)
 TEST_SECONDS = 300
 OK, FAILED, NONE_CHOSEN = 0, 1, 5
-"""What pytest ends with."""
+"""Exit codes of pytest."""
 WHOLE_SEEDS = 150
-"""As many seeds of whole nodes as run in the slow part (`tests/simulation/test_whole_nodes.py`)."""
+"""How many seeds of whole nodes are tried: as many as in the slow part (`tests/simulation/test_whole_nodes.py`)."""
 UNEXPECTED_SEEDS = 600
-"""As many of the other simulation."""
+"""How many seeds of the fast simulation are tried for a mutant that it need not catch."""
 WHOLE_COSTS = 4
-"""For so many seeds of the other simulation, one of whole nodes."""
+"""How many seeds of the fast simulation cost as much as one of whole nodes."""
 
 
 @dataclass(frozen=True)
 class Death:
-    """What became of a mutant."""
+    """The fate of a mutant."""
 
     mutant: Mutant
     seed: str
-    """The first seed of a simulation that caught it, and how, or why there is none."""
+    """The first seed of a simulation that caught it, and how; or the reason why there is none."""
     test: table.Test
-    """When the fitting test caught it."""
+    """When the fitting test runs that caught it."""
     seconds: float
 
     @property
@@ -63,9 +63,9 @@ class Death:
 
 
 def try_out(mutant: Mutant, checkout: Checkout, seeds: int, known: str, everything: bool) -> Death:
-    """Put one mutant before what should catch it; `everything`: before both simulations, if they can run it at all.
+    """Try one mutant against what should catch it; with `everything`, against both simulations if they can run it.
 
-    `known` says what caught it last, as the table does.
+    `known`: the cell of the table that says what caught it last.
     """
     began = time.monotonic()
     with checkout.holding(mutant):
@@ -95,7 +95,7 @@ def _in_simulations(mutant: Mutant, checkout: Checkout, seeds: int, known: str, 
 
 
 def _simulate(checkout: Checkout, seeds: int, first: int | None, *options: str) -> str:
-    """A seed that fails, and of what; '' where none does. `first` is tried first, and then all in order."""
+    """Find a seed that fails, and why; '' where none does. `first` is tried first, then all in order."""
     for tried in ([] if first is None else [f"{first}..{first}"]) + [f"0..{seeds - 1}"]:
         command = [sys.executable, "-m", "trioraft_cli", "sim", "--seeds", tried, "--jobs", "1", *options]
         run = subprocess.run(
@@ -133,7 +133,7 @@ def _fails(checkout: Checkout, test: str, *options: str) -> bool:
 
 
 def main() -> int:
-    """Try them all; the exit code."""
+    """Try the chosen mutants. Return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("words", nargs="*")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Mutants of what no test moved or looked at when they were thought up: by reading the source, before the tests."""
+"""Mutants that were found by reading the source for parts that no test touched; their tests came afterwards."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ WIRE_FRAMING = "trioraft/wire/framing.py"
 WIRE_PARSING = "trioraft/wire/parsing.py"
 
 BLIND_SPOTS = (
-    # The order of what is passed on
+    # The order of forwarded requests
     Mutant(
         "what is refused later goes before what was refused earlier",
         PROPOSALS,
@@ -420,7 +420,7 @@ BLIND_SPOTS = (
         f"{BETWEEN_TWO_STEPS_TESTS}::test_7_a_change_behind_the_snapshot_goes_where_its_entry_is_truncated",
         simulated=False,
     ),
-    # Limits counted in characters or bytes, on the quick ways
+    # Limits counted in characters or bytes, on the fast paths
     Mutant(
         "keys beyond ASCII are measured in characters where lines are read at once",
         WIRE_PARSING,
@@ -509,7 +509,7 @@ BLIND_SPOTS = (
         f"{LIMITS_TESTS}::test_a_page_of_a_scan_is_counted_in_bytes",
         simulated=False,
     ),
-    # What a node that leads no more does with what it is sent
+    # Messages to a node that no longer leads
     Mutant(
         "who asks a node that leads no more what its reads must see hears nothing",
         REPLICA_READS,

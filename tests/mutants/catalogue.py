@@ -1,7 +1,7 @@
-"""Known ways to get it wrong, as small changes to the source, and what is expected to catch each.
+"""Known mistakes, as small changes to the source, and what must catch each.
 
-`kills` names the fitting test; a mutant of the protocol or of storage must fall to the simulation as well.
-The text to be replaced must stand exactly once in its file: a change of the source that moves it is noticed.
+`kills` names the fitting test. The simulation must catch a mutant of the protocol or of storage as well.
+The text to be replaced must stand exactly once in its file, so that a change of the source is noticed.
 """
 
 from __future__ import annotations
@@ -1947,7 +1947,7 @@ MUTANTS = (
         f"{GONE}::test_nothing_is_left_of_the_connections_of_a_peer_that_goes_away",
         simulated=False,
     ),
-    # What is long
+    # Long values
     Mutant(
         "who sends what is long is silent until it is whole",
         PEERS,
@@ -2027,7 +2027,7 @@ MUTANTS = (
         f"{SLICES}::test_a_snapshot_of_large_values_is_taken_a_few_a_turn",
         simulated=False,
     ),
-    # Times that are over
+    # Deadlines
     Mutant(
         "a change that was given up in time is carried out later",
         ADMINISTRATION,

@@ -1,4 +1,4 @@
-"""Scratch copies of the project, into which mutants are put one after another."""
+"""Scratch copies of the project, which hold one mutant after another."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ LEFT_OUT: Final = shutil.ignore_patterns(".git", ".venv", "__pycache__", "*.egg-
 
 
 class Checkout:
-    """One copy, for one mutant at a time. What Python has compiled of the rest stays good from one to the next."""
+    """One copy, for one mutant at a time. The compiled modules of all other files stay valid."""
 
     def __init__(self, scratch: Path, number: int) -> None:
-        """Copy the project into `scratch`, whose other copies share the compiled modules of the libraries."""
+        """Copy the project into `scratch`; all copies there share the compiled modules of the libraries."""
         self.folder = scratch / f"checkout-{number}"
         shutil.copytree(ROOT, self.folder, ignore=LEFT_OUT)
         self._modified = int(time.time())
@@ -33,7 +33,7 @@ class Checkout:
 
     @contextmanager
     def holding(self, mutant: Mutant) -> Iterator[None]:
-        """Have that mutant in the source meanwhile. Raises ValueError where it does not fit it any more."""
+        """Put the mutant into the source for the context. Raises ValueError where it no longer fits."""
         path = self.folder / mutant.file
         text = path.read_text()
         if text.count(mutant.old) != 1:
@@ -45,7 +45,7 @@ class Checkout:
             self._write(path, text)
 
     def _write(self, path: Path, text: str) -> None:
-        """Write it at a time of its own: a module is compiled anew where its size has changed, or the second."""
+        """Write a file with a time of its own: Python compiles a module anew if its size or its second has changed."""
         path.write_text(text)
         self._modified += 1
         os.utime(path, (self._modified, self._modified))

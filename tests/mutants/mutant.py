@@ -1,4 +1,4 @@
-"""What a mutant is."""
+"""The type of a mutant."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _NOT_SIMULATED: Final = (
 
 @dataclass(frozen=True)
 class Mutant:
-    """One way to get it wrong."""
+    """One known mistake: a text in a file of the source, and its replacement."""
 
     name: str
     file: str
     old: str
     new: str
     kills: str = ""
-    """The test that fits it, as pytest names tests; '' where the simulation is all there is."""
+    """The test that fits it, as pytest names tests; '' where only the simulation catches it."""
     simulated: bool = True
     """Whether the simulation must catch it."""
     whole_nodes: bool = False
-    """Whether the simulation of whole nodes must, where the other one cannot."""
+    """Whether the simulation of whole nodes must catch it, because the fast one cannot."""
 
     @property
     def can_be_simulated(self) -> bool:

@@ -1,6 +1,6 @@
-"""The table of the mutants in docs/testing.md, which is written by `python -m tests.mutants --table` alone.
+"""The table of mutants in docs/testing.md, which only `python -m tests.mutants --table` writes.
 
-A run may be of a few mutants: the rows of the others stay as they are, in the order of the catalogue.
+A run may cover a few mutants: the rows of the others stay, in the order of the catalogue.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from tests.mutants.mutant import Mutant
 DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "testing.md"
 HEADER: Final = "| mutant | by default | by the slow part |\n|---|---|---|\n"
 SEEDS_BY_DEFAULT: Final = 40
-"""So many seeds of the simulation run by default (`tests/simulation/test_seeds.py`)."""
+"""How many seeds of the simulation run by default (`tests/simulation/test_seeds.py`)."""
 SURVIVES: Final = "SURVIVES"
 Test = Literal["by default", "slow", "never", "none"]
-"""When a mutant's test catches it; none where it has no test."""
+"""When a mutant's test runs that catches it; none where it has no test."""
 NOT_SIMULATED: Final = "not simulated"
 NOT_TRIED: Final = "not tried"
 _AND: Final = "; "
 SEED: Final = re.compile(r"\bseed (\d+): ")
-"""In a line of the table: the seed that caught it."""
+"""The seed that caught a mutant, in a line of the table."""
 _ROWS: Final = re.compile(re.escape(HEADER) + r"((?:\|.*\|\n)*)")
 
 
 def row(mutant: Mutant, test: Test, seed: str) -> str:
-    """The line for that mutant. `seed`: of a simulation, like 'seed 34: Sync before answer', or why there is none."""
+    """Make a mutant's line. `seed`: the cell about simulations, like 'seed 34: Sync before answer', or why none."""
     name = mutant.kills.rpartition("/")[2]
     by_default, slow = "-", seed
     if test == "by default":
@@ -44,12 +44,12 @@ def row(mutant: Mutant, test: Test, seed: str) -> str:
 
 
 def seed_of(line: str) -> str:
-    """What a row says of the simulations; that they were not tried, where there is no row."""
+    """The cell of a row about the simulations; that they were not tried where there is no row."""
     return line.split("|")[3].strip().rpartition(_AND)[2] if line else NOT_TRIED
 
 
 def rows(document: str) -> dict[str, str]:
-    """The table's lines, by the names of the mutants. Raises ValueError where there is no table."""
+    """The lines of the table, by the names of the mutants. Raises ValueError where there is no table."""
     found = _ROWS.search(document)
     if found is None:
         raise ValueError(f"there is no table with the header {HEADER!r}")
@@ -57,7 +57,7 @@ def rows(document: str) -> dict[str, str]:
 
 
 def updated(document: str, new: Mapping[str, str], mutants: Iterable[Mutant] = MUTANTS) -> str:
-    """The document with these rows; with none of what is no mutant any more."""
+    """The document with these rows; rows of removed mutants are dropped."""
     known = {**rows(document), **new}
     lines = [known[mutant.name] + "\n" for mutant in mutants if mutant.name in known]
     return _ROWS.sub(lambda _: HEADER + "".join(lines), document)
