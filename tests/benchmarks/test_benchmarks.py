@@ -1,4 +1,4 @@
-"""That the benchmarks run, and say what they ought to; how quick anything is, no test asserts."""
+"""The benchmarks run, and print what they should. No test asserts how quick anything is."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ RATE, COST = "codec: lines", "cluster: put, 64 connections x 16, leader's proces
 
 
 def figures(rate: float, cost: float) -> Figures:
-    """Three rounds of a rate and of a cost, of which a neighbour has spoiled the first."""
+    """Three rounds of a rate and of a cost; a neighbour has spoiled the first."""
     return {
         RATE: [Result(RATE, each, "lines/s") for each in (rate / 3, rate, rate)],
         COST: [Result(COST, each, "us/request") for each in (cost * 3, cost, cost)],

@@ -1,4 +1,4 @@
-"""Which texts are addresses, for any text; lists that look the same are the same."""
+"""Which texts are addresses, for any text; two lists that look the same are the same."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_any_text_is_an_address_or_an_error_and_the_resolver_can_be_asked_for_it
     assert parse_address(str(address)) == member_address(str(address)) == address
     assert str(address).isascii()
     assert str(address).isprintable()
-    with contextlib.suppress(socket.gaierror):  # it may be nobody's name; no other error will do
+    with contextlib.suppress(socket.gaierror):  # the name may belong to nobody; any other error is wrong
         socket.getaddrinfo(address.host, address.port, flags=socket.AI_NUMERICHOST)
 
 

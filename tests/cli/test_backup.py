@@ -1,4 +1,4 @@
-"""What `restore` and `recover` say to the person who has to go on from there."""
+"""The words of `restore` and `recover` for the person who has to continue from there."""
 
 from __future__ import annotations
 

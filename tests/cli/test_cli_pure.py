@@ -1,4 +1,4 @@
-"""What the command line decides without a cluster: values, lines of the prompt, completion, addresses."""
+"""The command line's decisions without a cluster: values, lines of the prompt, completion, addresses."""
 
 from __future__ import annotations
 

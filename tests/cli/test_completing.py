@@ -1,4 +1,4 @@
-"""Completion of keys from nodes that answer, answer late, or are silent: typing never waits for one."""
+"""Completion of keys from nodes that answer, answer late, or are silent: typing never waits for a node."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ..helpers.fake_nodes import Make, fake_nodes
 
 KEYS = ["it's", 'a "b"', "two words", "line\nend", "plain"]
 PATIENCE = 10.0
-"""In seconds: whatever takes longer hangs."""
+"""From how many seconds on something counts as hanging."""
 TAB, ENTER, CLEAR, CTRL_D = b"\t", b"\r", b"\x15", b"\x04"
 
 
@@ -38,13 +38,13 @@ def fake() -> Iterator[Make]:
 
 
 def keys(request: dict[str, Any]) -> dict[str, Any]:
-    """The answers of a node that has these keys."""
+    """Make the answers of a node that has these keys."""
     found = [key for key in sorted(KEYS) if key.startswith(request.get("prefix", ""))]
     return {"items": [{"key": key, "rev": 1, "created": 1, "version": 1} for key in found], "more": False}
 
 
 def completed(completer: ClusterCompleter, text: str) -> list[str]:
-    """The lines that the text can be completed to."""
+    """The lines to which the text can be completed."""
 
     async def ask() -> list[str]:
         event = CompleteEvent(completion_requested=True)
@@ -100,14 +100,14 @@ def test_what_a_node_answers_that_has_no_keys_completes_nothing(fake: Make, fiel
 
 
 class Person:
-    """A person who types into a prompt, and sees its line."""
+    """A person who types into a prompt and sees its line."""
 
     def __init__(self, typed: PipeInput, seen: AppSession) -> None:
         self._typed = typed
         self._seen = seen
 
     def types(self, data: bytes, line: str | None = None) -> None:
-        """Press keys, and wait until the line is the one that is given, if any."""
+        """Press keys, and wait until the line is the given one, if any."""
         self._typed.send_bytes(data)
         if line is not None:
             eventually(lambda: self._seen.app is not None and self._seen.app.current_buffer.text == line)
@@ -125,7 +125,7 @@ At = Callable[[Address, Callable[[Person], None]], bool]
 
 @pytest.fixture
 def at_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[At]:
-    """Have a person, in a thread, type into a prompt on the node until it ends; whether the person came to the end."""
+    """Let a person, in a thread, type into a prompt on the node until it ends; whether the person got to the end."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     with create_pipe_input() as typed, create_app_session(input=typed, output=DummyOutput()) as seen:
 

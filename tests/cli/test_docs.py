@@ -1,4 +1,4 @@
-"""The README and the docs: they show what the program shows, their links lead somewhere, and they can be read."""
+"""The README and the docs show what the program shows, their links lead somewhere, and their lines are short."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDEST = 120
 
 
 def shown_and_printed(capsys: pytest.CaptureFixture[str]) -> tuple[list[str], list[str]]:
-    """The lines of the simulation in the README, and those of the same simulation today."""
+    """The simulation's lines in the README, and those of the same seed today."""
     shown = re.search(r"^\$ trioraft sim --seed 7\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
     assert shown is not None
     assert run_one(7, Task(None, None, None, whole=False), "text") == 0
@@ -30,7 +30,7 @@ def test_the_readme_shows_the_lines_that_a_simulation_prints(capsys: pytest.Capt
 
 @pytest.mark.slow
 def test_the_readme_shows_the_simulation_of_this_version(capsys: pytest.CaptureFixture[str]) -> None:
-    """A change to what is drawn from the seed changes the run: then paste what `trioraft sim --seed 7` prints."""
+    """If a change alters the draws from the seed, paste the new output of `trioraft sim --seed 7`."""
     for shown, printed in zip(*shown_and_printed(capsys), strict=True):
         virtual_or_cut = shown.partition(", in ")[0].removesuffix(" ...")
         assert printed.startswith(virtual_or_cut), shown

@@ -1,4 +1,4 @@
-"""How a command ends: the exit code of every failure, by table, and what is said with it."""
+"""How a command ends: the exit code and the words of every failure, by table."""
 
 from __future__ import annotations
 

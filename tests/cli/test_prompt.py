@@ -31,7 +31,7 @@ Type = Callable[..., int]
 
 @pytest.fixture
 def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Type]:
-    """Types into a prompt until it ends."""
+    """Type into a prompt until it ends."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
 

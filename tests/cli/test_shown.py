@@ -1,4 +1,4 @@
-"""What is shown of any key and any value: a row a key, nothing that a terminal obeys, JSON that is still the same."""
+"""How any key and value is shown: one row a key, nothing that a terminal obeys, and JSON that is still the same."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Terminal(io.StringIO):
-    """A terminal's end of standard output."""
+    """A standard output that is a terminal."""
 
     encoding = "utf-8"
 
@@ -45,7 +45,7 @@ class Terminal(io.StringIO):
 
 
 class Pipe(io.StringIO):
-    """A pipe's end."""
+    """A standard output that is a pipe."""
 
     encoding = "utf-8"
 
@@ -57,7 +57,7 @@ def printed(out: io.StringIO, show: Callable[[], object]) -> str:
 
 
 def raw_json(value: object, blank: str) -> bytes:
-    """JSON in UTF-8 with as few escapes as JSON allows, and any blanks between its tokens."""
+    """JSON in UTF-8 with as few escapes as possible, and any blanks between its tokens."""
     return json.dumps(value, ensure_ascii=False, separators=(f",{blank}", f":{blank}")).encode()
 
 
@@ -102,7 +102,7 @@ def test_keys_that_the_output_has_no_characters_for_are_json_strings() -> None:
         encoding = "latin-1"
 
     shown = printed(Latin(), lambda: render.show_scan(scanned([("é", b"1"), ("日", b"2")], True), keys_only=True))
-    assert shown == 'é\n"日"\n'  # the stream's handler of errors escapes within the quotes
+    assert shown == 'é\n"日"\n'  # the stream's error handler escapes within the quotes
 
 
 @given(st.lists(st.builds(lambda key, value: encode({"op": "put", "key": key, "value": value}), TEXTS, TEXTS)))

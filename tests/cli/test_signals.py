@@ -1,4 +1,4 @@
-"""Signals to a prompt, in this process: what they break off, what they do not, and the exit code."""
+"""Signals to a prompt in this process: what they interrupt, what they do not, and the exit code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def harmless() -> Iterator[None]:
 
 
 def breaks_off() -> bool:
-    """Whether Ctrl-C raises, which would end the tests."""
+    """Whether Ctrl-C raises KeyboardInterrupt, which would end the tests."""
     try:
         signal.raise_signal(signal.SIGINT)
     except KeyboardInterrupt:
@@ -41,7 +41,7 @@ def test_ctrl_c_breaks_off_a_command_once_and_nothing_beside_one() -> None:
         assert not breaks_off()
         with interrupts.breaking_off():
             assert breaks_off()
-            assert not breaks_off()  # what is seen to on the way out
+            assert not breaks_off()  # cleaning up on the way out
         assert not breaks_off()
         with interrupts.breaking_off():
             pass

@@ -1,4 +1,4 @@
-"""What is shown of a cluster in any state, from what its nodes say of themselves."""
+"""The output of `status` for a cluster in any state, from its nodes' own statuses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def at(node: int) -> Address:
 
 
 def node(number: int, formed: int = 0, leader: int | None = None, **more: object) -> Reply:
-    """The status that a node of a cluster of `formed` nodes reports."""
+    """Make the status of a node in a cluster of `formed` nodes."""
     members = [{"id": member, "address": str(at(member)), "role": "voter"} for member in range(formed)]
     status = {"node": number, "role": "leader" if leader == number else "follower", "term": 1, "leader": leader}
     indexes = {"commit_index": 9, "last_applied": 9, "first_index": 1, "last_index": 9}
@@ -31,7 +31,7 @@ Look = Callable[[dict[int, Reply | str]], ClusterStatus]
 
 @pytest.fixture
 def look(monkeypatch: pytest.MonkeyPatch) -> Look:
-    """Asks nodes that answer this, or fail so, in the order in which they are listed."""
+    """Ask nodes that give these answers or errors, in the order of the list."""
 
     def look(said: dict[int, Reply | str]) -> ClusterStatus:
         answers = {at(number): answer for number, answer in said.items()}

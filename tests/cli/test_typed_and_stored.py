@@ -1,4 +1,4 @@
-"""From what is typed to the store and back, at the prompt and on the command line: it is the same key and value."""
+"""Keys and values from typing to the store and back, at the prompt and on the command line: they stay the same."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ NOBODY = [Address("nobody", 1)]
 
 
 class Node:
-    """A node in memory, which reads lines as any other; it takes the place of a client."""
+    """A node in memory that reads lines like any other; it stands in for a client."""
 
     def __init__(self, *_: object) -> None:
         self.store = Store()
@@ -102,13 +102,13 @@ class Both:
         self.node = Node()
 
     def types(self, line: str) -> str:
-        """The output, to a pipe, of a line typed at the prompt."""
+        """The output to a pipe of a line typed at the prompt."""
         with printing() as out:
             assert run_line(self.node, NOBODY, line) == 0  # type: ignore[arg-type]
         return out.getvalue()
 
     def calls(self, *words: str, code: int = 0) -> str:
-        """The output, to a pipe, of the command with these arguments."""
+        """The output to a pipe of the command with these arguments."""
         options, words = (*words[:1], "--connect", "nobody:1"), words[1:]
         with pytest.MonkeyPatch.context() as patch, printing() as out:
             patch.setattr(asking, "Client", lambda *_: self.node)
@@ -125,7 +125,7 @@ def printing() -> Iterator[Printed]:
 
 
 class Printed(io.TextIOWrapper):
-    """A pipe's end, in UTF-8."""
+    """A standard output that is a pipe, in UTF-8."""
 
     def __init__(self) -> None:
         self.bytes = io.BytesIO()
@@ -137,7 +137,7 @@ class Printed(io.TextIOWrapper):
 
 
 def ways_to_type(key: str) -> list[str]:
-    """Every way to type that key."""
+    """Draw one of the ways to type that key."""
     ways = [quote(key), json.dumps(key), json.dumps(key, ensure_ascii=False)]
     if "'" not in key:
         ways.append(f"'{key}'")
@@ -147,7 +147,7 @@ def ways_to_type(key: str) -> list[str]:
 
 
 def one_value(text: str) -> str:
-    """The text as the prompt reads it: blanks around a value do not belong to it."""
+    """The text as the prompt reads it: without blanks around it."""
     return text.strip()
 
 

@@ -1,4 +1,4 @@
-"""Standard error is a full pipe that nobody reads."""
+"""Commands whose standard error is a full pipe that nobody reads."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Pipe:
 def pipe() -> Iterator[Pipe]:
     pipe = Pipe()
     yield pipe
-    os.close(pipe.out)  # whoever still waits to write is told
+    os.close(pipe.out)  # a writer that still waits gets an error
     pipe.errors.close()
     os.close(pipe.into)
 

@@ -1,4 +1,4 @@
-"""What the commands say to the person who gave them: what happened, to what, whether it was applied, what to do."""
+"""The words of the commands: what happened, to what, whether it was applied, and what to do."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line; its exit code, and what it wrote to standard output and to standard error."""
+    """Run the command line. Return its exit code, and its standard output and standard error."""
     monkeypatch.delenv("TRIORAFT_SERVERS", raising=False)
     monkeypatch.setenv("COLUMNS", "500")
 
@@ -51,7 +51,7 @@ def fake() -> Iterator[Make]:
 
 @pytest.fixture
 def prompt(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Types a line into the prompt of a cluster at that address."""
+    """Type a line into the prompt of a cluster at that address."""
 
     def prompt(address: Address, line: str) -> tuple[int, str, str]:
         connection = Connection([address])
@@ -117,7 +117,7 @@ def test_the_demo_says_how_a_node_is_started_again(tmp_path: Path, capsys: pytes
 
 
 class Scan:
-    """A node with that many keys, of which it returns some."""
+    """Make a node with that many keys, which returns some of them."""
 
     def __init__(self, shown: int, more: bool) -> None:
         self.items = [

@@ -1,4 +1,4 @@
-"""One rule of quoting at the prompt: what is completed, then read, is the key, whatever is in it."""
+"""The one rule of quoting at the prompt: a key that is completed and then read is the same key, whatever is in it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_key_that_is_completed_and_then_read_is_that_key(
             continue  # nothing is offered
         prefix, length = found
         if not key.startswith(prefix):
-            continue  # what is typed begins another key: this one is not offered
+            continue  # the typed text begins another key, so this one is not offered
         line = text[: len(text) - length] + quote(key) + COMMANDS[command]
         name, fields = parse_line(line)
         assert (name, fields.get("key", fields.get("prefix"))) == (command, key)

@@ -1,4 +1,4 @@
-"""What a client decides, by table: no socket, no clock, no thread."""
+"""The decisions of a client, by table: no socket, no clock, no thread."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WRITES = ["put", "delete", "incr", "add_member", "remove_member", "promote_membe
 
 
 def decision(op: str, happened: str, applied: str | None, nodes: int, now: float, **fields: Any) -> str:
-    """What is decided: "again", or the name of the error that is raised."""
+    """The decision: "again", or the name of the error that is raised."""
     sent = Attempts({"op": op, **fields}, nodes, 0.0)
     try:
         if happened == LOST:
@@ -56,7 +56,7 @@ def decision(op: str, happened: str, applied: str | None, nodes: int, now: float
         (WRITES, LOST, None, 1, LATE, "Unknown"),
         (READS, "no_quorum", None, 3, SOON, "again"),
         (READS, "no_quorum", None, 3, LATE, "Refused"),
-        (READS, "no_quorum", None, 1, SOON, "Refused"),  # the same node would say the same
+        (READS, "no_quorum", None, 1, SOON, "Refused"),  # the same node would answer the same
         (READS, "compacted", None, 3, SOON, "Refused"),
         (READS, "bad_request", None, 3, SOON, "Refused"),
         (WRITES, "shutting_down", "no", 3, SOON, "again"),

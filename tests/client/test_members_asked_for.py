@@ -1,4 +1,4 @@
-"""Which nodes `members` asks, and what it says where nobody knows which members are live."""
+"""The nodes that `members` asks, and its words where nobody knows which members are live."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def fake() -> Iterator[Make]:
 
 
 def answering(listed: list[Address], leader: Address | None = None, **more: Any) -> Answer:
-    """A node that lists these members, the leader among them."""
+    """Make a node that lists these members, the leader among them."""
     rows: list[dict[str, Any]] = [
         {"id": number, "address": str(address), "role": "voter"} for number, address in enumerate(listed)
     ]

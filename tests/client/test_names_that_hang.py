@@ -1,4 +1,4 @@
-"""Names whose lookup hangs: other nodes are asked, errors tell the truth of each, and nobody waits for the resolver."""
+"""Names whose lookup hangs: other nodes are asked, each error tells the truth, and nobody waits for the resolver."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_nodes_behind_names_that_hang_are_reached(fake: Make, names: Names) 
     with Client([*dead, node.address]) as client:
         assert client.call("put", key="k", value=1).ok
         client.close()
-        assert client.call("put", key="k", value=1).ok  # and is asked first from then on
+        assert client.call("put", key="k", value=1).ok  # and this node is asked first from then on
     assert names.asked == [address.host for address in dead]
 
 
@@ -98,7 +98,7 @@ def test_a_name_that_is_slow_to_be_resolved_is_reached_at_the_second_look(
     monkeypatch.setattr(attempts, "SECOND_LOOK_SECONDS", 5.0)
 
     def answer(_: dict[str, Any]) -> None:
-        names.answer()  # the other node is looked at for the first time
+        names.answer()  # the other node is dialled for the first time
 
     slow, silent = fake(well), fake(answer)
     by_name = Address("dead-for-a-moment", slow.address.port)

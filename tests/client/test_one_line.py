@@ -1,4 +1,4 @@
-"""A request is one line with the fields that were given, whatever is in them."""
+"""A request is one line with the given fields, whatever is in them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JSON_VALUES = st.recursive(
 
 @st.composite
 def written(draw: st.DrawFn, value: Any) -> str:
-    """The value as JSON, with blanks of any kind wherever JSON may have them."""
+    """The value as JSON, with any blanks wherever JSON allows them."""
     match value:
         case list():
             body = "[%s]" % (",".join(draw(written(item)) for item in value) or draw(BLANKS))
@@ -37,7 +37,7 @@ def written(draw: st.DrawFn, value: Any) -> str:
 
 
 def fields_of(line: bytes) -> dict[str, Any]:
-    """What a node reads in a request; it has to be one line, with one field of each name."""
+    """Read a request as a node does; it must be one line, with one field of each name."""
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
     pairs: list[tuple[str, Any]] = json.loads(line, object_pairs_hook=list)

@@ -1,4 +1,4 @@
-"""Lines that nobody asked for: told apart from replies, handed on in their order, or refused; never a wrong reply."""
+"""Lines that nobody asked for are told apart from replies and handed on in order, or refused; none becomes a reply."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_client_without_one_takes_a_push_for_the_failure_of_the_connection(
     monkeypatch.undo()
     with Client([node.address, other.address]) as client:
         if op == "get":
-            assert client.call("get", key="k")["value"] == 1  # of the other
+            assert client.call("get", key="k")["value"] == 1  # of the other connection
         else:
             with pytest.raises(Unknown, match="may have been applied"):
                 client.call("put", key="k", value=1)

@@ -1,4 +1,4 @@
-"""Nodes that accept connections and say nothing, as a stopped one does: who is asked then, and what is raised."""
+"""Nodes that accept connections and stay silent, like a stopped process: who is asked then, and what is raised."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def fake() -> Iterator[Make]:
 
 @pytest.fixture(autouse=True)
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same moments, shorter: it is their order that matters here."""
+    """Shorter times in the same order, which is all that matters here."""
     monkeypatch.setattr(attempts, "SILENCE_SECONDS", 0.2)
     monkeypatch.setattr(attempts, "FIRST_LOOK_SECONDS", 0.2)
     monkeypatch.setattr(attempts, "SECOND_LOOK_SECONDS", 0.3)
@@ -74,7 +74,7 @@ def test_what_a_node_was_asked_before_it_stopped(fake: Make, op: str) -> None:
         else:
             with pytest.raises(Unknown, match=r"may have been applied|lost after 0"):
                 client.pipeline([{"op": "put"}]) if op == "pipeline" else client.call("put", key="k", value=1)
-            assert healthy.asked == []  # it is not for the client to write twice
+            assert healthy.asked == []  # the client must not write twice
         assert client.call("put", key="k", value=2).ok
         assert client.address == healthy.address
 

@@ -1,4 +1,4 @@
-"""New clusters in folders as they are in the world: mount points, links, full, in use; and ended at any moment."""
+"""New clusters in real folders: mount points, links, full disks, folders in use; and processes killed at any moment."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def backup(tmp_path: Path) -> Path:
 
 
 def keys_of(found: Recovered) -> int:
-    """How many keys a node has found."""
+    """How many keys the node has found."""
     return found.machine.sections["keys"]
 
 
 def started(path: Path) -> Recovered:
-    """What a node finds that is started there."""
+    """The state that a node finds when it is started there."""
     folder = DataFolder.open(path, 0)
     try:
         assert folder.formation is not None
@@ -71,7 +71,7 @@ def started(path: Path) -> Recovered:
 
 
 def survivor(tmp_path: Path, backup: Path, command: bytes | None = None) -> Path:
-    """A folder with a snapshot and a log beyond it, in which that command stands."""
+    """Make a folder with a snapshot and a log beyond it that holds that command."""
     path = tmp_path / "n0"
     restore_backup(backup, path, 0, ADDRESS, key_value_machine())
     folder = DataFolder.open(path, 0)
@@ -154,7 +154,7 @@ def test_the_old_files_stay_in_a_subfolder_and_those_of_others_where_they_are(tm
         name: data for name, data in before.items() if name.startswith("snapshot-")
     }
     assert (path / "notes.txt").read_text() == "mine"
-    again = DataFolder.open(reborn.kept, 0)  # it is a whole folder still
+    again = DataFolder.open(reborn.kept, 0)  # the folder is still whole
     again.close()
 
 
@@ -237,7 +237,7 @@ CALLS = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "open", "os.listdir",
 
 
 def killed_at(call: int, act: Callable[[], object]) -> bool:
-    """Do that in a process of its own, which ends at the so manieth call to the system; whether it did."""
+    """Do that in a process of its own, which is killed at that system call. Return whether it got so far."""
     sys.stdout.flush()
     process = os.fork()
     if process == 0:
@@ -259,7 +259,7 @@ def killed_at(call: int, act: Callable[[], object]) -> bool:
 
 
 at_calls = pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
-"""Killed at every call to the system; by default at one of five."""
+"""A process killed at every system call; by default at one of five."""
 
 
 @at_calls
@@ -292,7 +292,7 @@ def test_a_restore_that_is_killed_anywhere_is_no_node_or_a_whole_one_and_can_be_
 
 
 def restore_again(backup: Path, path: Path) -> None:
-    """Where the kill came when all was done, the folder is a node's, and is refused."""
+    """If the kill came after everything was done, the folder belongs to a node, and is refused."""
     try:
         restore_backup(backup, path, 0, ADDRESS, key_value_machine())
     except StorageError as error:

@@ -1,4 +1,4 @@
-"""Who is heard, and who is not, and what it is told."""
+"""Which peers are heard, which are not, and what these are told."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def hello(sender: int, receiver: int, configuration: Configuration | None, **cha
 
 
 def told(said: PeerHello, mine: PeerHello) -> str:
-    """Why it is refused; empty where it is heard."""
+    """Why the peer is refused; empty where it is heard."""
     refused = refusal(said, mine, None)
     return "" if refused is None else f"{refused.message} ({refused.hint})"
 
@@ -49,7 +49,7 @@ def test_who_is_not_known_yet_is_heard_if_its_cluster_is_the_same() -> None:
 
 
 def test_a_node_of_the_cluster_before_is_told_that_its_folder_is_anothers() -> None:
-    """Of a cluster that was made anew of one node, the others are no members, and their folders are of the old one."""
+    """In a cluster made anew from one node, the others are no members, and their folders belong to the old cluster."""
     alone = Configuration((Member(0, "a:1", "voter", "f-new"),), 3)
     why = told(hello(2, 0, FIRST, cluster="old"), hello(0, 2, alone))
     assert "the data folder of node 2 belongs to cluster old" in why

@@ -1,4 +1,4 @@
-"""Write what the docs have from the source: `python -m tests.docs`, after a change of operations, rooms or code."""
+"""Write the parts of the docs that come from the source: `python -m tests.docs`, after a change of the source."""
 
 from __future__ import annotations
 

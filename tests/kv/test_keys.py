@@ -1,4 +1,4 @@
-"""The keys in order, against a sorted list."""
+"""The keys in order, compared with a sorted list."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_they_are_gone_through_in_order_whatever_was_added_and_removed(seed: int
         if chance.random() < 0.1:
             start = chance.choice(("", "1", "15", "é", "zz", "\U0001f601"))
             assert list(keys.since(start)) == sorted(key for key in model if key >= start)
-        if chance.random() < 0.1:  # a view goes on being what it was, a few keys at a time
+        if chance.random() < 0.1:  # a view stays as it was, and is read a few keys at a time
             given = list(islice(frozen, chance.randint(1, 30)))
             assert given == before[: len(given)]
             del before[: len(given)]

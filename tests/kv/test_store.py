@@ -22,7 +22,7 @@ COMMANDS = st.lists(
 
 
 class Model:
-    """The store, said as plainly as possible."""
+    """A model of the store, as plain as possible."""
 
     def __init__(self) -> None:
         self.items: dict[str, tuple[bytes, int, int, int]] = {}

@@ -1,4 +1,4 @@
-"""A frozen view of the store, against a copy made at the same moment."""
+"""A frozen view of the store, compared with a copy made at the same moment."""
 
 from __future__ import annotations
 

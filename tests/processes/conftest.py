@@ -1,4 +1,4 @@
-"""Clusters for the tests: one that is shared by those that leave it whole, and a fresh one for each of the others."""
+"""Clusters for the tests: a shared one for tests that leave it whole, and a fresh one for each of the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..helpers.processes import Cluster, running_cluster
 
 @pytest.fixture(scope="package")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bool], Cluster]]:
-    """Gives started clusters. Where another will be wanted, it starts while the test at hand is running."""
+    """Give started clusters. If another one will be needed, it starts while the present test is running."""
     spare: list[Cluster] = []
 
     def launch() -> Cluster:
@@ -36,7 +36,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bool],
 
 @pytest.fixture
 def cluster(request: pytest.FixtureRequest, fresh: Callable[[bool], Cluster]) -> Iterator[Cluster]:
-    """Three nodes and a leader, to be broken."""
+    """Three nodes with a leader, which the test may break."""
     rest = request.session.items[request.session.items.index(request.node) + 1 :]
     another = any(item.path.parent == request.path.parent and "cluster" in item.fixturenames for item in rest)  # type: ignore[attr-defined]
     with fresh(another) as cluster:
@@ -46,7 +46,7 @@ def cluster(request: pytest.FixtureRequest, fresh: Callable[[bool], Cluster]) ->
 
 @pytest.fixture(scope="package")
 def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Three nodes and a leader, which outlive the test that uses them."""
+    """Three nodes with a leader, which outlive the test that uses them."""
     with running_cluster(tmp_path_factory.mktemp("steady")) as cluster:
         yield cluster
 

@@ -1,4 +1,4 @@
-"""Addresses that cannot be: refused where they are given, and lived with where a cluster holds them already."""
+"""Impossible addresses: they are refused where they are given, and tolerated where a cluster holds them already."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def alone(tmp_path: Path) -> Cluster:
 
 
 def make_folder(node: Node, where: str, own: str = "") -> None:
-    """What a version that looked less closely has left: a voter, and learners at addresses that cannot be."""
+    """Members that an earlier version let in: a voter, and learners at impossible addresses."""
     voter = Member(0, own or f"{HOST}:{node.port}", "voter", FOLDER)
     first = Configuration((voter,), 1)
     learners = [Member(id, address, "learner", "") for id, address in enumerate(CANNOT_BE, 1)]
@@ -131,13 +131,13 @@ def test_an_address_that_cannot_be_is_refused_wherever_it_is_given(steady: Clust
 
 
 GONE = ("[100::1]:8000", "[100::2]:8000", "[100::3]:8000")
-"""Addresses that no machine has: what is sent there is to be thrown away (RFC 6666)."""
+"""Addresses that no machine has: packets to them are discarded (RFC 6666)."""
 LOGS = {0: [1, 1], 1: [1, 1, 2], 2: [1, 1, 1, 1]}
-"""The terms of each node's entries. The last of node 1 is of the highest term: it has all that is committed."""
+"""The terms of each node's entries. Node 1's last entry has the highest term: it has everything committed."""
 
 
 def make_moved(cluster: Cluster) -> None:
-    """Three folders whose cluster knows the nodes at addresses that are gone; servers.txt has the new ones."""
+    """Make three folders whose cluster has the nodes at lost addresses; servers.txt has the new ones."""
     members = tuple(Member(id, address, "voter", f"{id}" * 32) for id, address in enumerate(GONE))
     formation = Formation(CLUSTER, Configuration(members, 3))
     for node in cluster.nodes:
@@ -159,7 +159,7 @@ def make_moved(cluster: Cluster) -> None:
 
 @pytest.mark.slow
 def test_when_all_addresses_have_changed_the_way_that_is_named_keeps_the_data(unstarted: Cluster) -> None:
-    """What docs/operations.md says, command by command."""
+    """The steps of docs/operations.md, command by command."""
     cluster = unstarted
     make_moved(cluster)
     new = [f"{HOST}:{node.port}" for node in cluster.nodes]

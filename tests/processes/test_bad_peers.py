@@ -1,4 +1,4 @@
-"""Connections that pretend to be a node, or are one that went wrong: the node lives, and its cluster goes on."""
+"""Connections from false or faulty nodes: the node lives, and its cluster goes on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACCEPTED = b'"peer":"hello"'
 
 
 def as_node_1(cluster: Cluster, /, **changes: Any) -> dict[str, Any]:
-    """What node 1 would say to node 0 if it were started now."""
+    """The introduction of node 1 to node 0, as if it were started now."""
     record = json.loads((cluster.nodes[1].data / "node.json").read_text())
     true = {
         "peer": "hello",
@@ -40,7 +40,7 @@ def as_node_1(cluster: Cluster, /, **changes: Any) -> dict[str, Any]:
 
 
 def say(port: int, *lines: dict[str, Any] | bytes) -> bytes:
-    """Send lines, and return what came until the node closed or fell silent."""
+    """Send lines, and return all bytes until the node closes or falls silent."""
     received = b""
     with socket.create_connection((HOST, port), 10) as connection:
         try:
@@ -50,12 +50,12 @@ def say(port: int, *lines: dict[str, Any] | bytes) -> bytes:
             while part := connection.recv(1 << 16):
                 received += part
         except OSError:
-            pass  # the node may have closed in the middle of it
+            pass  # the node may have closed in the middle
     return received
 
 
 def unharmed(cluster: Cluster) -> None:
-    """Every node that was not killed lives, and takes writes and reads."""
+    """Check that every node that was not killed lives, and takes writes and reads."""
     assert not [node for node in cluster.nodes if node.process and node.process.poll() not in (None, -signal.SIGKILL)]
     for node in cluster.running:
         assert node.put("after", node.index)["ok"]
@@ -112,13 +112,13 @@ def test_the_introduction_of_these_tests_is_accepted_as_it_is(without_node_1: Cl
 
 
 def announced(*lines: bytes) -> dict[str, Any]:
-    """What a header says of the lines that follow it."""
+    """The fields of a header about the lines that follow it."""
     data = b"".join(line + b"\n" for line in lines)
     return {"count": len(lines), "bytes": len(data), "crc": f"{crc32(data):08x}"}
 
 
 def hijack(term: int) -> dict[str, Any]:
-    """A vote request that a node would have to heed, if it came from a member."""
+    """A vote request that a node would have to obey if it came from a member."""
     return {"type": "request_vote", "term": term + 100, "last_index": 10**6, "last_term": term + 99}
 
 
@@ -175,7 +175,7 @@ def test_a_member_with_an_absurd_term_does_not_use_up_the_terms(cluster: Cluster
 
 @pytest.fixture(scope="module")
 def without_node_1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Two of three nodes; whoever has node 1's folder may speak for it."""
+    """Two of three nodes; a test that has node 1's folder may speak for it."""
     with running_cluster(tmp_path_factory.mktemp("liar")) as cluster:
         cluster.nodes[1].kill()
         cluster.leader()
@@ -204,7 +204,7 @@ def test_entries_with_a_wrong_checksum_are_not_taken(without_node_1: Cluster, wr
 def test_the_true_member_is_heard_again(without_node_1: Cluster) -> None:
     cluster = without_node_1
     cluster.start([cluster.nodes[1]])
-    cluster.nodes[1].restart()  # once more: the liar was one start ahead of it
+    cluster.nodes[1].restart()  # a second start, because the liar was one start ahead
     cluster.leader()
     cluster.caught_up()
     unharmed(cluster)

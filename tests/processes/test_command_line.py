@@ -1,4 +1,4 @@
-"""The command line as a script uses it: what it prints, where, and how it ends."""
+"""The command line in scripts: what it prints, where, and how it ends."""
 
 from __future__ import annotations
 

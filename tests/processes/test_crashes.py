@@ -1,4 +1,4 @@
-"""kill -9 and SIGSTOP, in the middle of writes: what was acknowledged stays, what was refused never shows."""
+"""kill -9 and SIGSTOP in the middle of writes: acknowledged writes stay, and refused ones never show."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NO_QUORUM_SECONDS = 3.0
 
 
 def back_and_whole(cluster: Cluster, writers: Writers, *dead: Node) -> None:
-    """Start the dead again, and compare every node with what the writers were told."""
+    """Start the dead nodes again, and compare every node with the replies to the writers."""
     cluster.start(dead)
     cluster.leader()
     cluster.caught_up(30)
@@ -24,7 +24,7 @@ def back_and_whole(cluster: Cluster, writers: Writers, *dead: Node) -> None:
 
 
 def under_way(writers: Writers, more: int = 200) -> None:
-    """Wait until so many further writes are acknowledged."""
+    """Wait until that many more writes are acknowledged."""
     goal = writers.count + more
     eventually(lambda: writers.count >= goal, f"{more} more writes", 20)
 
@@ -61,7 +61,7 @@ def test_all_killed_at_once(cluster: Cluster) -> None:
 
 @pytest.mark.slow
 def test_killed_again_and_again(cluster: Cluster) -> None:
-    """Sixty seconds of one, two or three dead, in turn, while everybody writes."""
+    """For sixty seconds one, two or three nodes are dead in turn, while everybody writes."""
     deadline = time.monotonic() + 60
     turn = 0
     with Writers(cluster.nodes) as writers:
@@ -83,7 +83,7 @@ def test_killed_again_and_again(cluster: Cluster) -> None:
 
 
 def test_a_killed_leader_is_replaced_quickly(cluster: Cluster) -> None:
-    """Its connections tell of its death: no election timeout passes."""
+    """Its closed connections show its death, so no election timeout passes."""
     gaps = []
     for number in range(3):
         leader = cluster.leader()
@@ -101,7 +101,7 @@ def test_a_killed_leader_is_replaced_quickly(cluster: Cluster) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("leads", [True, False], ids=["leader", "follower"])
 def test_two_of_three_killed_then_one_is_back(cluster: Cluster, leads: bool) -> None:
-    """Whether the one that is left led or followed, it refuses within the time that is promised."""
+    """The last node refuses writes within the promised time, whether it led or followed."""
     assert cluster.nodes[0].put("name", "Alice")["ok"]
     cluster.caught_up()
     alone = cluster.leader() if leads else cluster.followers()[0]
@@ -132,7 +132,7 @@ def test_two_of_three_killed_then_one_is_back(cluster: Cluster, leads: bool) -> 
 
 @pytest.mark.slow
 def test_a_write_that_may_yet_take_effect_is_not_called_refused(cluster: Cluster) -> None:
-    """The leader loses both followers with a write in its log: that one is `unknown`, the ones after it too or `no`."""
+    """The leader loses both followers with a write in its log: that write is `unknown`, and later ones too, or `no`."""
     leader = cluster.leader()
     followers = [node for node in cluster.nodes if node is not leader]
     for node in followers:
@@ -169,7 +169,7 @@ def test_a_paused_leader_is_replaced_and_steps_down_when_it_wakes(cluster: Clust
 
 
 def test_a_paused_leader_serves_no_stale_read_when_it_wakes(cluster: Cluster) -> None:
-    """A read that lay in its socket while it slept is not answered from the state of before."""
+    """A read that waited in the socket of a stopped leader is not answered from the old state."""
     leader = cluster.leader()
     others = [node for node in cluster.nodes if node is not leader]
     assert leader.put("seen", "old")["ok"]

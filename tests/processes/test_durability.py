@@ -1,7 +1,7 @@
-"""Seen from outside, by strace: no acknowledgement leaves before the sync that covers it.
+"""No acknowledgement leaves before the sync that covers it, as strace sees from outside.
 
-kill -9 leaves the page cache as it is and proves no sync; this does. The leader is watched where its own sync
-is needed for a majority: alone, and with one of its two followers dead.
+kill -9 leaves the page cache as it is and proves no sync; this does. The leader is watched where a majority needs its
+own sync: when it is alone, and when one of its two followers is dead.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ENTRY = re.compile(r'\\"index\\":(\d+),\\"term\\"')
 
 
 def trace(node: Node) -> Path:
-    """Have the node started under strace; where its calls are written."""
+    """Let the node start under strace. Return the file with its calls."""
     path = node.data.parent / f"n{node.index}.strace"
     calls = "trace=pwrite64,fdatasync,fsync,rename,sendto"
     node.wrapper = ["strace", "-D", "-f", "-qq", "-s", "1000000", "-e", calls, "-o", str(path)]
@@ -35,7 +35,7 @@ def trace(node: Node) -> Path:
 
 
 def calls(path: Path) -> Iterator[tuple[str, str, bool, bool]]:
-    """Each call's name, its arguments, and whether this line is its beginning and its end."""
+    """Yield each call's name and arguments, and whether this line is its beginning and its end."""
     for line in path.read_text(errors="replace").splitlines():
         match = _CALL.match(line)
         if match:
@@ -44,7 +44,7 @@ def calls(path: Path) -> Iterator[tuple[str, str, bool, bool]]:
 
 
 def check(path: Path, acknowledgement: str) -> int:
-    """No acknowledged index is sent before a sync that began after its write had ended; how many were looked at."""
+    """Check that each acknowledged index leaves after a sync that began after its write. Return how many there are."""
     pattern = re.compile(acknowledgement)
     written = durable = covered = acknowledged = 0
     unsynced_names = False

@@ -1,4 +1,4 @@
-"""Folders that are damaged, wiped, copied, old or another's: no start as a fresh node, no second majority."""
+"""Folders that are damaged, wiped, copied, old or another node's: none starts afresh, or makes a second majority."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def fill(cluster: Cluster, count: int = 200) -> None:
 
 
 def refuses_to_start(node: Node, *words: str) -> None:
-    """It ends by itself, says why in words, and leaves its folder as it is."""
+    """Check that the node ends by itself, says why, and leaves its folder as it is."""
     before = {path.name: path.read_bytes() for path in node.data.iterdir()} if node.data.is_dir() else {}
     said = len(node.log)
     node.start()
@@ -83,7 +83,7 @@ def test_a_torn_tail_is_cut_and_said(cluster: Cluster) -> None:
     node = cluster.followers()[0]
     node.kill()
     with (node.data / FIRST_SEGMENT).open("r+b") as log:
-        log.seek(len(log.read().rstrip()) + 1)  # into the room for what comes
+        log.seek(len(log.read().rstrip()) + 1)  # into the room at the end of the log
         log.write(b'{"crc":"12345678","index":9')
     node.start()
     node.listens()
@@ -94,7 +94,7 @@ def test_a_torn_tail_is_cut_and_said(cluster: Cluster) -> None:
 
 
 def test_an_end_that_was_damaged_and_cut_is_refused_and_called_what_it_may_be(cluster: Cluster) -> None:
-    """Damage to the last batch looks like a write that never ended: only the others can know better."""
+    """Damage to the last batch looks like an unfinished write: only the other nodes can know better."""
     fill(cluster, 20)
     node = cluster.followers()[0]
     node.kill()
@@ -186,7 +186,7 @@ def test_an_older_copy_of_a_folder_is_refused(cluster: Cluster, tmp_path: Path) 
 
 
 def test_a_copied_folder_beside_its_original_is_refused(cluster: Cluster, tmp_path: Path) -> None:
-    """A second process on a copy of node 1's folder, under another port: it is not heard as node 1."""
+    """A second process on a copy of node 1's folder, at another port, is not heard as node 1."""
     fill(cluster, 5)
     original = cluster.nodes[1]
     assert original.stop() == 0
@@ -214,7 +214,7 @@ def test_a_copied_folder_beside_its_original_is_refused(cluster: Cluster, tmp_pa
 def test_a_folder_in_use_is_refused_to_a_second_process(cluster: Cluster) -> None:
     node = cluster.nodes[1]
     second = Node(1, node.port, cluster.servers, cluster.folder)
-    node.pause()  # it holds its folder, and writes nothing into it meanwhile
+    node.pause()  # the node holds its folder, and writes nothing meanwhile
     refuses_to_start(second, str(node.data), "in use")
     node.resume()
     assert node.status()["node"] == 1
@@ -231,7 +231,7 @@ def test_another_nodes_folder_is_refused_naming_both(cluster: Cluster) -> None:
 
 @pytest.mark.slow
 def test_an_edited_servers_file_changes_no_member(cluster: Cluster) -> None:
-    """Two nodes restarted with a list of two, then of one: the cluster's own list is what counts."""
+    """Two nodes restart with a list of two, then of one: the cluster's own list counts."""
     fill(cluster, 5)
     leader = cluster.leader()
     alone = next(node for node in cluster.nodes if node.index == 0)

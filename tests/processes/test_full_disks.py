@@ -1,4 +1,4 @@
-"""Real nodes on a real disk that is full: what ends a node, what does not, and what it says."""
+"""Real nodes on a real, full disk: what ends a node, what does not, and what it says."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DISK_FAILED = 74
 
 
 def leave_free(disk: Path, size: int) -> Path:
-    """Fill the disk but for so many bytes; the file that does it."""
+    """Fill the disk except for that many bytes. Return the file that fills it."""
     filler = disk / "filler"
     filler.unlink(missing_ok=True)
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
@@ -31,7 +31,7 @@ def unfinished(node: Node) -> list[str]:
 
 
 def fails_to_start(node: Node) -> str:
-    """What a node says that its disk does not let start; never that it should have another folder."""
+    """The words of a node whose disk does not let it start; it never asks for another folder."""
     said = len(node.log)
     node.start()
     assert node.wait() == DISK_FAILED

@@ -1,4 +1,4 @@
-"""More clients than a node has descriptors for: peers have their places all the same, and clients are told."""
+"""More clients than a node has descriptors: peers still get their places, and clients are told."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FIRST_WORDS = {
 
 @contextlib.contextmanager
 def limited(folder: Path, descriptors: int) -> Iterator[Cluster]:
-    """Three nodes that may have so many open files each, and a leader."""
+    """Run three nodes with that limit of open files each, and a leader."""
     with Cluster(folder) as cluster:
         for node in cluster.nodes:
             node.wrapper = ["prlimit", f"--nofile={descriptors}"]
@@ -42,13 +42,13 @@ def limited(folder: Path, descriptors: int) -> Iterator[Cluster]:
 
 
 def serves(node: Node) -> bool:
-    """Whether it has a place for somebody with a question."""
+    """Whether the node has a place for a client with a question."""
     status = node.try_status()
     return status is not None and status["ok"]
 
 
 def received(connection: socket.socket) -> bytes:
-    """What has come by now."""
+    """All bytes that have come by now."""
     connection.setblocking(False)
     try:
         return connection.recv(1 << 16)
@@ -57,7 +57,7 @@ def received(connection: socket.socket) -> bytes:
 
 
 class Besiegers:
-    """Those who connect again as soon as they are closed, and do nothing but say their first words."""
+    """Clients that reconnect as soon as they are closed, and only say their first words."""
 
     def __init__(self, node: Node, count: int, words: bytes) -> None:
         self._node = node
@@ -136,7 +136,7 @@ def test_a_follower_comes_back_however_many_clients_the_leader_has(
             follower.start()
             follower.listens()
             eventually(lambda: follower.get("k").get("value") == 1, "the leader hears the follower again", 5)
-            # With the other gone every write needs the one that came back.
+            # With the other node gone, every write needs the one that came back.
             other.kill()
             eventually(lambda: follower.put("k", 2)["ok"], "writes are acknowledged")
             assert follower.status()["term"] == term, "nobody had to be elected"
@@ -174,7 +174,7 @@ def test_who_uses_the_client_is_served_by_the_next_node(tmp_path: Path) -> None:
         with Client(places) as client:
             assert client.call("put", key="k", value=1).ok
         with Client(places[:1]) as client, pytest.raises(NoNode, match="as many are connected"):
-            client.call("put", key="k", value=2)  # nobody is told that it may have been applied
+            client.call("put", key="k", value=2)  # no client is told that its write may have been applied
 
 
 @pytest.mark.slow

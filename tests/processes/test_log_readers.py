@@ -1,4 +1,4 @@
-"""A node whose standard error nobody takes goes on, ends when it is told to, and says what was lost."""
+"""A node whose standard error nobody reads goes on, ends when it is told to, and says which lines were lost."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ sys.argv = ["trioraft", *sys.argv[4:]]
 from trioraft_cli.__main__ import main
 sys.exit(main())
 """
-"""The same command line, with room for a few lines of the log alone."""
+"""The same command line, with room for only a few log lines."""
 STOPPED_WITHIN = 6.0
-"""It has two seconds to finish what is under way, one for the log, and the interpreter has to come to its end."""
+"""How long a node may take to stop: two seconds for its work, one for the log, and the interpreter's own end."""
 
 
 class Reader:
-    """A pipe, and a process that reads it into a file, or does not."""
+    """A pipe, and a process that may read it into a file."""
 
     def __init__(self, folder: Path) -> None:
         self.pipe = folder / "pipe"
@@ -41,7 +41,7 @@ class Reader:
         self._open = os.open(self.pipe, os.O_WRONLY)
 
     def stop(self, fill: bool = True) -> None:
-        """Read no more; and let there be no room."""
+        """Stop reading, and fill the pipe."""
         self.process.send_signal(signal.SIGSTOP)
         if fill:
             os.set_blocking(self._open, False)
@@ -80,7 +80,7 @@ def alone(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def to(where: str) -> list[str]:
-    """A command in front of a node's that has its standard error go there."""
+    """A command before a node's own that sends its standard error there."""
     return ["sh", "-c", f'exec "$@" 2>{where}', "sh"]
 
 
@@ -178,7 +178,7 @@ def test_a_demo_ends_though_nobody_reads_its_complaints(tmp_path: Path, reader: 
 
 
 def _running(words: str) -> list[str]:
-    """The processes that have these in their command line."""
+    """The processes with these words in their command line."""
     found = []
     for place in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):

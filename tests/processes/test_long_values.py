@@ -1,4 +1,4 @@
-"""The longest values that may be: they are kept, and cost no election."""
+"""The longest values that are allowed: they are kept, and cost no election."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONGEST = 32 * 1024 * 1024
 
 
 def hold(condition: bool, what: str) -> None:
-    """Raise AssertionError where it does not, unless the machine has too much else to do for nodes to keep time."""
+    """Raise AssertionError where it does not, unless the machine is too busy for nodes to keep time."""
     if not condition and os.getloadavg()[0] > 2 * (os.cpu_count() or 1):
         pytest.skip(f"not on a machine as busy as this one: {what}")
     assert condition, what

@@ -1,4 +1,4 @@
-"""Members that come and go, a lead that is handed over, snapshots, and clusters that begin anew: with real nodes."""
+"""Members that come and go, leads that are handed over, snapshots, and new clusters, with real nodes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..helpers.processes import HOST, Cluster, Line, Node, eventually, free_port
 
 
 def command(*words: object, at: Node) -> subprocess.CompletedProcess[str]:
-    """One command of the command line, asked of that node."""
+    """Run a command of the command line against that node."""
     environment = {**os.environ, "TRIORAFT_SERVERS": f"{HOST}:{at.port}"}
     line = [sys.executable, "-m", "trioraft_cli", *map(str, words)]
     return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=60)
@@ -35,7 +35,7 @@ def told(*words: object, at: Node) -> str:
 
 @contextlib.contextmanager
 def writers(among: list[Node], many: int = 4) -> Iterator[list[dict[str, Any]]]:
-    """Clients that write all the time, each through one node; what they were told that was not yes."""
+    """Clients that write all the time, each through one node, and record every failure."""
     refused: list[dict[str, Any]] = []
     ended = threading.Event()
     written: dict[str, int] = {}
@@ -66,7 +66,7 @@ def writers(among: list[Node], many: int = 4) -> Iterator[list[dict[str, Any]]]:
 
 
 def newcomer(cluster: Cluster, at: Node) -> Node:
-    """Take in another node, start it, and wait until it votes."""
+    """Add another node, start it, and wait until it votes."""
     (port,) = free_ports(1)
     node = len(cluster.nodes)
     assert f"node {node} at" in told("members", "add", f"{HOST}:{port}", at=at)
@@ -109,7 +109,7 @@ def test_from_three_to_five_and_back_and_every_first_member_replaced_while_clien
 def test_a_leader_that_is_told_to_stop_hands_over_and_nobody_else_notices(
     cluster: Cluster, signals: list[signal.Signals]
 ) -> None:
-    """A terminal that is closed says so, and its shell says it again."""
+    """A closed terminal sends SIGHUP, and its shell sends it again."""
     leader = cluster.leader()
     others = [node for node in cluster.nodes if node is not leader]
     with writers(others) as refused:
@@ -194,7 +194,7 @@ def test_a_change_that_leaves_no_live_majority_is_refused_unless_forced(cluster:
     with ThreadPoolExecutor() as pool:
         forced = pool.submit(command, "members", "remove", leader.index, "--force", at=other)
         eventually(lambda: other.status()["role"] == "leader", "the lead is handed over")
-        dead.resume()  # it takes a majority of those that stay, and dead was one of two
+        dead.resume()  # a majority of those that stay must agree, and one of the two was dead
         assert forced.result().returncode == 0, forced.result().stderr
     assert sorted(members(other)) == sorted([dead.index, other.index])
     assert other.put("k", 2)["ok"]
@@ -239,7 +239,7 @@ def test_the_whole_cluster_moves_and_newcomers_found_none_of_their_own(cluster: 
         node.start()
     for node in new:
         node.listens()
-    time.sleep(0.5)  # long enough to form a cluster, if they were to
+    time.sleep(0.5)  # long enough to form a cluster, if that were allowed
     assert [node.status()["term"] for node in new] == [0] * 3
     told("members", "apply", wanted, at=old[0])
     assert sorted(members(new[0])) == [3, 4, 5]
@@ -269,7 +269,7 @@ def test_a_follower_that_was_away_for_long_comes_back_by_snapshot(cluster: Clust
             if number % 500 == 499:
                 for _ in range(500):
                     assert line.read()["ok"]
-        time.sleep(1.2)  # what a follower lacks that has just answered is kept for it
+        time.sleep(1.2)  # the entries are kept that a follower lacks which has just answered
         assert cluster.leader(among=cluster.running).ask({"op": "snapshot"})["ok"]
     term = other.status()["term"]
     away.start()
@@ -318,7 +318,7 @@ def test_a_survivor_becomes_a_cluster_and_the_old_one_is_refused(cluster: Cluste
     eventually(lambda: survivor.get("k").get("value") == "kept", "it leads, with what it had")
     assert survivor.get("k")["rev"] == revision
     assert survivor.put("k", "new")["rev"] > 10**12
-    other.start()  # one of the lost, after all
+    other.start()  # one of the lost nodes comes back after all
     other.listens()
     eventually(lambda: "belongs to cluster" in other.log or "no member" in other.log, "it is refused")
     new = newcomer(cluster, survivor)

@@ -1,4 +1,4 @@
-"""Nodes that are listed by name: a name with several addresses, of which the first one is no help."""
+"""Nodes listed by name: a name has several addresses, the first of which is useless."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import pytest
 from ..helpers.processes import HOST, Cluster, eventually
 
 FIRST = "::1"
-"""What a resolver puts before 127.0.0.1, where both are given."""
+"""An address that a resolver puts before 127.0.0.1."""
 NAMES = ("first", "second", "third")
 
 
 def with_hosts(folder: Path) -> list[str]:
-    """The command that runs another in which the nodes' names have two addresses; the test is skipped without."""
+    """The command that runs another one in which the nodes' names have two addresses; skip the test without it."""
     hosts = folder / "hosts"
     hosts.write_text("".join(f"{address} {' '.join(NAMES)}\n" for address in (HOST, FIRST)))
     mount = f'mount --bind {hosts} /etc/hosts && exec "$@"'

@@ -1,4 +1,4 @@
-"""Any legal requests in any company, against real nodes: everything is answered, in order, and no node ends."""
+"""Random legal requests to real nodes: every request is answered, in order, and no node ends."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from ..helpers.processes import HOST, Cluster, Node, eventually, free_ports, tal
 REQUESTS = 100_000
 AT_ONCE = 150
 SECONDS = 240.0
-"""Within these so many have to be answered, on two cores."""
+"""How many seconds that many replies may take, on two cores."""
 ANSWER_SECONDS = 60.0
-"""So long a connection is waited for; a change alone may take seconds, and many may stand in a line."""
+"""How long a client waits on a connection: a change takes seconds, and many may stand in line."""
 NOBODY = 999
 ALARMS = ("internal error", "which is a bug", "Traceback")
 
@@ -52,7 +52,7 @@ def test_a_snapshot_with_a_write_behind_it_does_not_end_a_node(steady: Cluster, 
 
 
 class _Piper:
-    """One client, which asks for anything at one node after another."""
+    """One client, which sends requests of every operation to one node after another."""
 
     def __init__(self, crew: Pipers, number: int) -> None:
         self._crew = crew
@@ -87,7 +87,7 @@ class _Piper:
         return self._random.randrange(3)
 
     def speak(self) -> None:
-        """Ask for some things on one connection; it must be served in full, unless the node is killed."""
+        """Send some requests on one connection; all must be answered unless the node is killed."""
         node = self._random.choice(self._crew.nodes)
         life = self._crew.life(node)
         exchange = Exchange(self._number, History())
@@ -99,7 +99,7 @@ class _Piper:
         except OSError:
             if self._crew.life(node) == life and not self._crew.dying(node):
                 raise
-            time.sleep(0.05)  # it was killed, or is being started again
+            time.sleep(0.05)  # the node was killed, or is being started again
         else:
             survives = self._crew.life(node) != life or self._crew.dying(node)
             assert survives or not exchange.waiting, (
@@ -136,7 +136,7 @@ class _Piper:
 
 
 class Pipers(Threads):
-    """A context: within it clients ask for anything, until so much has been answered."""
+    """Clients that send requests of every operation until enough were answered. A context in which they run."""
 
     def __init__(self, nodes: Sequence[Node], requests: int, count: int = 8) -> None:
         self.nodes = list(nodes)
@@ -149,7 +149,7 @@ class Pipers(Threads):
 
     @property
     def done(self) -> bool:
-        """Whether so much has been answered, or something is wrong."""
+        """Whether enough requests were answered, or something is wrong."""
         return bool(self.errors) or self.answered.total() >= self._requests
 
     def count(self, op: str) -> None:
@@ -157,15 +157,15 @@ class Pipers(Threads):
             self.answered[op] += 1
 
     def life(self, node: Node) -> int:
-        """Which of its lives this is."""
+        """The number of the node's present life."""
         return self._lives[node.index]
 
     def dying(self, node: Node) -> bool:
-        """Whether it is being killed and started again just now."""
+        """Whether the node is being killed and started again just now."""
         return node.index in self._dying
 
     def kill(self, node: Node) -> None:
-        """kill -9, and start it again."""
+        """Kill the node with SIGKILL, and start it again."""
         self._dying.add(node.index)
         self._lives[node.index] += 1
         node.kill()
@@ -179,7 +179,7 @@ class Pipers(Threads):
 
 
 def change_members(cluster: Cluster) -> None:
-    """Take in a newcomer that comes to life and votes, and let it go again, while others change the members too."""
+    """Add a newcomer that starts and votes, and remove it again, while others change the members too."""
     [port] = free_ports(1)
 
     def told(request: dict[str, object], right: Callable[[dict[str, object]], bool]) -> dict[str, object] | None:

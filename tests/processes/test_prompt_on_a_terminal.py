@@ -1,4 +1,4 @@
-"""The prompt as a person has it, on a terminal: what is typed, completed, pasted, broken off; and terminals that go."""
+"""The prompt on a terminal, as a person uses it: typing, completing, pasting, interrupting, closing the terminal."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def environment(folder: Path, ports: list[int]) -> dict[str, str]:
 
 @pytest.fixture
 def prompt(steady: Cluster, tmp_path: Path) -> Iterator[OnTerminal]:
-    """A prompt on the whole cluster."""
+    """Start a prompt on the whole cluster."""
     with OnTerminal(program("shell"), environment(tmp_path, ports(steady.nodes))) as opened:
         opened.shows(PROMPT)
         yield opened
 
 
 def enter(prompt: OnTerminal, line: bytes, answer: str, count: int = 1) -> None:
-    """Type a line; when its answer has come, and then the prompt, the next can be typed."""
+    """Type a line, and wait for its answer and the next prompt."""
     prompts = prompt.shown.count(PROMPT)
     prompt.does(line + ENTER, answer, count)
     at = prompt.shown.rindex(answer)
@@ -80,7 +80,7 @@ def test_pasted_lines_are_a_command_each(prompt: OnTerminal, steady: Cluster, be
     name = begin[1:].decode().strip("~") + "paste"
     lines = f'put {name}1 1\nput {name}2 {{"op": "delete",\n"key": "{name}1"}}\nget {name}1'.encode()
     if not begin:
-        lines = lines.replace(b",\n", b",")  # what is typed is a line each
+        lines = lines.replace(b",\n", b",")  # each of these is typed as one line
     prompt.does(begin + lines + end, "revision", 2)
     node = steady.leader()
     eventually(
@@ -101,7 +101,7 @@ def test_bytes_that_are_no_text_are_said_and_the_prompt_goes_on(prompt: OnTermin
 
 def test_ctrl_c_breaks_off_what_hangs_and_leaving_waits_for_nothing(tmp_path: Path) -> None:
     with fake_nodes() as make:
-        node = make(lambda request: {} if request["op"] == "ping" else None)  # it is there, and does not answer
+        node = make(lambda request: {} if request["op"] == "ping" else None)  # the node is there, but does not answer
         with OnTerminal(program("shell"), environment(tmp_path, [node.address.port])) as prompt:
             prompt.shows(PROMPT)
             for asked, line in enumerate((b"put hanging 2", b"get hanging"), 1):

@@ -1,4 +1,4 @@
-"""What comes over the one port of a running node: netcat sessions, mistakes, and other programs altogether."""
+"""Everything that reaches the port of a running node: netcat sessions, mistakes, and other programs."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_get_pipelined_behind_a_put_sees_it_ten_thousand_times(steady: Cluster
 
 
 def pipelined_pairs(cluster: Cluster, read: str, count: int) -> None:
-    """A put and a get of its key at once, again and again, while another client writes the same key elsewhere."""
+    """Send a put and a get of one key together, again and again, while another client writes the key elsewhere."""
     follower, other = cluster.followers()
     with Line(follower.port) as line, Line(other.port) as rival:
         for n in range(count):
@@ -188,7 +188,7 @@ def test_too_long_a_line_gets_one_error_after_the_answers_before_it(steady: Clus
 
 
 def talk_until_closed(port: int, block: bytes, times: int) -> bytes:
-    """Send the block again and again as long as the node takes it; what it said."""
+    """Send the block again and again as long as the node takes it. Return its replies."""
     received = b""
     with socket.create_connection((HOST, port), 10) as connection:
         try:

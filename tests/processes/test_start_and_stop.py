@@ -58,7 +58,7 @@ def test_sigterm_and_sigint_end_a_node_with_code_0(cluster: Cluster) -> None:
 
 
 def test_a_leader_that_is_told_to_stop_answers_what_it_was_asked(cluster: Cluster) -> None:
-    """Pipelined writes either are done or say what became of them; none is left without an answer."""
+    """Pipelined writes are done or say what happened to them; none is left without an answer."""
     leader = cluster.leader()
     with socket.create_connection((HOST, leader.port), 10) as connection:
         requests = [b'{"id":%d,"op":"put","key":"k%d","value":1}\n' % (n, n) for n in range(500)]

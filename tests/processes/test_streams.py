@@ -1,4 +1,4 @@
-"""Standard streams of every kind: closed, full, left by their reader, on a terminal, in any encoding; and no text."""
+"""Standard streams of every kind: closed, full, left by their reader, a terminal, in any encoding, or not text."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ COMMANDS: Final[dict[str, list[tuple[str, int, bool]]]] = {
     "node": [("node 9 SERVERS", 2, False)],
     "": [("--help", 0, True), ("--version", 0, True), ("frobnicate", 2, False)],
 }
-"""Of each command: how it is called, how it ends, and whether it prints to standard output."""
+"""For each command: its arguments, its exit code, and whether it prints to standard output."""
 BRIEFLY: Final = (f"get {KEY}", f"put {KEY} 1", "shell")
 
 
@@ -59,7 +59,7 @@ def all_commands(group: click.Group, before: str = "") -> Iterator[str]:
 
 
 def calls() -> list[Any]:
-    """All calls, of which most take their time only in the slow part; and the help of each command."""
+    """All calls, most of which run only in the slow part, and the help of each command."""
     table = [call for called in COMMANDS.values() for call in called]
     table += [(f"{name} --help", 0, True) for name in all_commands(cli)]
     return [pytest.param(*call, marks=[] if call[0] in BRIEFLY else SLOW, id=call[0]) for call in table]
@@ -70,7 +70,7 @@ def test_no_command_is_left_out() -> None:
 
 
 class Called:
-    """Calls the command line with standard streams of the caller's choice."""
+    """Call the command line with standard streams of the caller's choice."""
 
     def __init__(self, cluster: Cluster, folder: Path) -> None:
         self.cluster = cluster
@@ -90,7 +90,7 @@ class Called:
         stdout: int = subprocess.PIPE,
         **environment: str,
     ) -> subprocess.CompletedProcess[bytes]:
-        """`before` is what a shell does to the streams: '>&-', say."""
+        """`before`: a shell's redirections of the streams, such as '>&-'."""
         if isinstance(words, str):
             words = [word.replace("FOLDER", str(self.folder)) for word in words.split()]
             words = [str(self.cluster.servers) if word == "SERVERS" else word for word in words]
@@ -116,7 +116,7 @@ def call(steady: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Called:
 
 
 def is_plain(stderr: bytes) -> bool:
-    """Whether it is what people are told, and nothing that the interpreter says."""
+    """Whether the text is meant for people, and not from the interpreter."""
     return not any(word in stderr for word in (b"Traceback", b"internal error", b"Exception", b"BrokenPipe"))
 
 
@@ -210,7 +210,7 @@ in_locales = pytest.mark.parametrize(
     [pytest.param(one, marks=[] if number in (2, 5) else SLOW) for number, one in enumerate(LOCALES)],
     ids=str,
 )
-"""In each of them; by default in the two that are farthest from UTF-8."""
+"""Each encoding; by default the two that are farthest from UTF-8."""
 
 
 @in_locales
@@ -219,7 +219,7 @@ def test_values_from_standard_input_are_utf_8_whatever_the_locale(call: Called, 
     assert json.loads(call(["get", "in"], **environment).stdout) == "\u263e\xe9"
     result = call(["put", "in", "-"], stdin=b'"\xe9"', **environment)
     assert result.returncode == 2
-    told = result.stderr.replace(b"\0", b"")  # of UTF-16
+    told = result.stderr.replace(b"\0", b"")  # for UTF-16
     assert told.endswith(b"standard input holds bytes that are no UTF-8, from byte 2 on\n")
     assert json.loads(call(["get", "in"]).stdout) == "\u263e\xe9"
 
@@ -260,7 +260,7 @@ def test_files_may_have_any_name(call: Called, tmp_path: Path) -> None:
 
 
 def on_terminal(call: Called, *words: str, **environment: str) -> str:
-    """What a terminal is sent, which takes it as it comes: one holds no more than some kilobytes."""
+    """Read the output to a terminal as it comes: a terminal holds only some kilobytes."""
     sent, stderr = output_on_terminal(call.program(list(words)), call.environment(environment))
     assert is_plain(stderr)
     return sent

@@ -1,4 +1,4 @@
-"""What may happen between two steps of a change: a snapshot, a silence, a new term; and who is asked meanwhile."""
+"""Events between two steps of a change of members: a snapshot, a silence, a new term; and who is asked meanwhile."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_the_lead_goes_to_the_one_that_was_asked_for_or_to_none() -> None:
 
 
 def test_thesis_4_2_2_who_is_being_removed_may_stand_until_that_is_committed() -> None:
-    """Of two, only the one that is removed may have the entry which removes it: without it nobody could lead."""
+    """Of two voters, perhaps only the removed one has the entry that removes it: without its vote nobody could lead."""
     core = node(1, term=1)
     core.step(1, AppendEntries(1, 1, 1, 1, 0, [changed(2, without(FIRST, 0))]))
     drain(core)
@@ -101,7 +101,7 @@ def test_who_is_removed_is_told_that_it_is_committed_before_it_is_forgotten() ->
     core = settled()
     core.propose_configuration(without(core.configuration, 2))
     drain(core)
-    acknowledge(core, 2)  # it has the entry, and does not know that it is committed
+    acknowledge(core, 2)  # it has the entry, but does not know that it is committed
     acknowledge(core, 1)
     told = []
     for _ in range(3 * core.settings.heartbeat_ticks):
@@ -114,7 +114,7 @@ def test_who_is_removed_is_told_that_it_is_committed_before_it_is_forgotten() ->
 
 
 def test_thesis_4_2_2_a_leader_that_is_being_removed_asks_as_many_as_it_takes() -> None:
-    """It has no vote any more, and does not count itself: a majority of the others confirms its reads."""
+    """A leader without a vote does not count itself: a majority of the others confirms its reads."""
     core = settled(nodes=4)
     core.propose_configuration(without(core.configuration, 0))
     drain(core)
@@ -146,7 +146,7 @@ def test_a_new_leader_takes_nothing_new_while_too_much_that_it_finds_is_uncommit
 
 
 def lead(core: Core) -> None:
-    """Have node 1, the only other voter, elect it."""
+    """Let node 1, the only other voter, elect it."""
     while core.role != "leader":
         core.tick()
         drain(core)
@@ -173,7 +173,7 @@ def test_a_leader_that_leads_again_counts_nothing_of_what_it_had_under_way_befor
         core.propose([large])
         drain(core)
         last, log_term = core.last_index, core.log.last_term
-        # Another leads, and has none of it.
+        # Another node leads, and has none of these entries.
         core.step(
             1,
             AppendEntries(core.term + 1, last - 1, log_term, last - 1, 0, [seal(last, core.term + 1, "noop", b"null")]),

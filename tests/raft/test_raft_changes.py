@@ -32,7 +32,7 @@ from .test_raft_paper import drain, leader, log_of, node
 
 
 def acknowledge(core: Core, *peers: int) -> list[tuple[int, Message]]:
-    """Peers have synced all that the leader has."""
+    """Let these peers sync all that the leader has."""
     for peer in peers:
         while core.next_append(peer) is not None:
             pass
@@ -41,7 +41,7 @@ def acknowledge(core: Core, *peers: int) -> list[tuple[int, Message]]:
 
 
 def settled(nodes: int = 3) -> Core:
-    """A leader whose no-op is committed everywhere."""
+    """Make a leader whose no-op is committed everywhere."""
     core = leader(term=1, nodes=nodes)
     acknowledge(core, *range(1, nodes))
     assert core.commit_index == core.last_index == 1
@@ -214,7 +214,7 @@ def test_thesis_3_10_what_is_lost_is_said_again() -> None:
 def test_thesis_3_10_the_successor_stands_at_once_and_is_voted_for_though_the_leader_lives() -> None:
     core = node(1, term=1)
     core.step(1, AppendEntries(1, 1, 1, 1, 0, []))
-    core.step(2, TimeoutNow(1))  # who does not lead has nothing to hand over
+    core.step(2, TimeoutNow(1))  # a node that does not lead has nothing to hand over
     assert core.role == "follower"
     core.step(1, TimeoutNow(1))
     assert core.role == "candidate"
@@ -249,7 +249,7 @@ def settled_alone() -> Core:
 
 
 def compacted(entries: int = 10) -> Core:
-    """A leader of a log whose first entries are only in its snapshot."""
+    """Make a leader whose first entries are only in its snapshot."""
     core = leader(*[1] * entries, term=2)
     acknowledge(core, 1)
     core.compacted(Point(entries, 1), entries)
@@ -265,7 +265,7 @@ def test_7_who_lacks_what_the_log_does_not_hold_is_sent_the_snapshot_piece_by_pi
     assert not isinstance(core.next_append(2), InstallSnapshot)  # one at a time
     core.step(2, InstallSnapshotReply(2, 10, 700))
     assert core.next_append(2) == InstallSnapshot(2, 10, 1, 700)
-    core.peer_connected(2)  # its connection broke: from where it is, which it says itself
+    core.peer_connected(2)  # its connection broke: the snapshot goes on from the offset that the peer itself names
     assert core.next_append(2) == InstallSnapshot(2, 10, 1, 0)
     core.step(2, InstallSnapshotReply(2, 10, 700))
     assert core.next_append(2) == InstallSnapshot(2, 10, 1, 700)
@@ -290,7 +290,7 @@ def test_what_a_follower_that_answers_still_lacks_is_known() -> None:
     for _ in range(3 * core.settings.election_ticks):
         core.step(1, AppendEntriesReply(2, True, 11, 0))
         core.tick()
-    assert core.lacking_index == 12  # the other has not been heard of
+    assert core.lacking_index == 12  # the leader has not heard of the other peer
 
 
 def test_7_while_it_is_sent_the_leader_is_heard_all_the_same() -> None:
@@ -346,7 +346,7 @@ def test_what_is_not_synced_stays_in_the_log_though_a_snapshot_holds_it() -> Non
     assert ready is not None
     core.applied(3)
     core.compacted(Point(3, 1), 3)
-    assert core.log.first_index == 2  # the second and the third are with the disk still
+    assert core.log.first_index == 2  # the disk has not finished the second and the third
 
 
 def test_entries_before_the_base_are_taken_for_what_they_are() -> None:

@@ -18,13 +18,13 @@ from ..helpers.explorer import Bounds, Explorer
 
 EMPTY: list[list[int]] = [[], [], []]
 FIGURE_8 = [[1], [1, 2], [1, 3]]
-"""(b) of Figure 8: an entry of term 2 at one node, and one of term 3 at another."""
+"""Figure 8 (b): one node has an entry of term 2, and another one of term 3."""
 UNEQUAL = [[1, 1], [1, 2, 2], [1, 3]]
 
 
 @dataclass(frozen=True)
 class Variant:
-    """Where to start, and how far to go. `states` is how many there are: another number is another exploration."""
+    """The start and the bounds of an exploration. `states` is their number: another number is another search."""
 
     logs: Sequence[Sequence[int]]
     terms: int
@@ -73,7 +73,7 @@ def test_no_order_of_events_breaks_a_property_further_out(variant: Variant) -> N
 
 
 class CommitsByCounting(Core):
-    """Figure 8: copies of an entry of an older term are taken for its being committed."""
+    """Figure 8: the leader counts copies of an entry of an older term, and commits it."""
 
     def _advance_commit_index(self, leadership: Leadership) -> None:
         matches = [
@@ -112,7 +112,7 @@ class ComparesLengths(Core):
 
 
 class CountsBeforeTheSync(Core):
-    """The leader counts itself for what it has not synced."""
+    """The leader counts itself for entries that it has not synced."""
 
     def _advance_commit_index(self, leadership: Leadership) -> None:
         self._outbox.durable_index = self.log.last_index

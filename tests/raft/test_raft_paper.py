@@ -1,4 +1,4 @@
-"""Rules of the paper, each by its section: what a node does, whole, when one thing happens to it."""
+"""Rules of the paper, each by its section: everything that a node does when one thing happens to it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def node(*terms: int, term: int | None = None, voted_for: int | None = None, nod
 
 
 def leader(*terms: int, term: int, nodes: int = 3) -> Core:
-    """A node that has just been elected in `term`, and has synced its no-op."""
+    """Make a node that has just been elected in `term` and has synced its no-op."""
     core = node(*terms, term=term - 1, nodes=nodes)
     for _ in range(50):
         core.tick()
@@ -55,7 +55,7 @@ def leader(*terms: int, term: int, nodes: int = 3) -> Core:
 
 
 def drain(core: Core) -> list[tuple[int, Message]]:
-    """Do all that is to be done, with a disk that is done at once; the messages that went out."""
+    """Do everything that is ready, on a disk that syncs at once. Return the messages that left."""
     sent: list[tuple[int, Message]] = []
     while (ready := core.ready()) is not None:
         sent.extend(ready.messages)
@@ -68,7 +68,7 @@ def drain(core: Core) -> list[tuple[int, Message]]:
 
 
 def only(core: Core) -> Ready:
-    """What is to be done, before any of it is."""
+    """Everything that is ready, before any of it is done."""
     ready = core.ready()
     assert ready is not None
     return ready
@@ -103,7 +103,7 @@ def test_5_2_a_vote_that_was_granted_is_not_taken_back_by_a_late_refusal() -> No
         core.step(peer, PreVoteReply(2, True))
     drain(core)
     core.step(1, RequestVoteReply(2, True))
-    core.step(1, RequestVoteReply(2, False))  # an answer to what this node asked in an earlier term
+    core.step(1, RequestVoteReply(2, False))  # an answer to a request of an earlier term
     core.step(2, RequestVoteReply(2, True))
     assert core.role == "leader"
 
@@ -436,7 +436,7 @@ def test_a_probe_carries_nothing_long() -> None:
     append = core.next_append(1)
     assert isinstance(append, AppendEntries)
     assert len(append.entries) == 1
-    core.peer_connected(1)  # anew: what was on its way may be lost
+    core.peer_connected(1)  # again, because messages on their way may be lost
     append = core.next_append(1)
     assert isinstance(append, AppendEntries)
     assert not append.entries

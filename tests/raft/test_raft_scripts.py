@@ -1,4 +1,4 @@
-"""The textbook: each script of tests/raft/scripts does what it says that it does."""
+"""The textbook: each script of tests/raft/scripts does what it says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.txt"))
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_script(path: Path, request: pytest.FixtureRequest) -> None:
-    """Where a trace has changed and is right: `pytest tests/raft --rewrite-scripts`, and read the difference."""
+    """If a trace has changed and is right, run `pytest tests/raft --rewrite-scripts`, and read the difference."""
     script = path.read_text()
     assert script.startswith("# "), "a script opens with its moral"
     if request.config.getoption("--rewrite-scripts", default=False):

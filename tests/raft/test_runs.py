@@ -1,4 +1,4 @@
-"""The log in runs, against a list of entries."""
+"""The log in runs, compared with a list of entries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def drawn(chance: random.Random, first: int, term: int) -> tuple[Entries, int]:
-    """Some entries from that index on, and the term that they end in."""
+    """Draw some entries from that index on. Return them and the term of the last one."""
     entries: list[Entry] = []
     for _ in range(chance.randrange(4)):
         if chance.random() < 0.4:

@@ -1,4 +1,4 @@
-"""Whose answers count, and from when on: voters alone, and only what they have said to this leader."""
+"""Whose answers count, and from when on: only voters' answers, and only those given to this leader."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WHO = {"a voter": 1, "a learner": LEARNER, "one that is removed": REMOVED, "a st
 
 
 def settled() -> Core:
-    """A leader of three voters and a learner, of which one was removed; its peers have said nothing lately."""
+    """Make a leader of three voters and a learner, one of which was removed. Its peers have been silent lately."""
     members = [Member(n, f"n{n}:1", "voter", f"f{n}") for n in VOTERS]
     members += [Member(LEARNER, "n3:1", "learner", "f3"), Member(REMOVED, "n4:1", "learner", "f4")]
     configuration = Configuration(tuple(members), 5)
@@ -45,7 +45,7 @@ def stand(core: Core) -> None:
 
 
 def answer(core: Core, peer: int) -> None:
-    """The peer has all that the leader has, and has confirmed every round."""
+    """Let the peer acknowledge the leader's whole log and confirm every round."""
     assert core.leadership is not None
     core.step(peer, AppendEntriesReply(core.term, True, core.last_index, core.leadership.reads.round))
     drain(core)
@@ -78,7 +78,7 @@ def keeps_the_lead(core: Core, peer: int) -> bool:
 
 
 def spares_another(core: Core, peer: int) -> bool:
-    """Whether the third voter may be removed: the leader and who has answered have to be a majority then."""
+    """Whether the third voter may be removed: the leader and the peers that answered must then be a majority."""
     for one in core.progress.values():
         one.check()
         assert not one.check()
@@ -87,7 +87,7 @@ def spares_another(core: Core, peer: int) -> bool:
 
 
 def votes(core: Core, peer: int) -> bool:
-    core.step(1, AppendEntriesReply(core.term + 1, False, 0, 0))  # somebody stood meanwhile
+    core.step(1, AppendEntriesReply(core.term + 1, False, 0, 0))  # another node stood for election meanwhile
     stand(core)
     core.step(1, PreVoteReply(core.term + 1, True))
     drain(core)
@@ -109,11 +109,11 @@ def test_only_a_voters_answer_counts(who: str, what: Callable[[Core, int], bool]
     assert what(settled(), WHO[who]) == (who == "a voter")
 
 
-# A leader that is new
+# A new leader
 
 
 def elected(voters: int = 3, learner: bool = False) -> Core:
-    """A leader that has synced its no-op, and has heard of nobody."""
+    """Make a leader that has synced its no-op and has heard of nobody."""
     members = [Member(n, f"n{n}:1", "voter", f"f{n}") for n in range(voters)]
     if learner:
         members.append(Member(voters, "new:1", "learner", "f-new", promote=True))
@@ -135,7 +135,7 @@ def test_a_new_leader_does_not_know_who_lives_until_they_answer_it() -> None:
     without_one = without(core.configuration, 1)
     assert core.is_live(without_one) is None
     answer(core, 1)
-    assert core.is_live(without_one) is None  # the vote of node 2 says nothing: it may have died since
+    assert core.is_live(without_one) is None  # the vote of node 2 proves nothing: it may have died since
     answer(core, 2)
     assert core.is_live(without_one) is True
 

@@ -1,4 +1,4 @@
-"""What a leader proposes by itself: a learner's vote, once it has caught up, lives, and a majority answers."""
+"""The leader's own proposals: a learner gets its vote once it has caught up, lives, and a majority answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trioraft.replica.duties import Duties
 
 
 class Place:
-    """A core that leads, and its duties, without the rest of a replica."""
+    """A leading core and its duties, without the rest of a replica."""
 
     def __init__(self, core: Core) -> None:
         self.core = core

@@ -1,4 +1,4 @@
-"""A disk that fails what is done about snapshots ends no node: it is said, cleared away, and tried again later."""
+"""A disk that fails snapshots ends no node: the node logs it, cleans up, and tries again later."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OFTEN = msgspec.structs.replace(SELDOM, least_log_entries=20)
 
 @pytest.fixture
 def warnings() -> Iterator[list[tuple[float, str]]]:
-    """What nodes warn of, and when."""
+    """The warnings of nodes, and their times."""
     said: list[tuple[float, str]] = []
 
     class Handler(logging.Handler):
@@ -49,7 +49,7 @@ def unfinished(node: Node) -> list[str]:
 
 
 async def next_failure(warnings: list[tuple[float, str]]) -> None:
-    """Wait until one more attempt has failed: before that, one may be under way, whose file is there by right."""
+    """Wait until one more attempt has failed: an attempt that is under way may have its file."""
     before = len(warnings)
     with trio.fail_after(20):
         while len(warnings) == before:
@@ -64,11 +64,11 @@ async def fill(cluster: Cluster, index: int, count: int, start: int = 0) -> None
 
 
 async def leave_one_behind(cluster: Cluster) -> tuple[int, Node]:
-    """Stop a follower, and write more than it can be given but by a snapshot: who leads, and who lacks that."""
+    """Stop a follower, and write so much that it needs a snapshot. Return the leader and the follower."""
     leader = await cluster.leader()
     behind = cluster.nodes[(leader + 1) % 3]
     behind.crash()
-    await trio.sleep(3)  # what it lacks is not kept for it any more
+    await trio.sleep(3)  # the entries that it lacks are no longer kept for it
     await fill(cluster, leader, 100)
     return leader, behind
 
@@ -105,7 +105,7 @@ async def test_whatever_operation_of_taking_one_fails_the_node_goes_on(
         disk.failure, disk.fail_at = OSError(number, os.strerror(number)), disk.operations + 1 + failures
         [reply] = await cluster.ask(node.index, {"op": "snapshot", "id": 7})
         await trio.sleep(0.1)
-        if disk.operations < (disk.fail_at or 0):  # all that one takes was gone through
+        if disk.operations < (disk.fail_at or 0):  # every step of a snapshot was taken
             break
         disk.fail_at = None
         assert node.driver is not None
@@ -144,7 +144,7 @@ async def test_what_a_failed_removal_of_old_files_has_left_is_removed_later(
             assert (await cluster.ask(leader, {"op": "snapshot"}))[0]["ok"]
         await trio.sleep(0.1)
         assert len(snapshot_names(disk)) == 2
-    with trio.fail_after(10):  # nobody asks for another, and none is due
+    with trio.fail_after(10):  # nobody asks for another snapshot, and none is due
         while len(snapshot_names(disk)) > 1:
             await trio.sleep(0.1)
 
@@ -200,7 +200,7 @@ async def test_a_leaders_snapshot_that_fails_at_its_end_each_time_is_asked_for_e
     cluster.tune(msgspec.structs.replace(OFTEN, piece_bytes=1000))
     _, behind = await leave_one_behind(cluster)
     await trio.sleep(1)
-    behind.disk.failing_reads = True  # all pieces are stored, and then it is read
+    behind.disk.failing_reads = True  # all pieces are stored, and then the file is read
     behind.start()
     await trio.sleep(30)
     tries = [when for when, _ in warnings]
@@ -247,7 +247,7 @@ async def test_ones_own_makes_way_for_the_leaders_and_does_not_get_in_its_way_ag
     snapshots.want(outcomes.append)
     for _ in range(5):
         snapshots.advance()
-    snapshots.receive(piece)  # the leader sends it again and again
+    snapshots.receive(piece)  # the leader sends the snapshot again and again
     for _ in range(5):
         snapshots.advance()
     snapshots.receive(piece)

@@ -1,4 +1,4 @@
-"""Numbers under which something is passed on, and which answers to them count."""
+"""The numbers of forwarded requests, and the answers to them that count."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FIRST, SECOND = Lead(1, 4), Lead(2, 5)
 
 @pytest.fixture
 def passed_on() -> PassedOn[str]:
-    """One thing with one leader, and one that stands for three numbers with the next."""
+    """One request at one leader, and one with three numbers at the next leader."""
     some: PassedOn[str] = PassedOn()
     assert some.add("a", FIRST) == 0
     assert some.add("b", SECOND, 3) == 1

@@ -1,4 +1,4 @@
-"""Snapshots larger than any piece, that come in an order of their own, or are taken between two steps of a change."""
+"""Snapshots of many pieces that come in any order, or that are taken between two steps of a change of the members."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_lines_of_any_length_are_sent_whole(cluster: Cluster, warnings: li
     leader = await cluster.leader()
     behind = cluster.nodes[(leader + 1) % 3]
     behind.crash()
-    await trio.sleep(3)  # what it lacks is not kept for it any more
+    await trio.sleep(3)  # the entries that it lacks are no longer kept for it
     sizes = [0, 1, *(factor * PIECE + more for factor in (1, 2, 3, 5, 20) for more in (-70, -1, 0, 1) if factor > 1)]
     puts: list[dict[str, object]] = [{"op": "put", "key": str(size), "value": "x" * size} for size in sizes]
     assert all(reply["ok"] for reply in await cluster.ask(leader, *puts))
@@ -94,11 +94,11 @@ async def test_a_piece_may_be_asked_for_from_anywhere(cluster: Cluster, caplog: 
     assert not [record for record in caplog.records if record.exc_info]
 
 
-# The order in which the pieces come
+# The order of the pieces
 
 
 class Receiver:
-    """A node that takes in snapshots."""
+    """A node that receives snapshots."""
 
     def __init__(self) -> None:
         self.disk = MemoryDisk()
@@ -128,7 +128,7 @@ class Receiver:
 
 
 def pieces(index: int, keys: int) -> list[InstallSnapshot]:
-    """A snapshot that ends there, as a leader sends it."""
+    """The pieces of a snapshot that ends there, as a leader sends them."""
     disk = MemoryDisk()
     writer = SnapshotWriter(disk, SnapshotHeader(FORMAT, "c", index, 1, 0, CONFIGURATION, {"keys": keys}))
     items = [(f"key-{number:03}", Item(b"%d" % index, 1, 1, 1)) for number in range(keys)]
@@ -159,7 +159,7 @@ def test_a_newer_snapshot_begins_anew_whatever_has_come_of_an_older_one(warnings
 
 
 def test_the_last_piece_alone_is_no_snapshot(warnings: list[logging.LogRecord]) -> None:
-    """The node may have been started anew in the middle of it: it says how much it has, and is sent the rest."""
+    """A node that restarts in the middle says how much it has, and gets the rest."""
     all_pieces = pieces(10, 8)
     for had in (0, 1, 5):
         receiver = Receiver()

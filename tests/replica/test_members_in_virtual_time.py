@@ -1,4 +1,4 @@
-"""Members that go while another is dead: a majority of those that stay has to live, as far as this leader knows."""
+"""Members removed while another is dead: as far as the leader knows, a majority of those that stay must live."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ async def test_who_takes_in_a_newcomer_is_told_its_id_and_not_anothers(
     index = await cluster.leader()
     assert await takes_a_write(cluster, index)
     waiting, other = await cluster.connect(index), await cluster.connect(index)
-    # The write is applied before the other's newcomer is committed: then it is the turn of the change behind it, too.
+    # The write is applied before the other client's newcomer is committed. Then the change behind it may begin, too.
     waiting.send({"op": "put", "key": "k", "value": 1}, {"op": "add_member", "address": "waiting:1", "learner": True})
     await trio.sleep(0.001)
     other.send({"op": "add_member", "address": "other:1", "learner": True})

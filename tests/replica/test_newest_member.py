@@ -1,4 +1,4 @@
-"""Whose folder the newest member's is: what a newcomer shows, what it is told, and what one knows that lacks it."""
+"""The binding of the newest member's folder: what a newcomer shows, what it is told, and what other nodes know."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ADDRESS = "new:1"
 
 
 def hello(cluster: Cluster, receiver: int, folder: str, configuration: Configuration | None = None) -> PeerHello:
-    """What the newest member says to that node."""
+    """The newest member's introduction to that node."""
     servers = [*(str(address) for address in ADDRESSES), ADDRESS]
     driver = cluster.nodes[receiver].driver
     assert driver is not None
@@ -30,7 +30,7 @@ def hello(cluster: Cluster, receiver: int, folder: str, configuration: Configura
 
 
 async def introduce(cluster: Cluster, said: PeerHello) -> tuple[Client, PeerHello | PeerRefused]:
-    """The connection, and what is answered."""
+    """Introduce it. Return the connection and the answer."""
     client = await cluster.connect(said.receiver)
     client.connection.send(encode_message(said))
     with trio.fail_after(5):
@@ -41,7 +41,7 @@ async def introduce(cluster: Cluster, said: PeerHello) -> tuple[Client, PeerHell
 
 
 async def configuration_with(cluster: Cluster, index: int) -> Configuration:
-    """The members as that node has them, once the newest has its folder there."""
+    """The members as that node knows them, once it knows the folder of the newest."""
     driver = cluster.nodes[index].driver
     assert driver is not None
     with trio.fail_after(5):
@@ -51,7 +51,7 @@ async def configuration_with(cluster: Cluster, index: int) -> Configuration:
 
 
 async def take_in(cluster: Cluster) -> int:
-    """Take in the newest, which has not shown itself; who leads."""
+    """Add the newest member, which has not introduced itself. Return the leader."""
     leader = await cluster.leader()
     [reply] = await cluster.ask(leader, {"op": "add_member", "address": ADDRESS, "learner": True})
     assert reply["member"]["id"] == NEW
@@ -59,16 +59,14 @@ async def take_in(cluster: Cluster) -> int:
 
 
 async def test_the_folder_is_bound_with_which_a_newcomer_came_last(cluster: Cluster) -> None:
-    """It was emptied between two starts, before the first folder was bound: that one is nowhere any more."""
+    """The folder was emptied between two starts, before it was bound: the first folder is gone."""
     leader = await take_in(cluster)
     driver = cluster.nodes[leader].driver
     assert driver is not None
     for peer in range(3):
         if peer != leader:
             cluster.nodes[peer].hub.freeze()
-    driver.replica.core.propose_configuration(
-        driver.replica.core.configuration
-    )  # another change is under way meanwhile
+    driver.replica.core.propose_configuration(driver.replica.core.configuration)  # another change is under way
     await introduce(cluster, hello(cluster, leader, "first"))
     await introduce(cluster, hello(cluster, leader, "second"))
     for peer in range(3):
@@ -109,7 +107,7 @@ async def test_a_peer_is_told_of_the_members_that_are_committed_alone(cluster: C
 
 
 async def test_who_lacks_the_newest_member_alone_gets_to_know_it(cluster: Cluster) -> None:
-    """It may lead, and what this node answers must reach it: it is from its log that this one would learn of it."""
+    """The newest member may lead, so this node's answers must reach it: this node learns of it from its log."""
     index = (await cluster.leader() + 1) % 3
     driver = cluster.nodes[index].driver
     assert driver is not None

@@ -1,4 +1,4 @@
-"""What is passed on to the leader: in which order and count, to whom, and what one does with it that leads no more."""
+"""Requests forwarded to the leader: their order and number, their receiver, and their fate at a deposed leader."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ MEMBERS = tuple(Member(node, f"n{node}:1", "voter", f"f{node}") for node in rang
 
 
 class Place:
-    """One node's requests, with a core that is told what its peers say, and no connection but in name."""
+    """The requests of one node, with a core that hears its peers from the test, and without real connections."""
 
     snapshots: Any = object()
-    """It has some, as the cluster has formed; nobody asks for one."""
+    """Snapshots exist, because the cluster has formed; nobody asks for one."""
 
     def __init__(self) -> None:
         self.node = ME
@@ -63,7 +63,7 @@ class Place:
         self.administration = Administration(self, self.requests.forwarding, self.requests.answering, HOLD_TICKS)
         self.session = Session(1024 * 1024, lambda: None, self.requests.reply_size)
 
-    # What requests need of their node
+    # The node as requests see it
 
     def send(self, peer: NodeId, message: object) -> None:
         self.sent.append((peer, message))
@@ -87,10 +87,10 @@ class Place:
 
     is_removed = False
 
-    # What the tests do
+    # The steps of the tests
 
     def follow(self, leader: NodeId, term: int, commit_index: int = 0) -> None:
-        """Hear of that leader, whose log begins with its no-op in place of what was not committed."""
+        """Hear of that leader, whose no-op replaces the uncommitted entries."""
         index = self.core.commit_index + 1
         entry = seal(index, term, "noop", b"null")
         self.core.step(
@@ -112,7 +112,7 @@ class Place:
         self.settle_down()
 
     def settle_down(self) -> None:
-        """Do all that the core wants, but for what it sends."""
+        """Do everything that the core wants, except sending its messages."""
         while (ready := self.core.ready()) is not None:
             if ready.batch is not None:
                 self.core.persisted(ready.batch.number)
@@ -126,7 +126,7 @@ class Place:
                 self.requests.leadership_lost(ready.leadership.reason)
 
     def ask(self, *requests: dict[str, object]) -> None:
-        """These come from a client, in one piece."""
+        """Let these requests come from a client, in one piece."""
         self.session.receive(b"".join(encode(request) + b"\n" for request in requests))
         for slot in self.session.requests(0):
             self.requests.accept(slot)
@@ -151,7 +151,7 @@ class Place:
         return [(peer, message) for peer, message in self.sent if isinstance(message, Propose)]
 
     def values(self) -> list[bytes]:
-        """What was passed on, in order."""
+        """The forwarded messages, in order."""
         commands = [decode_command(line) for _, message in self.proposals() for line in message.commands]
         return [bytes(command.value) for command in commands if isinstance(command, Put)]
 
@@ -174,14 +174,14 @@ def put(value: int, key: str = "k") -> dict[str, object]:
     return {"op": "put", "key": key, "value": value}
 
 
-# The count of what was passed on, over connections that come and go
+# The numbers of forwarded requests, over connections that come and go
 
 
 @pytest.mark.parametrize("kind", ["named", "refused"])
 def test_an_answer_about_writes_of_an_earlier_connection_says_nothing_of_the_present_ones(
     place: Place, kind: str
 ) -> None:
-    """A link of the leader's may outlive the one to it: what it says late is of writes that were given up."""
+    """The link from the leader may outlive the link to it: its late answers concern writes that were given up."""
     place.ask(put(1))
     [(_, first)] = place.proposals()
     place.requests.link_lost(LEADER)
@@ -218,7 +218,7 @@ def test_writes_that_came_together_are_counted_one_by_one(place: Place) -> None:
     assert [reply["rev"] for reply in place.replies()] == [2, 3, 4, 5, 6, 7]
 
 
-# A leader that leads no more
+# A deposed leader
 
 
 def test_what_is_refused_one_after_the_other_goes_to_the_next_leader_in_its_order(place: Place) -> None:
@@ -240,7 +240,7 @@ def test_who_has_said_that_it_leads_no_more_is_asked_nothing_until_there_is_anot
     for _ in range(10):
         place.tick(1)
     assert len(place.proposals()) == 1
-    place.follow(LEADER, 3)  # it leads again, and that is another lead
+    place.follow(LEADER, 3)  # it leads again, in another term
     place.turn()
     assert [(peer, message.term) for peer, message in place.proposals()] == [(LEADER, 1), (LEADER, 3)]
 
@@ -298,7 +298,7 @@ def test_whose_reads_a_leader_was_confirming_hears_that_it_leads_no_more(leading
 
 
 def test_what_the_reads_of_an_earlier_process_must_see_is_not_said_to_the_next(leading: Place) -> None:
-    """It would take the number for that of a request of its own, and the index may be too old for that one."""
+    """The node would take the number for one of its own requests, for which the index may be too old."""
     leading.requests.on_read_index(THIRD, ReadIndexRequest(5))
     leading.requests.link_lost(THIRD)
     leading.settle_down()
@@ -310,14 +310,14 @@ def test_what_the_reads_of_an_earlier_process_must_see_is_not_said_to_the_next(l
     assert leading.sent == [(THIRD, ReadIndexReply(6, leading.core.commit_index))]
 
 
-# A write that is answered while what becomes of it is open, behind a read
+# A write behind a read that is answered while its fate is open
 
 READ: dict[str, object] = {"op": "get", "key": "k"}
 LATE: dict[str, object] = {"op": "put", "key": "k", "value": 9, "timeout_ms": 10}
 
 
 def commit(place: Place, leader: NodeId, term: int) -> None:
-    """The leader names the entries of what was passed on last, and they are committed."""
+    """Let the leader name the entries of the last forwarded writes, and commit them."""
     message = place.proposals()[-1][1]
     before, count = place.core.last_index, len(message.commands)
     place.requests.on_proposed(leader, Proposed(message.number, count, before + 1, term))
@@ -329,7 +329,7 @@ def commit(place: Place, leader: NodeId, term: int) -> None:
 
 
 def confirm(place: Place, leader: NodeId) -> None:
-    """The leader says that the reads must see all there is."""
+    """Let the leader say that the reads must see every entry."""
     for _, message in list(place.sent):
         if isinstance(message, ReadIndexRequest):
             place.requests.on_read_index_reply(leader, ReadIndexReply(message.number, place.core.last_index))
@@ -392,7 +392,7 @@ def test_also_where_one_between_them_is_known_not_to_be_applied(place: Place) ->
     place.ask(READ, put(1))
     place.ask(put(8))
     place.ask(put(9))
-    for (_, message), index in zip(place.proposals(), (2, 3, 3), strict=True):  # the last takes the place of the second
+    for (_, message), index in zip(place.proposals(), (2, 3, 3), strict=True):  # the last replaces the second
         place.requests.on_proposed(LEADER, Proposed(message.number, 1, index, 1))
     place.follow(THIRD, 2, commit_index=2)
     place.settle_down()
@@ -402,7 +402,7 @@ def test_also_where_one_between_them_is_known_not_to_be_applied(place: Place) ->
     assert unknown["error"]["applied"] == "unknown"  # type: ignore[index]
 
 
-# Changes of the members, at one that leads no more
+# Changes of the members at a deposed leader
 
 
 def test_who_has_said_that_it_leads_no_more_is_asked_for_no_change_until_there_is_another(place: Place) -> None:
@@ -440,7 +440,7 @@ def test_anothers_entry_in_its_place_is_not_taken_for_the_change(leading: Place)
 
 @pytest.mark.parametrize("begun", [True, False])
 def test_what_an_earlier_process_of_a_peer_has_asked_is_not_answered_to_the_next(leading: Place, begun: bool) -> None:
-    """Each counts what it passes on from 1 on: it would take the answer for that to its own first request."""
+    """Each node counts its forwarded requests from 1 on: it would take the answer for that to its own first request."""
     if not begun:
         leading.ask({"op": "add_member", "address": "other:1"})  # one change at a time
     leading.administration.on_request(THIRD, AdminRequest(1, msgspec.Raw(b'{"op":"add_member","address":"new:1"}')))

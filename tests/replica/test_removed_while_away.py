@@ -1,4 +1,4 @@
-"""A node that was removed while nobody could tell it: from whom it learns of it, and what it says then."""
+"""A node that was removed while nobody could tell it: who tells it later, and what it says then."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def driver_of(cluster: Cluster, index: int) -> Driver:
 
 
 async def remove_unheard(cluster: Cluster, *, alive: bool) -> int:
-    """Remove a node that cannot be told, and have another lead, which sees no peer in it; the node, which is back."""
+    """Remove an unreachable node, and let another node lead, to which it is no peer. Return the node, back again."""
     leader = await cluster.leader()
     gone, successor = (leader + 1) % 3, (leader + 2) % 3
     await trio.sleep(0.5)
     if alive:
-        driver_of(cluster, leader).peers._links.pop(gone)  # its connection stands, and nothing is sent on it any more
+        driver_of(cluster, leader).peers._links.pop(gone)  # its connection stands, but nothing is sent on it any more
     else:
         cluster.nodes[gone].crash()
     [reply] = await cluster.ask(leader, {"op": "remove_member", "member": gone})
@@ -70,7 +70,7 @@ async def test_it_learns_of_it_says_so_once_and_sends_its_clients_to_the_members
 
 
 async def told(cluster: Cluster, changes: dict[str, object]) -> tuple[Driver, bool]:
-    """A member, and whether it takes the word of another, changed so, for its removal."""
+    """Whether a member believes the refusal of another, changed like this, that it was removed."""
     index = await cluster.leader()
     peer = (index + 1) % 3
     driver, hello = driver_of(cluster, index), driver_of(cluster, peer).replica.introductions.introduction(index)
@@ -120,7 +120,7 @@ async def test_a_refusal_without_an_introduction_is_no_removal(cluster: Cluster)
 
 
 async def test_who_leads_or_follows_serves_on_whatever_it_is_told(cluster: Cluster) -> None:
-    """It changes what a node without a leader says to its clients, and nothing else."""
+    """The news only changes what a node without a leader tells its clients."""
     driver, believed = await told(cluster, {})
     assert believed
     [reply, status] = await cluster.ask(driver.node, {"op": "put", "key": "k", "value": 1}, {"op": "status"})

@@ -1,4 +1,4 @@
-"""Every request is answered in time, and truthfully, at a node that cannot carry it out, whatever keeps it from it."""
+"""A node that cannot carry a request out still answers it in time and truthfully, whatever the cause."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .test_failing_snapshots import OFTEN, leave_one_behind
 
 IN_TIME = 0.3
 SLACK = 0.12
-"""A node may rest for ten ticks before it looks what is due."""
+"""How late a reply may be: a node may rest for ten ticks before it looks which deadlines are over."""
 UNIQUE = "a value that nobody else writes"
 NEWCOMER = "newcomer:1"
 CHANGES: dict[str, dict[str, Any]] = {
@@ -33,11 +33,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     "remove_member": {"member": 3},
     "promote_member": {"member": 4},
 }
-"""What each operation that changes something is to change; `done` sees whether it did."""
+"""The change that each operation makes, if it makes one; `done` tells whether it was made."""
 
 
 class Hangs:
-    """A disk's thread from which nothing comes back, until it is let go of."""
+    """A disk thread whose writes do not end until they are released."""
 
     def __init__(self, writer: DiskThread) -> None:
         self._writer = writer
@@ -67,7 +67,7 @@ Hindrance = Callable[[Cluster], Awaitable[tuple[int, Heal]]]
 
 
 async def no_majority(cluster: Cluster) -> tuple[int, Heal]:
-    """The others are gone; nobody leads."""
+    """The other nodes are gone; nobody leads."""
     leader = await cluster.leader()
     node = (leader + 1) % 3
     gone = [other for other in cluster.nodes if other.index != node]
@@ -83,7 +83,7 @@ async def no_majority(cluster: Cluster) -> tuple[int, Heal]:
 
 
 async def no_answer(cluster: Cluster) -> tuple[int, Heal]:
-    """This node leads, as far as it knows yet; nobody hears it."""
+    """This node still believes that it leads; nobody hears it."""
     leader = await cluster.leader()
     others = [other.hub for other in cluster.nodes if other.index != leader]
     for hub in others:
@@ -97,7 +97,7 @@ async def no_answer(cluster: Cluster) -> tuple[int, Heal]:
 
 
 async def a_silent_leader(cluster: Cluster) -> tuple[int, Heal]:
-    """The leader is stopped, and nobody has noticed yet."""
+    """The leader is stopped, and nobody has noticed it yet."""
     leader = await cluster.leader()
     hub = cluster.nodes[leader].hub
     hub.freeze()
@@ -146,7 +146,7 @@ async def a_majority_whose_disks_hang(cluster: Cluster) -> tuple[int, Heal]:
 
 
 async def a_snapshot_that_takes_long(cluster: Cluster) -> tuple[int, Heal]:
-    """This node is behind, knows the leader, and has not got what it lacks."""
+    """This node is behind, knows the leader, and waits for the snapshot that it lacks."""
     _, behind = await leave_one_behind(cluster)
     await trio.sleep(1)  # for the others to take a snapshot
     behind.disk.no_snapshots = True
@@ -183,7 +183,7 @@ def request_for(op: str) -> dict[str, Any]:
 
 
 async def prepared(cluster: Cluster) -> None:
-    """A key to be deleted, and two learners, one to be removed and one to be promoted."""
+    """Make a key to be deleted, and two learners: one to be removed and one to be promoted."""
     leader = await cluster.leader()
     learners = [{"op": "add_member", "address": f"learner:{port}", "learner": True} for port in (3, 4)]
     for reply in await cluster.ask(leader, {"op": "put", "key": "there", "value": 1}, *learners):
@@ -191,7 +191,7 @@ async def prepared(cluster: Cluster) -> None:
 
 
 def done(op: str, cluster: Cluster) -> bool:
-    """Whether the change has taken effect anywhere."""
+    """Whether the change took effect on any node."""
 
     def holds(machine: Machine, configuration: Configuration) -> bool:
         learner = configuration.member(4)
@@ -212,7 +212,7 @@ def done(op: str, cluster: Cluster) -> bool:
 
 
 async def ask(cluster: Cluster, node: int, request: dict[str, Any]) -> tuple[float, dict[str, Any]]:
-    """How long its answer took, and that."""
+    """Ask, and return how long the reply took, and the reply."""
     client = await cluster.connect(node)
     began = trio.current_time()
     client.send(request)
@@ -229,7 +229,7 @@ async def ask_in_time(cluster: Cluster, node: int, op: str, answers: dict[str, d
 async def test_every_operation_is_answered_in_its_time_and_says_truly_whether_it_was_applied(
     cluster: Cluster, how: Hindrance
 ) -> None:
-    """All that there are in the table of the code, at once."""
+    """Ask for every operation of the code's table at once."""
     cluster.tune(SETTINGS)
     await prepared(cluster)
     node, heal = await how(cluster)
@@ -265,7 +265,7 @@ async def test_what_has_no_time_of_its_own_is_not_kept_waiting_for_ever(cluster:
 
     async with trio.open_nursery() as nursery:
         for op in OPERATIONS:
-            if op != "snapshot":  # it takes as long as the disk does
+            if op != "snapshot":  # it takes as long as the disk
                 nursery.start_soon(one, op)
     await heal()
     await cluster.leader()
@@ -276,7 +276,7 @@ async def test_what_has_no_time_of_its_own_is_not_kept_waiting_for_ever(cluster:
 
 
 async def test_what_a_follower_has_passed_on_and_given_up_is_not_begun_later(cluster: Cluster) -> None:
-    """The leader is told how long it has, and carries out one change at a time: the second is never begun."""
+    """The leader knows the deadline, and carries out one change at a time: the second is never begun."""
     await prepared(cluster)
     leader, heal = await a_majority_whose_disks_hang(cluster)
     first = await cluster.connect(leader)
@@ -357,7 +357,7 @@ async def test_answered_requests_with_much_time_leave_nothing(cluster: Cluster) 
 async def test_many_whose_time_is_over_at_once_are_looked_for_together(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each by itself in all that waits would be two hundred million looks."""
+    """Searching for each one among all that wait would take two hundred million steps."""
     looks: list[int] = []
     withdraw = Replica.withdraw
 

@@ -1,4 +1,4 @@
-"""Clients that ask and do not read: whatever they ask for, what is kept for them is bounded."""
+"""Clients that ask and do not read: whatever they ask for, the memory kept for them is bounded."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ VARIED: dict[str, dict[str, object]] = {
     "transfer_leadership": {"target": 99},
     "add_member": {"address": "node:1"},
 }
-"""What makes of the examples requests that change nothing, with replies as large as may be."""
+"""Fields that turn the examples into requests that change nothing, with the largest possible replies."""
 SHARED = {"get", "put", "delete", "incr", "scan", "show_log"}
-"""What holds the large value: there is no more of it for many than for one."""
+"""Operations whose replies share the large value: many replies cost no more than one."""
 COPIED = {"read_snapshot"}
-"""What is read from the disk for each who asks."""
+"""Operations whose replies are read from the disk for each client."""
 
 
 def held_by(driver: Driver) -> dict[int, int]:
-    """What is kept for the clients of that node that is not sent: each piece of memory, and its bytes."""
+    """The unsent memory that the node keeps for clients: each piece, and its size in bytes."""
     held: dict[int, int] = {}
     for client in driver.clients:
         for slot in client._session._slots:
@@ -49,7 +49,7 @@ def held_by(driver: Driver) -> dict[int, int]:
 
 
 async def prepared(cluster: Cluster) -> tuple[Driver, dict[str, dict[str, object]]]:
-    """The leader, where a large value is in the state, the log and a snapshot; and how the last two are read."""
+    """Put a large value into the leader's state, log and snapshot. Return the leader, and how the last two are read."""
     driver = cluster.nodes[await cluster.leader()].driver
     assert driver is not None
     driver.max_request_bytes = MAX_REQUEST_BYTES
@@ -58,12 +58,12 @@ async def prepared(cluster: Cluster) -> tuple[Driver, dict[str, dict[str, object
     (put,) = await cluster.ask(driver.node, {"op": "put", "key": "large", "value": LARGE + "y"})
     of_snapshot = {"index": snapshot["index"]}
     (start,) = await cluster.ask(driver.node, {"op": "read_snapshot", **of_snapshot})
-    of_snapshot["offset"] = len(str(start["data"]))  # the large value is the line behind that
+    of_snapshot["offset"] = len(str(start["data"]))  # the large value is in the next line
     return driver, {"read_snapshot": of_snapshot, "show_log": {"from": put["rev"]}}
 
 
 async def asking(cluster: Cluster, driver: Driver, request: dict[str, object], count: int) -> list[Client]:
-    """Clients that have asked that, as often as may be, and been answered as far as they ever are."""
+    """Make clients that have asked that as often as allowed, and got every reply that they ever get."""
     clients = [await cluster.connect(driver.node) for _ in range(count)]
     for client in clients:
         client.connection.pause()
@@ -75,7 +75,7 @@ async def asking(cluster: Cluster, driver: Driver, request: dict[str, object], c
 async def test_what_is_kept_for_clients_that_do_not_read_is_bounded(cluster: Cluster) -> None:
     driver, where = await prepared(cluster)
     largest = len(LARGE) + 1000
-    for operation in sorted(OPERATIONS, key="snapshot".__eq__):  # that one last: it takes from others what they ask for
+    for operation in sorted(OPERATIONS, key="snapshot".__eq__):  # last, as it takes what others ask for
         example = decode(OPERATIONS[operation].example.encode())
         request = {**example, **VARIED.get(operation, {}), **where.get(operation, {})}
         clients = await asking(cluster, driver, request, 1)

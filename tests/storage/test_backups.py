@@ -1,4 +1,4 @@
-"""A backup in a file that a user names: whole, or not there at all, and nothing beside it."""
+"""A backup in a file that a user names: it is whole or not there at all, and nothing is left beside it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Data of before: a folder and a backup with snapshots of format 1, as the version that knew no other wrote them.
+"""Data of an earlier version: a folder and a backup with snapshots of format 1, the only one that it knew.
 
-`data_before/node` is the folder of node 0 after a snapshot and more writes; `data_before/backup.jsonl` is a backup that
-was made before. Keys were overwritten and deleted before each and after.
+`data_before/node` is the folder of node 0 after a snapshot and more writes. `data_before/backup.jsonl` is a backup that
+was made before that. Keys were overwritten and deleted before and after each of them.
 """
 
 from __future__ import annotations

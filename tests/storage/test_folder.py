@@ -1,4 +1,4 @@
-"""A node's folder: who it is for, and who else may use it."""
+"""A node's folder: which node it belongs to, and who else may use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Power cuts at every operation of a node's disk: what was promised is there afterwards."""
+"""Power cuts at every operation of a node's disk: everything promised is there afterwards."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def entry(index: int, term: int) -> Entry:
 
 
 class Promises:
-    """What the run was told is durable, and what it has asked for since."""
+    """The states that the log has promised to keep, and those asked for since."""
 
     def __init__(self) -> None:
         self.folder: str | None = None
         self.formation: Formation | None = None
         self.states: list[tuple[HardState, list[Entry]]] = [(HardState(), [])]
-        """The state last promised, and the one asked for after it if there is one."""
+        """The last promised state, and the state asked for after it, if any."""
 
     def check(self, folder: DataFolder, recovered: tuple[HardState, list[Entry]] | None) -> None:
         assert self.folder in (None, folder.id)
@@ -45,13 +45,13 @@ class Promises:
             promised_state, promised = self.states[0]
             wanted_state, wanted = self.states[-1]
             assert hard_state in (promised_state, wanted_state)
-            # Of a batch that was being written a part may be there; by its first entry it replaces what follows.
+            # A part of the batch that was being written may be there; its first entry replaces everything that follows.
             unchanged = sum(old == new for old, new in zip(promised, wanted, strict=False))
             assert entries == promised or (entries == wanted[: len(entries)] and len(entries) > unchanged)
 
 
 def run(disk: MemoryDisk, promises: Promises) -> None:
-    """A node's life: start, form, write, rotate, replace, mark."""
+    """Live through a node's life: start, form, write, rotate, replace, mark."""
     folder = DataFolder(disk, 0)
     promises.check(folder, None)
     promises.folder = folder.id
@@ -88,7 +88,7 @@ def test_a_power_cut_at_any_operation_loses_nothing_that_was_promised(seed: int)
         disk = MemoryDisk()
         promises = Promises()
         disk.fail_at = cut
-        for _ in range(4):  # and again during what follows, recovery first
+        for _ in range(4):  # and again during the next life, beginning with its start
             try:
                 run(disk, promises)
                 break
@@ -100,7 +100,7 @@ def test_a_power_cut_at_any_operation_loses_nothing_that_was_promised(seed: int)
 
 
 def test_every_promise_is_preceded_by_its_sync() -> None:
-    """Were the machine to lose all that was not synced at the moment of each promise, the promise would hold."""
+    """Each promise would hold if the machine lost all unsynced data at the moment of the promise."""
     disk = MemoryDisk()
     folder = DataFolder(disk, 0)
     folder.adopt(Formation("c", Configuration((Member(0, "h:1", "voter", folder.id),), 1)))
@@ -119,13 +119,13 @@ def test_every_promise_is_preceded_by_its_sync() -> None:
 
 
 def test_what_a_killed_process_left_unsynced_is_on_the_disk_before_it_counts() -> None:
-    """The page cache shows it to the next process, which may promise it; then the power goes."""
+    """The next process reads unsynced data in the page cache, and may promise it; then the power is cut."""
     for seed in range(20):
         disk = MemoryDisk()
         SegmentedLog.create(disk, "f")
         log, _ = SegmentedLog.open(disk, "f")
         log.write(HardState(1, 0), [entry(1, 1)])
-        disk.failing_syncs = seed % 2  # a failed sync leaves its pages falsely clean, besides
+        disk.failing_syncs = seed % 2  # the failed sync has also left its pages falsely clean
         disk.fail_at = None if seed % 2 else disk.operations + 2
         with pytest.raises((OSError, PowerCut)):
             log.write(HardState(2, 0), [entry(2, 2)])

@@ -1,4 +1,4 @@
-"""What becomes of a log with one thing wrong with it, at every place where it can be wrong."""
+"""A log with a single damage, at every place and of every kind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def entry(index: int, term: int) -> Entry:
 
 
 def write_log(*, clean_end: bool, killed: bool = False) -> tuple[dict[str, bytes], list[tuple[int, list[Entry]]]]:
-    """Two segments, several batches, one of which replaces entries; and the state after each batch of the last."""
+    """Make two segments of batches, one of which replaces entries; and the state after each batch of the last."""
     disk = MemoryDisk()
     SegmentedLog.create(disk, FOLDER)
     log, _ = SegmentedLog.open(disk, FOLDER, segment_bytes=700)
@@ -46,7 +46,7 @@ def on_disk(files: dict[str, bytes]) -> MemoryDisk:
 
 
 def marks(data: bytes) -> list[int]:
-    """Where the marks of a file begin."""
+    """The offsets of the marks in a file."""
     starts, offset = [], 0
     for line in data.splitlines(keepends=True):
         if b'"synced":' in line:
@@ -83,12 +83,12 @@ def test_one_wrong_byte_anywhere_stops_the_node_or_is_cut_where_nothing_vouches_
             }[what]
             disk = on_disk({**files, name: data[:offset] + after})
             if not newest and offset >= last_mark:
-                # The line that names the successor: it is not needed while the successor is there.
+                # The line that names the successor is not needed while the successor is there.
                 log, recovered = SegmentedLog.open(disk, FOLDER)
                 log.close()
                 assert recovered.entries == entries
                 continue
-            # A batch is vouched for by the next mark; the header and the first mark of a segment by its name.
+            # The next mark vouches for a batch. The name of a segment vouches for its header and first mark.
             vouched = offset < last_mark or offset < data.index(b"\n", first_mark)
             if vouched:
                 with pytest.raises(Damaged) as caught:
@@ -124,7 +124,7 @@ def test_the_room_at_the_end_is_nothing_and_damage_to_it_takes_nothing() -> None
 
 
 def test_blank_lines_in_the_place_of_others_are_damage() -> None:
-    """A power cut may leave the room where lines were being written."""
+    """A power cut may leave blank room where lines were being written."""
     files, [(_, entries)] = write_log(clean_end=False, killed=True)
     name = segment_name(2)
     data = files[name]
@@ -166,7 +166,7 @@ def test_a_missing_line_before_an_intact_mark_stops_the_node(number: int) -> Non
     lines = files[name].splitlines(keepends=True)
     for position, line in enumerate(lines[:-1]):
         if b'"synced":' in line:
-            continue  # a mark that is gone takes nothing with it but its word
+            continue  # a lost mark loses nothing but its promise
         rest = b"".join(lines[:position] + lines[position + 1 :])
         with pytest.raises(Damaged):
             SegmentedLog.open(on_disk({**files, name: rest}), FOLDER)

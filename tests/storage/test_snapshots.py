@@ -1,4 +1,4 @@
-"""Snapshots and the log that goes on from them: power cuts at each operation, damage at each byte."""
+"""Snapshots and the log that continues from them: power cuts at each operation, damage at each byte."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ def test_a_snapshot_of_another_place_is_not_taken_for_that_one() -> None:
 
 
 def compact(disk: MemoryDisk, promised: list[int]) -> None:
-    """A node's life: write, take a snapshot, rotate, compact, and again; `promised` gets what is durable."""
+    """Live through a node's life: write, snapshot, rotate, compact, and again. `promised` gets the durable state."""
     SegmentedLog.create(disk, FOLDER)
     log, _ = SegmentedLog.open(disk, FOLDER, 400)
     for first in range(1, 40, 3):
@@ -284,7 +284,7 @@ def compact(disk: MemoryDisk, promised: list[int]) -> None:
 
 
 def install(disk: MemoryDisk, promised: list[int]) -> None:
-    """A follower's life: a log of its own, then a leader's snapshot far ahead, and entries after it."""
+    """Live through a follower's life: a log of its own, a leader's snapshot far ahead, and entries after it."""
     source = MemoryDisk()
     data = source.read(take(source, 50, 6).name)
     SegmentedLog.create(disk, FOLDER)
@@ -322,12 +322,12 @@ def test_a_power_cut_at_any_operation_leaves_no_gap(life: Callable[[MemoryDisk, 
         try:
             end, base, log = recovered(disk)
         except Damaged as error:
-            assert promised == [0], f"at operation {operation}: {error.message}"  # the log was not made yet
+            assert promised == [0], f"at operation {operation}: {error.message}"  # the log had not been made yet
             continue
         assert base <= end
         assert [entry.index for entry in log] == list(range(base + 1, base + len(log) + 1))
         assert max(end, base + len(log)) >= promised[-1]
-        # What was recovered once is recovered again.
+        # A second start finds what the first one found.
         assert recovered(disk) == (end, base, log)
 
 

@@ -1,4 +1,4 @@
-"""Limits are counted in bytes, and are the same on every way: one line, many at once, typed, escaped, or in pieces."""
+"""Limits count bytes, and are the same on every path: one line, many at once, typed, escaped, or in pieces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trioraft.wire.parsing import RequestError, parse_alike, parse_request
 
 LIMIT = 100
 
-# What stands in a key, as it is written, and how many bytes of the key it is; none where it is no text.
+# A part of a key as it is written, and how many bytes of the key it is; None where it is no text.
 UNITS: dict[bytes, int | None] = {
     b"a": 1,
     "é".encode(): 2,
@@ -114,7 +114,7 @@ def session(reply_size: ReplySize = lambda *_: 0, limit: int = 1024 * 1024) -> S
 
 
 def take(one: Session) -> list[Slot]:
-    """All that may be worked on now."""
+    """The requests that may be carried out now."""
     slots: list[Slot] = []
     while more := one.requests(0):
         slots += more
@@ -131,7 +131,7 @@ def test_of_lines_that_come_together_none_may_be_longer_than_the_limit(place: in
     assert sum(slot.count for slot in slots) == place
     for slot in slots:
         slot.answer([b"{}\n"] * slot.count)
-    take(one)  # an end like that is told when all before it is
+    take(one)  # this end is reported once everything before it is answered
     replies = one.take_replies().splitlines()
     assert len(replies) == place + 1
     assert decode(replies[-1])["error"]["code"] == "line_too_long"
@@ -163,7 +163,7 @@ def test_no_more_are_under_way_at_once_than_the_limit_however_they_come(line: by
 def test_replies_that_are_large_count_though_the_lines_are_read_at_once() -> None:
     one = session(lambda _, requests: len(requests) * MAX_UNANSWERED_BYTES // 10)
     one.receive(GET * 100)
-    assert sum(slot.count for slot in take(one)) <= 11  # the last of them may go beyond
+    assert sum(slot.count for slot in take(one)) <= 11  # the last of them may exceed the limit
 
 
 def test_a_page_of_a_scan_is_counted_in_bytes() -> None:

@@ -1,4 +1,4 @@
-"""Framing, entries, and what peers say."""
+"""Framing, entries, and messages between peers."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_what_was_said_before_something_senseless_is_heard() -> None:
 
 
 def announced(lines: list[bytes], **changes: object) -> bytes:
-    """What follows the other fields of a header, and the lines themselves."""
+    """The last fields of a header, and the lines that follow it."""
     data = b"".join(line + b"\n" for line in lines)
     fields = {"count": len(lines), "bytes": len(data), "crc": f"{crc32(data):08x}"} | changes
     return json.dumps(fields).encode()[1:] + b"\n" + data

@@ -1,4 +1,4 @@
-"""The table of operations: each row is whole, and what others have of an operation they have from there."""
+"""The table of operations: each row is complete, and everybody else uses it."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ PIECES = [
 
 
 def said(request: object) -> dict[str, object]:
-    """What a request asks for, however much of it was looked for."""
+    """The fields of a request, whether it was read as a plain one or not."""
     fields = ("id", "key", "value", "if_rev", "is_stale", "timeout_ms", "forward")
     return {name: value for name in fields if (value := getattr(request, name, None)) is not None}
 
