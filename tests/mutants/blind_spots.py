@@ -351,13 +351,13 @@ BLIND_SPOTS = (
         "        began = time.monotonic()\n"
         "        try:\n"
         "            write()\n"
-        "        except BaseException as error:  # handed to the node's task\n"
+        "        except BaseException as error:  # `finished` raises it in the node's task\n"
         "            self._error = error\n"
         "        self._seconds = time.monotonic() - began",
         "        began = time.time()\n"
         "        try:\n"
         "            write()\n"
-        "        except BaseException as error:  # handed to the node's task\n"
+        "        except BaseException as error:  # `finished` raises it in the node's task\n"
         "            self._error = error\n"
         "        self._seconds = time.time() - began",
         f"{CLOCKS_TESTS}::test_nothing_is_measured_by_the_clock_on_the_wall",

@@ -1,4 +1,4 @@
-"""A clock that jumps while a node runs: it was stopped, its machine slept, or the processor was somebody else's."""
+"""A clock that jumps while a node runs: the process was stopped, its machine slept, or others had the processor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REST = 10
 async def test_of_a_jump_a_node_is_told_a_little_and_of_the_rest_never(
     nursery: trio.Nursery, mock_clock: trio.testing.MockClock, seconds: float
 ) -> None:
-    """What came meanwhile is read first: a node that takes it all at once for silence ends every lead."""
+    """A node reads first what came meanwhile: if it took the jump for silence, it would end every lead."""
     told: list[int] = []
     timer = ElectionTimer(told.append, lambda: REST)
     nursery.start_soon(timer.run)

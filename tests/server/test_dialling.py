@@ -1,4 +1,4 @@
-"""Names with several addresses, some of them silent: the one that answers is reached, and nothing else stays open."""
+"""Names with several addresses, some of them silent: the one that answers is used, and no other socket stays open."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from trioraft.server.sockets import SocketHub
 from ..helpers.hanging_names import Names, hanging_names
 
 PORT = 1
-"""Nobody is asked at it: the resolver below gives other ones."""
+"""An address that is never dialled: the resolver below gives others."""
 
 
 @contextlib.contextmanager
 def known(*found: tuple[str, int] | Exception) -> Iterator[None]:
-    """Every name has these addresses, or the resolver raises what it is given."""
+    """Let every name have these addresses, or let the resolver raise that error."""
 
     def getaddrinfo(*_: Any, flags: int = 0, **__: Any) -> list[Any]:
         if flags & socket.AI_NUMERICHOST:
@@ -54,7 +54,7 @@ def listening(backlog: int = 8, host: str = "127.0.0.1") -> Iterator[tuple[str, 
 
 @contextlib.contextmanager
 def silent() -> Iterator[tuple[str, int]]:
-    """An address that answers nothing: whoever dials it hears neither yes nor no."""
+    """An address that answers nothing: a dial gets neither yes nor no."""
     with listening(0, "127.0.0.9") as place, socket.create_connection(place):
         yield place
 
@@ -69,7 +69,7 @@ def open_descriptors() -> int:
 
 
 async def dial(found: Sequence[tuple[str, int] | Exception], turn: int = 0) -> Any:
-    """Where the dialled socket has come out. All others are closed."""
+    """The address that the dialled socket reached. All other sockets are closed."""
     before = open_descriptors()
     with known(*found), trio.fail_after(5):
         sock = await connect(Address("name", PORT), turn)
@@ -112,7 +112,7 @@ async def test_nobody_answers_and_the_error_names_each_address() -> None:
 async def test_a_process_is_dead_only_where_all_its_addresses_refuse() -> None:
     with pytest.raises(ConnectionRefusedError):
         await dial([refusing(), refusing()])
-    nowhere = ("255.255.255.255", 9)  # there is no way to it
+    nowhere = ("255.255.255.255", 9)  # there is no route to it
     with pytest.raises(ConnectionRefusedError):
         await dial([nowhere, refusing()])
     with silent() as place, pytest.raises(TimeoutError):
@@ -202,7 +202,7 @@ def test_a_node_that_ends_does_not_wait_for_a_resolver(names: Names, caplog: pyt
     before = set(threading.enumerate())
     trio.run(run)
     assert names.under_way == 1
-    names.answer()  # which is news to nobody any more
+    names.answer()  # this is no news any more
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
     assert names.under_way == 0
@@ -219,7 +219,7 @@ async def test_a_node_listens_at_the_address_of_its_name_that_is_its_own(monkeyp
     resolve = socket.getaddrinfo
 
     def both(_: str, port: int, **options: Any) -> list[Any]:
-        """As a name would be that stands for another machine, too."""
+        """A name may stand for another machine, too."""
         return [*resolve("192.0.2.1", port, **options), *resolve("127.0.0.1", port, **options)]
 
     monkeypatch.setattr(socket, "getaddrinfo", both)
@@ -231,7 +231,7 @@ async def test_a_node_listens_at_the_address_of_its_name_that_is_its_own(monkeyp
 
 
 async def test_a_connection_is_broken_soon_when_nothing_gets_through_any_more() -> None:
-    """Here because nobody reads, and all buffers are full; where packets vanish it is the same."""
+    """Here all buffers are full because nobody reads; vanishing packets have the same effect."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         listener.bind(("127.0.0.1", 0))

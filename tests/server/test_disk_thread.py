@@ -1,4 +1,4 @@
-"""The thread that writes: waited for while it is quick, and never for long."""
+"""The disk thread: the caller waits for a quick write, and never for long."""
 
 from __future__ import annotations
 

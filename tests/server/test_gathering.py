@@ -1,4 +1,4 @@
-"""Requests that come on many connections at once, and are merged."""
+"""The merging of requests that come on many connections at once."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from trioraft.wire.codec import encode
 from ..helpers.virtual_cluster import Client, Cluster
 
 AWAY = pytest.mark.parametrize("away", [0, 1])
-"""From the leader: requests are carried out there, and passed on from elsewhere."""
+"""How far the asked node is from the leader: 0 is the leader, which carries requests out; others forward them."""
 
 
 @pytest.fixture
 def merged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of clients whose requests were merged, each time."""
+    """For each merge, the number of clients whose requests were merged."""
     sizes: list[int] = []
 
     class Counted(Merged):
@@ -39,7 +39,7 @@ def merged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def connected(cluster: Cluster, index: int, count: int) -> list[Client]:
-    """So many clients, of whom the node knows that they are no peers."""
+    """Connect that many clients, which the node knows to be no peers."""
     some = [await cluster.connect(index) for _ in range(count)]
     for client in some:
         client.send({"op": "ping"})
@@ -58,7 +58,7 @@ def get(id: int) -> dict[str, object]:
 
 
 class Standstill:
-    """Nothing of what that node is asked is committed or confirmed, for the others are frozen."""
+    """Freeze the other nodes, so that nothing that this node is asked is committed or confirmed."""
 
     def __init__(self, cluster: Cluster, asked: int) -> None:
         self._others = [node.hub for node in cluster.nodes if node.index != asked]
@@ -378,7 +378,7 @@ async def test_nothing_is_left_of_merged_requests_that_have_been_answered(
 
 
 class Script:
-    """What one client asks about keys of its own, and what it must be answered whatever others do."""
+    """The requests of one client about its own keys, and the replies that it must get whatever others do."""
 
     def __init__(self, number: int, random: Random) -> None:
         self.number = number
@@ -404,7 +404,7 @@ class Script:
         return encode(request) + b"\n"
 
     def pieces(self, ops: Sequence[str]) -> list[bytes]:
-        """Some requests of these kinds, mostly in one piece."""
+        """Draw some requests of these kinds, mostly in one piece."""
         data = b"".join([self.line(self.random.choice(ops)) for _ in range(self.random.choice((1, 1, 1, 2, 5)))])
         if self.random.random() < 0.8:
             return [data]

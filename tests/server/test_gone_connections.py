@@ -1,4 +1,4 @@
-"""What is left of connections that are gone: nothing, without the garbage collector, however they ended."""
+"""Nothing is left of connections that are gone, however they ended, even without the garbage collector."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from trioraft.wire.peers import PeerHello, PeerRefused
 HOST = "127.0.0.1"
 LIMIT = 1024 * 1024
 ROOMS = {module.__name__ for module in (clients, framing, links, peers, session, slots, sockets)}
-"""Where the classes are of all that a connection is made of."""
+"""The modules whose classes make up a connection."""
 LASTING = {"SocketHub", "SocketListener", "_Nobody"}
-"""What is there of these rooms as long as the node is."""
+"""The classes of these modules whose objects live as long as the node."""
 LARGE = b'{"op":"put","key":"large","value":"%b"}\n' % (b"x" * 1_000_000)
 
 
 def everything() -> list[Any]:
-    """All objects there are of all connections, found or not by those who look for garbage."""
+    """All objects of all connections, whether the garbage collector tracks them or not."""
     return [
         thing for thing in gc.get_objects() if type(thing).__module__ in ROOMS and type(thing).__name__ not in LASTING
     ]
@@ -50,7 +50,7 @@ def everything() -> list[Any]:
 
 @pytest.fixture(autouse=True)
 def silence() -> Iterator[None]:
-    """What pytest keeps of the log holds the errors that are told in it, and these the places where they were met."""
+    """Silence the log: pytest keeps its records, whose errors keep the frames in which they were raised."""
     logger = logging.getLogger("trioraft")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -60,13 +60,13 @@ def silence() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock jumps as soon as all tasks wait, and so none may wait by itself."""
+    """The clock jumps as soon as all tasks wait, so no task may wait by itself."""
     monkeypatch.setattr(sockets, "ALONE_SECONDS", 0.0)
 
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """Let nothing be found as garbage; what other tests have left is none of these connections'."""
+    """Switch the garbage collector off, after collecting what other tests have left."""
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -78,7 +78,7 @@ def without_collector() -> Iterator[None]:
 
 
 class Node:
-    """A node on real sockets, and those who come to it."""
+    """A node on real sockets, and its clients and peers."""
 
     driver: Driver
 
@@ -105,7 +105,7 @@ class Node:
         return await trio.open_tcp_stream(HOST, self.listener.address.port)
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + 10  # of the world that sockets live in
+        deadline = time.monotonic() + 10  # of real time, in which sockets live
         while not condition():
             assert time.monotonic() < deadline, what
             await trio.sleep(0.001)
@@ -117,7 +117,7 @@ class Node:
 
 @asynccontextmanager
 async def running(others: Sequence[str] = ()) -> AsyncIterator[Node]:
-    """A cluster of one leads; no other node is ever there."""
+    """A cluster of one node, which leads."""
     node = Node()
     node.found(0, [str(node.listener.address), *others])
     async with trio.open_nursery() as nursery:
@@ -130,7 +130,7 @@ async def running(others: Sequence[str] = ()) -> AsyncIterator[Node]:
 
 @asynccontextmanager
 async def three() -> AsyncIterator[list[Node]]:
-    """A cluster of three; the leader comes first."""
+    """A cluster of three nodes, the leader first."""
     nodes = [Node() for _ in range(3)]
     servers = [str(node.listener.address) for node in nodes]
     async with trio.open_nursery() as nursery:
@@ -159,7 +159,7 @@ async def to_the_end(stream: trio.SocketStream) -> bytes:
 
 
 async def says_all(stream: trio.SocketStream, data: bytes) -> None:
-    """Send it, and what comes back is read by nobody."""
+    """Send bytes, and let nobody read the replies."""
     with trio.move_on_after(0.3):
         await stream.send_all(data)
 
@@ -169,7 +169,7 @@ def introduction(receiver: int = 0) -> bytes:
     return encode(hello) + b"\n"
 
 
-# How a connection ends: what the other end does with it.
+# How a connection ends: the acts of the other end.
 
 
 async def is_reset_before_a_word(node: Node, stream: trio.SocketStream) -> None:
@@ -316,7 +316,7 @@ async def test_nothing_is_left_of_a_connection_that(end: Callable[[Node, trio.So
 
 
 async def test_all_that_a_connection_is_made_of_dies_with_it() -> None:
-    async with running(["127.0.0.1:1", "127.0.0.1:2"]) as node:  # nobody is there: requests are held
+    async with running(["127.0.0.1:1", "127.0.0.1:2"]) as node:  # no other node is there, so requests are held
         with without_collector():
             stream = await node.connect()
             one = b'{"op":"get","key":"a"}\n{"op":"put","key":"a","value":1}\n{"op":"ping"}\n{"op":"snapshot"}\n'
@@ -351,7 +351,7 @@ async def test_nothing_is_left_of_connections_when_the_node_ends() -> None:
 
 
 async def test_nothing_is_left_of_a_connection_whose_requests_are_passed_on(mock_clock: trio.testing.MockClock) -> None:
-    mock_clock.rate = 1.0  # a cluster must not be ahead of its sockets
+    mock_clock.rate = 1.0  # the virtual time must not run ahead of the sockets
     some = b'{"op":"get","key":"a"}\n{"op":"put","key":"a","value":1}\n{"op":"incr","key":"a"}\n{"op":"ping"}\n' * 100
     some += LARGE + b'{"op":"members"}\n{"op":"get","key":"large"}\n' * 5
     async with three() as nodes:
@@ -409,7 +409,7 @@ async def test_nothing_is_left_of_connections_to_who_answers_no_peer(answer: byt
                 for _ in range(5):
                     accepted, _ = await listener.accept()
                     assert (await accepted.recv(1000)).startswith(b'{"peer":"hello"')
-                    with suppress(OSError):  # it need not listen to the end
+                    with suppress(OSError):  # it need not read to the end
                         await trio.SocketStream(accepted).send_all(answer)
                     accepted.close()
                     await node.until(lambda: not node.connected, "the node has noticed")

@@ -1,4 +1,4 @@
-"""Connections of which one half is gone: between two nodes each way has its own; a client may end its half first."""
+"""Connections that are half gone: two nodes have one for each direction, and a client may end its half first."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def weather(cluster: Cluster) -> Weather:
 
 
 async def a_follower(cluster: Cluster) -> tuple[int, Driver]:
-    """Who leads, and one that follows it."""
+    """The leader and one follower."""
     leader = await cluster.leader()
     follower = cluster.nodes[(leader + 1) % 3].driver
     assert follower is not None
@@ -32,7 +32,7 @@ async def a_follower(cluster: Cluster) -> tuple[int, Driver]:
 
 
 def lose_the_way_back(weather: Weather, leader: int, follower: Driver) -> None:
-    """Break the connection that the leader has dialled, and let no dial of its arrive any more."""
+    """Break the connection that the leader has dialled, and let none of its dials arrive any more."""
     weather.cut(f"node {leader}", ADDRESSES[0].host)
     follower.peers._incoming[leader]._connection.break_off()  # type: ignore[attr-defined]
 
@@ -60,7 +60,7 @@ async def test_what_was_asked_is_given_up_when_the_way_back_is_gone(
 ) -> None:
     leader, follower = await a_follower(cluster)
     client = await cluster.connect(follower.node)
-    follower.peers._incoming[leader]._connection.pause()  # the answer is not read any more
+    follower.peers._incoming[leader]._connection.pause()  # nobody reads the answer any more
     client.send(request_)
     await trio.sleep(0.2)
     assert client.lines == b""
@@ -75,7 +75,7 @@ async def test_what_was_asked_is_given_up_when_the_leader_has_dialled_anew(
     cluster: Cluster,
     autojump_clock: trio.testing.MockClock,  # noqa: ARG001
 ) -> None:
-    """What it said on its connection of before, and this node has not read, is not heard any more."""
+    """The unread bytes of its earlier connection are not read any more."""
     leader, follower = await a_follower(cluster)
     driver = cluster.nodes[leader].driver
     assert driver is not None
@@ -107,7 +107,7 @@ async def test_the_last_line_is_answered_though_it_has_no_end(cluster: Cluster, 
 
 
 class Watched:
-    """A handler that counts what it is told."""
+    """A handler that counts its calls."""
 
     def __init__(self) -> None:
         self.ends = 0
@@ -123,7 +123,7 @@ class Watched:
 
 
 def pair(hub: SocketHub) -> tuple[SocketConnection, socket.socket]:
-    """A connection of the hub's, and its other end."""
+    """Make a connection of the hub, and its other end."""
     listener = hub.listen(Address("127.0.0.1", 0))
     other = socket.create_connection(("127.0.0.1", listener.address.port))
     mine, _ = listener._socket.accept()
@@ -132,7 +132,7 @@ def pair(hub: SocketHub) -> tuple[SocketConnection, socket.socket]:
 
 
 def events(hub: SocketHub) -> int:
-    """Serve what is ready within a moment; how many connections were."""
+    """Serve the connections that are ready within a moment. Return how many they were."""
     hub._ready = hub._poll(0.05)
     count = len(hub._ready)
     hub.serve()
@@ -146,7 +146,7 @@ def test_a_half_that_has_ended_is_told_of_once_and_costs_nothing_then() -> None:
     connection.resume()
     other.shutdown(socket.SHUT_WR)
     assert events(hub) == 1
-    for _ in range(3):  # as who has taken all that came, and has room for more
+    for _ in range(3):  # as if it had taken everything and had room for more
         connection.pause()
         connection.resume()
         assert events(hub) == 0
@@ -172,7 +172,7 @@ def test_a_connection_that_is_not_read_is_found_to_be_broken() -> None:
 
 
 async def test_only_a_connection_that_broke_is_told_as_gone(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
-    """A node that introduces itself anew ends its own, as each does when the cluster forms, and that is no trouble."""
+    """A node that introduces itself anew ends its old connection, as when the cluster forms; this does no harm."""
     caplog.set_level(logging.INFO, "trioraft.links")
     leader = await cluster.leader()
     peer = (leader + 1) % 3

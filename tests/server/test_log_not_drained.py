@@ -1,4 +1,4 @@
-"""Standard error is a pipe that nobody reads: whoever logs goes on, and ends; and what is lost by it is said."""
+"""A log on a pipe that nobody reads: the program goes on, and ends, and the log says how many lines were lost."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ DROPPED = b" dropped: nobody took "
 
 
 class Reader:
-    """Both ends of a pipe, and a logger whose handler writes to it."""
+    """Make both ends of a pipe, and a logger whose handler writes to it."""
 
     def __init__(self) -> None:
         self.out, self.into = os.pipe()
@@ -62,14 +62,14 @@ class Reader:
         self.said += os.read(self.out, size)
 
     def until_full(self) -> None:
-        """Wait until as much has been written as there is room for, but for less than a line."""
+        """Wait until the pipe is full, except for less than a line."""
         deadline = time.monotonic() + 10
         while array.array("i", fcntl.ioctl(self.out, termios.FIONREAD, bytes(4)))[0] < self.room - 2000:
             assert time.monotonic() < deadline
             time.sleep(0.001)
 
     def until(self, text: bytes) -> list[bytes]:
-        """Read until that has come; what came, line by line."""
+        """Read until that has come. Return all lines."""
         os.set_blocking(self.out, False)
         deadline = time.monotonic() + 10
         while text not in self.said:
@@ -111,7 +111,7 @@ def test_the_end_waits_for_nobody() -> None:
 
 
 def counted(said: list[bytes]) -> tuple[list[int], int]:
-    """The numbers of the lines that were written, and how many were said to be dropped."""
+    """The numbers of the written lines, and how many lines the log says were dropped."""
     dropped = [int(line.split()[0]) for line in said if DROPPED in line]
     return [int(line.split()[1]) for line in said if line.startswith(b"line ")], sum(dropped)
 
@@ -198,7 +198,7 @@ def test_who_writes_into_a_pipe_that_does_not_block_waits_for_room_all_the_same(
 def test_what_could_not_be_written_is_counted_and_said_once_it_can(
     reader: Reader, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    """The log is a file on a disk that fills up, with the beginning of a line at its end, and has room again."""
+    """The log is a file on a disk that fills up in the middle of a line, and then has room again."""
     write, failing = os.write, [True]
 
     def writes(descriptor: int, data: bytes) -> int:

@@ -1,4 +1,4 @@
-"""What whole nodes do, in virtual time."""
+"""Whole nodes in virtual time."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ async def test_writes_through_a_follower_keep_their_order_while_the_lead_goes_an
     async with trio.open_nursery() as writing:
         writing.start_soon(write)
         for _ in range(5):
-            for sender in (leader, other):  # its leader does not hear of that either: it hears nobody, and is heard
+            for sender in (leader, other):  # its leader does not learn of that either: it hears nobody, but is heard
                 weather.cut(f"node {sender}", f"node {deaf}")
             for successor in (other, leader):
                 await cluster.hand_over(successor)
@@ -313,7 +313,7 @@ async def test_what_was_passed_on_to_the_leader_of_another_term_is_refused(
     answers: list[object] = []
     monkeypatch.setattr(leader.replica, "send", lambda _, message: answers.append(message))
     command, term, last = encode_commands([Delete("k")]), leader.replica.core.term, leader.replica.core.last_index
-    for number, for_term in enumerate((term - 1, term, term + 1, None)):  # None: of a node that does not say it yet
+    for number, for_term in enumerate((term - 1, term, term + 1, None)):  # None: an older version's
         leader.requests.on_propose((index + 1) % 3, Propose(number, command, for_term))
     assert [type(answer) for answer in answers] == [NotProposed, Proposed, NotProposed, Proposed]
     assert leader.replica.core.last_index == last + 2
@@ -396,7 +396,7 @@ async def test_plenty_of_writes_wait_for_no_more(cluster: Cluster, monkeypatch: 
 
 
 async def test_an_answer_to_a_call_is_judged_by_what_was_known_when_it_was_asked_for(cluster: Cluster) -> None:
-    """Else a peer that acknowledges something meanwhile, on a link of its own, is taken for an older copy of itself."""
+    """Otherwise a peer that acknowledges something meanwhile, on its own link, is taken for an older copy of itself."""
     index = await cluster.leader()
     peer = (index + 1) % 3
     leader, follower = cluster.nodes[index].driver, cluster.nodes[peer].driver

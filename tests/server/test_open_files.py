@@ -1,4 +1,4 @@
-"""A node that may open few files: it does not start where clients could keep out its peers, and blames no disk."""
+"""A node that may open few files does not start where clients could keep its peers out, and does not blame the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What decides whether a node waits, gathers or spins, by table: facts, and the decision on them."""
+"""The decision whether a node waits, gathers or spins, by table: the facts, and the decision."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def test_takes_in_more(pace: Pace, gathered: int, rounds: int, more: bool) -> No
         (True, 1, 1, True),
         (True, 1, PLENTY - 1, True),
         (True, 1, PLENTY, False),
-        (True, 1, 0, False),  # nothing is there that could wait
-        (True, 0, 1, False),  # nothing is under way whose clients would write again
+        (True, 1, 0, False),  # there is nothing that could wait
+        (True, 0, 1, False),  # no write is under way whose client would write again
         (False, 1, 1, False),  # the leader gathers
     ],
 )
@@ -79,7 +79,7 @@ def test_gathers(pace: Pace, leads: bool, uncommitted: int, gathered: int, gathe
     [
         (0.9 * GATHER_SECONDS, None, True),
         (GATHER_SECONDS, None, False),
-        (GATHER_SECONDS, {"gathered": 0}, True),  # they went, and others have come since
+        (GATHER_SECONDS, {"gathered": 0}, True),  # they have left, and others have come since
         (GATHER_SECONDS, {"uncommitted": 0}, True),
     ],
 )
@@ -106,7 +106,7 @@ def test_gathers_for_a_while(
         (False, True, False, False, 0, SLICE_PAUSE_SECONDS),  # requests come first
         (False, True, False, True, 5, SLICE_PAUSE_SECONDS),
         (False, False, False, True, 5, GATHER_SECONDS),
-        (False, False, False, True, 0, 0),  # what they waited behind is committed
+        (False, False, False, True, 0, 0),  # the writes that they waited for are committed
     ],
 )
 def test_pause(

@@ -1,4 +1,4 @@
-"""Any legal requests, in any company on one connection, cut anywhere: all are answered in order, and no node ends."""
+"""Random legal requests on one connection, cut anywhere: all are answered in order, and no node ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REQUESTS = 60
 
 
 class Scene:
-    """Of a cluster that is to live: its members stay."""
+    """Requests that leave the members as they are, so that the cluster lives."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -51,14 +51,14 @@ class Scene:
 
 
 def plainest(op: str) -> dict[str, Any]:
-    """A request of that kind with nothing that need not be."""
+    """A request of that operation without optional fields."""
     needed = {field.encode_name for field in msgspec.structs.fields(OPERATIONS[op].request) if field.required}
     asked = Pipelines(Random(1), Scene(Random(1))).request(op)
     return {name: value for name, value in asked.items() if name == "op" or name in needed}
 
 
 async def _speak(client: Client, random: Random, history: History) -> None:
-    """Send requests in pieces that end anywhere, and see each answered in its place, whatever the last piece was."""
+    """Send requests in pieces that end anywhere, and check that each is answered in its place."""
     pipelines = Pipelines(random, Scene(random))
     exchange = Exchange(random.randrange(1000), history)
     requests = pipelines.draw(REQUESTS)

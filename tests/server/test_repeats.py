@@ -1,4 +1,4 @@
-"""A line that comes again and again is counted: the first of a kind is written, and how many more there were."""
+"""Log lines that repeat are counted: the first of a kind is written, and then how many more there were."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "exception": 40, 
 
 
 class _Held(Exception):
-    """What can be watched going away."""
+    """An object whose end can be observed."""
 
 
 def record(words: str, *args: object, level: int = logging.WARNING, about: object = None) -> logging.LogRecord:
@@ -147,7 +147,7 @@ def test_there_are_places_to_look_at() -> None:
 
 @pytest.mark.parametrize("place", CALLS)
 def test_every_place_in_the_code_has_words_of_its_own_by_which_its_lines_are_counted(place: str) -> None:
-    """A new place is limited by itself, as long as what varies stands in the blanks and not in the words."""
+    """A new place is limited by itself, if its varying parts are arguments and not part of the words."""
     call = CALLS[place]
     words = _words(call)
     assert isinstance(words, ast.Constant), f"{place}: give what varies as an argument, not within the words"

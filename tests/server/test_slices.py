@@ -1,4 +1,4 @@
-"""Large replies to many, and large values: no turn handles all of them, each has a share, and nobody seems dead."""
+"""Large replies to many clients, and large values: no turn handles all, each gets a share, and no node seems dead."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ..helpers.virtual_cluster import Client, Cluster
 
 MEBIBYTE = 1024 * 1024
 A_TURN = 8 * MEBIBYTE
-"""More than a turn may send or make; what takes a node some milliseconds."""
+"""More bytes than a turn may send or make, which takes a node some milliseconds."""
 MANY = 40
 GETS = 6
 LARGE = "x" * 500_000
@@ -36,7 +36,7 @@ OWN = b"own-key"
 
 
 class Turns:
-    """What is done in each turn of all nodes."""
+    """The work in each turn of all nodes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[Counter[Any]] = [Counter()]
@@ -50,7 +50,7 @@ class Turns:
         self._monkeypatch = monkeypatch
 
     def count(self, owner: Any, name: str, what: Callable[..., tuple[Any, int]]) -> None:
-        """Count what is done by calls of that method, or that function of a module."""
+        """Count the work done by calls of that method, or of that function of a module."""
         method = getattr(owner, name)
 
         def counted(*arguments: Any) -> Any:
@@ -67,7 +67,7 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> Turns:
 
 
 async def asking(cluster: Cluster, requests: list[dict[str, object]]) -> list[Client]:
-    """Clients of the leader that ask all that, each for its own key where it says so, and do not read."""
+    """Make clients of the leader that send these requests, for keys of their own where given, and do not read."""
     leader = await cluster.leader()
     some = [await cluster.connect(leader) for _ in range(MANY)]
     for number, client in enumerate(some):
@@ -190,7 +190,7 @@ async def test_a_value_that_travels_longer_than_an_election_timeout_costs_no_ele
     cluster = Cluster(nursery, seed=5)
     weather = cluster.weather()
     monkeypatch.setattr(weather, "delay", lambda: 0.2)
-    cluster.network.capacity = 128 * 1024  # every 0.2 s: a value takes more than 1.6 s
+    cluster.network.capacity = 128 * 1024  # every 0.2 s, so a value takes more than 1.6 s
     for node in cluster.nodes:
         node.start()
     leader = await cluster.leader()
@@ -198,7 +198,7 @@ async def test_a_value_that_travels_longer_than_an_election_timeout_costs_no_ele
     asked = leader
     if through == "a follower":
         asked = (leader + 1) % 3
-        cluster.nodes[(leader + 2) % 3].crash()  # the leader needs to hear this very one
+        cluster.nodes[(leader + 2) % 3].crash()  # the leader needs to hear this very follower
     for number in range(3):
         (reply,) = await cluster.ask(asked, {"op": "put", "key": f"k{number}", "value": "x" * 1_040_000})
         assert reply["ok"], reply
@@ -206,7 +206,7 @@ async def test_a_value_that_travels_longer_than_an_election_timeout_costs_no_ele
 
 
 class Slow(ImmediateThread):
-    """Each write takes two seconds, and parts of it are on the disk all the while."""
+    """Each write takes two seconds, and parts of it reach the disk all the while."""
 
     def __init__(self, driver: Driver) -> None:
         super().__init__()
@@ -240,7 +240,7 @@ async def test_disks_that_are_slow_and_do_not_hang_cost_no_election(cluster: Clu
 
 
 def term_of(cluster: Cluster, leader: int) -> int:
-    """The term, in which all that live follow that leader."""
+    """The term in which all live nodes follow that leader."""
     cores = [node.driver.replica.core for node in cluster.nodes if node.driver is not None]
     assert {core.leader for core in cores} == {leader}
     (term,) = {core.term for core in cores}

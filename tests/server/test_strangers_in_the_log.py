@@ -1,4 +1,4 @@
-"""Whoever reaches the port, or is reached at a peer's address, as often as it likes: a handful of lines tells of it."""
+"""Strangers at the port, or at a peer's address, however often: only a handful of log lines tell of them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from ..helpers.virtual_cluster import ADDRESSES, Cluster
 TIMES = 400
 DIALS = 50
 HANDFUL = 3
-"""The first, how many more there were, and the end of a member whose place is taken."""
+"""The most lines: the first, the count of the others, and the end of a member whose place is taken."""
 A_PEERS_HANDFUL = 50
-"""Of who is reached at a peer's address: its troubles may be of some kinds, and take turns."""
+"""The most lines about a stranger at a peer's address, whose errors may be of several kinds, in turn."""
 
 
 class Log:
-    """What the nodes say, as it would stand in the log of one."""
+    """The nodes' log lines, as if they stood in the log of one node."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -64,7 +64,7 @@ def hello(number: int, **changes: object) -> bytes:
     return encode(made)
 
 
-# Each makes the bytes of the stranger of that number.
+# Each function makes the bytes of the stranger of that number.
 SAYS: dict[str, Callable[[int], bytes]] = {
     "nothing": lambda _: b"",
     "TLS": lambda _: b"\x16\x03\x01",
@@ -86,7 +86,7 @@ SAYS: dict[str, Callable[[int], bytes]] = {
 
 
 async def visit(cluster: Cluster, data: bytes) -> None:
-    """Say that to node 0, and go."""
+    """Send that to node 0, and leave."""
     client = await cluster.connect(0)
     if data:
         client.connection.send(data)
@@ -174,7 +174,7 @@ async def test_connections_that_cannot_be_taken_are_a_handful_of_lines(
         async def accept(self) -> list[Connection]:
             self.left -= 1
             if self.left % 2:
-                return []  # now and then it goes well
+                return []  # now and then it succeeds
             if self.left <= 0:
                 await trio.sleep_forever()
             raise OSError(errno.EMFILE, "Too many open files")
@@ -195,7 +195,7 @@ ANSWERS: dict[str, Answer] = {
     "a member that hangs up": lambda _, introduction: introduction,
     "silence": lambda _number, _introduction: b"",
 }
-"""What is said by who is reached at a peer's address; the introduction is the peer's own."""
+"""The words of a stranger at a peer's address; the introduction is the peer's own."""
 
 
 @pytest.mark.parametrize("who", ANSWERS)

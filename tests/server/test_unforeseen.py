@@ -1,8 +1,8 @@
-"""An exception that nobody foresaw, put into one place at a time where something from outside is handled.
+"""Unforeseen exceptions, put into one place at a time where a node handles input from outside.
 
-Where nothing of the node's own can be half-changed, the request is answered `internal`, or the connection is closed,
-and the node goes on, as does whoever else is connected. Everywhere else the node stops and says why, and its clients
-are told nothing. The lists of operations, messages and handlers are the code's own.
+Where the node's own state cannot be half-changed, the request is answered `internal`, or the connection is closed. The
+node and all other connections go on. Everywhere else the node stops and says why, and its clients are told nothing. The
+lists of operations, messages and handlers are the code's own.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _request(op: str) -> dict[str, object]:
 
 
 def seen(unforeseen: Records) -> None:
-    """The failure was logged with its traceback, and no other."""
+    """Check that the failure was logged with its traceback, and no other one."""
     errors = [record.exc_info[1] for record in unforeseen if record.exc_info]
     assert errors
     causes = [error.__cause__ or error for error in errors if error is not None]
@@ -105,7 +105,7 @@ def seen(unforeseen: Records) -> None:
 
 
 class Bystander:
-    """A client that was there before something failed, and is served on."""
+    """A client that was connected before the failure, and is still served after it."""
 
     def __init__(self, client: virtual_cluster.Client) -> None:
         self._client = client
@@ -120,7 +120,7 @@ class Bystander:
 
 
 async def bystander(cluster: Cluster, index: int) -> Bystander:
-    """Somebody who is connected to that node, and has been served."""
+    """Connect a client to that node, and let it be served once."""
     one = Bystander(await cluster.connect(index))
     await one.is_served()
     return one
@@ -232,7 +232,7 @@ HANDLERS = [
     if kind.__module__ == module.name and {"received", "drained", "broken"} <= set(vars(kind))
     if not kind.__name__.startswith("_") and Protocol not in kind.__bases__
 ]
-"""Whoever hears what comes on a connection."""
+"""A class that handles what comes on a connection."""
 
 ON_A_CONNECTION: list[tuple[Any, str]] = [
     *[(handler, "received") for handler in HANDLERS],
@@ -260,7 +260,7 @@ ON_A_CONNECTION: list[tuple[Any, str]] = [
     (replicator, "encode"),
 ]
 OF_CLIENTS = (driver, Recognizer, Door, Session, LineBuffer, ClientConnection)
-"""Where all that a client says passes."""
+"""A function through which all bytes of a client pass."""
 
 
 async def _all_connected(cluster: Cluster) -> None:
@@ -277,7 +277,7 @@ def _redial(node: Node) -> None:
 
 
 async def _ask_at_once(cluster: Cluster, index: int, *requests: dict[str, object]) -> list[virtual_cluster.Client]:
-    """Clients of that node, enough to be taken together, who ask at once."""
+    """Clients of that node that ask at once, enough of them to be merged."""
     some = [await cluster.connect(index) for _ in range(FEW)]
     for client in some:
         client.send(*requests)
@@ -379,7 +379,7 @@ async def test_a_newer_versions_snapshot_ends_no_follower(
     await caught_up(cluster)
 
 
-# What only looks, and what decides
+# Code that only looks, and code that decides
 
 LOOKS: dict[tuple[Any, Any], set[str]] = {
     (links.Host, PeerConnections): {"greet", "hear", "lose"},
@@ -394,7 +394,7 @@ LOOKS: dict[tuple[Any, Any], set[str]] = {
     },
     (snapshots.Node, Replica): set(),
 }
-"""What is done for others that changes nothing of the node's own, or leaves that to something that is marked."""
+"""Work for others that does not change the node's own state, or leaves that to a marked function."""
 
 
 @pytest.mark.parametrize(("host", "who"), LOOKS, ids=lambda one: str(one.__module__))
@@ -439,7 +439,7 @@ BEFORE_IT_HAS_FORMED: dict[type, str] = {
     FormationView: "replica.assembly.ready_for",
     PeerHello: "replica.assembly.heard",
 }
-"""Which part of the replica decides what comes of a message then."""
+"""The part of the replica that handles the message then."""
 
 
 def test_every_message_there_is_is_tried() -> None:
@@ -447,7 +447,7 @@ def test_every_message_there_is_is_tried() -> None:
 
 
 def _break(node: Node, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let that part of the node's driver fail: of this node alone."""
+    """Let that part of this node's driver fail, and of no other node's."""
     owner: Any = node.driver
     *path, name = place.split(".")
     for part in path:
@@ -457,7 +457,7 @@ def _break(node: Node, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _break_hearing(node: Node, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let what this node makes of such messages fail."""
+    """Let this node's handling of such messages fail."""
     assert node.driver is not None
     if kind in (handlers := node.driver.replica._handlers):
         monkeypatch.setitem(handlers, kind, _fail)
@@ -466,13 +466,13 @@ def _break_hearing(node: Node, kind: type, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def _begun() -> bytes:
-    """The beginning of writes passed on that take long to come: what is made of it is never sent as such."""
+    """The beginning of a long message with forwarded writes; its sign of life is never sent itself."""
     value = b'{"op":"put","key":"k","value":"%b"}' % (b"x" * (LONG_BYTES + PART_BYTES))
     return encode(Propose(0, [value], 1))[: PART_BYTES + 1000]
 
 
 async def _ends(node: Node, unforeseen: Records) -> None:
-    """The node stops, and says why."""
+    """Check that the node stops, and says why."""
     with trio.fail_after(10):
         while node.code is None:
             await trio.sleep(0.01)
@@ -484,7 +484,7 @@ async def _ends(node: Node, unforeseen: Records) -> None:
 
 
 async def _victim(cluster: Cluster, leads: bool) -> Node:
-    """A node whose end is not that of the test."""
+    """A node whose end does not end the test."""
     leader = await cluster.leader()
     node = cluster.nodes[(leader + 1) % 3]
     node.crash()
@@ -600,7 +600,7 @@ async def test_replies_that_fail_while_they_are_dealt_out_stop_the_node(
     node = await _victim(cluster, leads=True)
     some = await _ask_at_once(cluster, node.index, {"op": "ping"})
     for client in some:
-        await client.replies(1)  # by now it is known that they are clients
+        await client.replies(1)  # by now the node knows that they are clients
     monkeypatch.setattr(ClientConnection, "deliver", _fail)
     for client in some:
         client.send(GET)
@@ -709,7 +709,7 @@ def test_what_fails_before_a_node_lives_is_in_its_log(
 
 
 class _Hears:
-    """A handler that hears, and may fail at that."""
+    """A handler that may fail at each call."""
 
     def __init__(self, hear: Callable[[bytes], object]) -> None:
         self._hear = hear

@@ -1,4 +1,4 @@
-"""Which entries stay in memory when a snapshot has been taken."""
+"""The entries that stay in memory after a snapshot."""
 
 from __future__ import annotations
 

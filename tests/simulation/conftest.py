@@ -1,4 +1,4 @@
-"""What the simulations share: many seeds take minutes, and each is a run of its own."""
+"""Fixtures of the simulations: many seeds take minutes, and each is a separate run."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import pytest
 
 @pytest.fixture
 def on_all_cores() -> Iterator[Callable[[Callable[[int], Any], Iterable[int]], list[Any]]]:
-    """Runs seeds in processes, as many at a time as there are cores; what fails is raised here."""
+    """Give a function that runs seeds in processes, one on each core, and raises their failures here."""
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("forkserver")) as pool:
         yield lambda run, seeds: list(pool.map(run, seeds, chunksize=2))
 
 
 @pytest.fixture
 def traces_of() -> Callable[[str, Iterable[str]], list[str]]:
-    """Runs a program in several processes at once, which differ in the seed of their hashes; what each prints."""
+    """Give a function that runs a program in several processes with different hash seeds, and returns their outputs."""
 
     def run(program: str, hash_seeds: Iterable[str]) -> list[str]:
         path = os.pathsep.join(sys.path)

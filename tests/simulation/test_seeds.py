@@ -1,4 +1,4 @@
-"""The simulation of the core, its storage and its requests: seeds that are always run, and some that never were."""
+"""The fast simulation: seeds that are always run, and new ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SLOW = pytest.mark.slow
 
 
 def check(reports: list[Report]) -> None:
-    """Nothing failed, or these would not be here; but a run in which nothing happens proves nothing."""
+    """Check that enough happened in these runs, which did not fail: an uneventful run proves nothing."""
     assert sum(report.counts for report in reports) >= 0.95 * len(reports)
     faults: Counter[str] = Counter()
     for report in reports:
@@ -48,7 +48,7 @@ def test_no_seed_breaks_a_property(seeds: range, on_all_cores: Callable[..., lis
 @pytest.mark.parametrize("count", [8, pytest.param(100, marks=SLOW)])
 def test_nor_do_some_new_ones(count: int, on_all_cores: Callable[..., list[Report]]) -> None:
     first = random.SystemRandom().randrange(10**6, 10**9)
-    print(f"seeds {first}..{first + count - 1}")  # a failure names its own
+    print(f"seeds {first}..{first + count - 1}")  # a failure names its seed
     on_all_cores(simulate, range(first, first + count))
 
 
@@ -82,7 +82,7 @@ def test_the_same_seed_gives_the_same_run_in_every_process(count: int, traces_of
     assert len(set(traces[0].split())) == count
 
 
-# It can fail: each of these breaks the program in one place.
+# The simulation can fail: each of these breaks the program in one place.
 
 
 def promise_too_early(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Whole nodes in virtual time, from seeds: hostile networks and disks, deaths of every kind, and what clients see."""
+"""The simulation of whole nodes: hostile networks and disks, deaths of every kind, and the clients' view."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SLOW = pytest.mark.slow
 
 def check(reports: Sequence[Report]) -> None:
     assert {report.verdict for report in reports} == {"linearizable"}
-    assert sum(report.counts for report in reports) >= 2 / 3 * len(reports)  # they are short
+    assert sum(report.counts for report in reports) >= 2 / 3 * len(reports)  # these runs are short
     assert all(report.elections for report in reports)
     faults: Counter[str] = Counter()
     for report in reports:
@@ -75,7 +75,7 @@ def test_nor_does_one_where_clients_are_served_together(seeds: range, monkeypatc
             await super().wait(eager, seconds)
             await trio.sleep(0.03)
 
-    monkeypatch.setattr(gathering, "FEW", 1)  # what is done together is as rare here as it is frequent under load
+    monkeypatch.setattr(gathering, "FEW", 1)  # merged requests are as rare here as they are frequent under load
     monkeypatch.setattr(gathering, "Merged", Counted)
     monkeypatch.setattr(machines, "MemoryHub", SlowHub)
     for seed in seeds:
@@ -124,7 +124,7 @@ def test_a_failure_names_its_seed_and_shows_the_last_events(monkeypatch: pytest.
 
 
 def scheduled(seed: int) -> list[int]:
-    """The order in which tasks that are all ready run."""
+    """The order in which tasks run that are all ready."""
     order: list[int] = []
 
     async def task(number: int) -> None:

@@ -1,4 +1,4 @@
-"""The judge of what one connection is served is judged: histories whose verdict is known."""
+"""The judge of connections is tested on histories whose verdict is known."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trioraft.testing.linearizability import check
 
 
 def asked(*operations: Operation, connection: int = 0) -> list[Operation]:
-    """These, asked on one connection in this order, and all under way at once."""
+    """Ask these on one connection in this order, all under way at once."""
     for place, operation in enumerate(operations):
         operation.connection, operation.place = connection, place
     return list(operations)

@@ -1,4 +1,4 @@
-"""The judge is judged: histories whose verdict is known, and a dumb judge that tries every order."""
+"""The judge is tested on histories whose verdict is known, and against a simple judge that tries every order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def op(
     by: int = 1,
     **answer: object,
 ) -> Operation:
-    """An operation; `value` is what a put writes, or what anything else answers."""
+    """Make an operation; `value` is the value that a put writes, or that another operation returns."""
     operation = Operation(0, kind, key, called, by=by, if_rev=if_rev, returned=returned, outcome=outcome)
     raw = None if value is None else b"%d" % value
     if kind == "put" and raw is not None:

@@ -1,4 +1,4 @@
-"""The generator of pipelines knows every operation there is, and its judge what cannot be a reply."""
+"""The generator of pipelines knows every operation, and its judge finds every impossible reply."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trioraft.wire.parsing import parse_request
 
 
 class Scene:
-    """Little to ask for."""
+    """A scene with few things to ask for."""
 
     key: Callable[[Any, str], str] = lambda self, op: "clé"  # noqa: ARG005
     value: Callable[[Any], bytes] = lambda self: b"[1, 2]"  # noqa: ARG005

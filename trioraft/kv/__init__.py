@@ -1,1 +1,1 @@
-"""The state machine: commands, what comes of them, and the store. Pure: no clock, no randomness, no I/O."""
+"""The state machine: commands, their results, and the store. Pure: no clock, no randomness, no I/O."""

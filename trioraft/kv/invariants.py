@@ -1,4 +1,4 @@
-"""What must hold of a store after every command, and a number by which two stores can be compared."""
+"""The invariants of a store after every command, and a checksum by which two stores can be compared."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Keys:
             self._starts[0] = ""
 
     def since(self, start: str) -> Iterator[str]:
-        """Yields the keys from `start` on, in order. Nothing may be added or removed meanwhile."""
+        """Yield the keys from `start` on, in order. Nothing may be added or removed meanwhile."""
         position = bisect_right(self._starts, start) - 1
         keys = self._chunks[position].in_order()
         yield from keys[bisect_left(keys, start) :]
@@ -78,13 +78,13 @@ class Keys:
             yield from self._chunks[later].in_order()
 
     def freeze(self) -> Iterator[str]:
-        """Yields all keys as they are now, in order, whatever is added and removed meanwhile. Valid until `thaw`."""
+        """Yield all keys as they are now, in order, whatever is added and removed meanwhile. Valid until `thaw`."""
         for chunk in self._chunks:
             chunk.shared = True
         return (key for chunk in list(self._chunks) for key in chunk.in_order())
 
     def thaw(self) -> None:
-        """Let go of the frozen keys."""
+        """Release the frozen keys."""
         for chunk in self._chunks:
             chunk.shared = False
 

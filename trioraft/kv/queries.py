@@ -1,4 +1,4 @@
-"""What may be asked of the key-value store, and its answers: a key asks for its item, None where it is missing."""
+"""The queries of the key-value store, and its answers. A key alone asks for its item, None where it is missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from trioraft.kv.items import Item
 
 
 class ScanQuery(msgspec.Struct, frozen=True, gc=False):
-    """The keys with that prefix that come after `after`, in order, `limit` at most; with `keys_only` no values."""
+    """A query for the keys with that prefix after `after`, in order, at most `limit`; with `keys_only` no values."""
 
     prefix: str
     after: str | None
@@ -17,12 +17,12 @@ class ScanQuery(msgspec.Struct, frozen=True, gc=False):
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
-    """What a scan finds: keys in order, and whether there are more."""
+    """The answer to a scan: keys in order, and whether there are more."""
 
     items: list[tuple[str, Item]]
     more: bool
     keys_only: bool
-    """Whether the values are not asked for."""
+    """Whether the values were not asked for."""
 
 
 Query = str | ScanQuery

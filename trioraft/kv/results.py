@@ -1,4 +1,4 @@
-"""What comes of a command when it is applied."""
+"""The results of commands when they are applied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A node: the core, the log and the store, among sockets and clocks."""
+"""The node as a process: a replica among sockets, threads, clocks and signals."""
 
 from trioraft.server.config import NodeOptions, StartError
 from trioraft.server.node import run_node

@@ -1,4 +1,4 @@
-"""Connections as they come in: their first bytes tell whether a client or a peer has dialled."""
+"""Incoming connections: their first bytes tell whether a client or a peer has dialled."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ log = logging.getLogger("trioraft.clients")
 
 
 class Ports(door.Host, clients.Ports, Protocol):
-    """What connections need of their node."""
+    """The parts of the node that incoming connections use."""
 
     @property
     def peers(self) -> links.Host:
-        """Who accepts a connection that turns out to be a peer's."""
+        """The part of the node that accepts the connections of peers."""
 
 
 class Recognizer:
-    """The handler of a connection until its first bytes have told whose it is."""
+    """The handler of a connection until its first bytes tell whose it is."""
 
     def __init__(self, connection: Connection, node: Ports) -> None:
         self._connection = connection
@@ -34,7 +34,7 @@ class Recognizer:
         node.door.enter(connection)
 
     def received(self, data: bytes) -> None:
-        """Bytes, as yet of somebody unknown."""
+        """Take bytes of a client or peer that is not known yet."""
         start = self._start = self._start + data
         if start[:1] == bytes([_TLS_HANDSHAKE]):
             log.warning("%s speaks TLS, and this port does not: connect without it", self._connection.remote)
@@ -43,7 +43,7 @@ class Recognizer:
         elif start.startswith(_PEER_START):
             self._hand_to(Incoming(self._connection, self._node.peers), start)
         elif data and len(start) < len(_PEER_START) and _PEER_START.startswith(start):
-            return  # it may yet become a peer's introduction
+            return  # it may still become a peer's introduction
         elif self._node.door.admits_client(self._connection):
             client = ClientConnection(self._connection, self._node)
             self._hand_to(client, start)
@@ -51,10 +51,10 @@ class Recognizer:
                 client.received(b"")
 
     def drained(self) -> None:
-        """Nothing was sent."""
+        """Do nothing: nothing was sent."""
 
     def broken(self) -> None:
-        """Nobody came to be known."""
+        """Forget the connection: it broke before it was known."""
         self._node.door.leave(self._connection)
 
     def _hand_to(self, handler: ClientConnection | Incoming, start: bytes) -> None:

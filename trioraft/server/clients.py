@@ -14,11 +14,11 @@ from trioraft.server.transport import Connection
 from trioraft.wire.replies import Reply
 
 PORTION_BYTES: Final = 256 * 1024
-"""The most bytes of replies that a client is given before it is others' turn."""
+"""The most bytes of replies that a client gets before the others have their turn."""
 
 
 class Ports(Protocol):
-    """What a client's connection needs of its node."""
+    """The parts of the node that a client's connection uses."""
 
     requests: Requests
     max_request_bytes: int
@@ -29,7 +29,7 @@ class Ports(Protocol):
 
 
 class ClientConnection:
-    """One client: its session on its connection."""
+    """The node's end of one client's connection, with its session."""
 
     def __init__(self, connection: Connection, node: Ports) -> None:
         self._connection = connection
@@ -39,16 +39,16 @@ class ClientConnection:
         self._session = Session(node.max_request_bytes, self._has_replies, node.requests.reply_size)
         self._longest = min(node.max_request_bytes, JOINING_BYTES)
         self.lines = b""
-        """Requests that may be merged with those of others, and were not looked at yet."""
+        """Requests that may be merged with those of other clients, and are not parsed yet."""
         node.clients.add(self)
 
     @property
     def busy(self) -> bool:
-        """Whether it is owed a reply."""
+        """Whether the client waits for a reply."""
         return not self._session.idle or self._connection.unsent > 0
 
     def received(self, data: bytes) -> None:
-        """Bytes of requests; none at all when the client has asked its last."""
+        """Take bytes of requests; no bytes mean that the client asks no more."""
         if self._may_join(data):
             self.lines = data
             self._node.gathering.add(self)
@@ -62,19 +62,19 @@ class ClientConnection:
             self._receive(lines)
 
     def go_alone(self) -> None:
-        """Ask its lines by itself: they are not merged with those of others after all."""
+        """Process its lines alone: they are not merged with those of other clients after all."""
         try:
             self._take_lines()
         except Exception:
             give_up(self._connection)
 
     def reserve(self, merged: Slot) -> Slot:
-        """Give its lines, which are asked with `merged`, one place in its session."""
+        """Reserve one place in the session for its lines, which are part of `merged`."""
         lines, self.lines = self.lines, b""
         return self._session.reserve_share(merged, lines.count(b"\n"))
 
     def deliver(self, place: Slot, reply: Reply) -> None:
-        """Send the reply to what has that place, in its turn."""
+        """Put the reply into that place; it leaves in order."""
         session = self._session
         if self._reading and type(reply) is bytes and session.take_only(place):
             self._connection.send(reply)
@@ -82,21 +82,21 @@ class ClientConnection:
             self._node.requests.answer(place, reply)
 
     def drained(self) -> None:
-        """The client has read what it was given: the rest has its turn with those of others."""
+        """Note that the client has read its replies: the rest follows in turn with other clients."""
         self._has_replies()
 
     def broken(self) -> None:
-        """The client is gone; what it asked takes its course, and what has not been looked at yet is let go of."""
+        """Note that the client is gone. Its requests under way go on; the unparsed ones are dropped."""
         self.abandon()
 
     def abandon(self) -> None:
-        """Hold nothing any more: this goes with its connection, and is not left for the garbage collector to find."""
+        """Drop every reference, so that the object is freed with its connection, without the garbage collector."""
         self._node.clients.discard(self)
         self._session.abandon()
         self.lines = b""
 
     def flush(self) -> bool:
-        """Send a portion of the replies that are ready; True if that made room for requests that had waited."""
+        """Send a portion of the ready replies. Return whether that made room for requests that had waited."""
         try:
             return self._flush()
         except Exception:
@@ -106,18 +106,18 @@ class ClientConnection:
     def _flush(self) -> bool:
         self._dirty = False
         connection = self._connection
-        # What the client has not read yet fills the room; the rest follows when it has.
+        # Unread replies fill the room; the rest follows once the client has read.
         room = PORTION_BYTES - connection.unsent
         if room > 0 and (data := self._session.take_replies(room)):
             connection.send(data)
             self._node.reply_room -= len(data)
             if len(data) == room and not connection.unsent:
-                self._has_replies()  # there may be more, and it reads as fast as it is given
-        # While it is read from, there is nothing that waits for room, and more to come.
+                self._has_replies()  # there may be more, and the client reads as fast as it gets replies
+        # While the node reads from it, no request waits for room, and more may come.
         return not self._reading and self._take()
 
     def _may_join(self, data: bytes) -> bool:
-        """Whether it is whole lines, and nothing else is under way."""
+        """Whether the data is whole lines, and nothing else of this client is under way."""
         whole = len(data) <= self._longest and data[-1:] == b"\n"
         return whole and not self.lines and self._session.fresh and not self._connection.unsent
 

@@ -1,4 +1,4 @@
-"""What a node is told at its start."""
+"""The configuration of a node, and the exit codes of a failed start."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from trioraft.addresses import Address
 MAX_REQUEST_BYTES: Final = 1024 * 1024
 
 CANNOT_START: Final = 1
-"""The exit code of a node that cannot start where, or on what, it is told to, or meets what a newer version wrote."""
+"""The exit code for a bad address or folder, and for data of a newer version."""
 DISK_FAILED: Final = 74
-"""That of a node that its disk has failed, at its start or later; 74 is what sysexits.h has for that."""
+"""The exit code for a failing disk, at the start or later; 74 is EX_IOERR in sysexits.h."""
 
 
 class StartError(Exception):
-    """The node cannot start: what is wrong, what to do, and the exit code."""
+    """The node cannot start; with what is wrong, what to do, and the exit code."""
 
     def __init__(self, message: str, hint: str, code: int = CANNOT_START) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class StartError(Exception):
 
 
 class NodeOptions(msgspec.Struct, frozen=True):
-    """One node: its position among the servers, the servers, its folder, and how it listens and logs."""
+    """The configuration of one node: its index, the servers, its folder, and how it listens and logs."""
 
     index: int
     servers: list[Address | None]

@@ -1,4 +1,4 @@
-"""How a connection is dialled: a name may have several addresses, and the first that answers is taken (RFC 8305)."""
+"""Dialling: a name may have several addresses, and the first that answers is used (RFC 8305)."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from trioraft.addresses import Address
 from trioraft.names import Place, look_up, numeric
 
 CONNECT_SECONDS: Final = 0.75
-"""How long one address may be silent: shorter than the second after which TCP itself asks again."""
+"""How long one address may be silent: less than the second after which TCP itself retries."""
 RESOLVE_SECONDS: Final = 1.0
-"""How long a resolver may take; what it answers later is for the next dial."""
+"""How long a resolver may take; a later answer serves the next dial."""
 STAGGER_SECONDS: Final = 0.25
-"""After how long a silence the next address is dialled beside the one before."""
+"""After how long a silence the next address is dialled, beside the earlier ones."""
 BEGUN_SECONDS: Final = 0.5
-"""Within this time all addresses are being dialled, however many there are."""
+"""The time within which all addresses are dialled, however many there are."""
 SILENT_SECONDS: Final = 1.0
 """How long a connected peer's machine may acknowledge nothing: as long as the longest election timeout."""
 KEEPALIVE_SECONDS: Final = 10
-"""After how long without traffic the peer's machine is asked whether it still knows of the connection."""
+"""After how long without traffic the peer's machine is asked whether it still knows the connection."""
 _NO_WAY: Final = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-"""This machine has no way to such an address, which says nothing of who is there."""
+"""Error numbers where this machine has no route to an address, which tells nothing about the peer."""
 
 
 async def connect(address: Address, turn: int = 0) -> socket.socket:
-    """A connected socket, not blocking. Raises OSError; ConnectionRefusedError only where nobody listens anywhere.
+    """Dial a name, and return a connected, non-blocking socket.
 
-    `turn` says with which of the name's addresses to begin.
+    `turn` says with which of the name's addresses to begin. Raises OSError; it is a ConnectionRefusedError only where
+    nobody listens at any of the addresses.
     """
     with resolving():
         places = list(dict.fromkeys(numeric(address) or await _look_up(address)))
@@ -49,10 +50,10 @@ async def connect(address: Address, turn: int = 0) -> socket.socket:
 
 
 async def _look_up(address: Address) -> list[Place]:
-    """Where a name leads to. Raises Unresolved, and whatever the resolver raises.
+    """Resolve a name. Raises Unresolved, and whatever the resolver raises.
 
-    Trio's own threads would not do: who gives one up leaves it hanging and takes another the next time, and there are
-    40 of them, so that a few names that hang would keep all others waiting.
+    Trio's own threads would not do: an abandoned lookup would keep its thread, the next one would take another, and
+    there are only 40. A few hanging names would then keep all others waiting.
     """
     lookup = look_up(address)
     done = trio.Event()
@@ -70,7 +71,7 @@ async def _look_up(address: Address) -> list[Place]:
 
 @contextlib.contextmanager
 def resolving() -> Iterator[None]:
-    """Make an OSError of whatever a resolver raises: of a name that cannot be, its codecs have errors of their own."""
+    """Turn whatever a resolver raises into an OSError: for impossible names, its codecs raise their own errors."""
     try:
         yield
     except OSError:
@@ -80,12 +81,12 @@ def resolving() -> Iterator[None]:
 
 
 class _Race:
-    """Several addresses dialled at once. Of the sockets made, the winner's alone stays open."""
+    """Several addresses that are dialled at once. Only the winner's socket stays open."""
 
     def __init__(self) -> None:
         self.winner: socket.socket | None = None
         self.failures: list[tuple[str, OSError]] = []
-        """The addresses that failed, and how."""
+        """The addresses that failed, with their errors."""
         self._scope = trio.CancelScope()
 
     async def run(self, places: Sequence[Place]) -> None:
@@ -139,12 +140,12 @@ async def _connect(place: Place) -> socket.socket:
 
 
 def _notice_silence(sock: socket.socket) -> None:
-    """Break the connection soon where packets vanish.
+    """Let the system break the connection soon if packets vanish.
 
-    TCP repeats what is lost after twice as long each time, so that after a minute's partition it is silent for up to
-    another; a new connection is there as soon as the network is.
+    TCP waits twice as long before each retry, so after a partition of a minute it is silent for up to another minute. A
+    new connection works as soon as the network does.
     """
-    with contextlib.suppress(OSError):  # it may be gone already; the first use will tell
+    with contextlib.suppress(OSError):  # the connection may be gone already; its first use will tell
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SILENT_SECONDS * 1000))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
@@ -152,7 +153,7 @@ def _notice_silence(sock: socket.socket) -> None:
 
 
 def _summary(failures: Sequence[tuple[str, OSError]]) -> OSError:
-    """One error for all. A process is dead only where every address that can be reached refuses."""
+    """Make one error for all addresses. A process is dead only if every reachable address refuses."""
     telling = [error for _, error in failures if error.errno not in _NO_WAY] or [error for _, error in failures]
     codes = [error.errno or errno.EHOSTUNREACH for error in telling]
     code = next((code for code in codes if code != errno.ECONNREFUSED), codes[0])

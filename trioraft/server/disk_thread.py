@@ -1,8 +1,8 @@
-"""Writes to the log in a thread of their own, and waits a moment for each.
+"""The disk thread: it writes to the log, and a turn waits for each write only for a moment.
 
-A sync mostly takes a fraction of a millisecond: then it is cheapest to wait for it on the spot. One that
-takes long must not silence the node, whose peers and clients want answers meanwhile: then the wait is given
-up, the node goes on with its turns, and hears of the end by `wake`. While syncs are slow it does not wait at all.
+A sync mostly takes a fraction of a millisecond, and then waiting for it at once is cheapest. A longer sync must not
+silence the node, whose peers and clients want answers. So the node stops waiting, goes on with its turns, and is told
+of the end by `wake`. While syncs are slow it does not wait at all.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from collections.abc import Callable
 from typing import Final
 
 PATIENCE_SECONDS: Final = 0.01
-"""How long a turn waits for a write; a last write slower than this is not waited for."""
+"""How long a turn waits for a write; after a slower write the next turn does not wait."""
 
 
 class WorkerThread:
-    """The writer over a real disk.
+    """The thread over a real disk (`trioraft.replica.ports.DiskThread`).
 
-    The two threads wait for each other in the kernel, on an eventfd each. To wait on a lock or a queue costs twice
-    as much: who is woken has to wait once more, for the interpreter, which the other has not let go of yet.
+    The two threads wait for each other in the kernel, each on an eventfd. A lock or a queue costs twice as much: the
+    woken thread then waits again, for the interpreter, which the other thread still holds.
     """
 
     def __init__(self, wake: Callable[[], None], *, patience: float = PATIENCE_SECONDS) -> None:
-        """`patience`: for how many seconds `finished` waits at most; with 0 it never does."""
+        """`patience`: the most seconds for which `finished` waits; with 0 it never waits."""
         self._wake = wake
         self._patience = patience
         self._write: Callable[[], None] | None = None
@@ -48,9 +48,9 @@ class WorkerThread:
         os.eventfd_write(self._begin, 1)
 
     def finished(self, wait: bool = True) -> bool:
-        """Whether the write has ended, after waiting for it a moment."""
+        """Wait a moment for the write, and return whether it has ended. Raises what the write raised."""
         if not wait or self._seconds >= self._patience:
-            self._given_up = True  # before the look: a write that ends after it then wakes
+            self._given_up = True  # before the check, so that a write that ends after the check wakes the node
         if not self._ended.poll(0 if self._given_up else self._patience):
             self._given_up = True
             return False
@@ -59,7 +59,7 @@ class WorkerThread:
         return True
 
     def close(self) -> None:
-        """Stop, once the write under way has ended; a disk that hangs is not waited for long."""
+        """Stop once the write under way has ended, without waiting long for a disk that hangs."""
         self._closing = True
         os.eventfd_write(self._begin, 1)
         self._thread.join(timeout=1.0)
@@ -81,10 +81,10 @@ class WorkerThread:
         began = time.monotonic()
         try:
             write()
-        except BaseException as error:  # handed to the node's task
+        except BaseException as error:  # `finished` raises it in the node's task
             self._error = error
         self._seconds = time.monotonic() - began
         os.eventfd_write(self._end, 1)
-        # It may be waited for at this moment, or not; to wake for nothing costs one turn.
+        # The node may be waiting at this moment or not; waking it for nothing costs one turn.
         if self._given_up or self._seconds >= self._patience:
             self._wake()

@@ -1,8 +1,8 @@
-"""Who has come in and is not known yet: where places run short, they are kept for peers.
+"""Incoming connections that are not known yet: where places run short, they are kept for peers.
 
-What an incoming connection is, its first bytes tell. When clients have all the places that there are for them, more
-connections are taken into a small reserve all the same. A peer among them gets its place. A client is told that there
-is none, and who says nothing is not waited for.
+The first bytes of an incoming connection tell what it is. When clients have all their places, a small reserve still
+takes more connections. A peer among them gets a place. A client is told that there is none, and a connection that stays
+silent is closed.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from trioraft.server.transport import Connection, Hub
 from trioraft.wire.replies import error_reply
 
 SILENT_SECONDS: Final = 10.0
-"""How long a connection that has a place may say nothing before another may have that place."""
+"""How long a connection with a place may be silent before another one may get that place."""
 RESERVE_SECONDS: Final = 0.2
-"""How long one in the reserve may say nothing: a peer introduces itself as soon as it is connected."""
+"""How long a connection in the reserve may be silent: a peer introduces itself as soon as it is connected."""
 
 OVERLOADED: Final = error_reply(
     b"",
@@ -32,29 +32,29 @@ log = logging.getLogger("trioraft.node")
 
 
 class Host(Protocol):
-    """What a connection that is not known yet needs of its node."""
+    """The parts of the node that a connection uses before it is known."""
 
     door: Door
 
 
 class Door:
-    """The connections that have come in and have not shown yet whether they are a client or a peer."""
+    """The incoming connections that have not shown yet whether they are a client or a peer."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._unknown: dict[Connection, float] = {}
-        """Until when each may stay unknown where places run short."""
+        """For each connection, until when it may stay unknown where places run short."""
 
     def enter(self, connection: Connection) -> None:
-        """Somebody comes in."""
+        """Add an incoming connection."""
         self._unknown[connection] = trio.current_time() + (RESERVE_SECONDS if self._hub.full else SILENT_SECONDS)
 
     def leave(self, connection: Connection) -> None:
-        """Who it is has come out, or it is gone."""
+        """Remove a connection that is known now, or gone."""
         self._unknown.pop(connection, None)
 
     def admits_client(self, connection: Connection) -> bool:
-        """Whether there is a place for this one, which is a client; else it is told so, and closed."""
+        """Return whether there is a place for this client; if not, tell it so, and close it."""
         self.leave(connection)
         self.expire(trio.current_time())
         if not self._hub.full:
@@ -65,7 +65,7 @@ class Door:
         return False
 
     def expire(self, now: float) -> None:
-        """Where places run short, close those who have been silent for too long."""
+        """If places run short, close the connections that have been silent for too long."""
         if not self._hub.full:
             return
         for connection in [connection for connection, until in self._unknown.items() if until <= now]:
@@ -77,7 +77,7 @@ class Door:
             connection.close()
 
     def close(self) -> None:
-        """Forget them."""
+        """Forget all connections."""
         self._unknown.clear()
 
 

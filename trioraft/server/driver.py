@@ -1,7 +1,7 @@
-"""The node's turns: the only task that touches the replica.
+"""The driver of a node's turns: the only task that touches the replica.
 
-It waits until something comes in, takes that in (the hub calls the handlers of the connections, and these the
-replica), and lets the replica take its turn. When that is, and what waits for what meanwhile, is decided here.
+It waits for input, takes it in (the hub calls the handlers of the connections, and these call the replica), and lets
+the replica take its turn. `Pace` decides when that happens, and what waits meanwhile.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from trioraft.server.transport import Connection, Hub
 from trioraft.storage.folder import DataFolder
 
 RESTFUL_TICKS: Final = 10
-"""How long a node rests at most: what an idle one costs is its turns."""
+"""The longest time for which a node rests: turns are the whole cost of an idle node."""
 SOON_TICKS: Final = 6
-"""What is due so soon was not foreseen when the timer went to rest: another try after a split vote."""
+"""A deadline this near may not have been known when the timer went to rest: a retry after a split vote."""
 REPLIES_A_TURN: Final = 4 * 1024 * 1024
-"""Bytes of replies sent in a turn, at most; the next, which follows at once, begins with peers and the clock."""
+"""The most bytes of replies sent in a turn. The next turn follows at once, and begins with peers and the clock."""
 
 log = logging.getLogger("trioraft.node")
 
@@ -59,7 +59,7 @@ class Driver:
         tuning: Tuning | None = None,
         observer: Observer | None = None,
     ) -> None:
-        """`servers` are the lines of servers.txt, '-' where a removed member was; `background` writes snapshots.
+        """`servers`: the lines of servers.txt, '-' for a removed member. `background`: the thread for snapshots.
 
         Raises StorageError, OSError.
         """
@@ -70,7 +70,7 @@ class Driver:
         self.door = Door(hub)
         self.clients: set[ClientConnection] = set()
         self.dirty: deque[Dirty] = deque()
-        """Who has replies to send at the end of the turn, or of the next where this one has sent enough."""
+        """The clients with replies to send at the end of this turn, or of the next one if this one has sent enough."""
         self.gathering = Gathering(self)
         self.timer = ElectionTimer(self.tick, self.ticks_to_rest)
         self.peers = PeerConnections(self)
@@ -79,12 +79,12 @@ class Driver:
         self.replica = Replica(node, servers, folder, ports, tuning)
         self.requests = self.replica.requests
         self._ticks = 0
-        """Time that has passed since the last turn."""
+        """The ticks that have passed since the last turn."""
 
     # Life
 
     async def run(self) -> None:
-        """Take turns for ever. Raises OSError when the disk fails: then nothing more may be promised."""
+        """Take turns for ever. Raises OSError when the disk fails: nothing more may be promised then."""
         replica, pace = self.replica, self._pace
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.timer.run)
@@ -99,12 +99,12 @@ class Driver:
                 self.turn()
 
     def _serve(self) -> None:
-        """Take in what has come."""
+        """Take in all input."""
         self.hub.serve()
         self.gathering.merge()
 
     def turn(self) -> None:
-        """Let the replica carry out all that can be done now."""
+        """Let the replica do everything that can be done now."""
         self.reply_room = REPLIES_A_TURN
         ticks, self._ticks = self._ticks, 0
         if ticks:
@@ -116,20 +116,20 @@ class Driver:
             self.timer.hurry()
 
     def tick(self, ticks: int) -> None:
-        """Time has passed; taken up in the next turn, which comes at once, where the process does not stand still.
+        """Note that time has passed; the next turn, which comes at once, takes it up.
 
-        Where it has, it hears of no more than if its timer alone had: it first reads what came meanwhile, and then
-        judges who is silent.
+        After the process stood still, the replica is told only as many ticks as its timer may give at once. So it first
+        reads what came meanwhile, and then judges who is silent.
         """
         self._ticks = min(self._ticks + ticks, RESTFUL_TICKS + MAX_LATE)
         self.hub.wake()
 
     def ticks_to_rest(self) -> int:
-        """How many ticks may pass untold."""
+        """How many ticks may pass before the node must be told."""
         return min(self.replica.core.ticks_until_due, RESTFUL_TICKS)
 
     async def stop(self, seconds: float) -> None:
-        """Take no more writes, finish what is under way for so long at most, and mark the log."""
+        """Refuse new writes, finish the work under way within the given seconds, and mark the log."""
         with trio.move_on_after(seconds):
             await self._hand_over()
             self.requests.stopping = True
@@ -137,7 +137,7 @@ class Driver:
                 await trio.sleep(0.01)
 
     async def _hand_over(self) -> None:
-        """Let another lead, if this node does: the clients of the others shall notice nothing."""
+        """Hand the lead over, if this node leads, so that clients of other nodes notice nothing."""
         core = self.replica.core
         if core.role != "leader" or len(core.configuration.voters) < 2:
             return
@@ -153,7 +153,7 @@ class Driver:
             log.info("node %d did not take over in time", target)
 
     def close(self) -> None:
-        """Let go of clients and peers, and leave the log marked and closed, if the disk allows it."""
+        """Drop clients and peers, and leave the log marked and closed if the disk allows it."""
         self.door.close()
         for client in list(self.clients):
             client.abandon()
@@ -176,12 +176,12 @@ class Driver:
     # Clients
 
     def accept(self, connection: Connection) -> None:
-        """A new connection, from a client or a peer: its first bytes tell."""
+        """Take a new connection, of a client or a peer: its first bytes will tell."""
         connection.handler = Recognizer(connection, self)
         connection.resume()
 
     def flush(self) -> bool:
-        """Send the replies that are ready, to each client a portion; True if that made room for more requests."""
+        """Send each client a portion of its ready replies. Return whether that made room for more requests."""
         more = False
         dirty = self.dirty
         while dirty and self.reply_room > 0:

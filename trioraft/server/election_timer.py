@@ -1,4 +1,4 @@
-"""Elapsed time to ticks."""
+"""The timer of a node: elapsed time becomes ticks."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import trio
 from trioraft.replica.ports import TICK_SECONDS
 
 MAX_LATE: Final = 5
-"""Ticks given at once beyond those slept for: a node that was stopped first reads what came meanwhile, and then
-judges who is silent."""
+"""The most ticks given at once beyond those slept for. A node that was stopped first reads what came meanwhile, and
+then judges who is silent."""
 
 
 class ElectionTimer:
-    """Tells its node how many ticks have passed, as seldom as the node can do with."""
+    """Tells its node how many ticks have passed, as rarely as the node allows."""
 
     def __init__(self, tick: Callable[[int], None], ticks_to_rest: Callable[[], int]) -> None:
-        """`ticks_to_rest` says how many ticks the node can do without being told."""
+        """`ticks_to_rest` says how many ticks may pass before the node must be told."""
         self._tick = tick
         self._ticks_to_rest = ticks_to_rest
         self._hurried = trio.Event()
 
     def hurry(self) -> None:
-        """Something is due sooner than was said."""
+        """Wake the timer, because something is due sooner than the node had said."""
         self._hurried.set()
 
     async def run(self) -> None:

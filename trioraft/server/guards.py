@@ -1,4 +1,4 @@
-"""Where an exception that nobody foresaw ends one connection, and no more."""
+"""The guard that lets an unforeseen exception end one connection, and no more."""
 
 from __future__ import annotations
 

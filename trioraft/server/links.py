@@ -1,6 +1,6 @@
 """The connections between nodes: one outgoing to each peer, and the incoming ones.
 
-Messages go one way on each, from who dialled to who accepted, so that their order is that of TCP.
+Messages go one way on each, from the node that dialled to the one that accepted, so TCP keeps their order.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from trioraft.wire.framing import LineBuffer, LineTooLong
 from trioraft.wire.peers import PeerDecoder, PeerHello, PeerMessage, PeerRefused, decode_handshake, encode, encode_parts
 
 MAX_INTRODUCTION: Final = 256 * 1024
-"""As long a line as is kept for somebody who has not said yet who it is: there may be thousands of them."""
+"""The longest line kept for a connection that is not known yet; there may be thousands of these."""
 
 LONG_BYTES: Final = 2 * 1024 * 1024
-"""What is longer is not put together first: to copy it takes longer than to send its parts one by one."""
+"""A longer message is sent in its parts: copying it into one would take longer."""
 
 log = logging.getLogger("trioraft.links")
 
@@ -31,17 +31,17 @@ class Link:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.queued = 0
-        """Bytes put and not yet flushed."""
+        """How many bytes were put and not yet flushed."""
         self._queue: list[bytes] = []
 
     def put(self, message: PeerMessage) -> None:
-        """Send with the next flush."""
+        """Put a message, to be sent with the next flush."""
         parts = encode_parts(message)
         self.queued += sum(map(len, parts))
         self._queue += parts
 
     def flush(self) -> None:
-        """Send what was put, in one piece where it is not long."""
+        """Send the messages put so far, joined unless they are long."""
         if self._queue:
             queue = self._queue if self.queued > LONG_BYTES else [b"".join(self._queue)]
             self._queue = []
@@ -51,11 +51,11 @@ class Link:
 
 
 class Host(Protocol):
-    """What an incoming connection needs of its node."""
+    """The parts of the node that an incoming connection uses."""
 
     @property
     def door(self) -> Door:
-        """Where it waits until it has shown who it is."""
+        """The door at which it waits until it has shown who it is."""
 
     def greet(self, incoming: Incoming, hello: PeerHello) -> PeerHello | PeerRefused:
         """Answer a peer's introduction; with a PeerHello it is accepted."""
@@ -64,23 +64,23 @@ class Host(Protocol):
         """Take a message of an accepted peer."""
 
     def lose(self, incoming: Incoming) -> None:
-        """An accepted peer's connection is gone."""
+        """Note that an accepted peer's connection is gone."""
 
 
 class Incoming:
-    """A connection that a peer dialled: the handler of it."""
+    """The handler of a connection that a peer has dialled."""
 
     def __init__(self, connection: Connection, host: Host) -> None:
         self.peer: NodeId | None = None
-        """Who it is, once accepted."""
+        """The peer's id, once it is accepted."""
         self._connection = connection
         self._host = host
         self._start = b""
-        """What has come of its introduction."""
+        """The bytes of its introduction so far."""
         self._decoder = PeerDecoder()
 
     def received(self, data: bytes) -> None:
-        """Bytes from the peer."""
+        """Take bytes from the peer."""
         if not data:
             self._connection.close()
             self.broken()
@@ -105,7 +105,7 @@ class Incoming:
             self.broken()
 
     def drained(self) -> None:
-        """Nothing but the answer to the handshake goes this way."""
+        """Do nothing: only the answer to the handshake goes this way."""
 
     def broken(self) -> None:
         """The connection is gone."""
@@ -115,7 +115,7 @@ class Incoming:
             self._host.lose(self)
 
     def close(self) -> None:
-        """Close it; the host is not told."""
+        """Close the connection without telling the host."""
         self._connection.close()
 
     def _introduce(self, line: bytes) -> bool:
@@ -135,7 +135,7 @@ class Incoming:
 
 
 class Outgoing:
-    """The handler of a connection that this node dialled: one answer comes, and then its end."""
+    """The handler of a connection that this node has dialled: one answer comes, and then the end."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class Outgoing:
         self._buffer = LineBuffer(MAX_INTRODUCTION)
 
     def received(self, data: bytes) -> None:
-        """The peer's answer to the handshake, or the end."""
+        """Take the peer's answer to the handshake, or the end."""
         try:
             lines = self._buffer.feed(data)
             answers = [decode_handshake(line) for line in lines]
@@ -165,7 +165,7 @@ class Outgoing:
             self._on_broken()
 
     def drained(self) -> None:
-        """There is room for more."""
+        """Tell the host that there is room for more."""
         self._on_drained()
 
     def broken(self) -> None:

@@ -1,4 +1,4 @@
-"""Takes connections as they come in."""
+"""The task that accepts connections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger("trioraft.node")
 
 
 async def serve_listener(listener: Listener, accept: Callable[[Connection], None]) -> None:
-    """Hand over each connection, for ever; where there are no file descriptors left, wait for some."""
+    """Hand over each connection, for ever; wait where no file descriptors are left."""
     while True:
         try:
             await _take(listener, accept)
@@ -27,7 +27,7 @@ async def serve_listener(listener: Listener, accept: Callable[[Connection], None
 
 
 async def _take(listener: Listener, accept: Callable[[Connection], None]) -> None:
-    """Hand over those that come next; nothing of them is kept here until others come."""
+    """Hand over the next connections, and keep no reference to them until others come."""
     for connection in await listener.accept():
         try:
             accept(connection)
