@@ -1922,7 +1922,7 @@ MUTANTS = (
     Mutant(
         "who hangs up is dialled again at once",
         "trioraft/server/replicator.py",
-        """                pause = SHORTEST_PAUSE  # and that long at least: there are some who only answer and hang up
+        """                pause = SHORTEST_PAUSE  # and at least that long, because some nodes only answer and hang up
 """,
         """                continue
 """,

@@ -18,13 +18,13 @@ from trioraft.wire.codec import encode
 ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 LONGEST_MESSAGE: Final = 2000
-"""In characters; what strangers send stands in some messages."""
+"""The longest message in characters: some messages quote what strangers send."""
 LONGEST_TRACEBACK: Final = 200
-"""In lines, the last ones: those tell what was raised, and where."""
+"""How many lines of a traceback are kept: the last ones, which tell what was raised and where."""
 MAX_WAITING_BYTES: Final = 256 * 1024
-"""How much waits at most for who reads the log."""
+"""How many bytes of the log wait at most for its reader."""
 FLUSH_SECONDS: Final = 1.0
-"""How long the end of the process waits for its last words to be taken."""
+"""How long the process waits at its end for its last lines to be read."""
 
 
 class _Text(logging.Formatter):
@@ -32,12 +32,12 @@ class _Text(logging.Formatter):
         super().__init__("%(asctime)s.%(msecs)03d %(levelname)-7s %(message)s", "%H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """One line, whatever a message quotes: no sender writes lines of its own into the log."""
+        """Format a record as one line, whatever the message quotes: no sender can write its own lines into the log."""
         record.message = _printable(record.message)
         return super().formatMessage(record)
 
     def formatException(self, ei: ExceptionInfo) -> str:
-        """The traceback, indented: no line of it looks like one of the log."""
+        """Format a traceback with indentation, so that none of its lines looks like a line of the log."""
         return "\n".join(f"    {_printable(line)}" for line in _lines(super().formatException(ei)))
 
 
@@ -64,7 +64,7 @@ def _printable(text: str) -> str:
 
 
 def _unicode(text: str) -> str:
-    """The same, with what is none escaped: names of files may have any bytes."""
+    """Escape what is no text: names of files may have any bytes."""
     return _cut(text).encode(errors="backslashreplace").decode()
 
 
@@ -73,7 +73,7 @@ def _lines(traceback: str) -> list[str]:
 
 
 class PatientHandler(logging.Handler):
-    """Writes lines to a file descriptor from a thread of its own; what nobody takes is dropped, never waited for.
+    """Writes lines to a file descriptor from its own thread. Lines that nobody reads are dropped, and never waited for.
 
     A line that comes again and again is counted; see `repeats`.
     """
@@ -82,23 +82,23 @@ class PatientHandler(logging.Handler):
         super().__init__()
         self._descriptor = descriptor
         self._news = threading.Condition()
-        """Guards all that follows."""
+        """Guards all fields below."""
         self._waiting: deque[tuple[bytes, int]] = deque()
-        """What is to be written, and how many lines are lost where that fails."""
+        """The texts to be written, each with how many lines are lost if that fails."""
         self._size = 0
-        """Of what waits, in bytes."""
+        """The size of the waiting texts in bytes."""
         self._writing = False
         self._dropped = 0
-        """Lines for which there was no room, and of which nothing has been said yet."""
+        """How many lines found no room, and are not reported yet."""
         self._failed = 0
-        """Lines that could not be written, likewise."""
+        """How many lines could not be written, and are not reported yet."""
         self._torn = False
-        """Whether the beginning of a line has been written, and not its end."""
+        """Whether only the beginning of a line has been written."""
         self._repeats = Repeats()
         threading.Thread(target=self._write, name="log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand a line to the thread, or count it where too much waits, or where it is said again and again."""
+        """Hand a line to the thread; count it instead if too much waits, or if it repeats too often."""
         try:
             with self._news:
                 if self._repeats.admits(record, time.monotonic()):
@@ -108,7 +108,7 @@ class PatientHandler(logging.Handler):
             self.handleError(record)
 
     def flush(self) -> None:
-        """Wait for what has been said to be written, but not for long: for the end of the process."""
+        """Wait a little for all lines to be written, at the end of the process."""
         with self._news:
             for count in self._repeats.rest():
                 self._add(count)
@@ -116,7 +116,7 @@ class PatientHandler(logging.Handler):
             self._news.wait_for(lambda: not self._waiting and not self._writing, FLUSH_SECONDS)
 
     def _add(self, record: logging.LogRecord, lines: int = 1) -> None:
-        """Let a line wait to be written; its loss would be that of so many.
+        """Let a line wait to be written; if it is lost, `lines` count as lost.
 
         Once one is dropped, all are until half of what waits has been taken: one line says it, in its place.
         """
@@ -128,7 +128,7 @@ class PatientHandler(logging.Handler):
         self._size += len(line)
 
     def _confess(self) -> None:
-        """Say in its place how much was dropped, as soon as there is room for that."""
+        """Report the dropped lines in their place, as soon as there is room."""
         if self._dropped and self._size <= MAX_WAITING_BYTES // 2:
             dropped, self._dropped = self._dropped, 0
             self._add(_dropped(dropped), dropped)
@@ -141,11 +141,11 @@ class PatientHandler(logging.Handler):
                     self._put(b"\n" * self._torn + self._line(_dropped(self._failed)))
                     self._failed = 0
                 self._put(line)
-            except OSError:  # whoever read it is gone, or it is a file and the disk full: that may change
+            except OSError:  # the reader is gone, or the disk of a log file is full: that may change
                 self._failed += lines
 
     def _next(self) -> tuple[bytes, int]:
-        """Wait for what is to be written next."""
+        """Wait for the next text to be written."""
         with self._news:
             self._writing = False
             while True:
@@ -154,7 +154,7 @@ class PatientHandler(logging.Handler):
                     self._add(count)
                 if self._waiting:
                     break
-                self._news.notify_all()  # all has been written
+                self._news.notify_all()  # everything has been written
                 due = self._repeats.next_due()
                 self._news.wait(None if due is None else max(0.0, due - now))
             line, lines = self._waiting.popleft()
@@ -164,12 +164,12 @@ class PatientHandler(logging.Handler):
             return line, lines
 
     def _put(self, data: bytes) -> None:
-        """Write it all, however long that takes. Raises OSError."""
+        """Write the whole text, however long that takes. Raises OSError."""
         while data:
             try:
                 data = data[os.write(self._descriptor, data) :]
                 self._torn = bool(data)
-            except BlockingIOError:  # whoever started this process may have made it so
+            except BlockingIOError:  # the parent process may have made it non-blocking
                 select.select([], [self._descriptor], [])
 
     def _line(self, record: logging.LogRecord) -> bytes:
@@ -186,7 +186,7 @@ def _dropped(lines: int) -> logging.LogRecord:
 
 
 def configure(format: str, level: str) -> None:
-    """Log to standard error, as text or json, from that level on."""
+    """Log to standard error, as text or JSON, from that level on."""
     handler = PatientHandler(sys.stderr.fileno())
     handler.setFormatter(_Json() if format == "json" else _Text())
     logger = logging.getLogger("trioraft")

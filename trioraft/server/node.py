@@ -1,4 +1,4 @@
-"""A node as a process: its folder, its port, its tasks, and its end."""
+"""The process of a node: its folder, its port, its tasks, and its end."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from trioraft.wire.commands import UnknownCommand
 INTERNAL: Final = 70
 STOP_SECONDS: Final = 2.0
 SWITCH_SECONDS: Final = 0.0002
-"""The writer's thread gets the interpreter so soon: it needs it for microseconds, and a turn for milliseconds."""
+"""How soon the disk thread gets the interpreter: it needs microseconds of it, and a turn takes milliseconds."""
 
 log = logging.getLogger("trioraft.node")
 
 
 def run_node(options: NodeOptions) -> int:
-    """Run a node until it is told to stop; the exit code. Raises StartError."""
+    """Run a node until it is told to stop, and return the exit code. Raises StartError."""
     configure(options.log_format, options.log_level)
     try:
         return _run_in_folder(options)
@@ -60,7 +60,7 @@ def _run_in_folder(options: NodeOptions) -> int:
 
 
 def _check_open_files(members: int) -> None:
-    """Raises StartError where peers, or the log, would be without one as soon as some clients have come."""
+    """Raise StartError if a few clients could leave the peers or the log without a file descriptor."""
     least, limit = least_open_files(members), most_open_files()
     if limit < least:
         why = f"a node of {members} needs {least} open files for its log, the other nodes and a few clients"
@@ -68,7 +68,7 @@ def _check_open_files(members: int) -> None:
 
 
 def _unusable(options: NodeOptions, error: OSError) -> StartError:
-    """What to say where the disk does not let the node start."""
+    """Make the error for a disk that does not let the node start."""
     hint = disk_hint(error)
     if not DataFolder.may_be_a_nodes(options.data_dir):
         hint = "make room there, or let this user write there; a new node may have another folder, with --data-dir"
@@ -85,7 +85,7 @@ async def _run(options: NodeOptions, folder: DataFolder) -> int:
         servers = [str(address) if address else "-" for address in options.servers]
         driver = _open(options, folder, hub, writer, background, servers)
         listener = _listen(options, driver, hub)
-        # What lives as long as the node need not be looked at again and again.
+        # The garbage collector need not visit again and again what lives as long as the node.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
@@ -117,7 +117,7 @@ def _open(
 
 
 def _listen(options: NodeOptions, driver: Driver, hub: Hub) -> Listener:
-    """Listen where this node is to, and say where. Raises StartError."""
+    """Listen on this node's address, and log it. Raises StartError."""
     own = driver.replica.core.configuration.member(options.index)
     if own is not None:
         _warn_of_differences(driver, options, own)
@@ -134,12 +134,12 @@ def _listen(options: NodeOptions, driver: Driver, hub: Hub) -> Listener:
 
 
 def _keeps_place(options: NodeOptions, own: Member | None) -> bool:
-    """Whether the cluster says where this node listens: from its first start on, and unless something else was told."""
+    """Whether the cluster's record says where this node listens: once it has formed, unless the user says otherwise."""
     return own is not None and options.listen is None
 
 
 def _place(options: NodeOptions, own: Member | None) -> Address:
-    """Where to listen. Raises StartError."""
+    """The address on which to listen. Raises StartError."""
     if own is None or options.listen is not None:
         return options.listen or _listed(options)
     try:
@@ -151,14 +151,14 @@ def _place(options: NodeOptions, own: Member | None) -> Address:
 
 
 def _listed(options: NodeOptions) -> Address:
-    """Where servers.txt has this node."""
+    """This node's address in servers.txt."""
     listed = options.servers[options.index]
     assert listed is not None
     return listed
 
 
 def _listen_hint(options: NodeOptions, own: Member | None, error: OSError) -> str:
-    """What to do where a node cannot listen."""
+    """Say what to do if a node cannot listen."""
     if error.errno == errno.EADDRINUSE and own is None:
         return "stop what uses that port, or change the node's line in servers.txt before the cluster's first start"
     if error.errno == errno.EADDRINUSE:
@@ -171,7 +171,7 @@ def _listen_hint(options: NodeOptions, own: Member | None, error: OSError) -> st
 
 
 def _moved_hint(options: NodeOptions, own: Member) -> str:
-    """What to do where a node is not any more where the cluster has it."""
+    """Say what to do if a node is no longer at the address that the cluster has."""
     listed = str(_listed(options))
     if listed == own.address:
         new = "NEW-ADDRESS"
@@ -204,7 +204,7 @@ def _warn_of_differences(driver: Driver, options: NodeOptions, own: Member) -> N
 
 
 async def serve(driver: Driver, listener: Listener) -> int:
-    """Live until a signal or a failed disk ends it; the exit code."""
+    """Live until a signal or a failed disk ends the node. Return the exit code."""
     code = 0
     try:
         async with trio.open_nursery() as nursery:
@@ -216,10 +216,10 @@ async def serve(driver: Driver, listener: Listener) -> int:
                 accepting.cancel()
                 nursery.start_soon(_stop, driver, nursery.cancel_scope)
                 while await anext(signals) == signal.SIGHUP:
-                    pass  # a terminal that is closed says it, and its shell says it again
+                    pass  # a closed terminal sends the signal, and its shell sends it again
                 nursery.cancel_scope.cancel()
     except* (Exception, HalfDone) as errors:
-        # The groups of the nurseries say nothing, each error in them says where it comes from.
+        # The groups of the nurseries tell nothing; each error in them tells where it comes from.
         code = max(_say_end(driver.node, error) for error in leaves(errors))
     finally:
         try:
@@ -233,15 +233,15 @@ async def serve(driver: Driver, listener: Listener) -> int:
 
 
 def _signals_to_stop() -> list[int]:
-    """What tells a node to stop; not a terminal that is closed, where that is ignored: it was started with nohup."""
+    """The signals that stop a node; without SIGHUP where that is ignored, because it was started with nohup."""
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return [signal.SIGTERM, signal.SIGINT, *([] if ignored else [signal.SIGHUP])]
 
 
 def _say_end(node: NodeId, error: BaseException) -> int:
-    """Say what ended the node, and what to do; the exit code."""
+    """Log what ended the node and what to do. Return the exit code."""
     match error.__cause__ if isinstance(error, HalfDone) else error:
-        case OSError(filename=str()) as failure:  # of sockets it has none
+        case OSError(filename=str()) as failure:  # an error of a socket has none
             what = "it cannot open a file" if failure.errno in TOO_MANY_FILES else "its disk has failed"
             log.critical("node %d stops, %s: %s (%s)", node, what, describe(failure), disk_hint(failure))
             return DISK_FAILED
@@ -256,13 +256,13 @@ def _say_end(node: NodeId, error: BaseException) -> int:
 
 
 def _say_bug(node: NodeId, error: BaseException) -> None:
-    """Say what nobody foresaw, with its traceback, in which the cause comes first."""
+    """Log an unforeseen error with its traceback, in which the cause comes first."""
     cause = error.__cause__ if isinstance(error, HalfDone) else error
     log.critical("node %d stops, which is a bug: %s: %s", node, type(cause).__name__, cause, exc_info=error)
 
 
 async def live(driver: Driver, listener: Listener, accepting: trio.CancelScope) -> None:
-    """All tasks of a node, for ever; `accepting` ends the taking of connections. Raises what stops a node."""
+    """Run all tasks of a node for ever; cancelling `accepting` refuses new connections. Raises what stops a node."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_accept, accepting, listener, driver)
         nursery.start_soon(driver.run)

@@ -1,4 +1,4 @@
-"""All connections of one node to its peers and from them: where messages go out, and who is dialled."""
+"""The connections of one node to its peers and from them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from trioraft.server.transport import Hub
 from trioraft.wire.peers import FormationView, PeerHello, PeerMessage, PeerRefused
 
 MAX_SEND: Final = 1024 * 1024
-"""Bytes put on one link before its socket has to be free again."""
+"""How many bytes may be put on one link before its socket must be free again."""
 
 
 class Host(Protocol):
-    """What the connections need of their node."""
+    """The parts of the node that the connections use."""
 
     hub: Hub
     door: Door
@@ -40,34 +40,34 @@ class PeerConnections:
         self._links: dict[NodeId, Link] = {}
         self._incoming: dict[NodeId, Incoming] = {}
         self._early: dict[NodeId, list[Forwarded]] = {}
-        """Answers that wait for the connection to a peer, whose own to this node is up."""
+        """The answers that wait for a connection to a peer whose own connection to this node is up."""
         self._replicators: dict[NodeId, Replicator] = {}
         self._nursery: trio.Nursery | None = None
 
     def start(self, nursery: trio.Nursery) -> None:
-        """Dial from now on, in that nursery."""
+        """Begin to dial, in that nursery."""
         self._nursery = nursery
         self._host.replica.introductions.dial()
 
     def close(self) -> None:
-        """Let go of the connections of the peers."""
+        """Drop all connections from peers."""
         self._incoming.clear()
 
     # What the replica needs
 
     @property
     def heard(self) -> Collection[NodeId]:
-        """Those that have a connection to this node."""
+        """The peers that have a connection to this node."""
         return self._incoming
 
     def tell(self, peer: NodeId, message: Message | FormationView) -> None:
-        """Send with the next `flush`; dropped where no connection to that peer is up."""
+        """Send a message with the next `flush`; drop it if no connection to that peer is up."""
         link = self._links.get(peer)
         if link is not None:
             link.put(message)
 
     def send(self, peer: NodeId, message: Forwarded) -> None:
-        """Send in order: with the next `flush`, or, if it has a connection to this node, when there is one to it."""
+        """Send a message in order, with the next `flush`. If only the peer's connection is up, wait for one to it."""
         if (link := self._links.get(peer)) is not None:
             link.put(message)
         elif peer in self._incoming:
@@ -83,12 +83,12 @@ class PeerConnections:
         return link is not None and link.queued < MAX_SEND and not link.connection.unsent
 
     def flush(self) -> None:
-        """Send what was put on the links since the last time."""
+        """Send the messages put on the links since the last call."""
         for link in self._links.values():
             link.flush()
 
     def dial(self, addresses: Mapping[NodeId, str], kept: Collection[NodeId]) -> None:
-        """Be connected to these at their addresses, and to no others; a connection to one of `kept` stays."""
+        """Stay connected to these peers at their addresses, and to no others; a connection to one of `kept` stays."""
         assert self._nursery is not None
         for peer, address in addresses.items():
             if (replicator := self._replicators.get(peer)) is None:
@@ -120,24 +120,24 @@ class PeerConnections:
     # Connections to peers
 
     def introduction(self, peer: NodeId) -> PeerHello:
-        """What to say to that peer first."""
+        """The introduction to that peer."""
         return self._host.replica.introductions.introduction(peer)
 
     def acknowledged(self, peer: NodeId) -> Acknowledged:
-        """How far the peer is known to have synced by now."""
+        """The entry up to which the peer is now known to have synced."""
         return self._host.replica.introductions.acknowledged(peer)
 
     def objection(self, peer: NodeId, answer: PeerHello, asked: Acknowledged) -> PeerRefused | None:
-        """Why the one who answered a call to that peer is not to be spoken to, or None."""
+        """Say why the node that answered a dial to that peer must not be used, or None."""
         return self._host.replica.introductions.objection(peer, answer, asked)
 
     def is_removed_by(self, peer: NodeId, refused: PeerRefused, asked: Acknowledged) -> bool:
-        """Whether the refusal, of one that is that peer, tells that this node has been removed; it is noted."""
+        """Whether that peer's refusal tells that this node has been removed; if so, it is noted."""
         return self._host.replica.introductions.is_removed_by(peer, refused, asked)
 
     @decides
     def link_up(self, peer: NodeId, link: Link) -> None:
-        """An outgoing connection is ready."""
+        """Take an outgoing connection that is ready."""
         self._links[peer] = link
         self._host.replica.link_up(peer)
         for message in self._early.pop(peer, ()):
@@ -145,16 +145,16 @@ class PeerConnections:
         self._host.hub.wake()
 
     def link_down(self, peer: NodeId) -> None:
-        """An outgoing connection is gone."""
+        """Note that an outgoing connection is gone."""
         self._links.pop(peer, None)
         self._host.replica.link_down(peer)
         self._host.hub.wake()
 
     def link_free(self) -> None:
-        """A link has room again: the next turn, which follows at once, pulls what is to be sent."""
+        """Wake the node, because a link has room again: the next turn takes what is to be sent."""
 
     def peer_lost(self, peer: NodeId) -> None:
-        """Nobody listens at the peer's address."""
+        """Note that nobody listens at the peer's address."""
         self._host.replica.peer_lost(peer)
         self._host.timer.hurry()
 
@@ -162,7 +162,7 @@ class PeerConnections:
 
     @property
     def door(self) -> Door:
-        """Where those are that have not shown who they are."""
+        """The door with the connections that are not known yet."""
         return self._host.door
 
     def greet(self, incoming: Incoming, hello: PeerHello) -> PeerHello | PeerRefused:
@@ -174,10 +174,10 @@ class PeerConnections:
 
     @decides
     def _welcome(self, incoming: Incoming, hello: PeerHello) -> None:
-        """Take what comes on that connection for what the peer says from now on."""
+        """Take the messages on that connection as the peer's from now on."""
         old = self._incoming.get(hello.sender)
         if old is not None:
-            # What the peer says now supersedes what it said before and this node has not read.
+            # The peer's new connection supersedes the unread bytes of its old one.
             old.close()
             self.lose(old)
         self._incoming[hello.sender] = incoming
@@ -186,12 +186,12 @@ class PeerConnections:
             self._replicators[hello.sender].hurry()
 
     def hear(self, incoming: Incoming, message: PeerMessage) -> None:
-        """A message of an accepted peer."""
+        """Take a message of an accepted peer."""
         assert incoming.peer is not None
         self._host.replica.hear(incoming.peer, message)
 
     def lose(self, incoming: Incoming) -> None:
-        """A peer's connection to this node is gone; if its process is, so is the one to it, which tells."""
+        """Note that a peer's connection to this node is gone. If the process died, the connection to it ends too."""
         peer = incoming.peer
         if peer is None or self._incoming.get(peer) is not incoming:
             return

@@ -1,11 +1,11 @@
-"""Lines of the log that come again and again: the first of a kind is written, the others are counted.
+"""The limit on repeated log lines: the first of a kind is written, the others are counted.
 
-Whoever reaches the port can cause some lines as often as it likes, and a log that they fill tells nobody anything. So
-this holds for every line, whoever causes it, and for those that are yet to be written into the code.
+Strangers at the port can cause some lines as often as they like, and a log full of them is useless. So this limit holds
+for every line, whoever causes it, and for every line that is added to the code later.
 
-A kind is what a line says before anything is put into its blanks, its level and, of an exception, where that was
-raised. What a line is about may be part of its kind: `log.warning("...", extra={"about": peer})`. That has to be one of
-few: never what a stranger chooses.
+A kind is the text of a line with its blanks unfilled, its level, and the place where its exception, if any, was raised.
+The subject of a line may be part of its kind: `log.warning("...", extra={"about": peer})`. There must be few subjects:
+never one that a stranger chooses.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Final
 PERIOD_SECONDS: Final = 60.0
 """How long the lines of a kind are counted before the count is written."""
 AT_ONCE: Final = {logging.DEBUG: 20, logging.INFO: 20}
-"""How many lines of a kind are written in that time, by level; of other levels one. A node's own life is some more."""
+"""How many lines of a kind are written in that time, by level; for other levels one. A node's own life takes more."""
 ALWAYS: Final = logging.CRITICAL
-"""From this level on lines are always written: a node's last words."""
+"""From this level on, lines are always written: they are a node's last words."""
 MOST_KINDS: Final = 500
-"""Beyond that many kinds at a time, all others of a level are one kind."""
+"""Beyond this many kinds at a time, all others of a level count as one kind."""
 REST: Final = "%d more %s like this within the last minute, the last: %s"
 
 
@@ -31,33 +31,33 @@ class _Kind:
     def __init__(self, until: float, room: int) -> None:
         self.until = until
         self.room = room
-        """How many may yet be written."""
+        """How many lines may still be written."""
         self.count = 0
-        """Of those that were not written."""
+        """How many lines were not written."""
         self.name = ""
         self.level = 0
         self.last = ""
-        """What the last of them says; the record itself could hold anything alive."""
+        """The text of the last one; its record could keep anything alive."""
 
     def take_in(self, record: logging.LogRecord) -> None:
-        """Count one that is not written."""
+        """Count a line that is not written."""
         self.count += 1
         self.name, self.level, self.last = record.name, record.levelno, record.getMessage()
 
     def summary(self) -> logging.LogRecord:
-        """The line that says how many there were."""
+        """Make the line that reports the count."""
         lines = "line" if self.count == 1 else "lines"
         return logging.LogRecord(self.name, self.level, __file__, 0, REST, (self.count, lines, self.last), None)
 
 
 class Repeats:
-    """Which lines are to be written. Times are in seconds, of any clock that only goes forward."""
+    """The decision which lines are written. Times are in seconds, of any clock that only goes forward."""
 
     def __init__(self) -> None:
         self._kinds: dict[Hashable, _Kind] = {}
 
     def admits(self, record: logging.LogRecord, now: float) -> bool:
-        """Whether this line is to be written now; else it is counted."""
+        """Whether this line is written now; if not, it is counted."""
         if record.levelno >= ALWAYS:
             return True
         name = _kind_of(record)
@@ -73,11 +73,11 @@ class Repeats:
         return False
 
     def next_due(self) -> float | None:
-        """When `due` is to be called; None where there is nothing to wait for."""
+        """When to call `due`; None if there is nothing to wait for."""
         return min((kind.until for kind in self._kinds.values()), default=None)
 
     def due(self, now: float) -> list[logging.LogRecord]:
-        """The counts whose time has come, as lines. What goes on is counted on; what was quiet is forgotten."""
+        """The counts that are due, as lines. A kind that goes on is counted further; a quiet one is forgotten."""
         summaries = []
         for name, kind in list(self._kinds.items()):
             if kind.until <= now:
@@ -89,7 +89,7 @@ class Repeats:
         return summaries
 
     def rest(self) -> list[logging.LogRecord]:
-        """All counts, as lines: there is no time left to wait for."""
+        """All counts as lines, at the end of the process."""
         counted = [kind for kind in self._kinds.values() if kind.count]
         self._kinds.clear()
         return [kind.summary() for kind in counted]

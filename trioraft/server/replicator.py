@@ -1,4 +1,4 @@
-"""One task a peer: keeps the outgoing connection up, and notices when the peer's process is dead."""
+"""The replicator, one task a peer: it keeps the outgoing connection up, and notices when the peer's process is dead."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ log = logging.getLogger("trioraft.links")
 
 
 class Host(Protocol):
-    """What a replicator needs of its node."""
+    """The parts of the node that a replicator uses."""
 
     def introduction(self, peer: NodeId) -> PeerHello:
-        """What to say to that peer first."""
+        """The introduction to that peer."""
 
     def acknowledged(self, peer: NodeId) -> Acknowledged:
-        """How far the peer is known to have synced by now."""
+        """The entry up to which the peer is now known to have synced."""
 
     def objection(self, peer: NodeId, answer: PeerHello, asked: Acknowledged) -> PeerRefused | None:
-        """Why the one who answered is not the peer, or None; `asked` is what was known when it was asked."""
+        """Say why the node that answered is not the peer, or None. `asked`: what was known when it was dialled."""
 
     def is_removed_by(self, peer: NodeId, refused: PeerRefused, asked: Acknowledged) -> bool:
-        """Whether the refusal, of one that is that peer, tells that this node has been removed; it is noted."""
+        """Whether that peer's refusal tells that this node has been removed; if so, it is noted."""
 
     def link_up(self, peer: NodeId, link: Link) -> None:
-        """A connection to the peer is ready for messages."""
+        """Take a connection to the peer that is ready for messages."""
 
     def link_down(self, peer: NodeId) -> None:
-        """It is gone."""
+        """Note that the connection is gone."""
 
     def link_free(self) -> None:
-        """A connection has room again."""
+        """Note that the connection has room again."""
 
     def peer_lost(self, peer: NodeId) -> None:
-        """The peer's process is dead: nobody listens at its address."""
+        """Note that the peer's process is dead: nobody listens at its address."""
 
 
 class Replicator:
@@ -63,28 +63,28 @@ class Replicator:
         self._hurried = trio.Event()
         self._dialling = trio.CancelScope()
         self._reported: deque[str] = deque(maxlen=REMEMBERED)
-        """What has been said of this peer since it was last connected: some troubles take turns."""
+        """The log lines about this peer since it was last connected: some errors take turns."""
         self._turn = 0
-        """With which address of a name that has several the next dial begins."""
+        """With which address of the peer's name the next dial begins."""
         self._stopped = False
 
     def stop(self) -> None:
-        """The peer is no peer any more."""
+        """Stop for good: the peer is no peer any more."""
         self._stopped = True
         self.redial()
 
     def redial(self) -> None:
-        """Give up the present connection, for a new one with another introduction."""
+        """Replace the present connection by one with a new introduction."""
         self._again.set()
         self.hurry()
 
     def hurry(self) -> None:
-        """Begin the next try at once, and give up a dial that is silent so far: the peer has shown itself."""
+        """Begin the next try at once, and give up a silent dial, because the peer has shown itself."""
         self._hurried.set()
         self._dialling.cancel()
 
     async def run(self) -> None:
-        """Dial, introduce, wait for the end, and again."""
+        """Dial, introduce this node, wait for the end, and begin again, for ever."""
         pause = SHORTEST_PAUSE
         while not self._stopped:
             self._again = trio.Event()
@@ -96,14 +96,14 @@ class Replicator:
                 log.exception("the connection to node %d has failed, which is a bug; it is dialled again", self.peer)
                 connected = False
             if connected:
-                pause = SHORTEST_PAUSE  # and that long at least: there are some who only answer and hang up
+                pause = SHORTEST_PAUSE  # and at least that long, because some nodes only answer and hang up
             with trio.move_on_at(began + pause):
                 await self._hurried.wait()
-            await trio.sleep_until(began + SHORTEST_PAUSE)  # two that fail at each other hurry each other
+            await trio.sleep_until(began + SHORTEST_PAUSE)  # two nodes that refuse each other would hurry each other
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _connect_once(self) -> bool:
-        """One connection, from its beginning to its end; False if it did not come about."""
+        """Run one connection from its beginning to its end. Return False if there was none."""
         connection = await self._dial()
         if connection is None:
             return False
@@ -121,9 +121,7 @@ class Replicator:
 
         connection.handler = Outgoing(connection, answered, self._host.link_free, ended)
         connection.resume()
-        asked = self._host.acknowledged(
-            self.peer
-        )  # what the peer acknowledges from now on, its answer may not show yet
+        asked = self._host.acknowledged(self.peer)  # its answer may not show yet what the peer acknowledges from now on
         connection.send(encode(self._host.introduction(self.peer)))
         try:
             with trio.move_on_after(HANDSHAKE_SECONDS):
@@ -151,7 +149,7 @@ class Replicator:
             connection.close()
 
     async def _dial(self) -> Connection | None:
-        """A connection to whoever answers at the peer's address; None where nobody does, or `hurry` was called."""
+        """Connect to the node that answers at the peer's address. Return None if none answers, or `hurry` is called."""
         try:
             with trio.fail_after(HANDSHAKE_SECONDS), trio.CancelScope() as self._dialling:
                 return await self._hub.dial(member_address(self.address), self._turn)
@@ -166,7 +164,7 @@ class Replicator:
         return f"node {self.peer} at {self.address} cannot be reached: {_reason(error)}"
 
     def _judge(self, answers: list[PeerHello | PeerRefused], asked: Acknowledged) -> str | None:
-        """What is wrong with the answer to the introduction, in words; none where it has been said."""
+        """Say what is wrong with the answer to the introduction; nothing if that was said already."""
         if not answers:
             return (
                 f"{self.address} does not introduce itself as node {self.peer}: it closed the connection, or is silent"
@@ -180,14 +178,14 @@ class Replicator:
         return f"node {self.peer} at {self.address} refuses this node: {answer.message} ({answer.hint})"
 
     def _report(self, trouble: str, level: int = logging.WARNING) -> None:
-        """Say it once, until there is a connection."""
+        """Log a line once, until there is a connection."""
         if trouble and trouble not in self._reported:
             self._reported.append(trouble)
             log.log(level, "%s", trouble, extra={"about": (self.peer, len(self._reported))})
 
 
 def _reason(error: Exception) -> str:
-    """What there is to say of it; some errors have a number and no words, and a time that is over has neither."""
+    """The words for an error: some errors have a number and no words, and a timeout has neither."""
     if isinstance(error, trio.TooSlowError):
         return f"no answer within {HANDSHAKE_SECONDS:g} s"
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
