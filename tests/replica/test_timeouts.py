@@ -243,6 +243,7 @@ async def test_every_operation_is_answered_in_its_time_and_says_truly_whether_it
     for op, reply in answers.items():
         applied = reply.get("error", {}).get("applied")
         changes = op in CHANGES or op == "transfer_leadership"
+        assert changes == OPERATIONS[op].changes, f"say in CHANGES, and in `done`, what {op} is to change here"
         assert reply["ok"] or (applied is not None) == changes, (op, reply)
         if op in CHANGES and (reply["ok"] or applied == "no"):
             assert done(op, cluster) == reply["ok"], (op, reply)
