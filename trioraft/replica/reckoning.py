@@ -30,16 +30,10 @@ MEMBER_BYTES: Final = 512
 
 def reckoned(operation: Operation, requests: Sequence[Any], machine: Machine, core: Core) -> int:
     """About how many bytes the replies to requests that change nothing will have, as things are now."""
-    total = 0
     if operation.query is not None:
-        query, size_of = operation.query, machine.size_of
-        for request in requests:
-            total += size_of(query(request))
-        return total
+        return sum(map(machine.size_of, map(operation.query, requests)))
     size = _SIZES.get(operation.request)
-    for request in requests:
-        total += SMALL_REPLY_BYTES if size is None else size(request, core)
-    return total
+    return sum([SMALL_REPLY_BYTES if size is None else size(request, core) for request in requests])
 
 
 def _log_size(request: ShowLog, core: Core) -> int:
