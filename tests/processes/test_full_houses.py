@@ -135,7 +135,7 @@ def test_a_follower_comes_back_however_many_clients_the_leader_has(
             assert through.ask({"op": "put", "key": "k", "value": 1})["ok"]
             follower.start()
             follower.listens()
-            eventually(lambda: follower.get("k").get("value") == 1, "the leader hears the follower again", 5)
+            eventually(lambda: follower.get("k").get("value") == 1, "the leader hears the follower again", 20)
             # With the other node gone, every write needs the one that came back.
             other.kill()
             eventually(lambda: follower.put("k", 2)["ok"], "writes are acknowledged")
