@@ -167,11 +167,10 @@ class Simulation:
             self._suffer()
             self._settle()
             return self._report(self._judge())
-        except (Violation, BrokenStore, _Unsettled) as error:
-            raise self._failed(str(error)) from error
         except (Exception, HalfDone) as error:
             cause = error.__cause__ if isinstance(error, HalfDone) else error
-            raise self._failed(f"{type(cause).__name__}: {cause}") from error
+            names_itself = isinstance(cause, (Violation, BrokenStore, _Unsettled))
+            raise self._failed(str(cause) if names_itself else f"{type(cause).__name__}: {cause}") from error
 
     def _failed(self, reason: str) -> SimulationFailed:
         return SimulationFailed(self.seed, reason, self.timeline.text())
