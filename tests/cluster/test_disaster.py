@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from msgspec import Raw
 
+from tests.helpers.folders import started
 from trioraft.addresses import Address
 from trioraft.cluster.disaster import INDEX_LEAP, recover_survivor, restore_backup
 from trioraft.cluster.startup import Recovered, recover
@@ -56,18 +57,6 @@ def backup(tmp_path: Path) -> Path:
 def keys_of(found: Recovered) -> int:
     """How many keys the node has found."""
     return found.machine.sections["keys"]
-
-
-def started(path: Path) -> Recovered:
-    """The state that a node finds when it is started there."""
-    folder = DataFolder.open(path, 0)
-    try:
-        assert folder.formation is not None
-        found = recover(folder, folder.formation, key_value_machine())
-        found.log.close()
-        return found
-    finally:
-        folder.close()
 
 
 def survivor(tmp_path: Path, backup: Path, command: bytes | None = None) -> Path:

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.folders import started
 from trioraft.addresses import Address
 from trioraft.cluster.disaster import recover_survivor, restore_backup
-from trioraft.cluster.startup import Recovered, recover
+from trioraft.cluster.startup import Recovered
 from trioraft.key_values import key_value_machine
 from trioraft.machine import Machine
 from trioraft.raft.messages import InstallSnapshot
@@ -24,7 +25,6 @@ from trioraft.raft.runs import Entries
 from trioraft.replica.snapshots import Snapshots, SnapshotSettings
 from trioraft.storage.disk import RealDisk
 from trioraft.storage.errors import StorageError, UnknownFormat
-from trioraft.storage.folder import DataFolder
 from trioraft.storage.snapshots import Snapshot, SnapshotReader, newest
 from trioraft.testing.disk import MemoryDisk
 from trioraft.testing.disk_threads import ImmediateThread
@@ -64,22 +64,16 @@ def keys_of(machine: Machine) -> dict[str, tuple[bytes, int, int, int]]:
     return {key: (item.value, item.rev, item.created, item.version) for key, item in contents_of(machine)}
 
 
-def started(path: Path) -> Recovered:
+def replayed(path: Path) -> Recovered:
     """What a node finds that is started there; all that its log holds is applied."""
-    folder = DataFolder.open(path, 0)
-    try:
-        assert folder.formation is not None
-        found = recover(folder, folder.formation, key_value_machine())
-        found.log.close()
-    finally:
-        folder.close()
+    found = started(path)
     for run in Entries.of([entry for entry in found.entries if entry.index > found.point.index]).runs:
         found.machine.apply(run.first, found.machine.decode(run))
     return found
 
 
 def test_a_node_starts_on_a_folder_of_before_and_has_its_keys(folder: Path) -> None:
-    found = started(folder)
+    found = replayed(folder)
     assert found.snapshot is not None
     assert (found.snapshot.header.snapshot, found.snapshot.header.sections) == (1, {"keys": len(IN_SNAPSHOT)})
     assert keys_of(found.machine) == IN_FOLDER
@@ -88,7 +82,7 @@ def test_a_node_starts_on_a_folder_of_before_and_has_its_keys(folder: Path) -> N
 def test_a_survivor_of_before_is_made_a_cluster(folder: Path) -> None:
     reborn = recover_survivor(folder, ADDRESS, key_value_machine())
     assert reborn.sections == {"keys": len(IN_FOLDER)}
-    found = started(folder)
+    found = replayed(folder)
     assert keys_of(found.machine) == IN_FOLDER
     assert found.snapshot is not None
     assert found.snapshot.header.snapshot == 2
@@ -97,7 +91,7 @@ def test_a_survivor_of_before_is_made_a_cluster(folder: Path) -> None:
 def test_a_backup_of_before_is_restored(tmp_path: Path) -> None:
     reborn = restore_backup(DATA / "backup.jsonl", tmp_path / "n0", 0, ADDRESS, key_value_machine())
     assert reborn.sections == {"keys": len(IN_BACKUP)}
-    assert keys_of(started(tmp_path / "n0").machine) == IN_BACKUP
+    assert keys_of(replayed(tmp_path / "n0").machine) == IN_BACKUP
 
 
 def test_the_snapshot_of_a_leader_of_before_is_installed() -> None:
@@ -137,7 +131,7 @@ def test_a_newer_format_is_refused_and_nothing_is_touched(folder: Path) -> None:
     (folder / name).write_bytes(seal_line(newer) + b"\n" + lines[1])
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in ("lock", "node.json")}
     with pytest.raises(UnknownFormat, match="3"):
-        started(folder)
+        replayed(folder)
     with pytest.raises(StorageError):
         recover_survivor(folder, ADDRESS, key_value_machine())
     assert before == {name: (folder / name).read_bytes() for name in before}
