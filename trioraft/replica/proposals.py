@@ -25,8 +25,9 @@ from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import Overloaded
 from trioraft.replica.answering import Answering
 from trioraft.replica.forwarding import Forwarding, PassedOn
+from trioraft.replica.held import Held
 from trioraft.replica.placed import Placed
-from trioraft.replica.slots import Slot, WriteSlot
+from trioraft.replica.slots import WriteSlot
 from trioraft.wire.commands import UnknownCommand, decode_command, encode_commands
 from trioraft.wire.peers import NotProposed, Propose, Proposed
 
@@ -43,14 +44,11 @@ class Ports(Protocol):
         """Send to a peer, in order."""
 
 
-class Proposals:
+class Proposals(Held[WriteSlot]):
     """The writes of this node's clients that have no entry yet, and those that peers pass on to it."""
 
     def __init__(self, node: Ports, forwarding: Forwarding, placed: Placed, answering: Answering) -> None:
-        self.held: deque[WriteSlot] = deque()
-        """Those that wait to be proposed or passed on, in the order in which they came."""
-        self.gathered = 0
-        """How many requests wait to be proposed or passed on."""
+        super().__init__(forwarding)
         self.gathering = False
         """Whether writes wait only for more to come."""
         self.stopping = False
@@ -62,7 +60,6 @@ class Proposals:
         self._room = WRITES_A_TURN
         """How many bytes of writes this turn may still send on their way."""
         self._node = node
-        self._forwarding = forwarding
         self._placed = placed
         self._answering = answering
 
@@ -80,19 +77,9 @@ class Proposals:
         """Make room for the writes of another turn."""
         self._room = WRITES_A_TURN
 
-    def hold(self, slot: WriteSlot) -> None:
-        """Have it proposed or passed on the next time that is done."""
-        self.held.append(slot)
-        self.gathered += slot.count
-
-    def remove(self, late: set[Slot]) -> None:
-        """Hold these no longer."""
-        self.held = deque([slot for slot in self.held if slot not in late])
-
     def propose(self, gather: bool) -> None:
         """Propose the writes that are held, as leader; with `gather` they wait for more to come."""
-        slots, self.held = self.held, deque()
-        writes = [slot for slot in slots if slot.reply is None]
+        writes = [slot for slot in self._take() if slot.reply is None]
         if gather:
             self.held.extend(writes)
             self.gathered = sum([write.count for write in writes])
@@ -123,17 +110,11 @@ class Proposals:
 
     def pass_on(self, leader: NodeId) -> None:
         """Send the writes that are held to the leader, for the term that it leads."""
-        slots, self.held = self.held, deque()
-        writes = self._fitting(self._forwarding.kept(slots))
+        writes = self._fitting(self._forwarding.kept(self._take()))
         if writes:
             lead = self._forwarding.lead
             number = self.unplaced.add(writes, lead, sum([write.count for write in writes]))
             self._node.send(leader, Propose(number, _payloads(writes), lead.term))
-
-    def refuse_to_forward(self) -> None:
-        """Answer the writes that must not be passed on, though no leader is known."""
-        slots, self.held = self.held, deque()
-        self.held.extendleft(reversed(self._forwarding.kept(slots)))
 
     def give_up_unplaced(self) -> None:
         """Answer what was passed on: it may have been appended, and must not be passed on twice."""

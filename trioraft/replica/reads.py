@@ -7,7 +7,6 @@ connection are answered, and a leader of whatever term confirms it only after it
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Sequence
 from itertools import chain, count
 from typing import Protocol
@@ -16,7 +15,8 @@ from trioraft.raft.core import Core
 from trioraft.raft.messages import NodeId
 from trioraft.replica.answering import Answering
 from trioraft.replica.forwarding import Forwarding, PassedOn
-from trioraft.replica.slots import ReadSlot, Slot
+from trioraft.replica.held import Held
+from trioraft.replica.slots import ReadSlot
 from trioraft.wire.peers import ReadIndexReply, ReadIndexRequest
 
 _Remote = tuple[NodeId, int]
@@ -34,16 +34,12 @@ class Ports(Protocol):
         """The core confirms reads under that context."""
 
 
-class Reads:
+class Reads(Held[ReadSlot]):
     """The reads of this node's clients that are not confirmed yet, and those that peers ask this leader about."""
 
     def __init__(self, node: Ports, forwarding: Forwarding, answering: Answering) -> None:
-        self.held: deque[ReadSlot] = deque()
-        """Those that no leader was asked about yet, in the order in which they came."""
-        self.gathered = 0
-        """How many requests have come since a leader was last asked."""
+        super().__init__(forwarding)
         self._node = node
-        self._forwarding = forwarding
         self._answering = answering
         self._contexts = count()
         self._under_way: dict[int, list[ReadSlot] | _Remote] = {}
@@ -58,19 +54,9 @@ class Reads:
         """Whether none waits to be confirmed."""
         return not (self.held or self._under_way or self._asked or self._waiting)
 
-    def hold(self, slot: ReadSlot) -> None:
-        """Have a leader asked about it the next time that is done."""
-        self.held.append(slot)
-        self.gathered += slot.count
-
-    def remove(self, late: set[Slot]) -> None:
-        """Hold these no longer."""
-        self.held = deque([slot for slot in self.held if slot not in late])
-
     def confirm(self) -> None:
         """Confirm the reads that are held, as leader."""
-        slots, self.held = self.held, deque()
-        reads = [slot for slot in slots if slot.reply is None]
+        reads = [slot for slot in self._take() if slot.reply is None]
         if reads:
             context = next(self._contexts)
             self._under_way[context] = reads
@@ -79,15 +65,9 @@ class Reads:
 
     def pass_on(self, leader: NodeId) -> None:
         """Ask the leader which index the reads that are held must see."""
-        slots, self.held = self.held, deque()
-        reads = self._forwarding.kept(slots)
+        reads = self._forwarding.kept(self._take())
         if reads:
             self._node.send(leader, ReadIndexRequest(self._asked.add(reads, self._forwarding.lead)))
-
-    def refuse_to_forward(self) -> None:
-        """Answer the reads that must not be passed on, though no leader is known."""
-        slots, self.held = self.held, deque()
-        self.held.extendleft(reversed(self._forwarding.kept(slots)))
 
     def ask_again(self) -> None:
         """Hold again the reads that the leader was asked about: another must confirm them."""
