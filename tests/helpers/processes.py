@@ -136,13 +136,18 @@ class Node:
         self.options: list[str] = []
         self.wrapper: list[str] = []
         """A command before the node's own that keeps its process id, such as `strace -D`."""
+        self.program: Path | None = None
+        """The source tree that the next process runs; None stands for this checkout."""
 
     def start(self) -> None:
         assert not self.running
         command = [*_die_with_us(), *self.wrapper, sys.executable, "-m", "trioraft_cli", "node", str(self.index)]
         command += [str(self.servers), "--data-dir", str(self.data), *self.options]
+        environment = {**os.environ, **_sources(self.program)}
         with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.program, env=environment
+            )
 
     @property
     def running(self) -> bool:
@@ -227,6 +232,11 @@ class Node:
                 more = reply["more"]
                 after = reply["items"][-1]["key"] if reply["items"] else None
         return held
+
+
+def _sources(program: Path | None) -> dict[str, str]:
+    """The environment in which Python finds a source tree before the installed checkout."""
+    return {} if program is None else {"PYTHONPATH": os.pathsep.join(map(str, (program, program / "cli")))}
 
 
 def _die_with_us() -> list[str]:
