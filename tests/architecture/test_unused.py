@@ -12,6 +12,7 @@ from .unused import Module, unused
 
 USED_BY_OTHERS = {
     "benchmarks.__main__ give": "the process that measures another version calls it",
+    "trioraft.kv.equality equal": "transactions and waits compare values with it",
     "trioraft.server.logs PatientHandler.emit": "logging calls it",
     "trioraft.server.logs _Text.formatMessage": "logging calls it",
     "trioraft.testing.answers _Status.leader_address": "it is there to be checked: each field of a reply has its type",
