@@ -124,7 +124,9 @@ class _Piper:
                 self._learn(exchange, line)
 
     def _learn(self, exchange: Exchange, line: bytes) -> None:
-        done = exchange.take(line, time.monotonic())
+        if (done := exchange.take(line, time.monotonic())) is None:
+            return
+        self._pipelines.belongings.learn(done.asked, done.reply)
         op, reply = done.asked["op"], done.reply
         self._crew.count(op)
         if done.operation is not None and done.operation.answer is not None and done.operation.answer.rev:

@@ -71,11 +71,16 @@ async def _speak(client: Client, random: Random, history: History) -> None:
     if ends:
         client.connection.shut()
     with trio.fail_after(120):
-        while client.lines.count(b"\n") < len(requests) and not client.ended:
+        taken = 0
+        while exchange.waiting:
+            lines = client.lines.split(b"\n")[:-1]
+            for line in lines[taken:]:
+                exchange.take(line, trio.current_time())
+            taken = len(lines)
+            if client.ended or not exchange.waiting:
+                break
             await client.news.wait()
             client.news = trio.Event()
-    for line in client.lines.splitlines():
-        exchange.take(line, trio.current_time())
     assert not exchange.waiting
     if ends:
         with trio.fail_after(5):

@@ -40,10 +40,11 @@ def test_each_operation_there_is_is_drawn_and_known_to_the_judge() -> None:
 
 
 def test_every_field_of_every_operation_is_drawn() -> None:
-    drawn = {(asked["op"], name) for asked in pipelines().draw(5000) for name in asked}
+    some = pipelines()
     for op, row in OPERATIONS.items():
+        drawn = {name for _ in range(300) for name in some.request(op)}
         for field in msgspec.structs.fields(row.request):
-            assert (op, field.encode_name) in drawn
+            assert field.encode_name in drawn, op
 
 
 def test_what_is_drawn_is_legal() -> None:

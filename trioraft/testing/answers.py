@@ -52,16 +52,18 @@ class _Found(_Reply):
     rev: int
     created: int
     version: int
+    at: int | None = None
 
     def fits(self, asked: Asked) -> bool:
-        del asked
+        if self.at is not None and not max(self.rev, asked.get("min_rev", 0)) <= self.at:
+            return False
         if self.rev:
             return 0 < self.created <= self.rev and self.version > 0
         return bytes(self.value) == b"null" and self.created == self.version == 0
 
     @property
     def seen(self) -> int:
-        return self.rev
+        return max(self.rev, self.at or 0)
 
 
 @_reply_to("put")
@@ -78,11 +80,14 @@ class _Written(_Reply):
 
 @_reply_to("delete")
 class _Deleted(_Reply):
-    deleted: Literal[0, 1]
+    deleted: int
     rev: int
+    more: bool = False
 
     def fits(self, asked: Asked) -> bool:
-        return (self.rev > asked.get("if_rev", 0)) if self.deleted else self.rev == 0
+        most = asked.get("limit", 1000) if "prefix" in asked else 1
+        right: bool = (self.rev > asked.get("if_rev", 0)) if self.deleted else self.rev == 0
+        return right and 0 <= self.deleted <= most and (self.deleted == most or not self.more)
 
     @property
     def seen(self) -> int:
@@ -111,6 +116,7 @@ class Scanned(_Reply):
 
     items: list[Item]
     more: bool
+    at: int | None = None
 
     def fits(self, asked: Asked) -> bool:
         """Whether it can be the reply to that request."""
@@ -127,7 +133,136 @@ class Scanned(_Reply):
     @property
     def seen(self) -> int:
         """The highest revision that it shows."""
-        return max((item.rev for item in self.items), default=0)
+        return max([item.rev for item in self.items] + [self.at or 0])
+
+
+@_reply_to("txn")
+class _Transacted(_Reply):
+    succeeded: bool
+    results: list[dict[str, Any]] | None
+    rev: int
+    at: int = 0
+
+    def fits(self, asked: Asked) -> bool:
+        branch = asked.get("then" if self.succeeded else "else", [])
+        return self.results is None or len(self.results) == len(branch)
+
+    @property
+    def seen(self) -> int:
+        return max(self.rev, self.at)
+
+
+@_reply_to("lease_grant")
+class _Granted(_Reply):
+    lease: int
+
+
+class _Lease(msgspec.Struct):
+    lease: int
+    ttl_ms: int
+    remaining_ms: int
+    keys: int
+
+
+@_reply_to("leases")
+class _Leases(_Reply):
+    leases: list[_Lease]
+    at: int
+    more: bool = False
+
+    def fits(self, asked: Asked) -> bool:
+        numbers = [lease.lease for lease in self.leases]
+        after = asked.get("after")
+        return (
+            numbers == sorted(set(numbers))
+            and len(numbers) <= asked.get("limit", 1000)
+            and all(number > after for number in numbers if after is not None)
+            and all(0 <= one.remaining_ms <= 2 * one.ttl_ms and one.keys >= 0 for one in self.leases)
+        )
+
+    @property
+    def seen(self) -> int:
+        return self.at
+
+
+@_reply_to("lease_keepalive")
+class _KeptAlive(_Reply):
+    expired: list[int] = []
+
+    def fits(self, asked: Asked) -> bool:
+        return set(self.expired) <= set(asked.get("leases", []))
+
+
+@_reply_to("lock")
+class _Locked(_Reply):
+    fence: int = 0
+    waiting: bool = False
+    ahead: int = 0
+
+    def fits(self, asked: Asked) -> bool:
+        return self.ahead > 0 and asked.get("wait_ms") != 0 if self.waiting else self.fence > 0
+
+    @property
+    def seen(self) -> int:
+        return self.fence
+
+
+class _Lock(msgspec.Struct):
+    name: str
+    lease: int
+    fence: int
+    waiters: int
+
+
+@_reply_to("locks")
+class _Locks(_Reply):
+    locks: list[_Lock]
+    at: int
+    more: bool = False
+
+    def fits(self, asked: Asked) -> bool:
+        names = [lock.name for lock in self.locks]
+        after = asked.get("after")
+        return (
+            names == sorted(set(names))
+            and len(names) <= asked.get("limit", 1000)
+            and all(name > after for name in names if after is not None)
+            and all(one.waiters >= 0 and one.lease < one.fence for one in self.locks)
+        )
+
+    @property
+    def seen(self) -> int:
+        return max([lock.fence for lock in self.locks] + [self.at])
+
+
+@_reply_to("open_session")
+class _Opened(_Reply):
+    client: str
+
+
+@_reply_to("watch")
+class _Watching(_Reply):
+    waiting: Literal[True]
+    at: int
+    cluster: str
+
+    def fits(self, asked: Asked) -> bool:
+        return self.at == int(asked.get("after_rev", self.at))
+
+
+@_reply_to("wait")
+class _Held(_Reply):
+    waiting: bool = False
+    at: int = 0
+    value: msgspec.Raw = msgspec.Raw(b"null")
+    rev: int = 0
+
+    def fits(self, asked: Asked) -> bool:
+        return not (self.waiting and asked.get("wait_ms") == 0)
+
+    @property
+    def seen(self) -> int:
+        return max(self.rev, self.at)
 
 
 class _Member(msgspec.Struct):
@@ -268,6 +403,11 @@ class _Greeted(_Reply):
     protocol: tuple[int, int]
 
 
+@_reply_to("lease_revoke")
+@_reply_to("unlock")
+@_reply_to("close_session")
+@_reply_to("set_history")
+@_reply_to("cancel")
 @_reply_to("ping")
 @_reply_to("remove_member")
 class _Done(_Reply):
@@ -286,17 +426,32 @@ class _Failed(msgspec.Struct):
     error: _Error
 
 
+_FIELDS_THAT_FAIL: Final = {
+    "if_rev": ("conflict",),
+    "client": ("session_expired", "seq_too_old", "seq_reused"),
+    "lock": ("fenced",),
+    "lease": ("lease_expired",),
+    "leases": ("lease_expired",),
+    "max_age_ms": ("no_quorum",),
+    "cluster": ("membership",),
+    "after_rev": ("compacted",),
+    "wait_ms": ("timeout",),
+}
+"""The error codes with which a request may fail because of a field."""
+
+
 def codes(asked: Asked) -> set[str]:
     """The error codes with which a legal request may fail."""
     operation = OPERATIONS[asked["op"]]
     possible = set(operation.codes)
-    if "timeout_ms" in asked:
+    if "timeout_ms" in asked or "min_rev" in asked:
         possible.add("timeout")
+    for field, fails in _FIELDS_THAT_FAIL.items():
+        if field in asked:
+            possible.update(fails)
     match operation.kind:
         case "write":
             possible |= {"no_quorum", "leader_changed", "timeout", "overloaded", "shutting_down"}
-            if "if_rev" in asked:
-                possible.add("conflict")
         case "leader":
             possible |= {"no_quorum", "leader_changed", "membership", "timeout"}
         case "task":
@@ -305,6 +460,8 @@ def codes(asked: Asked) -> set[str]:
             possible.add("leader_changed")  # where an earlier write of the connection has an unknown outcome
             if asked.get("read") != "stale":
                 possible |= {"no_quorum", "timeout"}
+        case "stream" | "lease":
+            possible |= {"no_quorum", "leader_changed", "timeout", "overloaded", "shutting_down"}
     if not asked.get("forward", True):
         possible.add("not_leader")
     return possible

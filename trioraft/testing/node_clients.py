@@ -113,7 +113,8 @@ class Talk:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._client.report(f"client {self._client.number} is told {line.decode()}")
-            self._client.learn(self.exchange.take(line, trio.current_time()))
+            if (done := self.exchange.take(line, trio.current_time())) is not None:
+                self._client.learn(done)
         self.ended = self.ended or not data
         self.news.set()
 
@@ -269,6 +270,7 @@ class SimulatedClient:
     def learn(self, done: Done) -> None:
         """Learn from a reply."""
         op, operation = done.asked["op"], done.operation
+        self._pipelines.belongings.learn(done.asked, done.reply)
         self.asked[op] += 1
         if operation is not None:
             if operation.outcome == "unknown":

@@ -15,7 +15,7 @@ is included by itself. The value of a field is drawn by its name; where its type
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from random import Random
 from typing import Any, Final, Protocol
@@ -24,17 +24,58 @@ import msgspec
 
 from trioraft.raft.messages import NodeId
 from trioraft.testing.answers import Asked, Judge, scanned
+from trioraft.testing.belongings import Belongings, Fields
 from trioraft.testing.history import Answer, History, Operation
+from trioraft.testing.streams import Streams, is_push
 from trioraft.wire.codec import encode
 from trioraft.wire.operations import OPERATIONS
 
 _USUAL, _RARE = 8, 1
 """The weights of operations. Changes of members and leader are rare, because nothing else happens while they last."""
-_CHANCES: Final = {"timeout_ms": 0.05, "forward": 0.05, "if_rev": 0.25, "read": 0.3, "force": 0.2}
+_CHANCES: Final = {
+    "timeout_ms": 0.05,
+    "forward": 0.05,
+    "if_rev": 0.25,
+    "read": 0.3,
+    "force": 0.2,
+    "client": 0.1,
+    "lock": 0.05,
+    "lease": 0.15,
+    "min_rev": 0.1,
+    "cluster": 0.05,
+}
 """How often an optional field is given; any other optional field is given every second time."""
-_CHOICES: Final = {"timeout_ms": (1, 50, 400), "by": (1, 1, 5, -2), "limit": (1, 3, 10), "from": (1, 5, 20, 1000)}
+_CHOICES: Final = {
+    "timeout_ms": (1, 50, 400),
+    "by": (1, 1, 5, -2),
+    "limit": (1, 3, 10),
+    "from": (1, 5, 20, 1000),
+    "ttl_ms": (1000, 2000, 10_000),
+    "wait_ms": (0, 1, 100, 1000),
+    "max_age_ms": (1, 500, 60_000),
+    "progress_ms": (100, 1000),
+    "changes": (50, 100_000),
+    "bytes": (20_000, 16 * 1024 * 1024),
+}
 _WHENEVER: Final = ("timeout_ms", "forward")
 """The fields with which a request may fail even if nothing is wrong."""
+_ONE_OF: Final = {
+    "delete": ("key", "prefix"),
+    "watch": ("key", "prefix"),
+    "wait": ("exists", "missing", "value", "rev_above"),
+    "lease_keepalive": ("lease", "leases"),
+}
+"""The fields of which a request has exactly one."""
+_ONLY_WITH: Final = {("delete", "if_rev"): "key", ("delete", "limit"): "prefix"}
+"""The fields that stand only beside another one."""
+_TOGETHER: Final = ("client", "seq", "acked", "lock", "fence", "max_age_ms")
+"""The fields of any request that are drawn at the end, because they depend on each other and on the rest."""
+SHARED: Final = "any-"
+"""The prefix of keys that requests about many keys, leases and sessions touch. The judge of single keys omits them."""
+_SHARED_KEYS: Final = 4
+_NO_CLUSTER: Final = "00000000"
+_AGAIN: Final = 0.03
+"""How often a request that was asked before is asked again under its number."""
 
 
 class Scene(Protocol):
@@ -69,16 +110,22 @@ class Pipelines:
         """`changes`: whether to draw changes of the members and the leader too."""
         self.patient = False
         """Whether to leave out the fields with which a request may fail even if nothing is wrong."""
+        self.belongings = Belongings(random)
+        """What the requests may name; it learns from the replies."""
         self._operations = [op for op, row in OPERATIONS.items() if changes or row.kind != "leader"]
         self._weights = [_RARE if OPERATIONS[op].kind == "leader" else _USUAL for op in self._operations]
         self._random = random
         self._scene = scene
 
-    def draw(self, count: int) -> list[dict[str, Any]]:
-        """Draw `count` requests of any operation."""
-        return [self.request(op) for op in self._random.choices(self._operations, self._weights, k=count)]
+    def draw(self, count: int) -> list[Fields]:
+        """Draw `count` requests of any operation, some of them asked before under the same number."""
+        drawn = []
+        for op in self._random.choices(self._operations, self._weights, k=count):
+            again = self.belongings.again() if self._random.random() < _AGAIN else None
+            drawn.append(self._with_id(again) if again is not None else self.request(op))
+        return drawn
 
-    def all(self) -> list[dict[str, Any]]:
+    def all(self) -> list[Fields]:
         """Draw one request of each operation, in any order."""
         return [self.request(op) for op in self._random.sample(self._operations, len(self._operations))]
 
@@ -87,19 +134,23 @@ class Pipelines:
         pairs = zip(self._operations, self._weights, strict=True)
         self._weights = [0 if name == op else weight for name, weight in pairs]
 
-    def request(self, op: str) -> dict[str, Any]:
+    def request(self, op: str) -> Fields:
         """Draw a request of that operation."""
-        asked: dict[str, Any] = {}
-        chance = self._random.random()
-        if chance < 0.9:
-            number = self._random.randrange(1_000_000)
-            asked["id"] = number if chance < 0.8 else f"№ {number}"
-        asked["op"] = op
-        for name, required, values in _fields(OPERATIONS[op].request):
-            if self.patient and name in _WHENEVER:
+        asked = self._with_id({"op": op})
+        fields = _fields(OPERATIONS[op].request)
+        names = {name for name, _, _ in fields}
+        choice = [name for name in _ONE_OF.get(op, ()) if name in names]
+        chosen = self._random.choice(choice) if choice else None
+        for name, required, values in fields:
+            if name in _TOGETHER and (op, name) != ("unlock", "fence"):
                 continue
-            if required or self._random.random() < _CHANCES.get(name, 0.5):
+            if (self.patient and name in _WHENEVER) or (name in choice and name != chosen):
+                continue
+            if _ONLY_WITH.get((op, name), "op") not in asked:
+                continue
+            if required or name == chosen or self._random.random() < _CHANCES.get(name, 0.5):
                 asked[name] = self._draw_field(op, name, values, asked)
+        self._draw_together(asked, names)
         return asked
 
     def lines(self, asked: Sequence[Asked], end: bool = False) -> bytes:
@@ -114,13 +165,25 @@ class Pipelines:
         pieces = [data[begin:end] for begin, end in zip([0, *places], [*places, len(data)], strict=True)]
         return [piece for piece in pieces if piece]
 
-    def _draw_field(self, op: str, name: str, values: Sequence[object], asked: Asked) -> object:
-        random, scene = self._random, self._scene
+    def _with_id(self, asked: Fields) -> Fields:
+        """The request with an id of its own, of any kind, or with none."""
+        asked.pop("id", None)
+        chance = self._random.random()
+        if chance < 0.9:
+            number = self._random.randrange(1_000_000)
+            asked["id"] = number if chance < 0.8 else f"№ {number}"
+        return asked
+
+    def _draw_field(self, op: str, name: str, values: Sequence[object], asked: Fields) -> object:
+        random, scene, belongings = self._random, self._scene, self.belongings
         match name:
+            case "after" if op == "leases":
+                return belongings.lease()
             case "key" | "after":
-                return scene.key(op)
+                return scene.key(op) if random.random() < 0.8 else self._shared_key()
             case "prefix":
-                return scene.key(op)[: random.randrange(3)]
+                key = self._shared_key() if op == "delete" or random.random() < 0.2 else scene.key(op)
+                return key[: random.randrange(3)] if op != "delete" else key[: random.choice((len(SHARED), len(key)))]
             case "value":
                 return msgspec.Raw(scene.value())
             case "if_rev":
@@ -137,11 +200,80 @@ class Pipelines:
                 return scene.target()
             case "forward":
                 return False
+            case "exists" | "missing":
+                return True
+            case "min_rev" | "after_rev" | "rev_above":
+                return belongings.rev()
+            case "lease":
+                return belongings.lease()
+            case "leases":
+                return [belongings.lease() for _ in range(random.randrange(4))]
+            case "name":
+                return belongings.name()
+            case "fence":
+                asked["name"], asked["lease"], fence = belongings.held()
+                return fence
+            case "request":
+                return belongings.id()
+            case "client":
+                return belongings.client()
+            case "cluster":
+                return _NO_CLUSTER
+            case "checks":
+                return [self._draw_check() for _ in range(random.randrange(3))]
+            case "then" | "else":
+                return self._draw_branch()
         if name in _CHOICES:
             return random.choice(_CHOICES[name])
         if values:
             return random.choice(values)
         raise TypeError(f"nobody knows what to draw for {name!r} of {op!r}")
+
+    def _draw_together(self, asked: Fields, names: Collection[str]) -> None:
+        """Add the fields that depend on each other."""
+        random = self._random
+        if "lock" in names and random.random() < _CHANCES["lock"]:
+            asked["lock"], _, asked["fence"] = self.belongings.held()
+        if asked["op"] == "close_session":
+            asked["client"] = self.belongings.client()
+        elif "client" in names and random.random() < _CHANCES["client"]:
+            self.belongings.number(asked)
+        if asked.get("read") == "stale" and "max_age_ms" in names and random.random() < 0.3:
+            asked["max_age_ms"] = random.choice(_CHOICES["max_age_ms"])
+        if "key" in asked and ("client" in asked or "lease" in asked):
+            asked["key"] = self._shared_key()
+
+    def _shared_key(self) -> str:
+        return f"{SHARED}{self._random.randrange(_SHARED_KEYS)}"
+
+    def _draw_check(self) -> Fields:
+        random, belongings, key = self._random, self.belongings, self._shared_key()
+        name, _, fence = belongings.held()
+        return random.choice(
+            (
+                {"key": key, "rev": belongings.rev()},
+                {"key": key, "value": msgspec.Raw(self._scene.value())},
+                {"key": key, "exists": random.random() < 0.5},
+                {"lock": name, "fence": fence},
+                {"lease": belongings.lease()},
+            )
+        )
+
+    def _draw_branch(self) -> list[Fields]:
+        """Draw some reads and writes of shared keys; none is written twice."""
+        random = self._random
+        branch: list[Fields] = []
+        for number in random.sample(range(_SHARED_KEYS), random.randrange(_SHARED_KEYS)):
+            key = f"{SHARED}{number}"
+            if random.random() < 0.5:
+                branch.append({"op": "get", "key": key})
+            asked: Fields = {"op": random.choice(("put", "put", "delete", "incr")), "key": key}
+            if asked["op"] == "put":
+                asked["value"] = msgspec.Raw(self._scene.value())
+                if random.random() < _CHANCES["lease"]:
+                    asked["lease"] = self.belongings.lease()
+            branch.append(asked)
+        return branch
 
 
 @cache
@@ -161,9 +293,9 @@ def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, bool, Sequence[object
 
 
 def operation_of(client: int, asked: Asked, now: float) -> Operation | None:
-    """The entry of a request in the history; None where it is not about one key."""
+    """The entry of a request in the history of single keys; None where it does not belong there."""
     op = asked["op"]
-    if not OPERATIONS[op].takes_key:
+    if OPERATIONS[op].kind not in ("read", "write") or asked.get("key", SHARED).startswith(SHARED):
         return None
     return Operation(
         client,
@@ -200,11 +332,13 @@ class Exchange:
         """`unread`: the prefix of keys that a scan may show, but that are not noted as reads in the history."""
         self.waiting: deque[_Waiting] = deque()
         """The requests without a reply, in the order of asking."""
+        self.streams = Streams()
+        """What was asked on this connection and goes on."""
         self._client = client
         self._history = history
         self._number = history.connect()
         self._judge = Judge()
-        self._unread = unread
+        self._unread = SHARED if unread is None else (SHARED, unread)
 
     def ask(self, asked: Asked, now: float, operation: Operation | None = None) -> None:
         """Note that a request is sent; `operation` is its entry in the history, if the caller has made one."""
@@ -216,11 +350,18 @@ class Exchange:
             self._history.call(operation)
         self.waiting.append(_Waiting(asked, operation, place, now))
 
-    def take(self, line: bytes, now: float) -> Done:
-        """Match the next reply with its request. Raises AssertionError where the line cannot be that reply."""
+    def take(self, line: bytes, now: float) -> Done | None:
+        """Match the next reply with its request; None for an event of what goes on.
+
+        Raises AssertionError where the line cannot be that reply, or that event.
+        """
+        if is_push(line):
+            self.streams.take(line)
+            return None
         assert self.waiting, f"a reply to nothing: {line!r}"
         one = self.waiting.popleft()
         reply = self._judge.take(one.asked, line)
+        self.streams.replied(one.asked, reply)
         if one.operation is not None:
             self._history.complete(one.operation, now, line)
         elif one.asked["op"] == "scan" and reply["ok"]:
@@ -247,5 +388,5 @@ class Exchange:
                 place=one.place,
             )
             for item in scanned(line).items
-            if bytes(item.value) and not (self._unread and item.key.startswith(self._unread))
+            if bytes(item.value) and not item.key.startswith(self._unread)
         ]

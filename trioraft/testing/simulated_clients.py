@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, Protocol
 
 from trioraft.raft.messages import NodeId
-from trioraft.testing.answers import Asked
+from trioraft.testing.belongings import Fields
 from trioraft.testing.history import History, Operation
 from trioraft.testing.pipelines import Exchange, Pipelines
 from trioraft.testing.simulated_node import SimulatedNode, SimulatedSession
@@ -30,7 +30,7 @@ GUESTS = 3
 NOBODY = 999
 """An id that no member has."""
 
-_Request = tuple[Operation | None, Asked]
+_Request = tuple[Operation | None, Fields]
 """The entry in the history, if one was made already, and the request's fields."""
 
 
@@ -313,6 +313,9 @@ class Clients:
             return
         for line in replies.split(b"\n")[:-1]:
             done = conversation.exchange.take(line, self._world.now)
+            if done is None:
+                continue
+            self._pipelines.belongings.learn(done.asked, done.reply)
             self.asked[done.asked["op"]] += 1
             if done.operation is not None:
                 self._learn(client, done.operation)
