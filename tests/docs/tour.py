@@ -2,7 +2,7 @@
 
 A step of the tour is code and, behind it, a link to the line where that code stands:
 
-    `self.replica.turn(ticks)` ([server/driver.py](../trioraft/server/driver.py#L121)) begins the turn.
+    `self.replica.turn()` ([server/driver.py](../trioraft/server/driver.py#L121)) begins the turn.
 """
 
 from __future__ import annotations

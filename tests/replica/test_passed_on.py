@@ -140,8 +140,10 @@ class Place:
 
     def tick(self, ticks: int) -> None:
         for _ in range(ticks):
-            self.requests.tick(1)
-            self.administration.tick(1)
+            self.requests.pass_time(1)
+            self.administration.pass_time(1)
+            self.requests.give_up_late()
+            self.administration.give_up_late()
             self.turn()
 
     def replies(self) -> list[dict[str, object]]:

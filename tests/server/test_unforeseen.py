@@ -561,7 +561,7 @@ async def test_a_change_that_fails_half_way_is_answered_by_nobody(
         ("replica.administration.accept", True),
         ("replica.requests.route", True),
         ("replica.requests.servable", True),
-        ("replica.requests.tick", False),
+        ("replica.requests.give_up_late", False),
         ("replica.requests.link_lost", False),
         ("replica.administration.advance", False),
         ("replica.administration.link_lost", False),

@@ -237,9 +237,12 @@ class Administration:
             self._fail(task, "leader_changed", "the connection to the leader broke", _UNKNOWN_HINT, "unknown")
         self._tasks = {task: None for task in self._tasks if task.asker != peer}
 
-    def tick(self, ticks: int) -> None:
-        """Let time pass, and give up what has waited too long."""
+    def pass_time(self, ticks: int) -> None:
+        """Note that time has passed: what is accepted from now on came after that."""
         self._now += ticks
+
+    def give_up_late(self) -> None:
+        """Give up what has waited too long."""
         for task in list(self._tasks):
             if not task.is_due:
                 task.since = self._now

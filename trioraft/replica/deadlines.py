@@ -11,6 +11,8 @@ from trioraft.replica.slots import Slot
 
 FEW_DEADLINES: Final = 64
 """Up to this many deadlines, those of answered requests are left where they are."""
+NEVER: Final = 2**62
+"""A tick that does not come."""
 
 
 class Deadlines:
@@ -31,6 +33,13 @@ class Deadlines:
     def idle(self) -> bool:
         """Whether all requests with a deadline are answered."""
         return not any(map(_is_open, self._heap))
+
+    @property
+    def next(self) -> int:
+        """The tick at which the time of a request is over that is not answered yet; NEVER where there is none."""
+        while self._heap and not _is_open(self._heap[0]):
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else NEVER
 
     def add(self, slot: Slot, now: int) -> None:
         """Note the deadline of a request that came at tick `now`, if it has one."""

@@ -104,6 +104,8 @@ class Replica:
         """The forming of the cluster, while that is under way."""
         self.idle_ticks = 0
         """For how long nothing was written."""
+        self._ticks = 0
+        """The ticks that have passed since the last turn."""
         self._ports = ports
         self._clients = ports.clients
         self._pace = ports.pace
@@ -200,15 +202,22 @@ class Replica:
 
     # Turns
 
-    def turn(self, ticks: int = 0) -> None:
-        """Carry out all that can be done now. `ticks` have passed since the turn before.
+    def pass_time(self, ticks: int) -> None:
+        """Note that time has passed: what is handed in from now on came after that. The next turn acts on it."""
+        self._ticks += ticks
+        self.requests.pass_time(ticks)
+        self.administration.pass_time(ticks)
+
+    def turn(self) -> None:
+        """Carry out all that can be done now.
 
         Raises OSError when the disk fails: then nothing more may be promised.
         """
         requests = self.requests
         requests.begin_turn()
+        ticks, self._ticks = self._ticks, 0
         if ticks:
-            self._pass_time(ticks)
+            self._act_on_time(ticks)
         snapshots = self.snapshots
         if snapshots is not None and (ticks or snapshots.active) and self._pace.takes_slice(quiet=self.is_quiet):
             snapshots.advance()
@@ -227,14 +236,15 @@ class Replica:
         if self._observer is not None:
             self._observer.turned(self.core)
 
-    def _pass_time(self, ticks: int) -> None:
+    def _act_on_time(self, ticks: int) -> None:
+        """Do what has become due within these ticks."""
         core = self.core
         for _ in range(ticks):
             core.tick()
             if self._observer is not None:
                 self._observer.changed(core)
-        self.requests.tick(ticks)
-        self.administration.tick(ticks)
+        self.requests.give_up_late()
+        self.administration.give_up_late()
         if self.snapshots is not None:
             self.snapshots.tick(ticks)
         self.idle_ticks += ticks
@@ -315,6 +325,11 @@ class Replica:
             if receiver != self.node:
                 self._tell(receiver, message)
         return True
+
+    @property
+    def ticks_until_due(self) -> int:
+        """The number of ticks after which this node has something to do, if nothing else happens."""
+        return min(self.core.ticks_until_due, self.requests.ticks_until_due)
 
     @property
     def leads(self) -> bool:

@@ -238,9 +238,17 @@ class Requests:
 
     # From the clock
 
-    def tick(self, ticks: int) -> None:
-        """Time has passed: give up what has waited too long."""
+    def pass_time(self, ticks: int) -> None:
+        """Note that time has passed: what is accepted from now on came after that."""
         self.now += ticks
+
+    @property
+    def ticks_until_due(self) -> int:
+        """The number of ticks after which the time given with a request is over; very many where none is."""
+        return self.deadlines.next - self.now
+
+    def give_up_late(self) -> None:
+        """Give up what has waited too long."""
         self._expire()
         core = self._node.core
         if core.leader is not None:

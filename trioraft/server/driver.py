@@ -30,8 +30,6 @@ from trioraft.storage.folder import DataFolder
 
 RESTFUL_TICKS: Final = 10
 """The longest time for which a node rests: turns are the whole cost of an idle node."""
-SOON_TICKS: Final = 6
-"""A deadline this near may not have been known when the timer went to rest: a retry after a split vote."""
 REPLIES_A_TURN: Final = 4 * 1024 * 1024
 """The most bytes of replies sent in a turn. The next turn follows at once, and begins with peers and the clock."""
 
@@ -72,7 +70,7 @@ class Driver:
         self.dirty: deque[Dirty] = deque()
         """The clients with replies to send at the end of this turn, or of the next one if this one has sent enough."""
         self.gathering = Gathering(self)
-        self.timer = ElectionTimer(self.tick, self.ticks_to_rest)
+        self.timer = ElectionTimer(self.tick, self.ticks_to_rest, hub.wake)
         self.peers = PeerConnections(self)
         self._pace = Pace(trio.current_time)
         ports = Ports(self.peers, self, self._pace, writer, background, random, new_machine, observer)
@@ -99,7 +97,8 @@ class Driver:
                 self.turn()
 
     def _serve(self) -> None:
-        """Take in all input."""
+        """Take in all input, once the replica knows how late it is: what comes now came after that."""
+        self.timer.catch_up()
         self.hub.serve()
         self.gathering.merge()
 
@@ -110,23 +109,22 @@ class Driver:
         if ticks:
             self.hub.expire(now := trio.current_time())
             self.door.expire(now)
-        self.replica.turn(ticks)
-        core = self.replica.core
-        if core.leader is None and core.ticks_until_due < SOON_TICKS:
-            self.timer.hurry()
+        self.replica.turn()
+        self.timer.hurry_for(self.replica.ticks_until_due)
 
     def tick(self, ticks: int) -> None:
-        """Note that time has passed; the next turn, which comes at once, takes it up.
+        """Tell the replica that time has passed; the next turn, which comes at once, acts on it.
 
         After the process stood still, the replica is told only as many ticks as its timer may give at once. So it first
         reads what came meanwhile, and then judges who is silent.
         """
-        self._ticks = min(self._ticks + ticks, RESTFUL_TICKS + MAX_LATE)
-        self.hub.wake()
+        ticks = min(ticks, RESTFUL_TICKS + MAX_LATE - self._ticks)
+        self._ticks += ticks
+        self.replica.pass_time(ticks)
 
     def ticks_to_rest(self) -> int:
         """How many ticks may pass before the node must be told."""
-        return min(self.replica.core.ticks_until_due, RESTFUL_TICKS)
+        return min(self.replica.ticks_until_due, RESTFUL_TICKS)
 
     async def stop(self, seconds: float) -> None:
         """Refuse new writes, finish the work under way within the given seconds, and mark the log."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -17,25 +18,49 @@ then judges who is silent."""
 class ElectionTimer:
     """Tells its node how many ticks have passed, as rarely as the node allows."""
 
-    def __init__(self, tick: Callable[[int], None], ticks_to_rest: Callable[[], int]) -> None:
-        """`ticks_to_rest` says how many ticks may pass before the node must be told."""
+    def __init__(self, tick: Callable[[int], None], ticks_to_rest: Callable[[], int], wake: Callable[[], None]) -> None:
+        """`tick` is told how many ticks have passed, and `wake` makes the node act on them.
+
+        `ticks_to_rest` says how many ticks may pass before the node must be told.
+        """
         self._tick = tick
         self._ticks_to_rest = ticks_to_rest
+        self._wake = wake
         self._hurried = trio.Event()
+        self._told = math.inf
+        """The time up to which the node has been told of ticks; infinite before the first."""
+        self._rest = 1
+        """For how many ticks the timer sleeps."""
+        self._wakes = -math.inf
+        """When that is over."""
 
     def hurry(self) -> None:
         """Wake the timer, because something is due sooner than the node had said."""
         self._hurried.set()
 
+    def hurry_for(self, ticks: int) -> None:
+        """Wake the timer if it sleeps beyond what is due after that many ticks."""
+        if self._told + ticks * TICK_SECONDS < self._wakes:
+            self._hurried.set()
+
+    def catch_up(self) -> bool:
+        """Tell the node of the ticks that have passed and that it was not told of; whether there were any."""
+        passed = (trio.current_time() - self._told) / TICK_SECONDS + 1e-6
+        if passed < 1:
+            return False
+        whole = int(passed)
+        self._told += whole * TICK_SECONDS
+        self._tick(min(whole, self._rest + MAX_LATE))
+        return True
+
     async def run(self) -> None:
         """Tick for ever."""
-        told = trio.current_time()
+        self._told = trio.current_time()
         while True:
-            rest = max(1, self._ticks_to_rest())
+            self._rest = max(1, self._ticks_to_rest())
+            self._wakes = self._told + self._rest * TICK_SECONDS
             self._hurried = trio.Event()
-            with trio.move_on_at(told + rest * TICK_SECONDS):
+            with trio.move_on_at(self._wakes):
                 await self._hurried.wait()
-            passed = int((trio.current_time() - told) / TICK_SECONDS + 1e-6)
-            if passed:
-                told += passed * TICK_SECONDS
-                self._tick(min(passed, rest + MAX_LATE))
+            if self.catch_up():
+                self._wake()

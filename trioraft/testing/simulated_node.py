@@ -283,7 +283,9 @@ class SimulatedNode:
 
     def turn(self, ticks: int = 0) -> None:
         """Do everything that can be done now, and schedule a turn for work that only waits for time."""
-        self.replica.turn(ticks)
+        if ticks:
+            self.replica.pass_time(ticks)
+        self.replica.turn()
         requests = self.requests
         if requests.gathering or requests.hurries:
             self._world.after(1 + self._random.randrange(MILLISECOND), self._world.wake, self, self.life)
