@@ -25,6 +25,7 @@ ALLOWED = {
         "trioraft.raft.messages",
         "trioraft.raft.runs",
         "trioraft.raft.membership",
+        "trioraft.kv.bounds",
         "trioraft.kv.commands",
         "trioraft.kv.items",
         "trioraft.kv.queries",
@@ -128,6 +129,7 @@ ALLOWED = {
 # What a room or module that only decides may import from outside the project.
 _OF_NO_CONSEQUENCE = {
     "__future__",
+    "array",
     "bisect",
     "collections",
     "dataclasses",

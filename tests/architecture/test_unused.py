@@ -12,7 +12,15 @@ from .unused import Module, unused
 
 USED_BY_OTHERS = {
     "benchmarks.__main__ give": "the process that measures another version calls it",
-    "trioraft.kv.equality equal": "transactions and waits compare values with it",
+    "trioraft.kv.history Gone.by_lease": "the operations to come use it",
+    "trioraft.kv.history History.first_rev": "the operations to come use it",
+    "trioraft.kv.history History.position_after": "the operations to come use it",
+    "trioraft.kv.history History.rev_at": "the operations to come use it",
+    "trioraft.kv.locks Locks.page": "the operations to come use it",
+    "trioraft.kv.transactions Branch": "the operations to come use it",
+    "trioraft.kv.transactions Checks": "the operations to come use it",
+    "trioraft.wire.results decode_outcome": "the operations to come use it",
+    "trioraft.wire.results encode_outcome": "the operations to come use it",
     "trioraft.server.logs PatientHandler.emit": "logging calls it",
     "trioraft.server.logs _Text.formatMessage": "logging calls it",
     "trioraft.testing.answers _Status.leader_address": "it is there to be checked: each field of a reply has its type",

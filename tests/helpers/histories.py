@@ -8,7 +8,7 @@ from random import Random
 import msgspec
 
 from trioraft.kv.commands import Delete, Incr, Put
-from trioraft.kv.results import Conflict, Counted, Deleted, Written
+from trioraft.kv.results import Conflict, Counted, Deleted, Result, Written
 from trioraft.kv.store import Store
 from trioraft.testing.history import Answer, Operation, Outcome
 from trioraft.testing.key_model import ABSENT, apply
@@ -52,7 +52,7 @@ def _take_effect(store: Store, index: int, operation: Operation) -> tuple[Outcom
             item = store.get(key)
             return "done", Answer(item.value, item.rev, item.created, item.version) if item else Answer(None, 0, 0, 0)
         case "put":
-            result = Put(key, msgspec.Raw(operation.value), operation.if_rev).apply(store, index)
+            result: Result = Put(key, msgspec.Raw(operation.value), operation.if_rev).apply(store, index)
         case "delete":
             result = Delete(key, operation.if_rev).apply(store, index)
         case "incr":
@@ -66,6 +66,8 @@ def _take_effect(store: Store, index: int, operation: Operation) -> tuple[Outcom
             return "done", Answer(b"%d" % value, rev)
         case Conflict(_, _, rev, value):
             return "conflict", Answer(value, rev)
+        case _:
+            raise AssertionError(f"{result} is no result of a write to one key")
 
 
 def spoil(random: Random, operations: list[Operation]) -> list[Operation]:

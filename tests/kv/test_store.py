@@ -4,11 +4,13 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trioraft.kv.commands import MAX_INTEGER, Command, Delete, Incr, Put
+from trioraft.kv.bounds import MAX_INTEGER
+from trioraft.kv.commands import Delete, Incr, Put
 from trioraft.kv.items import LARGE_VALUE
 from trioraft.kv.results import Conflict, Counted, Deleted, Result, Written
 from trioraft.kv.store import Store
 
+Single = Put | Delete | Incr
 KEYS = st.sampled_from(["", "a", "aa", "ab", "b", "é", "😀"])
 LARGE = [b'"%b"' % (b"x" * (size - 2)) for size in (LARGE_VALUE - 1, LARGE_VALUE, 2 * LARGE_VALUE)]
 NUMBERS = [b"0", b"7", b"-12", b"%d" % MAX_INTEGER, b"%d" % (MAX_INTEGER + 1)]
@@ -27,7 +29,7 @@ class Model:
     def __init__(self) -> None:
         self.items: dict[str, tuple[bytes, int, int, int]] = {}
 
-    def apply(self, index: int, command: Command) -> tuple[object, ...]:
+    def apply(self, index: int, command: Single) -> tuple[object, ...]:
         old = self.items.get(command.key)
         rev = old[1] if old else 0
         if not isinstance(command, Incr) and command.if_rev not in (None, rev):
@@ -62,7 +64,7 @@ def plain(result: Result) -> tuple[object, ...]:
 
 @given(COMMANDS, KEYS, st.none() | KEYS, st.integers(1, 5))
 def test_the_store_does_what_its_plain_model_does(
-    commands: list[Command], prefix: str, after: str | None, limit: int
+    commands: list[Single], prefix: str, after: str | None, limit: int
 ) -> None:
     store, model = Store(), Model()
     others = {}

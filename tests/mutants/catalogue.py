@@ -32,7 +32,7 @@ APPLIER = "trioraft/replica/applier.py"
 DEADLINES = "trioraft/replica/deadlines.py"
 FORWARDING = "trioraft/replica/forwarding.py"
 STORE = "trioraft/kv/store.py"
-COMMANDS = "trioraft/kv/commands.py"
+WRITES = "trioraft/kv/writes.py"
 ITEMS = "trioraft/kv/items.py"
 ENTRIES = "trioraft/wire/entries.py"
 PEERS = "trioraft/wire/peers.py"
@@ -530,12 +530,12 @@ MUTANTS = (
     # The store
     Mutant(
         "a condition is not looked at",
-        COMMANDS,
+        WRITES,
         """        if self.if_rev is not None and (conflict := _unlike(state.get(self.key), self.if_rev)):
             return conflict
-        state.put(self.key, self.value, index)
+        lease = self.lease or 0
 """,
-        """        state.put(self.key, self.value, index)
+        """        lease = self.lease or 0
 """,
         "tests/kv/test_store.py",
     ),
@@ -1218,8 +1218,8 @@ MUTANTS = (
     Mutant(
         "a count has no revision",
         "trioraft/wire/replies.py",
-        'return b\'%b,"value":%d,"rev":%d}\\n\' % (_ok(id), value, rev)',
-        "return b'%b,\"value\":%d}\\n' % (_ok(id), value)",
+        'return b\'"value":%d,"rev":%d\' % (value, rev)',
+        "return b'\"value\":%d' % value",
         "tests/server/test_node_in_virtual_time.py::test_every_write_is_answered_with_the_revision_that_a_read_shows_then",
         simulated=False,
     ),

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
+from trioraft.kv.bounds import MAX_KEY_BYTES
 from trioraft.kv.commands import Put
 from trioraft.kv.store import Store
 from trioraft.replica.session import MAX_UNANSWERED, MAX_UNANSWERED_BYTES, ReplySize, Session
 from trioraft.replica.slots import Slot
 from trioraft.wire.codec import decode
 from trioraft.wire.framing import LineBuffer, LineTooLong
-from trioraft.wire.operations import MAX_KEY_BYTES
 from trioraft.wire.parsing import RequestError, parse_alike, parse_request
 
 LIMIT = 100

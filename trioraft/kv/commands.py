@@ -5,121 +5,138 @@ Applying is total: a command fails by its result alone, so that equal logs make 
 
 from __future__ import annotations
 
-import re
-from typing import Final, Protocol
-
 import msgspec
 
-from trioraft.kv.items import Item
-from trioraft.kv.results import Conflict, Counted, Deleted, Result, Written
+from trioraft.kv.results import GivenUp, Granted, Locked, Queued, Refused, Result, Revoked, Unlocked, Written
+from trioraft.kv.transactions import Txn
+from trioraft.kv.writes import Delete, DeletePrefix, Incr, Put, State
 
-MAX_INTEGER: Final = 2**63 - 1
-"""The largest absolute value that `Incr` counts to."""
-_INTEGER: Final = re.compile(rb"-?(?:0|[1-9][0-9]{0,18})")
+__all__ = [
+    "Command",
+    "Delete",
+    "DeletePrefix",
+    "Expire",
+    "Fenced",
+    "GiveUp",
+    "Incr",
+    "LeaseGrant",
+    "LeaseRevoke",
+    "Lock",
+    "Put",
+    "SetHistory",
+    "Txn",
+    "Unlock",
+    "Unfenced",
+]
 
 
-class State(Protocol):
-    """The keys, as a command sees and changes them."""
+class LeaseGrant(msgspec.Struct, frozen=True, gc=False, tag_field="op", tag="lease_grant", forbid_unknown_fields=True):
+    """Begin a lease, whose number is the index of this entry."""
 
-    def get(self, key: str) -> Item | None:
-        """The key as it is now."""
+    ttl_ms: int
 
-    def put(self, key: str, value: msgspec.Raw, index: int) -> None:
-        """Give the key that value; `index` is its new revision."""
-
-    def delete(self, key: str) -> None:
-        """Remove a key that exists."""
+    def apply(self, state: State, index: int) -> Granted | Refused:
+        """Begin it, unless there are too many."""
+        return state.leases.grant(index, self.ttl_ms)
 
 
-class Put(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    tag_field="op",
-    tag="put",
-    omit_defaults=True,
-    forbid_unknown_fields=True,
+class LeaseRevoke(
+    msgspec.Struct, frozen=True, gc=False, tag_field="op", tag="lease_revoke", forbid_unknown_fields=True
 ):
-    """Give the key that value; with `if_rev` only if the key has that revision (0: does not exist)."""
+    """End a lease, as its owner wishes."""
 
-    key: str
-    value: msgspec.Raw
-    if_rev: int | None = None
+    lease: int
 
-    def apply(self, state: State, index: int) -> Result:
-        """Write the value, unless the key has another revision than it should have."""
-        if self.if_rev is not None and (conflict := _unlike(state.get(self.key), self.if_rev)):
-            return conflict
-        state.put(self.key, self.value, index)
+    def apply(self, state: State, index: int) -> Revoked:
+        """End it, if it lives, with its keys and locks."""
+        lives = state.leases.get(self.lease) is not None
+        return Revoked(state.end([self.lease], index), index if lives else 0)
+
+
+class Expire(msgspec.Struct, frozen=True, gc=False, tag_field="op", tag="expire", forbid_unknown_fields=True):
+    """End leases whose time is over, as the leader has counted it."""
+
+    leases: list[int]
+
+    def apply(self, state: State, index: int) -> Written:
+        """End those that live, all at once, with their keys and locks."""
+        state.end(self.leases, index)
         return Written(index)
 
 
-class Delete(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    tag_field="op",
-    tag="delete",
-    omit_defaults=True,
-    forbid_unknown_fields=True,
+class Lock(
+    msgspec.Struct, frozen=True, gc=False, tag_field="op", tag="lock", omit_defaults=True, forbid_unknown_fields=True
 ):
-    """Remove the key; with `if_rev` only if the key has that revision."""
+    """Take a lock for a lease, or a place in its queue; the same lease again has the same place."""
 
-    key: str
-    if_rev: int | None = None
+    name: str
+    lease: int
+    waits: bool = True
+    """Whether to wait in the queue where another holds the lock."""
+
+    def apply(self, state: State, index: int) -> Locked | Queued | Refused:
+        """Take the lock or the place."""
+        return state.locks.lock(self.name, self.lease, self.waits, index)
+
+
+class Unlock(
+    msgspec.Struct, frozen=True, gc=False, tag_field="op", tag="unlock", omit_defaults=True, forbid_unknown_fields=True
+):
+    """Release a lock that the lease holds, with `fence` only if under that one."""
+
+    name: str
+    lease: int
+    fence: int | None = None
+
+    def apply(self, state: State, index: int) -> Unlocked:
+        """Release it, if it is held so, and pass it on."""
+        return state.locks.unlock(self.name, self.lease, self.fence, index)
+
+
+class GiveUp(msgspec.Struct, frozen=True, gc=False, tag_field="op", tag="give_up", forbid_unknown_fields=True):
+    """Wait for a lock no longer, as the `lock` entry of that index does."""
+
+    name: str
+    lease: int
+    entry: int
+
+    def apply(self, state: State, index: int) -> Locked | GivenUp:  # noqa: ARG002
+        """Leave the queue, if that entry owns the place; a lock that was granted meanwhile stays held."""
+        return state.locks.give_up(self.name, self.lease, self.entry)
+
+
+class SetHistory(msgspec.Struct, frozen=True, gc=False, tag_field="op", tag="set_history", forbid_unknown_fields=True):
+    """Set the bounds of the cluster's history."""
+
+    changes: int
+    bytes: int
+
+    def apply(self, state: State, index: int) -> Written:
+        """Set them, and cut the history to them."""
+        state.history.bound(self.changes, self.bytes)
+        return Written(index)
+
+
+Unfenced = (
+    Put | Delete | DeletePrefix | Incr | Txn | LeaseGrant | LeaseRevoke | Expire | Lock | Unlock | GiveUp | SetHistory
+)
+
+
+class Fenced(msgspec.Struct, frozen=True, gc=False, tag_field="op", tag="fenced", forbid_unknown_fields=True):
+    """A command that is refused unless the lock is held under that fence."""
+
+    lock: str
+    fence: int
+    command: Unfenced
 
     def apply(self, state: State, index: int) -> Result:
-        """Remove the key, if it exists, unless it has another revision than it should have."""
-        old = state.get(self.key)
-        if self.if_rev is not None and (conflict := _unlike(old, self.if_rev)):
-            return conflict
-        if old is None:
-            return Deleted(0, 0)
-        state.delete(self.key)
-        return Deleted(1, index)
+        """Carry the command out, if the fence still stands."""
+        if state.locks.is_held(self.lock, self.fence):
+            return self.command.apply(state, index)
+        held = state.locks.get(self.lock)
+        now = "nobody holds it" if held is None else f"it is held under {held.fence}"
+        message = f"the lock is not held under fence {self.fence}: {now}"
+        return Refused("fenced", message, "stop what the lock guards, and take it anew with lock")
 
 
-class Incr(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    tag_field="op",
-    tag="incr",
-    omit_defaults=True,
-    forbid_unknown_fields=True,
-):
-    """Add `by` to the integer at the key; a missing key counts as 0."""
-
-    key: str
-    by: int = 1
-
-    def apply(self, state: State, index: int) -> Result:
-        """Write the sum, unless the value is no integer or the sum is too large."""
-        old = state.get(self.key)
-        value = 0
-        if old is not None:
-            if not _INTEGER.fullmatch(old.value) or abs(int(old.value)) > MAX_INTEGER:
-                return _conflict(old, "the value is not an integer, or one too large to count", "put an integer first")
-            value = int(old.value)
-        value += self.by
-        if abs(value) > MAX_INTEGER:
-            return _conflict(old, "the sum is beyond 2^63-1", "count with smaller steps, or put a smaller integer")
-        state.put(self.key, msgspec.Raw(b"%d" % value), index)
-        return Counted(value, index)
-
-
-Command = Put | Delete | Incr
-
-
-def _unlike(old: Item | None, rev: int) -> Conflict | None:
-    """The conflict, if the key does not have that revision."""
-    if (old.rev if old else 0) == rev:
-        return None
-    if old is None:
-        return _conflict(old, f"the key does not exist, and was to have revision {rev}", "if_rev 0 makes a new key")
-    wanted = "was not to exist" if rev == 0 else f"was to have revision {rev}"
-    return _conflict(old, f"the key has revision {old.rev}, and {wanted}", "read it again and decide anew")
-
-
-def _conflict(old: Item | None, message: str, hint: str) -> Conflict:
-    return Conflict(message, hint, old.rev if old else 0, old.value if old else None)
+Command = Unfenced | Fenced

@@ -1,7 +1,8 @@
 """A key's value with its numbers: as readers see it, and as the store keeps it.
 
 A small value and its numbers share one bytes object. An object with a value and three integers would lie in five
-places in memory, and a write, which touches most of them, spends its time waiting for memory.
+places in memory, and a write, which touches most of them, spends its time waiting for memory. An item that is tied to
+a lease is never packed, so that the others need no place for it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ LARGE_VALUE: Final = 4096
 _NUMBERS: Final = Struct("=QQQ")
 _pack_numbers: Final = _NUMBERS.pack
 _numbers: Final = _NUMBERS.unpack_from
+_rev: Final = Struct("=Q").unpack_from
 _created_and_version: Final = Struct("=QQ").unpack_from
 _CREATED_AT: Final = 8
-_VALUE_AT: Final = _NUMBERS.size
+NUMBERS_SIZE: Final = _NUMBERS.size
+"""How many bytes of a packed item are not its value."""
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -28,17 +31,19 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     rev: int
     created: int
     version: int
+    lease: int = 0
+    """The lease that the key is tied to; 0 where there is none."""
 
 
 Packed = bytes | Item
 """An item as the store keeps it."""
 
 
-def pack(value: msgspec.Raw | bytes, rev: int, created: int, version: int) -> Packed:
+def pack(value: msgspec.Raw | bytes, rev: int, created: int, version: int, lease: int = 0) -> Packed:
     """An item in the form in which the store keeps it."""
-    if len(value) < LARGE_VALUE:
+    if len(value) < LARGE_VALUE and not lease:
         return _pack_numbers(rev, created, version) + value
-    return Item(bytes(value), rev, created, version)
+    return Item(bytes(value), rev, created, version, lease)
 
 
 def unpack(packed: Packed) -> Item:
@@ -46,20 +51,30 @@ def unpack(packed: Packed) -> Item:
     if not isinstance(packed, bytes):
         return packed
     rev, created, version = _numbers(packed)
-    return Item(packed[_VALUE_AT:], rev, created, version)
+    return Item(packed[NUMBERS_SIZE:], rev, created, version)
 
 
 def value_size(packed: Packed) -> int:
     """The size of the value, in bytes."""
-    return len(packed) - _VALUE_AT if isinstance(packed, bytes) else len(packed.value)
+    return len(packed) - NUMBERS_SIZE if isinstance(packed, bytes) else len(packed.value)
 
 
-def repack(packed: Packed, value: msgspec.Raw | bytes, rev: int) -> Packed:
-    """The item that follows `packed` when revision `rev` writes `value`."""
+def rev_of(packed: Packed) -> int:
+    """The revision that wrote the item."""
+    return _rev(packed)[0] if isinstance(packed, bytes) else packed.rev
+
+
+def lease_of(packed: Packed | None) -> int:
+    """The lease that the key is tied to; 0 where there is none, or no key."""
+    return packed.lease if type(packed) is Item else 0
+
+
+def repack(packed: Packed, value: msgspec.Raw | bytes, rev: int, lease: int = 0) -> Packed:
+    """The item that follows `packed` when revision `rev` writes `value`, tied to `lease` alone."""
     if isinstance(packed, bytes):
         created, version = _created_and_version(packed, _CREATED_AT)
-        if len(value) < LARGE_VALUE:  # as `pack` does, without a call: most writes come this way
+        if len(value) < LARGE_VALUE and not lease:  # as `pack` does, without a call: most writes come this way
             return _pack_numbers(rev, created, version + 1) + value
     else:
         created, version = packed.created, packed.version
-    return pack(value, rev, created, version + 1)
+    return pack(value, rev, created, version + 1, lease)

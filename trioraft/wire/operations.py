@@ -16,16 +16,11 @@ import msgspec
 
 from trioraft.addresses import parse_address
 from trioraft.kv import commands
+from trioraft.kv.bounds import MAX_INTEGER, Key, Prefix, Revision, Step
 from trioraft.kv.commands import Command
 from trioraft.kv.queries import ScanQuery
 from trioraft.wire.replies import Reply, get_reply, scan_reply
 
-MAX_KEY_BYTES: Final = 1024
-MAX_INTEGER: Final = 2**63 - 1
-
-Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_BYTES)]
-Prefix = Annotated[str, msgspec.Meta(max_length=MAX_KEY_BYTES)]
-Revision = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=86_400_000)]
 Node = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
 Read = Literal["linearizable", "stale"]
@@ -298,7 +293,7 @@ class Incr(Request, tag="incr", kw_only=True, gc=False):
     """Add to the integer at a key."""
 
     key: Key
-    by: Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)] = 1
+    by: Step = 1
 
 
 @Operation(

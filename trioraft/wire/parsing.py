@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import msgspec
 
+from trioraft.kv.bounds import MAX_KEY_BYTES
 from trioraft.wire.codec import DecodeError, Decoder, decode, encode
 from trioraft.wire.complaints import in_words
 from trioraft.wire.operations import (
-    MAX_KEY_BYTES,
     OPERATION_OF,
     OPERATIONS,
     AnyRequest,

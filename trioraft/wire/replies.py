@@ -8,17 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Raw
 
 from trioraft.kv.items import LARGE_VALUE, Item
 from trioraft.kv.queries import Page
-from trioraft.kv.results import Conflict, Counted, Deleted, Result, Written
+from trioraft.kv.results import (
+    Conflict,
+    Counted,
+    Deleted,
+    Done,
+    Granted,
+    Locked,
+    Queued,
+    Refused,
+    Result,
+    Revoked,
+    Unlocked,
+    Written,
+)
 from trioraft.raft.messages import Entry
 from trioraft.raft.runs import Entries
 from trioraft.wire.codec import encode
 from trioraft.wire.entries import payloads
+
+MAX_TRANSACTION_BYTES: Final = 4 * 1024 * 1024
+"""How many bytes of values a reply to a transaction shows."""
+_MISSING: Final = b'"value":null,"rev":0,"created":0,"version":0'
 
 Piece = bytes | memoryview
 """A part of a reply; a view where it is part of larger bytes that exist anyway."""
@@ -83,14 +100,69 @@ def result_reply(raw: Raw, result: Result) -> Reply:
         return b'%b,"rev":%d}\n' % (_ok(raw), result.rev)
     id = bytes(raw)
     match result:
-        case Deleted(deleted, rev):
-            return b'%b,"deleted":%d,"rev":%d}\n' % (_ok(id), deleted, rev)
+        case Refused(code, message, hint, failed):
+            return _error(id, code, message, hint, "no", _failed(failed))
+        case Conflict(message, hint, rev, value, failed):
+            tail = b'%b,"rev":%d' % (_failed(failed), rev)
+            if value is None:  # of an outcome that is only remembered, nobody knows the value that there was
+                return _error(id, "conflict", message, hint, "no", tail if rev else tail + b',"value":null')
+            reply = _error(id, "conflict", message, hint, "no", tail + b',"value":')
+            return _gathered([reply[:-3], value, reply[-3:]])
+        case Done():
+            return _transaction_reply(id, result)
+        case _:
+            return b"%b,%b}\n" % (_ok(id), _fields(result))
+
+
+def _fields(result: Result) -> bytes:
+    """The fields of a success that are only numbers."""
+    match result:
+        case Written(rev) | Unlocked(rev):
+            return b'"rev":%d' % rev
+        case Deleted(deleted, rev, None) | Revoked(deleted, rev):
+            return b'"deleted":%d,"rev":%d' % (deleted, rev)
+        case Deleted(deleted, rev, more):
+            return b'"deleted":%d,"more":%b,"rev":%d' % (deleted, encode(more), rev)
         case Counted(value, rev):
-            return b'%b,"value":%d,"rev":%d}\n' % (_ok(id), value, rev)
-        case Conflict(message, hint, rev, value):
-            reply = _error(id, "conflict", message, hint, "no", b',"rev":%d,"value":' % rev)
-            return _gathered([reply[:-3], value or b"null", reply[-3:]])
+            return b'"value":%d,"rev":%d' % (value, rev)
+        case Granted(lease):
+            return b'"lease":%d' % lease
+        case Locked(fence):
+            return b'"fence":%d' % fence
+        case Queued(ahead):
+            return b'"waiting":true,"ahead":%d' % ahead
     raise TypeError(f"{result!r} is no result")
+
+
+def _transaction_reply(id: bytes, done: Done) -> Reply:
+    """Make the reply to a transaction. Once the values reach their bound, later ones are left out."""
+    pieces: list[Piece] = [b'%b,"succeeded":%b,"results":' % (_ok(id), encode(done.succeeded))]
+    if done.results is None:
+        pieces.append(b"null")
+    else:
+        start, room = b"[", MAX_TRANSACTION_BYTES
+        for result in done.results:
+            pieces.append(start)
+            if isinstance(result, Item):
+                room -= len(result.value)
+                pieces += _item(result) if room >= 0 else [b'{"omitted":true,%b}' % _numbers(result)]
+            elif result is None:
+                pieces.append(b"{%b}" % _MISSING)
+            else:
+                pieces.append(b"{%b}" % _fields(result))
+            start = b","
+        pieces.append(b"]" if done.results else b"[]")
+    pieces.append(b',"rev":%d,"at":%d}\n' % (done.rev, done.at))
+    return _gathered(pieces)
+
+
+def _item(item: Item) -> list[Piece]:
+    return [b'{"value":', item.value, b",%b}" % _numbers(item)]
+
+
+def _failed(place: int | None) -> bytes:
+    """The place of the operation that cannot be done, in an error's fields."""
+    return b"" if place is None else b',"failed":%d' % place
 
 
 def error_reply(id: bytes, code: str, message: str, hint: str, applied: str | None, **more: object) -> bytes:
@@ -111,8 +183,9 @@ def _error(id: bytes, code: str, message: str, hint: str, applied: str | None, t
 def get_reply(id: bytes | Raw, item: Item | None) -> Reply:
     """Make the reply to a get; null and zeros where the key is missing."""
     if item is None:
-        return b'%b,"value":null,"rev":0,"created":0,"version":0}\n' % _ok(id)
-    if len(item.value) < LARGE_VALUE:  # most values are small, and a call would cost half as much as all this
+        return b"%b,%b}\n" % (_ok(id), _MISSING)
+    # Most values are small, and have no lease: a call would cost half as much as all this.
+    if len(item.value) < LARGE_VALUE and not item.lease:
         start = b'{"id":%b,' % id if id else b"{"
         return b'%b"ok":true,"value":%b,"rev":%d,"created":%d,"version":%d}\n' % (
             start,
@@ -178,4 +251,5 @@ def _gathered(pieces: Sequence[Piece]) -> Reply:
 
 
 def _numbers(item: Item) -> bytes:
-    return b'"rev":%d,"created":%d,"version":%d' % (item.rev, item.created, item.version)
+    numbers = b'"rev":%d,"created":%d,"version":%d' % (item.rev, item.created, item.version)
+    return b'%b,"lease":%d' % (numbers, item.lease) if item.lease else numbers

@@ -1,0 +1,178 @@
+"""The last changes of keys, in log order: what a watch reads that begins in the past, or that has fallen behind.
+
+The store appends to the two lists of the history with each change, and nothing else. What is beyond the bounds is cut
+later, many changes at once. What others see is cut exactly first, so that it depends on the log alone.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
+from operator import add
+from typing import Final
+
+import msgspec
+
+from trioraft.kv.bounds import HISTORY_BYTES, HISTORY_CHANGES
+from trioraft.kv.items import NUMBERS_SIZE, Packed, rev_of, value_size
+
+_SLACK: Final = 8
+"""The lists are cut once they are beyond a bound by its eighth: cutting moves all that is left."""
+_FEW: Final = 16
+"""Fewer changes than this wait to be measured together with the next, unless the newest is a large one."""
+
+
+class Gone(msgspec.Struct, frozen=True, gc=False):
+    """The removal of a key at revision `rev`; `by_lease` where the key went with its lease."""
+
+    rev: int
+    by_lease: bool = False
+
+
+Change = Packed | Gone
+"""What a change made of its key: the store's own item, or its removal."""
+
+
+def revision(change: Change) -> int:
+    """The revision of the change."""
+    return change.rev if isinstance(change, Gone) else rev_of(change)
+
+
+class History:
+    """The newest changes within two bounds, by whole entries, but at least those of the newest entry.
+
+    A change has a position, which stays the same when older ones are cut.
+    """
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        """The keys that changed, in log order. Whoever appends a key appends its change to `items`."""
+        self.items: list[Change] = []
+        self.max_changes = HISTORY_CHANGES
+        self.max_bytes = HISTORY_BYTES
+        self._base = 0
+        """How many changes were cut from the lists; the position of the first in them."""
+        self._start = 0
+        """Where in the lists the changes within the bounds begin, as of the last exact cut."""
+        self._totals = array("q")
+        """For each measured change: the size of all up to it, each counted with the numbers of a packed item."""
+        self._cut_total = 0
+        """The same for the last change that was cut from the lists."""
+        self._floor = 0
+
+    def begin(self, index: int) -> None:
+        """Begin anew: changes up to that index are unknown."""
+        self._base += len(self.keys)
+        self.keys.clear()
+        self.items.clear()
+        del self._totals[:]
+        self._start = 0
+        self._floor = index
+
+    def bound(self, changes: int, bytes: int) -> None:
+        """Set the bounds. What the former bounds have cut does not come back."""
+        self._cut()
+        self.max_changes, self.max_bytes = changes, bytes
+        self._cut()
+
+    def add(self, key: str, change: Change) -> None:
+        """Add a change, the newest."""
+        self.keys.append(key)
+        self.items.append(change)
+
+    def forget(self, count: int) -> None:
+        """Take the newest changes back: none of them was counted or seen."""
+        if count:
+            del self.keys[-count:], self.items[-count:]
+
+    # For readers
+
+    @property
+    def first_rev(self) -> int:
+        """The revision above which every change is known: the least `after_rev` that can be resumed from."""
+        self._cut()
+        return self._floor
+
+    @property
+    def first(self) -> int:
+        """The position of the first change within the bounds; `end` where there is none."""
+        self._cut()
+        return self._base + self._start
+
+    @property
+    def end(self) -> int:
+        """The position that the next change will have."""
+        return self._base + len(self.keys)
+
+    def position_after(self, rev: int) -> int:
+        """The position of the first change above that revision, which must not be below `first_rev`."""
+        self._cut()
+        return self._base + bisect_right(self.items, rev, self._start, key=revision)
+
+    def rev_at(self, position: int) -> int:
+        """The revision of the change at that position."""
+        return revision(self.items[position - self._base])
+
+    def change(self, position: int) -> tuple[str, Change]:
+        """The key and the change at that position, which must be from `first` on."""
+        return self.keys[position - self._base], self.items[position - self._base]
+
+    def all(self) -> tuple[list[str], list[Change]]:
+        """Copies of the lists, as far as they are within the bounds."""
+        self._cut()
+        return self.keys[self._start :], self.items[self._start :]
+
+    # Cutting
+
+    def trim(self) -> None:
+        """Let go of what is beyond the bounds, if it is so much that it pays. To be called after each block."""
+        if len(self.keys) - len(self._totals) < _FEW and (not self.items or isinstance(self.items[-1], bytes)):
+            return
+        self._measure()
+        changes, size = self.max_changes, self.max_bytes
+        if len(self.keys) > changes + changes // _SLACK or self._size(0) > size + size // _SLACK:
+            self._cut()
+            start = self._start
+            self._cut_total = self._total(start)
+            del self.keys[:start], self.items[:start], self._totals[:start]
+            self._base += start
+            self._start = 0
+
+    def _measure(self) -> None:
+        """Reckon the sizes of the changes that came since the last time."""
+        since = len(self._totals)
+        if since == len(self.keys):
+            return
+        keys, items = self.keys[since:], self.items[since:]
+        lengths = map(len, keys) if "".join(keys).isascii() else [len(key.encode()) for key in keys]
+        try:
+            values = list(map(len, items))  # type: ignore[arg-type]
+        except TypeError:  # seldom: not all are packed
+            values = [NUMBERS_SIZE + (0 if isinstance(item, Gone) else value_size(item)) for item in items]
+        totals = accumulate(map(add, lengths, values), initial=self._total(since))
+        next(totals)
+        self._totals.extend(totals)
+
+    def _total(self, count: int) -> int:
+        """The size of all changes up to the first `count` of the lists, each with the numbers of a packed item."""
+        return self._totals[count - 1] if count else self._cut_total
+
+    def _size(self, start: int) -> int:
+        """The size of the measured changes from there on: keys and values, in bytes."""
+        count = len(self._totals)
+        return self._total(count) - self._total(start) - NUMBERS_SIZE * (count - start)
+
+    def _cut(self) -> None:
+        """Move the start to where both bounds hold, over whole entries, and not beyond the newest."""
+        self._measure()
+        start, end = self._start, len(self.keys)
+        if end - start <= self.max_changes and self._size(start) <= self.max_bytes:
+            return
+        start = max(start, end - self.max_changes)
+        start += bisect_left(range(start, end), -self.max_bytes, key=lambda place: -self._size(place))
+        newest = bisect_left(self.items, revision(self.items[-1]), self._start, key=revision)
+        start = min(start, newest)
+        if start > self._start:
+            self._floor = revision(self.items[start - 1])
+            self._start = bisect_right(self.items, self._floor, start, key=revision)
