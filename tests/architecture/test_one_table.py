@@ -17,6 +17,7 @@ OTHERS = {
     "trioraft.testing.node_clients": "how often each is drawn, by the kind of key",
     "trioraft.testing.pipelines": "which fields are legal together, and what a transaction may do",
     "trioraft.testing.simulated_clients": "how often each is drawn",
+    "trioraft.testing.store_model": "what the judge expects of each command",
     "trioraft.testing.streams": "the events of what goes on",
 }
 """The other tables that are allowed, and why."""

@@ -5,7 +5,8 @@ Times come from any one clock. An operation that returned before another was cal
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -74,6 +75,21 @@ class Operation(msgspec.Struct):
         return fields
 
 
+class Request(msgspec.Struct):
+    """One request of any kind, with its reply as it came: what the judge compares with the log."""
+
+    client: int
+    connection: int
+    place: int
+    """Its place among the requests of its connection."""
+    asked: Mapping[str, Any]
+    """Its fields."""
+    called: float
+    returned: float | None = None
+    line: bytes | None = None
+    """The reply; None while there is none."""
+
+
 class _Error(msgspec.Struct):
     code: str
     applied: str | None = None
@@ -99,6 +115,8 @@ class History:
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
+        self.requests: list[Request] = []
+        """The requests of every kind of those clients that note them."""
         self._connections: list[int] = []
         """For each connection: how many requests were asked on it."""
 

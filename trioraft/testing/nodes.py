@@ -24,6 +24,7 @@ from trioraft.raft.messages import Entry
 from trioraft.raft.runs import Entries
 from trioraft.testing.history import History
 from trioraft.testing.linearizability import check
+from trioraft.testing.log_judge import check_log, log_of
 from trioraft.testing.machines import Machine, Trace, World
 from trioraft.testing.network import MemoryNetwork, Weather
 from trioraft.testing.node_clients import Keys, SimulatedClient
@@ -238,6 +239,8 @@ class _Simulation:
         counts = self.trace.counts
         verdict = check(history.operations)
         assert verdict.outcome == "linearizable", verdict.explanation
+        wrong = check_log(log_of(self.invariants.committed), history.requests)
+        assert wrong is None, wrong
         return Report(
             seed=self.seed,
             nodes=len(self.addresses),

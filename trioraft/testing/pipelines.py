@@ -25,7 +25,7 @@ import msgspec
 from trioraft.raft.messages import NodeId
 from trioraft.testing.answers import Asked, Judge, scanned
 from trioraft.testing.belongings import Belongings, Fields
-from trioraft.testing.history import Answer, History, Operation
+from trioraft.testing.history import Answer, History, Operation, Request
 from trioraft.testing.streams import Streams, is_push
 from trioraft.wire.codec import encode
 from trioraft.wire.operations import OPERATIONS
@@ -310,10 +310,12 @@ def operation_of(client: int, asked: Asked, now: float) -> Operation | None:
 
 
 class _Waiting(msgspec.Struct):
-    asked: Asked
+    request: Request
     operation: Operation | None
-    place: int
-    called: float
+
+    @property
+    def asked(self) -> Asked:
+        return self.request.asked
 
 
 class Done(msgspec.Struct):
@@ -348,7 +350,9 @@ class Exchange:
         if operation is not None:
             operation.called, operation.connection, operation.place = now, self._number, place
             self._history.call(operation)
-        self.waiting.append(_Waiting(asked, operation, place, now))
+        request = Request(self._client, self._number, place, asked, now)
+        self._history.requests.append(request)
+        self.waiting.append(_Waiting(request, operation))
 
     def take(self, line: bytes, now: float) -> Done | None:
         """Match the next reply with its request; None for an event of what goes on.
@@ -361,6 +365,7 @@ class Exchange:
         assert self.waiting, f"a reply to nothing: {line!r}"
         one = self.waiting.popleft()
         reply = self._judge.take(one.asked, line)
+        one.request.returned, one.request.line = now, line
         self.streams.replied(one.asked, reply)
         if one.operation is not None:
             self._history.complete(one.operation, now, line)
@@ -379,13 +384,13 @@ class Exchange:
                 self._client,
                 "get",
                 item.key,
-                one.called,
+                one.request.called,
                 returned=now,
                 outcome="done",
                 answer=Answer(bytes(item.value), item.rev, item.created, item.version),
                 stale=one.asked.get("read") == "stale",
                 connection=self._number,
-                place=one.place,
+                place=one.request.place,
             )
             for item in scanned(line).items
             if bytes(item.value) and not item.key.startswith(self._unread)

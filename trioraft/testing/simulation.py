@@ -39,6 +39,7 @@ from trioraft.testing.disk import PowerCut, spares_the_node
 from trioraft.testing.faults import KINDS, Faults
 from trioraft.testing.history import Outcome
 from trioraft.testing.linearizability import check
+from trioraft.testing.log_judge import check_log, log_of
 from trioraft.testing.outcome import SimulationFailed, is_eventful
 from trioraft.testing.quorum_watch import QuorumWatch
 from trioraft.testing.simulated_clients import Clients
@@ -250,6 +251,9 @@ class Simulation:
         verdict = check(self.clients.history.operations, ahead=False)
         if verdict.outcome != "linearizable":
             raise Violation(f"{verdict.outcome}: {verdict.explanation}")
+        wrong = check_log(log_of(self.invariants.committed), self.clients.history.requests, ahead=False)
+        if wrong is not None:
+            raise Violation(f"violation: {wrong}")
         return verdict.outcome
 
     def _report(self, verdict: str) -> Report:
