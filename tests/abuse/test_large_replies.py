@@ -11,7 +11,7 @@ from trioraft.kv.items import Item
 from trioraft.kv.queries import Page
 from trioraft.kv.results import Conflict
 from trioraft.replica.session import MAX_UNANSWERED, MAX_UNANSWERED_BYTES, Session
-from trioraft.wire.replies import Reply, get_reply, joined, result_reply, scan_reply
+from trioraft.wire.replies import Reply, as_of, get_reply, joined, result_reply, scan_reply
 
 VALUE = b'"%b"' % (b"x" * 1_000_000)
 ITEM = Item(VALUE, 7, 6, 5)
@@ -20,8 +20,8 @@ ITEM = Item(VALUE, 7, 6, 5)
 @pytest.mark.parametrize(
     "reply",
     [
-        get_reply(b"1", ITEM),
-        scan_reply(b"1", Page([("a", ITEM), ("b", ITEM)], False, False)),
+        get_reply(b"1", ITEM, as_of(9)),
+        scan_reply(b"1", Page([("a", ITEM), ("b", ITEM)], False, False), as_of(9)),
         result_reply(Raw(b"1"), Conflict("no", "no", 7, VALUE)),
     ],
     ids=["get", "scan", "conflict"],
@@ -40,7 +40,7 @@ def test_small_reads_of_large_values_wait_for_room_though_they_come_together() -
     while slots := session.requests(0):
         assert sum(slot.count for slot in slots) * len(VALUE) < MAX_UNANSWERED_BYTES + 2 * len(VALUE)
         for slot in slots:
-            slot.answer(joined([get_reply(b"", ITEM)] * slot.count))
+            slot.answer(joined([get_reply(b"", ITEM, as_of(9))] * slot.count))
         while replies := session.take_replies(MAX_UNANSWERED_BYTES):
             answered += replies.count(b"\n")
     assert answered == 100
@@ -53,7 +53,7 @@ def test_a_client_that_does_not_read_is_given_no_more_than_fits() -> None:
     slots = session.requests(0)
     assert sum(slot.count for slot in slots) == MAX_UNANSWERED
     for slot in slots:
-        slot.answer(joined([get_reply(b"", ITEM)] * slot.count))
+        slot.answer(joined([get_reply(b"", ITEM, as_of(9))] * slot.count))
     assert session.take_replies(0) == b""
     sent = 0
     while replies := session.take_replies(3_000_000):

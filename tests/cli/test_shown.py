@@ -24,7 +24,7 @@ from trioraft.kv.queries import Page
 from trioraft.raft.messages import Entry
 from trioraft.wire.codec import encode
 from trioraft.wire.entries import seal
-from trioraft.wire.replies import error_reply, log_reply, scan_reply
+from trioraft.wire.replies import as_of, error_reply, log_reply, scan_reply
 
 ODD = st.sampled_from(
     list("ab'\"\\ \t\n\r\x00\x1b[7m\x7f\x85\x9b-{é日😀\u00a0\u061c\u200b\u2028\u202e\u2066\ufeff\U000e0041")
@@ -63,7 +63,7 @@ def raw_json(value: object, blank: str) -> bytes:
 
 def scanned(rows: list[tuple[str, bytes]], keys_only: bool = False) -> Reply:
     items = [(key, Item(value, 5 + number, 5, 1)) for number, (key, value) in enumerate(rows)]
-    line = scan_reply(b"1", Page(items, False, keys_only))
+    line = scan_reply(b"1", Page(items, False, keys_only), as_of(9))
     return Reply(line if isinstance(line, bytes) else b"".join(line))
 
 

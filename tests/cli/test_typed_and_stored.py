@@ -30,7 +30,7 @@ from trioraft.kv.store import Store
 from trioraft.wire import operations
 from trioraft.wire.parsing import parse_request
 from trioraft.wire.replies import Reply as Answer
-from trioraft.wire.replies import get_reply, result_reply, scan_reply
+from trioraft.wire.replies import as_of, get_reply, result_reply, scan_reply
 
 ODD = st.sampled_from(list("ab'\"\\ \t\n\r\x1b\x7f\x9b-{[,:]}=#$`é日😀\u00a0\u2028\u202e\ufeff"))
 TEXTS = st.text(ODD | st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)
@@ -74,10 +74,10 @@ class Node:
     def _answer(self, request: Any) -> Answer:
         match request:
             case operations.Get() | operations.PlainGet():
-                return get_reply(request.id, self.store.get(request.key))
+                return get_reply(request.id, self.store.get(request.key), as_of(self.index))
             case operations.Scan():
                 found = self.store.scan(request.prefix, request.after, request.limit, 10**6, request.keys_only)
-                return scan_reply(request.id, Page(*found, request.keys_only))
+                return scan_reply(request.id, Page(*found, request.keys_only), as_of(self.index))
             case operations.PlainPut():
                 command: Put | Delete | Incr = Put(request.key, request.value)
             case operations.Put():

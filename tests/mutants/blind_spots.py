@@ -331,6 +331,14 @@ BLIND_SPOTS = (
         "tests/replica/test_timeouts.py::test_a_node_rests_whatever_time_it_was_given_for_what_is_answered",
         simulated=False,
     ),
+    # What a reply reflects
+    Mutant(
+        "a reply reflects what is committed, applied or not",
+        "trioraft/replica/reader.py",
+        "replies.as_of(self._node.core.last_applied)",
+        "replies.as_of(self._node.core.commit_index)",
+        "tests/server/test_revisions.py::test_a_read_before_a_write_does_not_reflect_it",
+    ),
     Mutant(
         "a client's patience is measured by the clock on the wall",
         CLIENT_CONNECTION,

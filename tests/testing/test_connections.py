@@ -27,8 +27,9 @@ def op(
     deleted: int | None = None,
     value: bytes = b"1",
     shows: bytes | None = None,
+    at: int | None = None,
 ) -> Operation:
-    answer = Answer(shows, rev, deleted=deleted) if outcome in ("done", "conflict") else None
+    answer = Answer(shows, rev, deleted=deleted, at=at) if outcome in ("done", "conflict") else None
     returned = None if outcome == "unknown" else 9.0
     return Operation(
         0, kind, key, 0.0, value=value, stale=stale, if_rev=if_rev, outcome=outcome, answer=answer, returned=returned
@@ -56,6 +57,10 @@ IN_ORDER = {
     "a read that sees what was written before and may be written again": asked(
         op("put", 5, value=b"7"), op("get", 5, shows=b"7"), op("put", outcome="unknown", value=b"7")
     ),
+    "a read of a state that another connection has changed since": [
+        *asked(op("get", 5, at=8)),
+        *asked(op("put", 5), op("put", 9), connection=1),
+    ],
     "what one connection is shown binds no other": [*asked(op("put", 5)), *asked(op("get", 0), connection=1)],
 }
 
@@ -86,6 +91,11 @@ OUT_OF_ORDER = {
     "a conflict that misses what was written": asked(op("put", 7), op("put", 5, outcome="conflict", if_rev=1)),
     "a condition that held of the past": asked(op("put", 7), op("put", 8, if_rev=5)),
     "a delete that misses what was written": asked(op("put", 7), op("delete", 0, deleted=0)),
+    "a read that reflects more than it shows": [
+        *asked(op("get", 5, at=8)),
+        *asked(op("put", 7), connection=1),
+    ],
+    "a read that reflects what is written behind it": asked(op("get", 5, at=8), op("put", 8, key="other")),
     "a read that goes back behind another": asked(op("get", 7), op("get", 5, stale=True)),
     "a read of another key, older than what was shown": [
         *asked(op("put", 9, key="other"), op("get", 5, stale=True)),

@@ -81,7 +81,10 @@ def test_pieces_are_the_whole_and_lines_are_the_requests(seed: int) -> None:
 
 
 RIGHT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "a missing key": ({"op": "get", "key": "k"}, {"ok": True, "value": None, "rev": 0, "created": 0, "version": 0}),
+    "a missing key": (
+        {"op": "get", "key": "k"},
+        {"ok": True, "value": None, "rev": 0, "created": 0, "version": 0, "at": 0},
+    ),
     "no id for none": ({"op": "ping"}, {"ok": True}),
     "more than was known": ({"op": "ping", "id": "a"}, {"id": "a", "ok": True, "more": 1}),
     "a conflict": (
@@ -97,15 +100,25 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "another reply": ({"op": "put", "key": "k", "value": 1}, {"ok": True, "value": 1}),
     "a missing key with a version": (
         {"op": "get", "key": "k"},
-        {"ok": True, "value": None, "rev": 0, "created": 0, "version": 1},
+        {"ok": True, "value": None, "rev": 0, "created": 0, "version": 1, "at": 0},
     ),
     "keys out of order": (
         {"op": "scan", "keys_only": True},
-        {"ok": True, "items": [{"key": k, "rev": 2, "created": 2, "version": 1} for k in ("b", "a")], "more": False},
+        {
+            "ok": True,
+            "items": [{"key": k, "rev": 2, "created": 2, "version": 1} for k in ("b", "a")],
+            "more": False,
+            "at": 2,
+        },
     ),
     "more than was asked for": (
         {"op": "scan", "keys_only": True, "limit": 1},
-        {"ok": True, "items": [{"key": k, "rev": 2, "created": 2, "version": 1} for k in ("a", "b")], "more": False},
+        {
+            "ok": True,
+            "items": [{"key": k, "rev": 2, "created": 2, "version": 1} for k in ("a", "b")],
+            "more": False,
+            "at": 2,
+        },
     ),
     "another newcomer": (
         {"op": "add_member", "address": "a:1"},
@@ -147,6 +160,34 @@ def test_a_connection_is_held_to_what_it_was_told_before() -> None:
         judge.take({"op": "hello"}, b'{"ok":true,"version":"1","node":2,"protocol":[2,2]}')
 
 
+READ = {"op": "get", "key": "k"}
+
+
+def found(at: int, rev: int = 0) -> bytes:
+    """The reply to a get as of `at`."""
+    return encode(
+        {"ok": True, "value": 1 if rev else None, "rev": rev, "created": rev, "version": int(rev > 0), "at": at}
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        (READ, found(8)),
+        (READ, found(9, 10)),
+        ({**READ, "min_rev": 11}, found(10)),
+        ({**READ, "read": "stale"}, found(8)),
+        ({"op": "put", "key": "k", "value": 1}, b'{"ok":true,"rev":9}'),
+    ],
+    ids=["older than before", "older than it shows", "older than was asked for", "stale", "a write before a read"],
+)
+def test_what_a_reply_reflects_goes_on_from_what_was_told_before(asked: dict[str, Any], line: bytes) -> None:
+    judge = Judge()
+    judge.take({"op": "get", "key": "other"}, found(9))
+    with pytest.raises(AssertionError, match=r"reflects less|written before"):
+        judge.take(asked, line)
+
+
 def test_how_a_request_may_fail_follows_from_what_it_is() -> None:
     assert codes({"op": "ping"}) == set()
     assert codes({"op": "get", "key": "k", "read": "stale", "timeout_ms": 1}) == {"timeout", "leader_changed"}
@@ -162,10 +203,10 @@ def test_what_a_scan_shows_is_in_the_history_as_reads() -> None:
     exchange.ask({"op": "scan"}, 2.0)
     exchange.take(b'{"ok":true,"rev":2}', 3.0)
     item = b'{"key":"a","value":1,"rev":2,"created":2,"version":1}'
-    exchange.take(b'{"ok":true,"items":[%b],"more":false}' % item, 4.0)
+    exchange.take(b'{"ok":true,"items":[%b],"more":false,"at":2}' % item, 4.0)
     put, shown = history.operations
     assert (put.value, put.place, put.outcome) == (b"1", 0, "done")
     assert (shown.kind, shown.key, shown.place, shown.called, shown.returned) == ("get", "a", 1, 2.0, 4.0)
-    assert shown.answer == Answer(b"1", 2, 2, 1)
+    assert shown.answer == Answer(b"1", 2, 2, 1, at=2)
     with pytest.raises(AssertionError, match="a reply to nothing"):
         exchange.take(b'{"ok":true}', 5.0)

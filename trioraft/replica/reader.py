@@ -64,10 +64,11 @@ class Reader:
         if query is not None and reply_of is not None:
             if operation.large:
                 self.room -= max(slot.size, LEAST_MADE)
+            end = replies.as_of(self._node.core.last_applied)
             if slot.count == 1:
                 request = slot.requests[0]
-                return reply_of(request.id, read(query(request)))
-            return replies.joined([reply_of(request.id, read(query(request))) for request in slot.requests])
+                return reply_of(request.id, read(query(request)), end)
+            return replies.joined([reply_of(request.id, read(query(request)), end) for request in slot.requests])
         reply = self._node.answer_locally(slot)
         self.room -= max(replies.made_of(reply), RUN_BYTES if operation.request is ShowLog else LEAST_MADE)
         return reply

@@ -202,6 +202,7 @@ def _status(node: Node) -> dict[str, object]:
         "last_applied": core.last_applied,
         "first_index": core.log.first_index,
         "last_index": core.last_index,
+        "at": core.last_applied,
         "members": _committed(node).members if node.is_removed else node.members,
     }
     if node.assembly is not None:

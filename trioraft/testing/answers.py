@@ -52,18 +52,17 @@ class _Found(_Reply):
     rev: int
     created: int
     version: int
-    at: int | None = None
+    at: int
 
     def fits(self, asked: Asked) -> bool:
-        if self.at is not None and not max(self.rev, asked.get("min_rev", 0)) <= self.at:
-            return False
+        del asked
         if self.rev:
             return 0 < self.created <= self.rev and self.version > 0
         return bytes(self.value) == b"null" and self.created == self.version == 0
 
     @property
     def seen(self) -> int:
-        return max(self.rev, self.at or 0)
+        return self.rev
 
 
 @_reply_to("put")
@@ -97,6 +96,11 @@ class _Deleted(_Reply):
 @_reply_to("incr")
 class _Counted(_Reply):
     value: int
+    rev: int
+
+    @property
+    def seen(self) -> int:
+        return self.rev
 
 
 class Item(msgspec.Struct):
@@ -116,7 +120,7 @@ class Scanned(_Reply):
 
     items: list[Item]
     more: bool
-    at: int | None = None
+    at: int
 
     def fits(self, asked: Asked) -> bool:
         """Whether it can be the reply to that request."""
@@ -133,7 +137,7 @@ class Scanned(_Reply):
     @property
     def seen(self) -> int:
         """The highest revision that it shows."""
-        return max([item.rev for item in self.items] + [self.at or 0])
+        return max((item.rev for item in self.items), default=0)
 
 
 @_reply_to("txn")
@@ -282,12 +286,13 @@ class _Status(_Reply):
     last_applied: int
     first_index: int
     last_index: int
+    at: int
     members: list[_Member]
 
     def fits(self, asked: Asked) -> bool:
         del asked
         leads = self.role != "leader" or self.leader == self.node
-        return leads and self.last_applied <= self.commit_index <= self.last_index >= self.first_index - 1
+        return leads and self.at == self.last_applied <= self.commit_index <= self.last_index >= self.first_index - 1
 
     @property
     def seen(self) -> int:
@@ -500,8 +505,25 @@ class Judge:
             self._node = said.node
         if isinstance(said, _Status | _Taken) and said.seen < self._seen:
             return f"it had applied entry {self._seen}"
+        if (wrong := self._wrong_revision(asked, reply, said)) is not None:
+            return wrong
         # The members are not compared with earlier replies: a change that is under way may be taken back.
         self._seen = max(self._seen, said.seen)
+        return None
+
+    def _wrong_revision(self, asked: Asked, reply: Mapping[str, Any], said: _Reply) -> str | None:
+        """Compare what it reflects with what it shows, and with what was known before it was asked."""
+        at = reply.get("at")
+        if at is not None and asked["op"] not in _STREAMS:
+            if at < max(said.seen, asked.get("min_rev", 0)):
+                return "it reflects less than it shows or was to show"
+            if at < self._seen:
+                return f"it reflects less than entry {self._seen}, which was applied"
+            self._seen = at
+        elif (
+            isinstance(said, _Written | _Deleted | _Counted) and 0 < said.rev <= self._seen and "replayed" not in reply
+        ):
+            return f"it was written before entry {self._seen}, as of which an earlier request was answered"
         return None
 
     def _wrong_failure(self, asked: Asked, error: _Error) -> str | None:
@@ -518,6 +540,8 @@ class Judge:
 
 
 _ABSENT: Final = object()
+_STREAMS: Final = ("watch", "wait")
+"""The operations whose `at` may be a position that was asked for."""
 _replies: Final = Decoder(dict)
 _failures: Final = Decoder(_Failed)
 _dones: Final = {

@@ -2,8 +2,9 @@
 
 Revisions are indexes of one log, and a node serves a connection from one state that only grows. Three rules follow, in
 the order of asking. The revision of a write is above every revision that earlier replies have shown. A read, even a
-stale one, sees a state that holds everything that earlier replies have shown, of any key. And a read never shows what
-the same connection wrote after it, even where nobody knows whether that write was applied.
+stale one, sees a state that holds everything that earlier replies have shown, of any key, and everything up to the
+revision that it reflects by its own account (`at`). And a read never shows what the same connection wrote after it,
+even where nobody knows whether that write was applied.
 """
 
 from __future__ import annotations
@@ -52,6 +53,9 @@ def _check(asked: Sequence[Operation], changes: _Changes) -> str | None:
         if written is not None and written <= known:
             assert by is not None
             return f"revision {known} was known to the connection by {say(by)}; asked after it: {say(operation)}"
+        at = (operation.answer.at if operation.answer is not None else None) or 0
+        if at > known:
+            known, by = at, operation
         for shown in _shown(operation):
             missed = changes.missed(operation.key, shown, known)
             if missed is not None:

@@ -32,6 +32,7 @@ class Answer(msgspec.Struct, frozen=True):
     created: int | None = None
     version: int | None = None
     deleted: int | None = None
+    at: int | None = None
 
 
 class Operation(msgspec.Struct):
@@ -105,6 +106,7 @@ class _Reply(msgspec.Struct):
     created: int | None = None
     version: int | None = None
     deleted: int | None = None
+    at: int | None = None
 
 
 _replies: Final = Decoder(_Reply)
@@ -152,7 +154,7 @@ class History:
         if reply.ok:
             operation.outcome = "done"
             value = _missing_as_none(reply.value, reply.rev) if operation.kind == "get" else bytes(reply.value)
-            operation.answer = Answer(value, reply.rev, reply.created, reply.version, reply.deleted)
+            operation.answer = Answer(value, reply.rev, reply.created, reply.version, reply.deleted, reply.at)
             return
         error = reply.error
         assert error is not None, line

@@ -379,6 +379,7 @@ class Exchange:
 
     def _shown_by_scan(self, one: _Waiting, line: bytes, now: float) -> list[Operation]:
         """Turn a scan into one read for each key that it has shown."""
+        shown = scanned(line)
         return [
             Operation(
                 self._client,
@@ -387,11 +388,11 @@ class Exchange:
                 one.request.called,
                 returned=now,
                 outcome="done",
-                answer=Answer(bytes(item.value), item.rev, item.created, item.version),
+                answer=Answer(bytes(item.value), item.rev, item.created, item.version, at=shown.at),
                 stale=one.asked.get("read") == "stale",
                 connection=self._number,
                 place=one.request.place,
             )
-            for item in scanned(line).items
+            for item in shown.items
             if bytes(item.value) and not item.key.startswith(self._unread)
         ]

@@ -119,8 +119,8 @@ class Operation(msgspec.Struct, eq=False, kw_only=True):
     """The command that a write puts into the log. Its fields, or the first few, are fields of the request too."""
     query: Callable[[Any], Any] | None = None
     """Gives the query that a read is for the state machine."""
-    reply: Callable[[msgspec.Raw, Any], Reply] | None = None
-    """Makes the reply to a read, from its id and the answer of the state machine."""
+    reply: Callable[[msgspec.Raw, Any, bytes], Reply] | None = None
+    """Makes the reply to a read, from its id, the answer of the state machine, and its own end (`replies.as_of`)."""
     large: bool = False
     """Whether the reply may be as large as all the data."""
     codes: tuple[str, ...] = ()
@@ -202,7 +202,7 @@ class PlainGet(PlainRequest, kw_only=True, gc=False):
     summary='the value of a key; "read":"stale" asks this node alone',
     example='{"op":"get","key":"name"}',
     fields='`key`; `read`: `"linearizable"` (default) or `"stale"`',
-    answer="`value`, `rev`, `created`, `version`; missing: null and zeros",
+    answer="`value`, `rev`, `created`, `version`; missing: null and zeros; `at`",
     prompt=Prompt("get KEY", "the value of a key", ("key",)),
     word=True,
     plain=PlainGet,
@@ -263,7 +263,7 @@ class Delete(Request, tag="delete", kw_only=True, gc=False):
     summary="the keys with a prefix, in order; takes after, limit, keys_only, read",
     example='{"op":"scan","prefix":"na","limit":10}',
     fields="`prefix`, `after`, `limit` (1000; at most 10000), `keys_only`, `read`",
-    answer="`items` in key order, at most 1 MiB of keys and values, with `keys_only` of keys, and `more`",
+    answer="`items` in key order, at most 1 MiB of keys and values, with `keys_only` of keys, `more`, and `at`",
     prompt=Prompt("scan [PREFIX]", "the keys with a prefix, in order", ("prefix",)),
     query=lambda scan: ScanQuery(scan.prefix, scan.after, scan.limit, scan.keys_only),
     reply=scan_reply,
@@ -302,9 +302,9 @@ class Incr(Request, tag="incr", kw_only=True, gc=False):
     example='{"op":"status"}',
     fields="",
     answer="`node`, `role`, `term`, `leader`, `leader_address`, `commit_index`, `last_applied`, `first_index`,"
-    " `last_index`, `members`; a node of no cluster yet has the `role` `unformed`, and `waiting_for`: for which nodes"
-    " it waits, and why; empty while they agree; a node that knows that it was removed has the `role` `removed`, and"
-    " as `members` those that it was told of",
+    " `last_index`, `at`, `members`; a node of no cluster yet has the `role` `unformed`, and `waiting_for`: for which"
+    " nodes it waits, and why; empty while they agree; a node that knows that it was removed has the `role` `removed`,"
+    " and as `members` those that it was told of",
     prompt="there it asks every node, and says who does not answer",
     word=True,
 )

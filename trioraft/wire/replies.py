@@ -180,26 +180,32 @@ def _error(id: bytes, code: str, message: str, hint: str, applied: str | None, t
     return b'%b,"error":%b%b}}\n' % (start, encode(fields)[:-1], tail)
 
 
-def get_reply(id: bytes | Raw, item: Item | None) -> Reply:
-    """Make the reply to a get; null and zeros where the key is missing."""
+def as_of(index: int) -> bytes:
+    """The end of a reply that reflects the state after that entry."""
+    return b',"at":%d}\n' % index
+
+
+def get_reply(id: bytes | Raw, item: Item | None, end: bytes) -> Reply:
+    """Make the reply to a get; null and zeros where the key is missing. `end` is from `as_of`."""
     if item is None:
-        return b"%b,%b}\n" % (_ok(id), _MISSING)
+        return b"%b,%b%b" % (_ok(id), _MISSING, end)
     # Most values are small, and have no lease: a call would cost half as much as all this.
     if len(item.value) < LARGE_VALUE and not item.lease:
         start = b'{"id":%b,' % id if id else b"{"
-        return b'%b"ok":true,"value":%b,"rev":%d,"created":%d,"version":%d}\n' % (
+        return b'%b"ok":true,"value":%b,"rev":%d,"created":%d,"version":%d%b' % (
             start,
             item.value,
             item.rev,
             item.created,
             item.version,
+            end,
         )
-    return [b'%b,"value":' % _ok(id), item.value, b",%b}\n" % _numbers(item)]
+    return [b'%b,"value":' % _ok(id), item.value, b",%b%b" % (_numbers(item), end)]
 
 
-def scan_reply(id: bytes | Raw, page: Page) -> Reply:
-    """Make the reply to a scan: keys in order, and whether there are more."""
-    start, end = b'%b,"items":[' % _ok(id), b'],"more":%b}\n' % encode(page.more)
+def scan_reply(id: bytes | Raw, page: Page, end: bytes) -> Reply:
+    """Make the reply to a scan: keys in order, and whether there are more. `end` is from `as_of`."""
+    start, end = b'%b,"items":[' % _ok(id), b'],"more":%b%b' % (encode(page.more), end)
     if page.keys_only:
         return start + b",".join([b'{"key":%b,%b}' % (encode(key), _numbers(item)) for key, item in page.items]) + end
     pieces: list[Piece] = [start]
