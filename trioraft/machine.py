@@ -29,12 +29,36 @@ class MachineView(Protocol):
         """Release the view."""
 
 
+class Leasing(Protocol):
+    """What a machine with leases shows of them: the node that leads counts their time."""
+
+    @property
+    def ttls(self) -> Mapping[int, int]:
+        """The leases that live, and of each how long it is to live, in ms; in the order in which they were granted.
+
+        A lease is a number that only rises. The mapping shows the present state at all times.
+        """
+
+    def keys_of(self, lease: int) -> int:
+        """How many keys go with that lease."""
+
+    def weight(self, lease: int) -> int:
+        """How many keys and locks go with that lease."""
+
+    def expiry(self, leases: Sequence[int]) -> Any:
+        """Make the command that ends these leases."""
+
+
 class Machine(Protocol):
     """A state machine. It depends on nothing but its commands: no clock, no randomness, no I/O."""
 
     @property
     def sections(self) -> Mapping[str, int]:
         """The number of lines that each section of a snapshot taken now would have."""
+
+    @property
+    def leasing(self) -> Leasing | None:
+        """Its leases; None for a machine that knows none."""
 
     def decode(self, run: Run) -> Sequence[Any]:
         """Read the commands of a run of entries; none for a run of another kind.

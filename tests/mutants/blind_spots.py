@@ -318,8 +318,8 @@ BLIND_SPOTS = (
     Mutant(
         "a node rests beyond the time given with a request",
         REPLICA,
-        "min(self.core.ticks_until_due, self.requests.ticks_until_due)",
-        "self.core.ticks_until_due",
+        "self.requests.ticks_until_due, self._lease_clock",
+        "self._lease_clock",
         "tests/replica/test_timeouts.py::test_the_time_given_counts_from_the_moment_at_which_a_request_comes",
         simulated=False,
     ),

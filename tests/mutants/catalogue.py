@@ -756,8 +756,8 @@ MUTANTS = (
     Mutant(
         "a new leader gives a vote to a learner that has caught up with nothing",
         "trioraft/replica/duties.py",
-        "is None else leadership.start",
-        "is None else 0",
+        "self._committed = leadership.start",
+        "self._committed = 0",
         f"{DUTIES}::test_a_new_leader_gives_no_vote_to_a_learner_that_has_only_shown_itself",
         simulated=False,  # it costs time, and breaks nothing
     ),
@@ -1349,7 +1349,7 @@ MUTANTS = (
     Mutant(
         "what waited for a change waits for ever",
         ANSWERING,
-        """            if type(slot) is LaterSlot and slot.writes_behind:
+        """            if isinstance(slot, LaterSlot) and slot.writes_behind:
                 self._release(slot)
 """,
         "",

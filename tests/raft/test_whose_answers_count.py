@@ -201,3 +201,18 @@ def test_a_new_leader_keeps_what_those_may_lack_that_it_has_not_heard_of() -> No
         answer(core, 1)
         core.tick()
     assert core.lacking_index == core.last_index + 1
+
+
+def test_a_leader_is_followed_at_a_tick_only_if_a_majority_answered_within_the_last_election_timeout() -> None:
+    core = elected()
+    leadership = core.leadership
+    assert leadership is not None
+    assert not leadership.is_followed  # who voted for it has not answered it yet
+    acknowledge(core, 1)
+    for _ in range(core.settings.election_ticks - 1):
+        core.tick()
+        assert leadership.is_followed
+    core.tick()
+    assert not leadership.is_followed
+    acknowledge(core, 2)
+    assert leadership.is_followed

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tests.raft.test_raft_changes import acknowledge, grown, settled
 from tests.raft.test_raft_paper import drain
 from tests.raft.test_whose_answers_count import elected
+from trioraft.key_values import key_value_machine
 from trioraft.raft.core import Core
 from trioraft.raft.membership import with_vote
 from trioraft.raft.messages import AppendEntriesReply
 from trioraft.raft.ready import Lost, Won
 from trioraft.replica.duties import Duties
+from trioraft.replica.lease_clock import LeaseClock
 
 
 class Place:
@@ -17,12 +21,15 @@ class Place:
 
     def __init__(self, core: Core) -> None:
         self.core = core
-        self.duties = Duties(self)
+        self.machine = key_value_machine()
+        self.duties = Duties(self, LeaseClock(10))
         self.duties.lead_changed(Won(core.term))
 
     def tick(self) -> None:
         self.core.tick()
         self.duties.tick(1)
+
+    def leases_expire(self, leases: Sequence[int], index: int) -> None: ...
 
 
 def test_a_learner_has_no_vote_until_it_has_caught_up_and_gets_it_by_itself() -> None:

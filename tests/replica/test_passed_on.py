@@ -25,6 +25,7 @@ from trioraft.raft.messages import (
 from trioraft.raft.ready import Lost
 from trioraft.replica.administration import Administration
 from trioraft.replica.forwarding import FAREWELL_TICKS
+from trioraft.replica.lease_clock import LeaseClock
 from trioraft.replica.requests import Requests
 from trioraft.replica.session import Session
 from trioraft.replica.slots import ReadSlot, Slot
@@ -32,6 +33,7 @@ from trioraft.wire import entries as codec
 from trioraft.wire.codec import decode, encode
 from trioraft.wire.commands import decode_command, encode_commands
 from trioraft.wire.entries import seal
+from trioraft.wire.operations import AnyRequest
 from trioraft.wire.peers import (
     AdminReply,
     AdminRequest,
@@ -59,7 +61,9 @@ class Place:
         self.core = Core(ME, configuration, hard_state=HardState(0, None), entries=[], codec=codec, random=Random(1))
         self.linked_to = {LEADER, THIRD}
         self.sent: list[tuple[NodeId, object]] = []
-        self.requests = Requests(self, key_value_machine(), HOLD_TICKS)
+        self.machine = key_value_machine()
+        self.lease_clock = LeaseClock(10)
+        self.requests = Requests(self, self.machine, self.lease_clock, HOLD_TICKS)
         self.administration = Administration(self, self.requests.forwarding, self.requests.answering, HOLD_TICKS)
         self.session = Session(1024 * 1024, lambda: None, self.requests.reply_size)
 
@@ -78,6 +82,11 @@ class Place:
         self.administration.accept(slot)
 
     def read_began(self, context: int) -> None: ...
+
+    def leases_renewed(self, leases: Sequence[int]) -> None: ...
+
+    def ask_about_leases(self, peer: NodeId, number: int, request: AnyRequest) -> None:
+        self.requests.leases.on_request(peer, number, request)
 
     def withdraw(self, slots: Sequence[Slot]) -> set[Slot]:
         return self.administration.withdraw(slots)

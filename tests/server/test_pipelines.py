@@ -11,7 +11,7 @@ import trio
 
 from trioraft.testing.history import History
 from trioraft.testing.linearizability import check
-from trioraft.testing.pipelines import Exchange, Pipelines
+from trioraft.testing.pipelines import ONE_OF, Exchange, Pipelines
 from trioraft.wire.operations import OPERATIONS
 
 from ..helpers.virtual_cluster import Client, Cluster
@@ -53,6 +53,7 @@ class Scene:
 def plainest(op: str) -> dict[str, Any]:
     """A request of that operation without optional fields."""
     needed = {field.encode_name for field in msgspec.structs.fields(OPERATIONS[op].request) if field.required}
+    needed.update(ONE_OF.get(op, ()))
     asked = Pipelines(Random(1), Scene(Random(1))).request(op)
     return {name: value for name, value in asked.items() if name == "op" or name in needed}
 

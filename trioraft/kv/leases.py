@@ -25,6 +25,8 @@ class Leases:
 
     def __init__(self) -> None:
         self._leases: dict[int, Lease] = {}
+        self.ttls: dict[int, int] = {}
+        """The ttl of each in milliseconds, in the order of their numbers: whoever leads counts their time."""
 
     def __len__(self) -> int:
         return len(self._leases)
@@ -41,6 +43,7 @@ class Leases:
         if len(self._leases) >= MAX_LEASES:
             return _too_many(f"there are {MAX_LEASES:,} leases", "revoke some, or let them end")
         self._leases[index] = Lease(ttl_ms)
+        self.ttls[index] = ttl_ms
         return Granted(index)
 
     def unfit_for_key(self, lease: int, key: str) -> Refused | None:
@@ -72,16 +75,18 @@ class Leases:
 
     def end(self, leases: Iterable[int]) -> list[tuple[int, Lease]]:
         """End those of these leases that live, and give them back."""
-        return [(lease, self._leases.pop(lease)) for lease in leases if lease in self._leases]
+        ended = [lease for lease in leases if self.ttls.pop(lease, None) is not None]
+        return [(lease, self._leases.pop(lease)) for lease in ended]
 
     def freeze(self) -> list[tuple[int, int]]:
         """Each lease with its ttl in milliseconds, as they are now."""
-        return [(number, lease.ttl_ms) for number, lease in self._leases.items()]
+        return list(self.ttls.items())
 
     def load(self, leases: Iterable[tuple[int, int]]) -> None:
         """Add leases in the order of a snapshot, still without keys and locks."""
         for number, ttl_ms in leases:
             self._leases[number] = Lease(ttl_ms)
+            self.ttls[number] = ttl_ms
 
 
 def ended(lease: int) -> Refused:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from trioraft.kv.commands import Command
+from trioraft.kv.commands import Command, Expire
 from trioraft.kv.items import Item
+from trioraft.kv.leases import Leases
 from trioraft.kv.queries import Answer, Page, Query
 from trioraft.kv.results import Result
 from trioraft.kv.store import Store
@@ -33,6 +34,7 @@ class KeyValueMachine:
         What they cannot read raises ValueError.
         """
         self.store = Store()
+        self.leasing = StoreLeasing(self.store.leases)
         self.decode = decode
         self._encode_items = encode_items
         self._decode_items = decode_items
@@ -68,6 +70,28 @@ class KeyValueMachine:
         if section != KEYS:
             raise ValueError(f"it holds {section!r}, which is of a newer version: upgrade this node")
         self.store.load(self._decode_items(lines))
+
+
+class StoreLeasing:
+    """The leases of a store, as whoever leads sees them (`trioraft.machine.Leasing`)."""
+
+    def __init__(self, leases: Leases) -> None:
+        self.ttls: Mapping[int, int] = leases.ttls
+        self._leases = leases
+
+    def keys_of(self, lease: int) -> int:
+        """How many keys go with that lease, which lives."""
+        found = self._leases.get(lease)
+        return 0 if found is None else len(found.keys)
+
+    def weight(self, lease: int) -> int:
+        """How many keys and locks go with it."""
+        found = self._leases.get(lease)
+        return 0 if found is None else len(found.keys) + len(found.locks)
+
+    def expiry(self, leases: Sequence[int]) -> Expire:
+        """Make the command that ends these leases."""
+        return Expire(list(leases))
 
 
 class KeyValueView:

@@ -101,6 +101,8 @@ class Leadership:
             self._ask_to_confirm(list(self.progress))
         if self.transfer is not None and self.transfer.tick(self._settings.election_ticks):
             self.transfer = None
+        for progress in self.progress.values():
+            progress.silent_ticks += 1
         self._check_elapsed += 1
         self._heartbeat_elapsed += 1
         if self._heartbeat_elapsed < self._settings.heartbeat_ticks:
@@ -120,6 +122,16 @@ class Leadership:
         active = [self._node, *[peer for peer, progress in self.progress.items() if progress.check()]]
         disk_hangs = self._outbox.batch_elapsed >= self._settings.election_ticks
         return disk_hangs or not quorum.heard_from(self._configuration.voters, active)
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether a majority, this node included, has answered within the last election timeout.
+
+        This is so at every tick; the check of the quorum looks only once an election timeout.
+        """
+        patience = self._settings.election_ticks
+        heard = [peer for peer, progress in self.progress.items() if progress.silent_ticks < patience]
+        return quorum.heard_from(self._configuration.voters, [self._node, *heard])
 
     # Replication (§5.3)
 

@@ -35,6 +35,8 @@ class Progress:
         """Whether the quorum was checked in this term yet."""
         self._lost = False
         """Whether the peer's process is known to be dead."""
+        self.silent_ticks = settings.election_ticks
+        """The number of ticks since the peer answered; a peer that never did has been silent for long."""
         self.heartbeat_due = True
         self.round_wanted = 0
         """The newest round that the peer is asked to confirm; it may confirm others in passing."""
@@ -71,6 +73,7 @@ class Progress:
     def heard(self) -> None:
         """Note an answer."""
         self.active = True
+        self.silent_ticks = 0
         self._lost = False
 
     def lost(self) -> None:

@@ -18,3 +18,8 @@ class Settings(msgspec.Struct, frozen=True):
     """The number of AppendEntries with entries that may be on their way to one peer."""
     max_inflight_bytes: int = 8 * 1024 * 1024
     max_uncommitted_bytes: int = 64 * 1024 * 1024
+
+    @property
+    def most_ticks(self) -> int:
+        """The most ticks that may pass at once: a node that stood still reads what came before it judges others."""
+        return max(1, self.election_ticks * 3 // 10)

@@ -63,6 +63,9 @@ class Ports(Protocol):
     def send(self, peer: NodeId, message: AdminRequest | AdminReply) -> None:
         """Send to a peer, in order."""
 
+    def ask_about_leases(self, peer: NodeId, number: int, request: AnyRequest) -> None:
+        """Have a request about leases carried out that the peer has passed on under that number."""
+
     def whom_to_wait_for(self) -> tuple[str, str]:
         """Why there is no leader, and what to do, for a person."""
 
@@ -132,7 +135,7 @@ class Administration:
         self._hold_ticks = hold_ticks
         self._tasks: dict[_Task, None] = {}
         """In the order in which they came."""
-        self._passed_on: PassedOn[_Task] = PassedOn()
+        self._passed_on: PassedOn[_Task] = PassedOn(forwarding.admin_numbers)
         self._snapshots_wanted: list[Slot] = []
         """Requests for a snapshot that wait until they are first on their connection."""
         self._now = 0
@@ -214,6 +217,8 @@ class Administration:
             task = _Task(operation, request, answer, self._now, refuse)
             task.asker = sender
             self._tasks[task] = None
+        elif operation.kind == "lease":
+            self._node.ask_about_leases(sender, message.number, request)
 
     def on_reply(self, sender: NodeId, message: AdminReply) -> None:
         """The leader answers."""

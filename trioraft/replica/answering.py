@@ -9,7 +9,7 @@ from weakref import ReferenceType, ref
 
 from trioraft.raft.ready import LostReason
 from trioraft.replica.reader import Reader
-from trioraft.replica.slots import LaterSlot, ReadSlot, Slot, WriteSlot
+from trioraft.replica.slots import LaterSlot, LeaseSlot, ReadSlot, Slot, WriteSlot
 from trioraft.wire import replies
 from trioraft.wire.replies import Reply
 
@@ -19,10 +19,16 @@ _UNKNOWN_HINT: Final = "read the key before you write it again"
 class Answering:
     """The one that answers slots once they are accepted."""
 
-    def __init__(self, reader: Reader, release: Callable[[WriteSlot], None]) -> None:
-        """`release` is called with each write whose wait for a request that takes its time is over."""
+    def __init__(
+        self, reader: Reader, release: Callable[[WriteSlot], None], begin_lease: Callable[[LeaseSlot], None]
+    ) -> None:
+        """`release` is called with each write whose wait for a request that takes its time is over.
+
+        `begin_lease` is called with each request about leases that is first on its connection from now on.
+        """
         self._reader = reader
         self._release_write = release
+        self._begin_lease = begin_lease
         self._postponed: deque[ReferenceType[ReadSlot]] = deque()
         """Reads that this turn had no room for; their connections hold them."""
 
@@ -117,12 +123,14 @@ class Answering:
         while slot.is_first:
             if slot.reply is None:
                 if not isinstance(slot, ReadSlot) or not slot.confirmed:
+                    if type(slot) is LeaseSlot:
+                        self._begin_lease(slot)
                     return
                 if self._reader.room <= 0 and not self._reader.has_at_hand(slot):
                     self._postponed.append(ref(slot))
                     return
                 slot.answer(self._reader.reply(slot))
-            if type(slot) is LaterSlot and slot.writes_behind:
+            if isinstance(slot, LaterSlot) and slot.writes_behind:
                 self._release(slot)
             following = slot.following
             if following is None or following.is_first:

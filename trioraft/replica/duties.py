@@ -1,14 +1,27 @@
-"""What a leader proposes on its own account, asked by nobody: the folders of newcomers, and the votes of learners."""
+"""What a leader proposes on its own account, asked by nobody.
+
+These are the folders of newcomers, the votes of learners, and the ends of leases.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, Final, Protocol
 
+from trioraft.machine import Leasing, Machine
 from trioraft.raft.core import Core
 from trioraft.raft.leadership import Leadership
 from trioraft.raft.membership import with_folder, with_vote
 from trioraft.raft.messages import NodeId
-from trioraft.raft.ready import Lost, Won
+from trioraft.raft.ready import Lost, Overloaded, Won
+from trioraft.replica.lease_clock import LeaseClock
+from trioraft.wire.commands import encode_commands
+
+ENDED_LEASES: Final = 1000
+"""The most leases that one entry ends,"""
+ENDED_WEIGHT: Final = 10_000
+"""and the most keys and locks that go with them, unless one lease alone has more: they go in one turn of each node."""
 
 
 class Ports(Protocol):
@@ -16,12 +29,20 @@ class Ports(Protocol):
 
     core: Core
 
+    @property
+    def machine(self) -> Machine:
+        """What is replicated."""
+
+    def leases_expire(self, leases: Sequence[int], index: int) -> None:
+        """The entry at that index, which was just proposed, ends these leases."""
+
 
 class Duties:
     """The duties of one node while it leads. What others have shown it is kept in mind at all times."""
 
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, lease_clock: LeaseClock) -> None:
         self._ports = ports
+        self._lease_clock = lease_clock
         self._to_bind: dict[NodeId, str] = {}
         """Newcomers that have shown themselves, and their folders."""
         self._elapsed = 0
@@ -37,7 +58,12 @@ class Duties:
         """Begin with the duties of a new leader, or end them."""
         leadership = self._ports.core.leadership
         self._elapsed = 0
-        self._committed = None if isinstance(news, Lost) or leadership is None else leadership.start
+        if isinstance(news, Lost) or leadership is None:
+            self._committed = None
+            self._lease_clock.stop()
+        else:
+            self._committed = leadership.start
+            self._lease_clock.begin(self._ports.machine.leasing)
 
     def tick(self, ticks: int) -> None:
         """Count time, and propose what is due; one change of the members at a time is possible."""
@@ -47,11 +73,38 @@ class Duties:
         leadership = core.leadership
         if leadership is None or self._committed is None:
             return
+        if (leasing := self._ports.machine.leasing) is not None:
+            self._end_leases(core, leasing, leadership, ticks)
         self._elapsed += ticks
         if self._elapsed >= core.settings.heartbeat_ticks:
             self._elapsed = 0
             committed, self._committed = self._committed, core.commit_index
             _promote_learner(core, leadership, committed)
+
+    def _end_leases(self, core: Core, leasing: Leasing, leadership: Leadership, ticks: int) -> None:
+        """End some of the leases whose time is over: what came in this turn has been read, and has renewed others."""
+        clock = self._lease_clock
+        clock.tick(ticks, leadership.is_followed)
+        over = clock.over()
+        if not over or core.transferring:
+            return
+        leases: list[int] = []
+        weight = 0
+        for lease in islice(over, ENDED_LEASES):
+            weight += leasing.weight(lease)
+            if leases and weight > ENDED_WEIGHT:
+                break
+            leases.append(lease)
+        if (index := self._propose(core, leasing.expiry(leases))) is not None:
+            clock.expire(leases, index)
+            self._ports.leases_expire(leases, index)
+
+    def _propose(self, core: Core, command: Any) -> int | None:
+        """Propose a command of the leader's own; return its index, or None where too much waits to be committed."""
+        try:
+            return core.propose(encode_commands([command]))
+        except Overloaded:
+            return None
 
     def _bind_folders(self, core: Core) -> None:
         for node, folder in list(self._to_bind.items()):

@@ -31,16 +31,28 @@ class _One(NamedTuple, Generic[T]):
     numbers: int
 
 
+class Numbers:
+    """The numbers of what is passed on. None is used again, on no connection and for no leader."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def take(self, count: int) -> int:
+        """Take up `count` numbers in a row; return the first."""
+        number, self._next = self._next, self._next + count
+        return number
+
+
 class PassedOn(Generic[T]):
     """What was passed on to a leader and is not answered yet, by number, in the order in which it was sent.
 
-    The numbers are not used again, on no connection and for no leader: a late answer to an earlier request is not taken
-    for one to what is under way now.
+    As no number comes twice, a late answer to an earlier request is not taken for one to what is under way now.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: Numbers | None = None) -> None:
+        """`numbers` are shared by all that is answered by one kind of message; its own where not given."""
         self._by_number: dict[int, _One[T]] = {}
-        self._next = 0
+        self._numbers = numbers or Numbers()
 
     def __len__(self) -> int:
         return len(self._by_number)
@@ -52,7 +64,7 @@ class PassedOn(Generic[T]):
 
     def add(self, what: T, lead: Lead, count: int = 1) -> int:
         """Note what is sent to that leader, and return the first of the `count` numbers that it takes up."""
-        number, self._next = self._next, self._next + count
+        number = self._numbers.take(count)
         self._by_number[number] = _One(what, lead, count)
         return number
 
@@ -95,6 +107,8 @@ class Forwarding:
     def __init__(self, node: Ports, answering: Answering) -> None:
         self.lead = Lead(None, 0)
         """The leader that was passed on to last, and the term in which it was taken for the leader."""
+        self.admin_numbers = Numbers()
+        """Of what is passed on as `AdminRequest`."""
         self._node = node
         self._answering = answering
         self._farewell: int | None = None

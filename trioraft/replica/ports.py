@@ -133,6 +133,12 @@ class Observer:
     def leadership_lost(self) -> None:
         """This node led and does no more; reads that were not confirmed begin again."""
 
+    def leases_renewed(self, leases: Sequence[int]) -> None:
+        """A keepalive has arrived at this leader: the time of these leases, as far as they live, begins again."""
+
+    def leases_expire(self, leases: Sequence[int], index: int) -> None:
+        """This leader has just proposed the entry at that index, which ends these leases."""
+
     def role_changed(self, core: Core) -> None:
         """The term, the role or the known leader is another than at the end of the turn before."""
 

@@ -37,11 +37,12 @@ class Ports(Protocol):
 class Reads(Held[ReadSlot]):
     """The reads of this node's clients that are not confirmed yet, and those that peers ask this leader about."""
 
-    def __init__(self, node: Ports, forwarding: Forwarding, answering: Answering) -> None:
+    def __init__(self, node: Ports, forwarding: Forwarding, answering: Answering, contexts: count[int]) -> None:
+        """`contexts` numbers what the core confirms."""
         super().__init__(forwarding)
         self._node = node
         self._answering = answering
-        self._contexts = count()
+        self._contexts = contexts
         self._under_way: dict[int, list[ReadSlot] | _Remote] = {}
         """By context: the reads that this node confirms as leader."""
         self._asked: PassedOn[list[ReadSlot]] = PassedOn()
@@ -110,7 +111,9 @@ class Reads(Held[ReadSlot]):
         """Serve confirmed reads: this node led after they came, and has applied all that they must see."""
         core = self._node.core
         for context in contexts:
-            reads = self._under_way.pop(context)
+            reads = self._under_way.pop(context, None)
+            if reads is None:
+                continue  # it is of others
             if isinstance(reads, list):
                 self._answering.confirm(reads)
             else:

@@ -13,6 +13,7 @@ from trioraft.machine import Machine
 from trioraft.raft.core import Core
 from trioraft.replica.session import MAX_UNANSWERED_BYTES
 from trioraft.wire.operations import (
+    Leases,
     Members,
     Operation,
     ReadSnapshot,
@@ -26,6 +27,8 @@ SMALL_REPLY_BYTES: Final = 1024
 """What is reckoned for a reply about the node itself,"""
 MEMBER_BYTES: Final = 512
 """and for each member that it names."""
+LEASE_BYTES: Final = 80
+"""What is reckoned for each lease that may be listed."""
 
 
 def reckoned(operation: Operation, requests: Sequence[Any], machine: Machine, core: Core) -> int:
@@ -45,6 +48,10 @@ def _piece_size(request: ReadSnapshot, core: Core) -> int:  # noqa: ARG001
     return MAX_UNANSWERED_BYTES  # one at a time: a line of a snapshot may be long
 
 
+def _leases_size(request: Leases, core: Core) -> int:  # noqa: ARG001
+    return LEASE_BYTES * request.limit
+
+
 def _members_size(request: Members | Status, core: Core) -> int:  # noqa: ARG001
     return SMALL_REPLY_BYTES + MEMBER_BYTES * len(core.configuration.members)
 
@@ -52,6 +59,7 @@ def _members_size(request: Members | Status, core: Core) -> int:  # noqa: ARG001
 _SIZES: Final[dict[type[Request], Callable[[Any, Core], int]]] = {
     ShowLog: _log_size,
     ReadSnapshot: _piece_size,
+    Leases: _leases_size,
     Members: _members_size,
     Status: _members_size,
 }

@@ -26,8 +26,9 @@ from trioraft.replica.administration import Administration
 from trioraft.replica.duties import Duties
 from trioraft.replica.failures import decides
 from trioraft.replica.introductions import Introductions
+from trioraft.replica.lease_clock import LeaseClock
 from trioraft.replica.log_writer import LogWriter
-from trioraft.replica.ports import Clients, DiskThread, Forwarded, Observer, Pace, Peers
+from trioraft.replica.ports import TICK_SECONDS, Clients, DiskThread, Forwarded, Observer, Pace, Peers
 from trioraft.replica.removal import Removal
 from trioraft.replica.reports import local_reply, say_recovered, say_role, why_no_leader
 from trioraft.replica.requests import Requests
@@ -37,6 +38,7 @@ from trioraft.storage.folder import DataFolder
 from trioraft.storage.log import SEGMENT_BYTES
 from trioraft.storage.snapshots import Snapshot
 from trioraft.wire import entries as codec
+from trioraft.wire.operations import AnyRequest
 from trioraft.wire.peers import (
     AdminReply,
     AdminRequest,
@@ -81,6 +83,8 @@ class Tuning(msgspec.Struct, frozen=True):
     """A segment of the log that has grown to this is the last but one."""
     mark_ticks: int = 100
     """After this time without a write the log is marked."""
+    lease_tick_ms: int = int(TICK_SECONDS * 1000)
+    """How much of a lease's ttl one tick uses up."""
 
 
 class Replica:
@@ -120,10 +124,11 @@ class Replica:
         else:
             self._start(folder.formation)
         hold_ticks = 4 * tuning.raft.election_ticks
-        self.requests = requests = Requests(self, self.machine, hold_ticks)
+        self._lease_clock = LeaseClock(tuning.lease_tick_ms)
+        self.requests = requests = Requests(self, self.machine, self._lease_clock, hold_ticks)
         self.administration = Administration(self, requests.forwarding, requests.answering, hold_ticks)
         self.removal = Removal(node)
-        self.duties = Duties(self)
+        self.duties = Duties(self, self._lease_clock)
         self.introductions = Introductions(self, servers)
         self._handlers: dict[type, Callable[[NodeId, Any], None]] = {
             Propose: requests.on_propose,
@@ -132,7 +137,7 @@ class Replica:
             ReadIndexRequest: requests.on_read_index,
             ReadIndexReply: requests.on_read_index_reply,
             AdminRequest: self.administration.on_request,
-            AdminReply: self.administration.on_reply,
+            AdminReply: self._on_admin_reply,
             Underway: self._on_underway,
             # Said before the cluster was formed, or twice:
             FormationView: _ignore,
@@ -203,10 +208,15 @@ class Replica:
     # Turns
 
     def pass_time(self, ticks: int) -> None:
-        """Note that time has passed: what is handed in from now on came after that. The next turn acts on it."""
+        """Note that time has passed: what is handed in from now on came after that. The next turn acts on it.
+
+        After this node stood still, only a few of the ticks count: it reads what came before it judges who is silent.
+        """
+        ticks = min(ticks, self.tuning.raft.most_ticks - self._ticks)
         self._ticks += ticks
         self.requests.pass_time(ticks)
         self.administration.pass_time(ticks)
+        self._lease_clock.pass_time()
 
     def turn(self) -> None:
         """Carry out all that can be done now.
@@ -329,7 +339,7 @@ class Replica:
     @property
     def ticks_until_due(self) -> int:
         """The number of ticks after which this node has something to do, if nothing else happens."""
-        return min(self.core.ticks_until_due, self.requests.ticks_until_due)
+        return min(self.core.ticks_until_due, self.requests.ticks_until_due, self._lease_clock.ticks_until_due)
 
     @property
     def leads(self) -> bool:
@@ -392,6 +402,11 @@ class Replica:
         self.core.step(peer, message)  # type: ignore[arg-type]  # all that is not about requests is Raft's
         if self._observer is not None:
             self._observer.changed(self.core)
+
+    def _on_admin_reply(self, peer: NodeId, message: AdminReply) -> None:
+        """The leader answers what was passed on to it: about leases, or about the cluster."""
+        if not self.requests.leases.on_reply(peer, message):
+            self.administration.on_reply(peer, message)
 
     def _on_underway(self, peer: NodeId, message: Underway) -> None:
         """A long message of that peer arrives: it lives, though nothing of it is whole."""
@@ -483,6 +498,20 @@ class Replica:
     def administer(self, slot: Slot) -> None:
         """Take a request that concerns the cluster, or this node's snapshots, and is answered later."""
         self.administration.accept(slot)
+
+    def ask_about_leases(self, peer: NodeId, number: int, request: AnyRequest) -> None:
+        """Have a request about leases carried out that the peer has passed on under that number."""
+        self.requests.leases.on_request(peer, number, request)
+
+    def leases_renewed(self, leases: Sequence[int]) -> None:
+        """The time of these leases begins again, as far as they live."""
+        if self._observer is not None:
+            self._observer.leases_renewed(leases)
+
+    def leases_expire(self, leases: Sequence[int], index: int) -> None:
+        """The entry at that index, which was just proposed, ends these leases."""
+        if self._observer is not None:
+            self._observer.leases_expire(leases, index)
 
     def withdraw(self, slots: Sequence[Slot]) -> set[Slot]:
         """Let go of those of such requests that have not been begun."""

@@ -16,26 +16,29 @@ from trioraft.machine import Machine
 from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import LostReason
 from trioraft.raft.runs import Entries
-from trioraft.replica import forwarding, reader
+from trioraft.replica import forwarding, lease_requests, reader
 from trioraft.replica.answering import Answering
 from trioraft.replica.applier import Applier
 from trioraft.replica.deadlines import Deadlines
 from trioraft.replica.failures import decides
 from trioraft.replica.forwarding import Forwarding
+from trioraft.replica.lease_clock import LeaseClock
+from trioraft.replica.lease_requests import LeaseRequests
 from trioraft.replica.placed import Placed
+from trioraft.replica.ports import Forwarded
 from trioraft.replica.proposals import Proposals
 from trioraft.replica.reader import Reader
 from trioraft.replica.reads import Reads
-from trioraft.replica.slots import ReadSlot, Slot, WriteSlot
+from trioraft.replica.slots import LeaseSlot, ReadSlot, Slot, WriteSlot
 from trioraft.wire.operations import AnyRequest, Operation
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
 from trioraft.wire.replies import Reply
 
 
-class Ports(reader.Ports, forwarding.Ports, Protocol):
+class Ports(reader.Ports, forwarding.Ports, lease_requests.Ports, Protocol):
     """What requests need of the node around them."""
 
-    def send(self, peer: NodeId, message: Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply) -> None:
+    def send(self, peer: NodeId, message: Forwarded) -> None:
         """Send to a peer, in order."""
 
     def administer(self, slot: Slot) -> None:
@@ -44,30 +47,22 @@ class Ports(reader.Ports, forwarding.Ports, Protocol):
     def withdraw(self, slots: Sequence[Slot]) -> set[Slot]:
         """Let go of those of such requests that have not been begun; these, which never will be."""
 
-    def read_began(self, context: int) -> None:
-        """The core confirms reads under that context."""
-
-    def whom_to_wait_for(self) -> tuple[str, str]:
-        """Why there is no leader, and what to do, for a person."""
-
-    @property
-    def is_removed(self) -> bool:
-        """Whether there will be no leader for this node."""
-
 
 class Requests:
     """The requests at this node that are not answered yet, whoever they came from."""
 
-    def __init__(self, node: Ports, machine: Machine, hold_ticks: int) -> None:
+    def __init__(self, node: Ports, machine: Machine, lease_clock: LeaseClock, hold_ticks: int) -> None:
         """`hold_ticks`: how long a request is held without a leader, two election timeouts."""
         self.now = 0
         """In ticks."""
         self.reader = Reader(node, machine)
-        self.answering = Answering(self.reader, self._hold_write)
+        self.answering = Answering(self.reader, self._hold_write, self._begin_lease)
         self.forwarding = Forwarding(node, self.answering)
         self.placed = Placed(node, self.answering)
         self.proposals = Proposals(node, self.forwarding, self.placed, self.answering)
-        self.reads = Reads(node, self.forwarding, self.answering)
+        contexts = count()
+        self.reads = Reads(node, self.forwarding, self.answering, contexts)
+        self.leases = LeaseRequests(node, self.forwarding, self.answering, lease_clock, contexts, hold_ticks)
         self.applier = Applier(node, self.reader, self.placed, self.answering)
         self.deadlines = Deadlines()
         self._node = node
@@ -78,7 +73,7 @@ class Requests:
     @property
     def idle(self) -> bool:
         """Whether no write or read is under way."""
-        waits = not self.proposals.idle or self.placed.by_index or not self.reads.idle
+        waits = not self.proposals.idle or self.placed.by_index or not self.reads.idle or not self.leases.idle
         return not waits and not self.answering.postpones and self.deadlines.idle
 
     @property
@@ -93,7 +88,7 @@ class Requests:
     @property
     def gathered(self) -> int:
         """How many requests wait to be sent on their way, or have come since."""
-        return self.proposals.gathered + self.reads.gathered
+        return self.proposals.gathered + self.reads.gathered + self.leases.gathered
 
     @property
     def gathering(self) -> bool:
@@ -127,6 +122,8 @@ class Requests:
                 self.deadlines.add(slot, self.now)
                 return
             self.proposals.hold(slot)
+        elif type(slot) is LeaseSlot:
+            self.leases.accept(slot)
         elif type(slot) is not ReadSlot:
             self._node.administer(slot)
             self.deadlines.add(slot, self.now)
@@ -144,12 +141,17 @@ class Requests:
         """What held it up on its connection is over."""
         self.proposals.hold(write)
 
+    def _begin_lease(self, slot: LeaseSlot) -> None:
+        """All before it on its connection are answered."""
+        self.leases.begin(slot)
+
     def route(self, gather: bool = False) -> None:
         """Send on its way what has come since the last time, and what was held for want of a leader.
 
         `gather`: where this node leads, the writes wait for more to come.
         """
         core, proposals, reads = self._node.core, self.proposals, self.reads
+        self.leases.route()
         proposals.gathering = False
         proposals.go_on()
         if self.forwarding.is_outdated:
@@ -208,6 +210,7 @@ class Requests:
         """
         self.proposals.link_lost(peer)
         self.reads.link_lost(peer)
+        self.leases.link_lost(peer)
         if self.forwarding.link_lost(peer):
             self._give_up_forwarded()
 
@@ -218,22 +221,25 @@ class Requests:
         self.applier.apply(entries)
 
     def applied(self, index: int) -> None:
-        """All up to that index has been applied: serve the reads that waited for it."""
+        """All up to that index has been applied: serve what waited for it."""
         self.reads.applied(index)
+        self.leases.applied(index)
 
     def restore(self, machine: Machine, index: int, term: int) -> None:
         """The state is another, as of that entry: what became of the writes that it skips nobody here can tell."""
         self.reader.machine = machine
         self.placed.skip_to(index, term)
-        self.reads.applied(index)
+        self.applied(index)
 
     def servable(self, contexts: Sequence[int]) -> None:
         """These reads were confirmed: this node led when they had arrived, and has applied all that they must see."""
         self.reads.servable(contexts)
+        self.leases.servable(contexts)
 
     def leadership_lost(self, reason: LostReason) -> None:
         """This node led and does no more: what it proposed may or may not survive; reads are asked again."""
         self.reads.leadership_lost()
+        self.leases.leadership_lost()
         self.placed.give_up(reason)
 
     # From the clock
@@ -241,6 +247,7 @@ class Requests:
     def pass_time(self, ticks: int) -> None:
         """Note that time has passed: what is accepted from now on came after that."""
         self.now += ticks
+        self.leases.pass_time(ticks)
 
     @property
     def ticks_until_due(self) -> int:
@@ -250,6 +257,7 @@ class Requests:
     def give_up_late(self) -> None:
         """Give up what has waited too long."""
         self._expire()
+        self.leases.give_up_late()
         core = self._node.core
         if core.leader is not None:
             self._leaderless_since = self.now
@@ -295,6 +303,7 @@ class Requests:
         late = set(slots)
         self.proposals.remove(late)
         self.reads.remove(late)
+        self.leases.remove(late)
 
     def _give_up_forwarded(self) -> None:
         """Nothing that was passed on is passed on twice: writes may have been appended, reads can be asked again."""

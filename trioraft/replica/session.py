@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from trioraft.replica.failures import unread_reply
-from trioraft.replica.slots import LaterSlot, Queue, ReadSlot, Slot, WriteSlot
+from trioraft.replica.slots import LaterSlot, LeaseSlot, Queue, ReadSlot, Slot, WriteSlot
 from trioraft.wire import replies
 from trioraft.wire.framing import LineBuffer, LineTooLong
 from trioraft.wire.operations import OPERATION_OF, UNREAD, AnyRequest, Operation
@@ -306,6 +306,8 @@ class Session:
             slot = WriteSlot(self, operation, requests, size, len(requests))
         elif operation.kind in ("leader", "task"):
             slot = LaterSlot(self, operation, requests, size)
+        elif operation.kind == "lease":
+            slot = LeaseSlot(self, operation, requests, size)
         else:
             slot = ReadSlot(self, operation, requests, size, len(requests))
         self._queue.append(slot)

@@ -10,7 +10,8 @@ The replies of a connection leave in the order of its requests, and what is aske
 - a read is answered when it is first, that is, once all before it are answered, or just before a write behind it is
   applied: for that the write knows the reads before it that no earlier write waits for;
 - a write becomes an entry behind those before it (`proposals`), at once, as it sees nothing of them;
-- a request that takes its time begins when it is first, and the writes behind it wait for its end.
+- a request that takes its time begins when it is first, and the writes behind it wait for its end;
+- so does one about leases, but several in a row are under way together, as they change nothing.
 """
 
 from __future__ import annotations
@@ -116,6 +117,16 @@ class LaterSlot(Slot):
     """The writes that wait for its end."""
 
 
+class LeaseSlot(LaterSlot):
+    """A request about leases, which the leader carries out."""
+
+    may_begin: bool = False
+    """Whether all before it on its connection are answered, or are such requests under way."""
+    accepted: bool = False
+    """Whether it has come to those who carry it out."""
+    begun: bool = False
+
+
 class WriteSlot(Slot):
     """Requests that become entries of the log, one after the other: a write, or some plain puts that came together."""
 
@@ -152,6 +163,8 @@ class Queue:
         if (last := self._last) is not None:
             slot.is_first = last.is_first and last.reply is not None
             last.following = slot
+            if type(slot) is LeaseSlot and type(last) is LeaseSlot:
+                slot.may_begin = last.begun
         self._last = slot
         self.slots.append(slot)
         if type(slot) is ReadSlot:
@@ -164,7 +177,7 @@ class Queue:
             if (later := self._later) is not None and not later.is_over:
                 slot.waits = True
                 later.writes_behind.append(slot)
-        elif type(slot) is LaterSlot:
+        elif isinstance(slot, LaterSlot):
             self._later = slot
 
     def append_share(self, share: Slot, merged: Slot) -> None:

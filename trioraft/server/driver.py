@@ -22,7 +22,7 @@ from trioraft.replica.replica import Ports, Replica, Tuning
 from trioraft.server.accepting import Recognizer
 from trioraft.server.clients import ClientConnection
 from trioraft.server.door import Door
-from trioraft.server.election_timer import MAX_LATE, ElectionTimer
+from trioraft.server.election_timer import ElectionTimer
 from trioraft.server.gathering import Dirty, Gathering, Pace
 from trioraft.server.peers import PeerConnections
 from trioraft.server.transport import Connection, Hub
@@ -113,12 +113,7 @@ class Driver:
         self.timer.hurry_for(self.replica.ticks_until_due)
 
     def tick(self, ticks: int) -> None:
-        """Tell the replica that time has passed; the next turn, which comes at once, acts on it.
-
-        After the process stood still, the replica is told only as many ticks as its timer may give at once. So it first
-        reads what came meanwhile, and then judges who is silent.
-        """
-        ticks = min(ticks, RESTFUL_TICKS + MAX_LATE - self._ticks)
+        """Tell the replica that time has passed; the next turn, which comes at once, acts on it."""
         self._ticks += ticks
         self.replica.pass_time(ticks)
 

@@ -59,7 +59,7 @@ _CHOICES: Final = {
 }
 _WHENEVER: Final = ("timeout_ms", "forward")
 """The fields with which a request may fail even if nothing is wrong."""
-_ONE_OF: Final = {
+ONE_OF: Final = {
     "delete": ("key", "prefix"),
     "watch": ("key", "prefix"),
     "wait": ("exists", "missing", "value", "rev_above"),
@@ -139,7 +139,7 @@ class Pipelines:
         asked = self._with_id({"op": op})
         fields = _fields(OPERATIONS[op].request)
         names = {name for name, _, _ in fields}
-        choice = [name for name in _ONE_OF.get(op, ()) if name in names]
+        choice = [name for name in ONE_OF.get(op, ()) if name in names]
         chosen = self._random.choice(choice) if choice else None
         for name, required, values in fields:
             if name in _TOGETHER and (op, name) != ("unlock", "fence"):

@@ -21,11 +21,15 @@ from trioraft.kv.commands import Command
 from trioraft.kv.queries import ScanQuery
 from trioraft.wire.replies import Reply, get_reply, scan_reply
 
+MOST_LEASES: Final = 10_000
+"""The most leases that one keepalive names."""
+
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=86_400_000)]
 Node = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
+Lease = Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)]
 Read = Literal["linearizable", "stale"]
 
-Kind = Literal["write", "read", "local", "leader", "task"]
+Kind = Literal["write", "read", "local", "leader", "task", "lease"]
 """How a node carries a request out.
 
 - `write`: it puts a command into the log; the result of applying it is the reply.
@@ -33,6 +37,7 @@ Kind = Literal["write", "read", "local", "leader", "task"]
 - `local`: this node answers at once, about itself.
 - `leader`: the leader carries it out, which takes a while; any other node forwards it.
 - `task`: this node carries it out, which takes a while.
+- `lease`: the leader answers it by its clock, and changes nothing; any other node passes it on.
 """
 
 _NO_ID: Final = msgspec.Raw(b"")
@@ -151,7 +156,7 @@ class Operation(msgspec.Struct, eq=False, kw_only=True):
     @property
     def takes_long(self) -> bool:
         """Whether its duration depends on the size of the data, or on other nodes."""
-        return self.large or self.kind in ("leader", "task")
+        return self.large or self.kind in ("leader", "task", "lease")
 
     @property
     def takes_key(self) -> bool:
@@ -487,6 +492,49 @@ class ReadSnapshot(Request, tag="read_snapshot", kw_only=True, gc=False):
 
     index: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
     offset: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)] = 0
+
+
+@Operation(
+    kind="lease",
+    summary="let a lease live on for all its time, or up to 10000 of them: leases",
+    example='{"op":"lease_keepalive","lease":1234}',
+    fields="`lease`, or `leases`: a list of at most 10000",
+    answer="with `lease` no more, `lease_expired` where it has ended; with `leases` `expired`: those that have ended",
+    prompt="a lease is kept alive for longer than a line; `trioraft lease keepalive` does it",
+    codes=("lease_expired",),
+)
+class LeaseKeepalive(Request, tag="lease_keepalive", kw_only=True, gc=False):
+    """Let leases live on: their full time begins again."""
+
+    lease: Lease | None = None
+    leases: Annotated[list[Lease], msgspec.Meta(max_length=MOST_LEASES)] | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, which the decoder turns into its own error, unless just one of the two is given."""
+        if (self.lease is None) == (self.leases is None):
+            raise ValueError("it takes either 'lease' or 'leases'")
+
+    @property
+    def named(self) -> Sequence[int]:
+        """The leases, whichever field names them."""
+        return self.leases or (() if self.lease is None else (self.lease,))
+
+
+@Operation(
+    kind="lease",
+    summary="the leases that live, as the leader sees them; takes after, limit",
+    example='{"op":"leases"}',
+    fields="`after`: a lease, `limit` (1000; at most 10000)",
+    answer="`leases` in the order of their numbers (`lease`, `ttl_ms`, `keys`, and `remaining_ms`: until the leader"
+    " ends it, up to 1¼ of `ttl_ms`), `more`, `at`",
+    prompt="`trioraft lease list` shows them",
+    large=True,
+)
+class Leases(Request, tag="leases", kw_only=True, gc=False):
+    """The leases that live."""
+
+    after: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1000
 
 
 UNREAD: Final = Operation(kind="local", summary="", example="", fields="", answer="", prompt="")

@@ -159,7 +159,7 @@ def _check_lengths(request: AnyRequest) -> None:
     """Check the lengths in bytes: the decoder has counted characters, and one beyond ASCII has several bytes."""
     for name in ("key", "prefix", "after"):
         text = getattr(request, name, None)
-        if text is not None and len(text.encode()) > MAX_KEY_BYTES:
+        if isinstance(text, str) and len(text.encode()) > MAX_KEY_BYTES:
             message = f"{name!r} is longer than {MAX_KEY_BYTES} bytes"
             raise RequestError("bad_request", message, "use a shorter one", bytes(request.id), _applied(request))
 
