@@ -7,7 +7,7 @@ snapshots are opaque to the node. The machine sees the bytes and the indexes of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from trioraft.raft.runs import Run
 
@@ -53,6 +53,16 @@ class Machine(Protocol):
     """A state machine. It depends on nothing but its commands: no clock, no randomness, no I/O."""
 
     @property
+    def level(self) -> int:
+        """The level of the cluster, as of the commands applied so far."""
+
+    def raise_level(self, level: int, index: int) -> None:
+        """From the entry `index` on, the cluster is at that level; 0 where it begins so, or a snapshot says it."""
+
+    def renounce(self, index: int) -> None:
+        """Let go of all that belongs to clients of the old cluster, as this state begins a new one at that index."""
+
+    @property
     def sections(self) -> Mapping[str, int]:
         """The number of lines that each section of a snapshot taken now would have."""
 
@@ -65,6 +75,9 @@ class Machine(Protocol):
 
         Raises ValueError for a command that this version does not know: the node has to be upgraded.
         """
+
+    def decode_one(self, payload: bytes) -> Any:
+        """Read one command. Raises ValueError as `decode` does."""
 
     def apply(self, first: int, commands: Sequence[Any]) -> Mapping[int, Any]:
         """Apply the commands of the entries from index `first` on, and return their results by index.
@@ -88,6 +101,17 @@ class Machine(Protocol):
         """
 
 
+_UNCOUNTED: Final = frozenset(("cluster", "settings"))
+"""Sections of one line, which people are not told of."""
+
+
+def counted(sections: Mapping[str, int]) -> dict[str, int]:
+    """The sections that hold any number of things, and how many."""
+    return {name: count for name, count in sections.items() if name not in _UNCOUNTED}
+
+
 def contents(sections: Mapping[str, int]) -> str:
     """Describe the content of a machine or a snapshot for people: "3 keys"."""
-    return " and ".join(f"{count} {name.removesuffix('s') if count == 1 else name}" for name, count in sections.items())
+    all = counted(sections)
+    some = {name: count for name, count in all.items() if count} or all
+    return " and ".join(f"{count} {name.removesuffix('s') if count == 1 else name}" for name, count in some.items())

@@ -15,7 +15,7 @@ ALLOWED = {
     "trioraft.addresses": set(),
     "trioraft.background": set(),
     "trioraft.machine": {"trioraft.raft.runs"},
-    "trioraft.key_values": {"trioraft.kv.machine", "trioraft.wire"},
+    "trioraft.key_values": {"trioraft.kv.machine", "trioraft.replica.replicated", "trioraft.wire"},
     "trioraft.names": {"trioraft.addresses", "trioraft.background"},
     "trioraft.raft": {"trioraft.raft"},
     "trioraft.kv": {"trioraft.kv"},
@@ -154,7 +154,7 @@ PURE = {
     "trioraft.client.attempts": _OF_NO_CONSEQUENCE,
     "trioraft.client.errors": _OF_NO_CONSEQUENCE,
     "trioraft.client.protocol": _OF_NO_CONSEQUENCE,
-    "trioraft.replica": _OF_NO_CONSEQUENCE | {"contextlib", "errno", "logging", "weakref"},
+    "trioraft.replica": _OF_NO_CONSEQUENCE | {"contextlib", "errno", "hashlib", "logging", "weakref"},
 }
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint", "hash", "id"}
 

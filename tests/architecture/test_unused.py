@@ -19,8 +19,6 @@ USED_BY_OTHERS = {
     "trioraft.kv.locks Locks.page": "the operations to come use it",
     "trioraft.kv.transactions Branch": "the operations to come use it",
     "trioraft.kv.transactions Checks": "the operations to come use it",
-    "trioraft.wire.results decode_outcome": "the operations to come use it",
-    "trioraft.wire.results encode_outcome": "the operations to come use it",
     "trioraft.server.logs PatientHandler.emit": "logging calls it",
     "trioraft.server.logs _Text.formatMessage": "logging calls it",
     "trioraft.testing.answers _Status.leader_address": "it is there to be checked: each field of a reply has its type",

@@ -68,25 +68,25 @@ def test_an_emptied_folder_is_told_as_that_by_who_remembers_more_of_the_one_befo
 
 
 def test_a_node_of_no_cluster_says_who_refuses_it() -> None:
-    assembly = Assembly(2, "f", SERVERS)
+    assembly = Assembly(2, "f", SERVERS, 2)
     assembly.refused(0, "its folder was emptied")
     assert assembly.waiting_for[0] == "node 0 at a:1, which refuses this node: its folder was emptied"
     assert assembly.waiting_for[1] == "node 1 at b:1"
     assembly.refused(0, None)
     assert assembly.waiting_for[0] == "node 0 at a:1"
     assembly.refused(0, "why")
-    assembly.heard(0, View("f0", SERVERS, None))
+    assembly.heard(0, View("f0", SERVERS, None, 2))
     assert 0 not in assembly.waiting_for
 
 
 def test_a_newcomer_lacks_a_member_that_takes_it_in_and_founds_nothing() -> None:
-    assert Assembly(3, "f", ["a:1", "b:1", "-", "d:1"]).lacking.startswith("a member to take this node in: ")
-    assembly = Assembly(2, "f", SERVERS)
+    assert Assembly(3, "f", ["a:1", "b:1", "-", "d:1"], 2).lacking.startswith("a member to take this node in: ")
+    assembly = Assembly(2, "f", SERVERS, 2)
     assert assembly.lacking == "2 of 3: node 0 at a:1, node 1 at b:1"
     assert assembly.is_its_own(Formation("c", FIRST))
     assert not assembly.is_its_own(Formation("c", NEW))
-    assert not Assembly(3, "f", [*SERVERS, "d:1"]).is_its_own(Formation("c", NEW))
-    assert not Assembly(3, "f", ["a:1", "-", "c:1"]).is_its_own(Formation("c", FIRST))
+    assert not Assembly(3, "f", [*SERVERS, "d:1"], 2).is_its_own(Formation("c", NEW))
+    assert not Assembly(3, "f", ["a:1", "-", "c:1"], 2).is_its_own(Formation("c", FIRST))
 
 
 def test_a_newcomer_is_heard_before_its_folder_is_bound() -> None:

@@ -21,7 +21,7 @@ def test_every_rule_has_a_row() -> None:
 
 def test_the_picture_leaves_out_what_follows_from_the_rest() -> None:
     arrows = {tuple(line.split(" --> ")) for line in rooms.picture().splitlines() if "-->" in line}
-    assert {(above.strip(), below) for above, below in arrows} >= {("storage", "wire"), ("server", "replica")}
+    assert {(above.strip(), below) for above, below in arrows} >= {("storage", "wire"), ("key_values", "replica")}
     assert not any((above.strip(), below) == ("server", "raft") for above, below in arrows)
 
 

@@ -8,12 +8,14 @@ from tests.raft.test_raft_changes import acknowledge, grown, settled
 from tests.raft.test_raft_paper import drain
 from tests.raft.test_whose_answers_count import elected
 from trioraft.key_values import key_value_machine
+from trioraft.machine import Machine
 from trioraft.raft.core import Core
 from trioraft.raft.membership import with_vote
 from trioraft.raft.messages import AppendEntriesReply
 from trioraft.raft.ready import Lost, Won
 from trioraft.replica.duties import Duties
 from trioraft.replica.lease_clock import LeaseClock
+from trioraft.replica.levels import Levels
 
 
 class Place:
@@ -21,7 +23,9 @@ class Place:
 
     def __init__(self, core: Core) -> None:
         self.core = core
-        self.machine = key_value_machine()
+        self.node = core.node
+        self.machine: Machine = key_value_machine()
+        self.levels = Levels(self, 1)
         self.duties = Duties(self, LeaseClock(10))
         self.duties.lead_changed(Won(core.term))
 

@@ -26,6 +26,7 @@ class LeasedPlace(Place):
 
         class Machine:
             leasing = self.leases
+            level = 2
 
         self.machine = Machine()  # type: ignore[assignment]
 

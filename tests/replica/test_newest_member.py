@@ -8,6 +8,7 @@ import trio
 from trioraft.cluster.formation import Assembly, View
 from trioraft.cluster.handshake import PROTOCOL
 from trioraft.raft.membership import Configuration, Formation, Member, with_folder, with_learner
+from trioraft.wire.cluster_commands import LEVEL
 from trioraft.wire.peers import PeerHello, PeerRefused, decode_handshake
 from trioraft.wire.peers import encode as encode_message
 
@@ -26,7 +27,7 @@ def hello(cluster: Cluster, receiver: int, folder: str, configuration: Configura
     assert formation is not None
     own = None if configuration is None else Formation(formation.cluster, configuration)
     name = None if own is None else own.cluster
-    return PeerHello(PROTOCOL, name, NEW, receiver, folder, 1, folder, 1, 0, servers, own)
+    return PeerHello(PROTOCOL, name, NEW, receiver, folder, 1, folder, 1, 0, servers, own, LEVEL)
 
 
 async def introduce(cluster: Cluster, said: PeerHello) -> tuple[Client, PeerHello | PeerRefused]:
@@ -125,6 +126,6 @@ def test_a_newcomer_is_a_member_when_its_own_folder_is_bound(folder: str, is_mem
     configuration = with_learner(Configuration(members, 3), ADDRESS, promote=True)
     if folder:
         configuration = with_folder(configuration, NEW, folder)
-    assembly = Assembly(NEW, "mine", servers)
-    assembly.heard(0, View("f0", servers, Formation("cluster", configuration)))
+    assembly = Assembly(NEW, "mine", servers, 2)
+    assembly.heard(0, View("f0", servers, Formation("cluster", configuration), 2))
     assert (assembly.formed() is not None) == is_member

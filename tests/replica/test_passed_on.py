@@ -11,6 +11,7 @@ import pytest
 
 from trioraft.key_values import key_value_machine
 from trioraft.kv.commands import Put
+from trioraft.machine import Machine
 from trioraft.raft.core import Core
 from trioraft.raft.membership import Configuration, Member
 from trioraft.raft.messages import (
@@ -26,10 +27,12 @@ from trioraft.raft.ready import Lost
 from trioraft.replica.administration import Administration
 from trioraft.replica.forwarding import FAREWELL_TICKS
 from trioraft.replica.lease_clock import LeaseClock
+from trioraft.replica.levels import Levels
 from trioraft.replica.requests import Requests
 from trioraft.replica.session import Session
 from trioraft.replica.slots import ReadSlot, Slot
 from trioraft.wire import entries as codec
+from trioraft.wire.cluster_commands import LEVEL
 from trioraft.wire.codec import decode, encode
 from trioraft.wire.commands import decode_command, encode_commands
 from trioraft.wire.entries import seal
@@ -61,7 +64,9 @@ class Place:
         self.core = Core(ME, configuration, hard_state=HardState(0, None), entries=[], codec=codec, random=Random(1))
         self.linked_to = {LEADER, THIRD}
         self.sent: list[tuple[NodeId, object]] = []
-        self.machine = key_value_machine()
+        self.machine: Machine = key_value_machine()
+        self.machine.raise_level(LEVEL, 0)
+        self.levels = Levels(self, LEVEL)
         self.lease_clock = LeaseClock(10)
         self.requests = Requests(self, self.machine, self.lease_clock, HOLD_TICKS)
         self.administration = Administration(self, self.requests.forwarding, self.requests.answering, HOLD_TICKS)
@@ -95,6 +100,7 @@ class Place:
         return "somebody", "wait"
 
     is_removed = False
+    cluster = "c0ffee00" * 4
 
     # The steps of the tests
 

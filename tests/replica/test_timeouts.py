@@ -13,6 +13,7 @@ from trioraft.machine import Machine
 from trioraft.raft.membership import Configuration
 from trioraft.replica.ports import DiskThread
 from trioraft.replica.replica import Replica
+from trioraft.replica.replicated import Replicated
 from trioraft.replica.slots import Slot
 from trioraft.wire.operations import OPERATIONS
 
@@ -32,6 +33,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "add_member": {"address": NEWCOMER, "learner": True},
     "remove_member": {"member": 3},
     "promote_member": {"member": 4},
+    "open_session": {},
+    "close_session": {"client": "that of `session`"},
 }
 """The change that each operation makes, if it makes one; `done` tells whether it was made."""
 
@@ -175,26 +178,33 @@ HINDRANCES: list[Hindrance] = [
 ]
 
 
-def request_for(op: str) -> dict[str, Any]:
-    fields = CHANGES.get(op) or plainest(op)
+def request_for(op: str, session: str = "") -> dict[str, Any]:
+    fields = {**(CHANGES.get(op) or plainest(op))}
     if op in ("get", "scan"):
-        fields = {**fields, "read": "linearizable"}
+        fields["read"] = "linearizable"
+    if op == "close_session":
+        fields["client"] = session
     return {"op": op, **fields}
 
 
-async def prepared(cluster: Cluster) -> None:
-    """Make a key to be deleted, and two learners: one to be removed and one to be promoted."""
+async def prepared(cluster: Cluster) -> str:
+    """Make a key to be deleted, two learners, one to be removed and one to be promoted, and a session; return that."""
     leader = await cluster.leader()
     learners = [{"op": "add_member", "address": f"learner:{port}", "learner": True} for port in (3, 4)]
-    for reply in await cluster.ask(leader, {"op": "put", "key": "there", "value": 1}, *learners):
+    asked: list[dict[str, Any]] = [{"op": "put", "key": "there", "value": 1}, *learners, {"op": "open_session"}]
+    for reply in await cluster.ask(leader, *asked):
         assert reply["ok"], reply
+    return str(reply["client"])
 
 
-def done(op: str, cluster: Cluster) -> bool:
+def done(op: str, cluster: Cluster, session: str = "") -> bool:
     """Whether the change took effect on any node."""
+    number = int(session.rpartition("-")[2] or 0)
 
     def holds(machine: Machine, configuration: Configuration) -> bool:
+        assert isinstance(machine, Replicated)
         learner = configuration.member(4)
+        sessions = machine.sessions._by_number
         return {
             "put": machine.read("unique") is not None,
             "incr": machine.read("counted") is not None,
@@ -202,6 +212,8 @@ def done(op: str, cluster: Cluster) -> bool:
             "add_member": any(member.address == NEWCOMER for member in configuration.members),
             "remove_member": configuration.member(3) is None,
             "promote_member": learner is not None and (learner.promote or learner.role == "voter"),
+            "open_session": len(sessions.keys() - {number}) > 0,
+            "close_session": number not in sessions,
         }[op]
 
     return any(
@@ -220,8 +232,9 @@ async def ask(cluster: Cluster, node: int, request: dict[str, Any]) -> tuple[flo
     return trio.current_time() - began, reply
 
 
-async def ask_in_time(cluster: Cluster, node: int, op: str, answers: dict[str, dict[str, Any]]) -> None:
-    seconds, answers[op] = await ask(cluster, node, {**request_for(op), "timeout_ms": int(IN_TIME * 1000)})
+async def ask_in_time(cluster: Cluster, node: int, op: str, session: str, answers: dict[str, dict[str, Any]]) -> None:
+    asked = {**request_for(op, session), "timeout_ms": int(IN_TIME * 1000)}
+    seconds, answers[op] = await ask(cluster, node, asked)
     assert seconds <= IN_TIME + SLACK, (op, seconds, answers[op])
 
 
@@ -231,12 +244,12 @@ async def test_every_operation_is_answered_in_its_time_and_says_truly_whether_it
 ) -> None:
     """Ask for every operation of the code's table at once."""
     cluster.tune(SETTINGS)
-    await prepared(cluster)
+    session = await prepared(cluster)
     node, heal = await how(cluster)
     answers: dict[str, dict[str, Any]] = {}
     async with trio.open_nursery() as nursery:
         for op in OPERATIONS:
-            nursery.start_soon(ask_in_time, cluster, node, op, answers)
+            nursery.start_soon(ask_in_time, cluster, node, op, session, answers)
     await heal()
     await cluster.leader()
     await trio.sleep(6)
@@ -246,7 +259,7 @@ async def test_every_operation_is_answered_in_its_time_and_says_truly_whether_it
         assert changes == OPERATIONS[op].changes, f"say in CHANGES, and in `done`, what {op} is to change here"
         assert reply["ok"] or (applied is not None) == changes, (op, reply)
         if op in CHANGES and (reply["ok"] or applied == "no"):
-            assert done(op, cluster) == reply["ok"], (op, reply)
+            assert done(op, cluster, session) == reply["ok"], (op, reply)
         if how is no_majority and changes:
             assert applied == "no", (op, reply)
     if how in (a_follower_whose_disk_hangs, a_leader_whose_disk_hangs):
@@ -286,12 +299,12 @@ async def test_a_node_rests_whatever_time_it_was_given_for_what_is_answered(clus
 @pytest.mark.parametrize("how", HINDRANCES, ids=lambda how: how.__name__)
 async def test_what_has_no_time_of_its_own_is_not_kept_waiting_for_ever(cluster: Cluster, how: Hindrance) -> None:
     cluster.tune(SETTINGS)
-    await prepared(cluster)
+    session = await prepared(cluster)
     node, heal = await how(cluster)
     answers: dict[str, dict[str, Any]] = {}
 
     async def one(op: str) -> None:
-        seconds, answers[op] = await ask(cluster, node, request_for(op))
+        seconds, answers[op] = await ask(cluster, node, request_for(op, session))
         assert seconds < (2.2 if op in ("get", "scan") else 8), (op, seconds, answers[op])
 
     async with trio.open_nursery() as nursery:
@@ -303,7 +316,7 @@ async def test_what_has_no_time_of_its_own_is_not_kept_waiting_for_ever(cluster:
     await trio.sleep(6)
     for op in CHANGES:
         if answers[op]["ok"] or answers[op]["error"]["applied"] == "no":
-            assert done(op, cluster) == answers[op]["ok"], (op, answers[op])
+            assert done(op, cluster, session) == answers[op]["ok"], (op, answers[op])
 
 
 async def test_what_a_follower_has_passed_on_and_given_up_is_not_begun_later(cluster: Cluster) -> None:

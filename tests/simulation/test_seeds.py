@@ -35,7 +35,7 @@ def check(reports: list[Report]) -> None:
     assert {report.nodes for report in reports} == {3, 5, 7}
     assert sum(report.truncations for report in reports) > len(reports) // 5
     for outcome in ("done", "conflict", "refused", "unknown"):
-        assert sum(report.operations[outcome] for report in reports) > 5 * len(reports)
+        assert sum(report.operations[outcome] for report in reports) > 3 * len(reports)
     assert sum(report.stale_reads for report in reports) > 5 * len(reports)
     for op in OPERATIONS:
         assert sum(report.asked[op] for report in reports) > 2 * len(reports)

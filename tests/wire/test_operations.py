@@ -11,6 +11,7 @@ from trioraft_cli.commands import COMMANDS
 from trioraft.kv import commands
 from trioraft.kv.commands import Command
 from trioraft.replica import administration, reports
+from trioraft.wire.cluster_commands import CloseSession, OpenSession
 from trioraft.wire.operations import OPERATION_OF, OPERATIONS, Operation, Prompt, Request, described, help_text
 from trioraft.wire.parsing import RequestError, is_plain, parse_alike, parse_request
 
@@ -68,7 +69,7 @@ class TestRow:
 def test_each_command_of_the_store_is_asked_for_by_one_operation() -> None:
     asked = [row.command for row in OPERATIONS.values() if row.command is not None]
     assert len(set(asked)) == len(asked)
-    assert set(asked) <= set(Command.__args__)
+    assert set(asked) <= {*Command.__args__, OpenSession, CloseSession}
 
 
 def test_a_command_of_one_field_is_made_too() -> None:

@@ -165,10 +165,12 @@ def _make(folder: Folder, node: NodeId, address: Address, end: _End) -> Reborn:
     """Put a new node in the folder, which begins with the state of `end`."""
     cluster, folder_id = secrets.token_hex(16), secrets.token_hex(16)
     member = Member(node, str(address), "voter", folder_id)
-    configuration = Configuration((member,), end.next_id)
+    configuration = Configuration((member,), end.next_id, end.machine.level)
     # Drawn, so that two clusters from one backup begin at different revisions.
     index = end.index + INDEX_LEAP + secrets.randbelow(INDEX_LEAP)
     term = end.term + TERM_LEAP
+
+    end.machine.renounce(index)
 
     def build(disk: RealDisk) -> None:
         view = end.machine.freeze()

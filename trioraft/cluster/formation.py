@@ -1,7 +1,8 @@
 """The forming of a cluster, once: all nodes of servers.txt must be up together, unformed and with the same list.
 
 Each node tells the others its folder and its list, and then which cluster it is ready to form. The cluster's id follows
-from the folders and the addresses, so nodes that see the same compute the same id. A node forms the cluster only once
+from the folders, the addresses and the level, so nodes that see the same compute the same id. The level is the highest
+that all of them support. A node forms the cluster only once
 every other node is ready for that id: a node that is wiped half-way then leaves no second cluster behind.
 A node that finds a formed cluster which lists its folder adopts that cluster's record instead. A node whose list has a
 '-', the place of a removed member, does only that.
@@ -19,21 +20,27 @@ from trioraft.raft.messages import NodeId
 class View:
     """The statements of one peer about itself on its present connection."""
 
-    def __init__(self, folder: str, servers: Sequence[str], formation: Formation | None) -> None:
+    def __init__(self, folder: str, servers: Sequence[str], formation: Formation | None, level: int) -> None:
         self.folder = folder
         self.servers = list(servers)
         self.formation = formation
+        self.level = level
+        """The newest level that it supports."""
         self.ready: str | None = None
 
 
 class Assembly:
     """One unformed node's part in the forming of its cluster."""
 
-    def __init__(self, node: NodeId, folder: str, servers: Sequence[str]) -> None:
-        """`servers` are the lines of servers.txt in order, '-' where a removed member was."""
+    def __init__(self, node: NodeId, folder: str, servers: Sequence[str], level: int) -> None:
+        """`servers` are the lines of servers.txt in order, '-' where a removed member was.
+
+        `level` is the newest that this node supports.
+        """
         self.node = node
         self.folder = folder
         self.servers = list(servers)
+        self.level = level
         self.views: dict[NodeId, View] = {}
         self._refusals: dict[NodeId, str] = {}
         """The peers that refuse this node, and why."""
@@ -121,6 +128,9 @@ class Assembly:
         members = tuple(
             Member(node, address, "voter", folders[node]) for node, address in enumerate(self.servers) if address != "-"
         )
-        names = "\n".join(f"{member.id} {member.address} {member.folder}" for member in members)
-        cluster = hashlib.sha256(names.encode()).hexdigest()[:32]
-        return Formation(cluster, Configuration(members, len(self.servers)))
+        level = min([self.level, *(view.level for view in self.views.values())])
+        names = [f"{member.id} {member.address} {member.folder}" for member in members]
+        if level > 1:  # nodes that know level 1 alone name only the members
+            names.append(f"level {level}")
+        cluster = hashlib.sha256("\n".join(names).encode()).hexdigest()[:32]
+        return Formation(cluster, Configuration(members, len(self.servers), level))

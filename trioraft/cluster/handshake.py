@@ -74,7 +74,18 @@ def refusal(hello: PeerHello, mine: PeerHello, contradiction: str | None) -> Pee
         return PeerRefused(
             "membership", f"node {hello.sender} is refused: {contradiction}", _FOLDER_HINT.format(hello.sender)
         )
-    return None
+    return _too_old(hello, mine) or _too_old(mine, hello)
+
+
+def _too_old(one: PeerHello, other: PeerHello) -> PeerRefused | None:
+    """Refuse a connection where `one` does not know what the other's cluster has come to use."""
+    if one.level >= other.cluster_level:
+        return None
+    return PeerRefused(
+        "needs_upgrade",
+        f"the cluster is at level {other.cluster_level}, and node {one.sender} knows no level above {one.level}",
+        f"upgrade node {one.sender}",
+    )
 
 
 def _other_folder(hello: PeerHello, mine: PeerHello) -> PeerRefused | None:

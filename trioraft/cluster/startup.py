@@ -52,7 +52,9 @@ def recover(
     snapshot = newest(disk)
     configuration_index, configuration = 0, formation.configuration
     point = NOWHERE
-    if snapshot is not None:
+    if snapshot is None:
+        machine.raise_level(formation.configuration.level, 0)
+    else:
         for _ in load_snapshot(disk, snapshot, machine.load):
             pass
         configuration_index, configuration = snapshot.header.configuration_index, snapshot.header.configuration

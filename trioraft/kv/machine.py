@@ -21,6 +21,7 @@ MAX_SCAN_ITEM_BYTES: Final = 6 * 1024
 """What an item of a scan counts for in an estimate: a key, a value that is copied, and the numbers."""
 
 Decode = Callable[[Any], list[Command]]
+DecodeOne = Callable[[bytes], Command]
 EncodeItems = Callable[[Sequence[tuple[str, Item]]], bytes]
 DecodeItems = Callable[[Sequence[bytes]], list[tuple[str, Item]]]
 
@@ -28,14 +29,18 @@ DecodeItems = Callable[[Sequence[bytes]], list[tuple[str, Item]]]
 class KeyValueMachine:
     """A store, and the encodings that are given to it."""
 
-    def __init__(self, decode: Decode, encode_items: EncodeItems, decode_items: DecodeItems) -> None:
-        """`decode` reads the commands of a run; `encode_items` and `decode_items` write and read lines of a snapshot.
+    def __init__(
+        self, decode: Decode, decode_one: DecodeOne, encode_items: EncodeItems, decode_items: DecodeItems
+    ) -> None:
+        """`decode` reads the commands of a run, `decode_one` a single one.
 
-        What they cannot read raises ValueError.
+        `encode_items` and `decode_items` write and read lines of a snapshot. What they cannot read raises ValueError.
         """
+        self.level = 1
         self.store = Store()
         self.leasing = StoreLeasing(self.store.leases)
         self.decode = decode
+        self.decode_one = decode_one
         self._encode_items = encode_items
         self._decode_items = decode_items
 
@@ -43,6 +48,13 @@ class KeyValueMachine:
     def sections(self) -> Mapping[str, int]:
         """How many keys there are."""
         return {KEYS: len(self.store)}
+
+    def raise_level(self, level: int, index: int) -> None:  # noqa: ARG002
+        """The cluster is at that level from the entry `index` on."""
+        self.level = level
+
+    def renounce(self, index: int) -> None:
+        """Nothing here belongs to clients of the old cluster."""
 
     def apply(self, first: int, commands: Sequence[Command]) -> Mapping[int, Result]:
         """Apply the commands of the entries from index `first` on; the results of those that are not simply written."""

@@ -29,7 +29,7 @@ class Member(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Configuration(msgspec.Struct, frozen=True, dict=True):
-    """The members, the id of the next newcomer, and the level of the commands in use."""
+    """The members, the id of the next newcomer, and the level at which the cluster began: it may have risen since."""
 
     members: tuple[Member, ...]
     next_id: NodeId

@@ -23,6 +23,10 @@ class Ports(Protocol):
 
     core: Core
 
+    @property
+    def cluster(self) -> str:
+        """The id of its cluster; empty before that has formed."""
+
 
 class Applier:
     """Applies entries to the machine that reads are answered from."""
@@ -88,7 +92,7 @@ class Applier:
         done = len(slots[0].replies)  # of the others nothing was applied before
         applied = slice(done, done + last - first + 1)
         requests = list(chain.from_iterable([slot.requests for slot in slots]))[applied]
-        made = replies.write_replies(requests, first, results)
+        made = replies.write_replies(requests, first, results, self._node.cluster)
         if results and len(slots) < len(requests):
             made = list(map(replies.whole, made))
         rest = self._answering.answer_applied(slots, made)

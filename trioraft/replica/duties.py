@@ -1,6 +1,6 @@
 """What a leader proposes on its own account, asked by nobody.
 
-These are the folders of newcomers, the votes of learners, and the ends of leases.
+These are the folders of newcomers, the votes of learners, the ends of leases, and the next level of the cluster.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from trioraft.raft.membership import with_folder, with_vote
 from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import Lost, Overloaded, Won
 from trioraft.replica.lease_clock import LeaseClock
+from trioraft.replica.levels import Levels
+from trioraft.wire.cluster_commands import RaiseLevel
 from trioraft.wire.commands import encode_commands
 
 ENDED_LEASES: Final = 1000
@@ -28,6 +30,7 @@ class Ports(Protocol):
     """What the duties need of their replica."""
 
     core: Core
+    levels: Levels
 
     @property
     def machine(self) -> Machine:
@@ -49,6 +52,8 @@ class Duties:
         """The number of ticks since the learners were looked at."""
         self._committed: int | None = None
         """What was committed then, or where the term of a new leader begins; None unless this node leads."""
+        self._proposed_level = 0
+        """The level that this leader has proposed to raise the cluster to."""
 
     def bind(self, newcomer: NodeId, folder: str) -> None:
         """A member that has no folder yet has shown itself, with this one."""
@@ -57,7 +62,7 @@ class Duties:
     def lead_changed(self, news: Won | Lost) -> None:
         """Begin with the duties of a new leader, or end them."""
         leadership = self._ports.core.leadership
-        self._elapsed = 0
+        self._elapsed = self._proposed_level = 0
         if isinstance(news, Lost) or leadership is None:
             self._committed = None
             self._lease_clock.stop()
@@ -80,6 +85,17 @@ class Duties:
             self._elapsed = 0
             committed, self._committed = self._committed, core.commit_index
             _promote_learner(core, leadership, committed)
+            if core.last_applied >= leadership.start and not core.transferring:  # else the level may have risen already
+                self._raise_level(core)
+
+    def _raise_level(self, core: Core) -> None:
+        """Raise the cluster to the next level once every member supports it, learners too."""
+        levels = self._ports.levels
+        level = levels.applied + 1
+        if not self._proposed_level < level <= levels.supported or levels.obstacles(level):
+            return
+        if self._propose(core, RaiseLevel(level)) is not None:
+            self._proposed_level = level
 
     def _end_leases(self, core: Core, leasing: Leasing, leadership: Leadership, ticks: int) -> None:
         """End some of the leases whose time is over: what came in this turn has been read, and has renewed others."""

@@ -12,6 +12,7 @@ from trioraft.raft.core import Core
 from trioraft.raft.membership import Configuration, Formation, Member
 from trioraft.raft.messages import NodeId
 from trioraft.replica.duties import Duties
+from trioraft.replica.levels import Levels
 from trioraft.replica.ports import Peers
 from trioraft.replica.removal import Removal
 from trioraft.storage.folder import DataFolder
@@ -30,6 +31,7 @@ class Ports(Protocol):
     peers: Peers
     duties: Duties
     removal: Removal
+    levels: Levels
 
 
 class Introductions:
@@ -102,6 +104,8 @@ class Introductions:
             core.durable_index,
             self._servers,
             formation,
+            self._ports.levels.supported,
+            self._ports.levels.applied,
         )
 
     def acknowledged(self, peer: NodeId) -> Acknowledged:
@@ -140,8 +144,10 @@ class Introductions:
         """Take what the peer has said of itself for true from now on."""
         ports = self._ports
         self._evidence.remember(hello)
+        ports.levels.heard(hello)
         if ports.assembly is not None:
-            ports.assembly.heard(hello.sender, View(hello.folder, hello.servers, hello.formation))
+            view = View(hello.folder, hello.servers, hello.formation, hello.level)
+            ports.assembly.heard(hello.sender, view)
         self._get_to_know(hello)
 
     def _get_to_know(self, hello: PeerHello) -> None:

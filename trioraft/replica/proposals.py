@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Final, Protocol
 
+from trioraft.machine import Machine
 from trioraft.raft.core import Core
 from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import Overloaded
@@ -28,7 +29,7 @@ from trioraft.replica.forwarding import Forwarding, PassedOn
 from trioraft.replica.held import Held
 from trioraft.replica.placed import Placed
 from trioraft.replica.slots import WriteSlot
-from trioraft.wire.commands import UnknownCommand, decode_command, encode_commands
+from trioraft.wire.commands import UnknownCommand, encode_commands
 from trioraft.wire.peers import NotProposed, Propose, Proposed
 
 WRITES_A_TURN: Final = 4 * 1024 * 1024
@@ -39,6 +40,7 @@ class Ports(Protocol):
     """What it needs of the node around it."""
 
     core: Core
+    machine: Machine
 
     def send(self, peer: NodeId, message: Propose | Proposed | NotProposed) -> None:
         """Send to a peer, in order."""
@@ -158,7 +160,7 @@ class Proposals(Held[WriteSlot]):
         else:
             try:
                 for command in message.commands:
-                    decode_command(command)
+                    self._node.machine.decode_one(command)
                 first = core.propose(message.commands)
             except UnknownCommand as error:
                 refusal = NotProposed(message.number, total, "bad_request", str(error), "use nodes of one version")

@@ -27,6 +27,7 @@ from trioraft.replica.duties import Duties
 from trioraft.replica.failures import decides
 from trioraft.replica.introductions import Introductions
 from trioraft.replica.lease_clock import LeaseClock
+from trioraft.replica.levels import Levels
 from trioraft.replica.log_writer import LogWriter
 from trioraft.replica.ports import TICK_SECONDS, Clients, DiskThread, Forwarded, Observer, Pace, Peers
 from trioraft.replica.removal import Removal
@@ -38,6 +39,7 @@ from trioraft.storage.folder import DataFolder
 from trioraft.storage.log import SEGMENT_BYTES
 from trioraft.storage.snapshots import Snapshot
 from trioraft.wire import entries as codec
+from trioraft.wire.cluster_commands import LEVEL
 from trioraft.wire.operations import AnyRequest
 from trioraft.wire.peers import (
     AdminReply,
@@ -85,6 +87,8 @@ class Tuning(msgspec.Struct, frozen=True):
     """After this time without a write the log is marked."""
     lease_tick_ms: int = int(TICK_SECONDS * 1000)
     """How much of a lease's ttl one tick uses up."""
+    level: int = LEVEL
+    """The newest level that this node supports."""
 
 
 class Replica:
@@ -115,11 +119,13 @@ class Replica:
         self._pace = ports.pace
         self._observer = ports.observer
         self.tuning = tuning = tuning or Tuning()
+        self.levels = Levels(self, tuning.level)
         self._said: tuple[int, Role, NodeId | None] = (0, "follower", None)
+        self._level_said = 0
         self._waiting_said = ""
         self._view_said: str | None = None
         if folder.formation is None:
-            self.assembly = Assembly(node, folder.id, servers)
+            self.assembly = Assembly(node, folder.id, servers, tuning.level)
             self.core = self._new_core(Configuration((), 0), HardState(), [], NOWHERE, NOWHERE, 0)
         else:
             self._start(folder.formation)
@@ -151,6 +157,7 @@ class Replica:
         """Begin, or go on, as a member of a formed cluster."""
         ports, tuning = self._ports, self.tuning
         recovered = recover(self.folder, formation, self.machine, tuning.segment_bytes)
+        self._level_said = self.machine.level
         say_recovered(formation, recovered)
         self.log = LogWriter(recovered.log, ports.log_thread, self._observer)
         self.core = self._new_core(
@@ -420,6 +427,7 @@ class Replica:
     @decides
     def peer_gone(self, peer: NodeId) -> None:
         """A peer's connection to this node is gone; if its process is, so is the one to it, which tells."""
+        self.levels.gone(peer)
         if self.assembly is not None:
             self.assembly.gone(peer)
         self._link_lost(peer)
@@ -483,6 +491,12 @@ class Replica:
         """Whether this node knows that it is a member no more, and no leader that it could ask all the same."""
         return self.removal.configuration is not None and self.core.leader is None
 
+    @property
+    def cluster(self) -> str:
+        """The id of its cluster; empty before that has formed."""
+        formation = self.folder.formation
+        return "" if formation is None else formation.cluster
+
     def send(self, peer: NodeId, message: Forwarded) -> None:
         """Send a message about requests, in order."""
         self.peers.send(peer, message)
@@ -538,8 +552,11 @@ class Replica:
         self._waiting_said = said
 
     def _report_changes(self) -> None:
-        """One line for each change of term, role or leader."""
+        """One line for each change of term, role or leader, and of the cluster's level."""
         core = self.core
+        if self.machine.level > self._level_said > 0:
+            log.info("the cluster is at level %d now: no member can go back to an older version", self.machine.level)
+            self._level_said = self.machine.level
         now = (core.term, core.role, core.leader)
         if now == self._said:
             return

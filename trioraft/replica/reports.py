@@ -11,13 +11,14 @@ import trioraft
 from trioraft.cluster.formation import Assembly
 from trioraft.cluster.handshake import PROTOCOL
 from trioraft.cluster.startup import Recovered, point_of
-from trioraft.machine import contents
+from trioraft.machine import contents, counted
 from trioraft.raft import quorum
 from trioraft.raft.core import Core
 from trioraft.raft.log import Log
 from trioraft.raft.membership import Configuration, Formation, Member
 from trioraft.raft.messages import InstallSnapshot, NodeId
 from trioraft.replica.failures import internal_reply
+from trioraft.replica.levels import Levels
 from trioraft.replica.reckoning import MAX_LOG_BYTES
 from trioraft.replica.removal import Removal
 from trioraft.replica.slots import ReadSlot
@@ -49,6 +50,7 @@ class Node(Protocol):
     node: NodeId
     core: Core
     removal: Removal
+    levels: Levels
 
     @property
     def snapshots(self) -> Snapshots | None:
@@ -79,7 +81,11 @@ def snapshot_reply(id: bytes, snapshot: Snapshot | Exception) -> bytes:
     if isinstance(snapshot, Exception):
         return internal_reply(id, None, snapshot)
     header = snapshot.header
-    fields: dict[str, object] = {"index": header.last_included_index, **header.sections, "bytes": snapshot.size}
+    fields: dict[str, object] = {
+        "index": header.last_included_index,
+        **counted(header.sections),
+        "bytes": snapshot.size,
+    }
     return replies.object_reply(id, fields)
 
 
@@ -204,6 +210,7 @@ def _status(node: Node) -> dict[str, object]:
         "last_index": core.last_index,
         "at": core.last_applied,
         "members": _committed(node).members if node.is_removed else node.members,
+        **_levels(node),
     }
     if node.assembly is not None:
         status["waiting_for"] = list(node.assembly.waiting_for.values())
@@ -232,7 +239,14 @@ def _help(node: Node, id: bytes, request: Help | HelpInWords) -> Reply:  # noqa:
 
 
 def _hello(node: Node) -> dict[str, object]:
-    return {"version": trioraft.__version__, "node": node.node, "protocol": list(PROTOCOL)}
+    return {"version": trioraft.__version__, "node": node.node, "protocol": list(PROTOCOL), **_levels(node)}
+
+
+def _levels(node: Node) -> dict[str, object]:
+    return {
+        "level": node.levels.applied if node.assembly is None else None,
+        "supported_level": node.levels.supported,
+    }
 
 
 _ANSWERS: Final[dict[type[Request], Callable[[Node, bytes, Any], Reply]]] = {

@@ -16,12 +16,13 @@ from trioraft.machine import Machine
 from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import LostReason
 from trioraft.raft.runs import Entries
-from trioraft.replica import forwarding, lease_requests, reader
+from trioraft.replica import applier, forwarding, gate, lease_requests, proposals, reader
 from trioraft.replica.answering import Answering
 from trioraft.replica.applier import Applier
 from trioraft.replica.deadlines import Deadlines
 from trioraft.replica.failures import decides
 from trioraft.replica.forwarding import Forwarding
+from trioraft.replica.gate import Gate
 from trioraft.replica.lease_clock import LeaseClock
 from trioraft.replica.lease_requests import LeaseRequests
 from trioraft.replica.placed import Placed
@@ -30,12 +31,12 @@ from trioraft.replica.proposals import Proposals
 from trioraft.replica.reader import Reader
 from trioraft.replica.reads import Reads
 from trioraft.replica.slots import LeaseSlot, ReadSlot, Slot, WriteSlot
-from trioraft.wire.operations import AnyRequest, Operation
+from trioraft.wire.operations import AnyRequest, InSession, Operation, Write
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
 from trioraft.wire.replies import Reply
 
 
-class Ports(reader.Ports, forwarding.Ports, lease_requests.Ports, Protocol):
+class Ports(reader.Ports, forwarding.Ports, proposals.Ports, applier.Ports, lease_requests.Ports, gate.Ports, Protocol):
     """What requests need of the node around them."""
 
     def send(self, peer: NodeId, message: Forwarded) -> None:
@@ -65,6 +66,7 @@ class Requests:
         self.leases = LeaseRequests(node, self.forwarding, self.answering, lease_clock, contexts, hold_ticks)
         self.applier = Applier(node, self.reader, self.placed, self.answering)
         self.deadlines = Deadlines()
+        self.gate = Gate(node, self.answering)
         self._node = node
         self._hold_ticks = hold_ticks
         self._numbers = count()
@@ -74,7 +76,7 @@ class Requests:
     def idle(self) -> bool:
         """Whether no write or read is under way."""
         waits = not self.proposals.idle or self.placed.by_index or not self.reads.idle or not self.leases.idle
-        return not waits and not self.answering.postpones and self.deadlines.idle
+        return not (waits or self.answering.postpones or self.gate.held) and self.deadlines.idle
 
     @property
     def stopping(self) -> bool:
@@ -112,10 +114,16 @@ class Requests:
         """Accept a client's request; those of one connection come in order."""
         slot.since = self.now
         slot.number = next(self._numbers)
+        if self.gate.is_closed and not self.gate.admits(slot):
+            self.deadlines.add(slot, self.now)
+            return
         request = slot.requests[0]
         if type(slot) is WriteSlot:
             if self.proposals.stopping:
                 self.answering.fail(slot, "shutting_down", "this node is stopping", "ask another node", "no")
+                return
+            if isinstance(request, InSession) and request.is_of_another(self._node.cluster):
+                self._refuse_session(slot)
                 return
             slot.commands = slot.operation.commands(slot.requests)
             if slot.waits:
@@ -137,6 +145,12 @@ class Requests:
         if request.timeout_ms is not None:
             self.deadlines.add(slot, self.now)
 
+    def _refuse_session(self, slot: WriteSlot) -> None:
+        why = "the session is another cluster's: this one was made by 'trioraft recover' or 'restore', or never knew it"
+        hint = "an earlier attempt may have been applied: see how things are, and open a new session"
+        applied = "unknown" if isinstance(slot.request, Write) else "no"  # to close it can have no effect here
+        self.answering.fail(slot, "session_expired", why, hint, applied)
+
     def _hold_write(self, write: WriteSlot) -> None:
         """What held it up on its connection is over."""
         self.proposals.hold(write)
@@ -151,6 +165,9 @@ class Requests:
         `gather`: where this node leads, the writes wait for more to come.
         """
         core, proposals, reads = self._node.core, self.proposals, self.reads
+        if self.gate.is_closed:
+            for slot in self.gate.advance():
+                self.accept(slot)
         self.leases.route()
         proposals.gathering = False
         proposals.go_on()
@@ -282,6 +299,8 @@ class Requests:
             self._hold_no_longer(late)
             for slot in sorted(late, key=lambda slot: slot.number):
                 self.answering.fail(slot, "no_quorum", *self._node.whom_to_wait_for(), "no")
+        for one in [one for one in self.gate.held if one.slot.since <= oldest]:
+            self.gate.refuse(one)
 
     def _expire(self) -> None:
         """Fail those for which the time given with them is over; what has not been begun is let go of."""
@@ -290,6 +309,7 @@ class Requests:
             return
         waiting = self._node.withdraw(due).union(self.proposals.held, self.reads.held)
         waiting.update(slot for slot in due if type(slot) is WriteSlot and slot.waits)
+        waiting.update(one.slot for one in self.gate.held)
         self._hold_no_longer(due)
         for slot in due:
             applied = "no" if slot in waiting else "unknown"

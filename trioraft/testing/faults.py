@@ -389,6 +389,6 @@ def _change_role(core: Core, node: NodeId) -> None:
     if member.role == "voter" and len(configuration.voters) < 3:
         return
     role: Role = "learner" if member.role == "voter" else "voter"
-    changed = msgspec.structs.replace(member, role=role)
+    changed = msgspec.structs.replace(member, role=role, promote=False)
     members = tuple(changed if other is member else other for other in configuration.members)
     core.propose_configuration(msgspec.structs.replace(configuration, members=members))

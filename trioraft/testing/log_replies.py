@@ -21,7 +21,8 @@ class _Error(msgspec.Struct):
     code: str
     applied: str | None = None
     rev: int = 0
-    value: msgspec.Raw = msgspec.Raw(b"null")
+    value: msgspec.Raw = msgspec.Raw()
+    """Empty where it is not shown, as in the replay of a conflict."""
     failed: int | None = None
 
 
@@ -158,7 +159,7 @@ def fits(result: Result, reply: Reply) -> bool:
         return False
     if not reply.ok:
         error = error_of(reply)
-        value = _value(error.value, error.rev)
+        value = _value(error.value, error.rev) or None
         said = {"code": error.code, "applied": error.applied, "rev": error.rev, "value": value, "failed": error.failed}
         return all(said[name] == right for name, right in result.items() if name != "replayed")
     for name, right in result.items():

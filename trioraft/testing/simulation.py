@@ -46,6 +46,7 @@ from trioraft.testing.simulated_clients import Clients
 from trioraft.testing.simulated_network import MILLISECOND, Network, Traffic
 from trioraft.testing.simulated_node import SimulatedNode, SimulatedSession
 from trioraft.testing.timeline import Happening, Timeline
+from trioraft.wire.cluster_commands import LEVEL
 
 TICK: Final = 10 * MILLISECOND
 
@@ -155,7 +156,7 @@ class Simulation:
         folders = [node.open_folder() for node in self.nodes]
         members = tuple(Member(n, f"node-{n}:1", "voter", folder.id) for n, folder in enumerate(folders))
         for folder in folders:
-            folder.adopt(Formation("simulated", Configuration(members, len(folders))))
+            folder.adopt(Formation("5eed" * 8, Configuration(members, len(folders), LEVEL)))
         for node in self.nodes:
             self._start(node)
             self.after(self.random.randrange(TICK), self._tick, node)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from trioraft.key_values import key_value_machine
-from trioraft.kv.commands import Command
 from trioraft.kv.items import Item
 from trioraft.kv.machine import KeyValueMachine
-from trioraft.kv.results import Result
 from trioraft.kv.store import Store
 from trioraft.machine import Machine
 from trioraft.raft.invariants import Violation
 from trioraft.raft.log import Log
+from trioraft.replica.replicated import Replicated
 
 
 def store_of(machine: Machine) -> Store:
     """The store of a key-value machine."""
-    assert isinstance(machine, KeyValueMachine)
-    return machine.store
+    assert isinstance(machine, Replicated)
+    assert isinstance(machine.machine, KeyValueMachine)
+    return machine.machine.store
 
 
 def contents_of(machine: Machine) -> list[tuple[str, Item]]:
@@ -26,7 +27,7 @@ def contents_of(machine: Machine) -> list[tuple[str, Item]]:
     return store_of(machine).scan("", None, 10**9, 10**12)[0]
 
 
-def checked_machine(log: Callable[[], Log]) -> KeyValueMachine:
+def checked_machine(log: Callable[[], Log]) -> Replicated:
     """Make an empty key-value store which checks that it applies exactly the commands in the log.
 
     Its `apply` raises Violation where they differ.
@@ -34,7 +35,7 @@ def checked_machine(log: Callable[[], Log]) -> KeyValueMachine:
     machine = key_value_machine()
     apply = machine.apply
 
-    def checked(first: int, commands: Sequence[Command]) -> Mapping[int, Result]:
+    def checked(first: int, commands: Sequence[Any]) -> Mapping[int, Any]:
         entries = log().slice(first, first + len(commands) - 1)
         carried = [command for run in entries.runs for command in machine.decode(run)]
         if carried != list(commands):

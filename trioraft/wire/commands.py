@@ -26,7 +26,7 @@ _decoder: Final = Decoder(Command)
 _lines: Final = Decoder(_Line)
 
 
-def encode_commands(commands: Sequence[Command]) -> list[bytes]:
+def encode_commands(commands: Sequence[msgspec.Struct]) -> list[bytes]:
     """Encode commands for the log's entries; their values stay byte for byte."""
     # A single command may be long: encode it alone, so that splitting the lines does not copy it.
     return [encode(commands[0])] if len(commands) == 1 else encode_all(commands)

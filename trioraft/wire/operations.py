@@ -19,6 +19,9 @@ from trioraft.kv import commands
 from trioraft.kv.bounds import MAX_INTEGER, Key, Prefix, Revision, Step
 from trioraft.kv.commands import Command
 from trioraft.kv.queries import ScanQuery
+from trioraft.wire import cluster_commands
+from trioraft.wire.cluster_commands import CLUSTER_DIGITS, ClusterCommand, Once
+from trioraft.wire.codec import encode
 from trioraft.wire.replies import Reply, get_reply, scan_reply
 
 MOST_LEASES: Final = 10_000
@@ -28,6 +31,7 @@ Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=86_400_000)]
 Node = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
 Lease = Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)]
 Read = Literal["linearizable", "stale"]
+Client = Annotated[str, msgspec.Meta(pattern=rf"^[0-9a-f]{{{CLUSTER_DIGITS}}}-[1-9][0-9]{{0,17}}$")]
 
 Kind = Literal["write", "read", "local", "leader", "task", "lease"]
 """How a node carries a request out.
@@ -80,6 +84,45 @@ class PlainRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=
 
 
 AnyRequest = Request | PlainRequest
+
+
+class InSession(Request, kw_only=True, gc=False):
+    """A request that may belong to a session."""
+
+    client: Client | None = None
+
+    @property
+    def session(self) -> int:
+        """The session's number, where there is one."""
+        assert self.client is not None
+        return int(self.client[CLUSTER_DIGITS + 1 :])
+
+    def is_of_another(self, cluster: str) -> bool:
+        """Whether its session is one of another cluster than the one with that id."""
+        return self.client is not None and self.client[:CLUSTER_DIGITS] != cluster[:CLUSTER_DIGITS]
+
+
+class Write(InSession, kw_only=True, gc=False):
+    """A write: with `client` and `seq` it is applied once, however often it is asked."""
+
+    seq: Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)] | None = None
+    acked: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)] | None = None
+    """No number up to this one will be asked again."""
+
+    def __post_init__(self) -> None:
+        """Check that the fields of a session come together. Raises ValueError."""
+        if (self.client is None) != (self.seq is None):
+            raise ValueError("'client' and 'seq' come together")
+        if self.acked is not None and self.client is None:
+            raise ValueError("'acked' comes with 'client' and 'seq'")
+
+    def enveloped(self, command: Command) -> Command | ClusterCommand:
+        """The command that the log is to carry for this request, whose own command is given."""
+        if self.seq is None:
+            return command
+        return Once(self.session, self.seq, msgspec.Raw(encode(command)), self.acked or 0)
+
+
 R = TypeVar("R", bound=Request)
 
 
@@ -120,7 +163,7 @@ class Operation(msgspec.Struct, eq=False, kw_only=True):
     """The type that its word command is read into, where that is not the type for JSON."""
     plain: type[PlainRequest] | None = None
     """The type of its plain requests, which can be read many at once; None where it has no plain form."""
-    command: type[Command] | None = None
+    command: type[Command] | type[ClusterCommand] | None = None
     """The command that a write puts into the log. Its fields, or the first few, are fields of the request too."""
     query: Callable[[Any], Any] | None = None
     """Gives the query that a read is for the state machine."""
@@ -130,8 +173,14 @@ class Operation(msgspec.Struct, eq=False, kw_only=True):
     """Whether the reply may be as large as all the data."""
     codes: tuple[str, ...] = ()
     """The error codes of this operation, beside those that all operations of its kind share."""
+    level: int = 1
+    """The level that the cluster must have for it."""
+    newer: tuple[str, ...] = ()
+    """The fields of its requests that need level 2, beside those of all writes."""
     name: str = ""
     request: type[Request] = Request
+    _newer: dict[str, Any] = {}
+    """The fields that need level 2, with their defaults."""
     _fields_of: dict[type[AnyRequest], Callable[[Any], tuple[Any, ...]]] = {}
     """For each type of its requests: a getter for the fields that the command takes."""
 
@@ -139,6 +188,8 @@ class Operation(msgspec.Struct, eq=False, kw_only=True):
         """Enter this row in the table, with `request` as the type of its requests."""
         self.name = str(request.__struct_config__.tag)
         self.request = request
+        names = (*self.newer, "client") if issubclass(request, Write) else self.newer
+        self._newer = {field.name: field.default for field in msgspec.structs.fields(request) if field.name in names}
         OPERATIONS[self.name] = self
         types: list[type[AnyRequest] | None] = [request, self.plain, self.spoken]
         for one in types:
@@ -169,10 +220,23 @@ class Operation(msgspec.Struct, eq=False, kw_only=True):
         fields = msgspec.structs.fields(self.request)
         return {field.name for field in fields if any(part is int for part in _parts(field.type))}
 
-    def commands(self, requests: Sequence[AnyRequest]) -> list[Command]:
-        """Turn requests of this operation, all of one type, into commands for the log."""
+    def level_of(self, request: AnyRequest) -> int:
+        """The level that the cluster must have for this request."""
+        if self.level == 1 and isinstance(request, self.request):
+            return 2 if any(getattr(request, name) != default for name, default in self._newer.items()) else 1
+        return self.level
+
+    def commands(self, requests: Sequence[AnyRequest]) -> list[Any]:
+        """Turn requests of this operation, all of one type, into commands for the log.
+
+        Those with fields of a session come alone.
+        """
         assert self.command is not None
-        return list(starmap(self.command, map(self._fields_of[type(requests[0])], requests)))
+        first = requests[0]
+        commands: list[Any] = list(starmap(self.command, map(self._fields_of[type(first)], requests)))
+        if len(commands) == 1 and isinstance(first, Write):
+            return [first.enveloped(commands[0])]
+        return commands
 
 
 def _parts(type: Any) -> Iterator[Any]:
@@ -182,8 +246,10 @@ def _parts(type: Any) -> Iterator[Any]:
         yield from _parts(part)
 
 
-def _getter(request: type[AnyRequest], command: type[Command]) -> Callable[[Any], tuple[Any, ...]]:
-    names = [name for name in command.__struct_fields__ if name in request.__struct_fields__]
+def _getter(request: type[AnyRequest], command: type[msgspec.Struct]) -> Callable[[Any], tuple[Any, ...]]:
+    names = [name for name in command.__struct_fields__ if hasattr(request, name)]
+    if not names:
+        return lambda _: ()
     assert tuple(names) == command.__struct_fields__[: len(names)], f"{command} and {request} do not fit"
     several: Callable[[Any], tuple[Any, ...]] = attrgetter(*names)
     return several if len(names) > 1 else lambda one: (several(one),)
@@ -239,7 +305,7 @@ class PlainPut(PlainRequest, kw_only=True, gc=False):
     plain=PlainPut,
     command=commands.Put,
 )
-class Put(Request, tag="put", kw_only=True, gc=False):
+class Put(Write, tag="put", kw_only=True, gc=False):
     """Give a key a value."""
 
     key: Key
@@ -256,7 +322,7 @@ class Put(Request, tag="put", kw_only=True, gc=False):
     prompt=Prompt("delete KEY", "remove a key", ("key",)),
     command=commands.Delete,
 )
-class Delete(Request, tag="delete", kw_only=True, gc=False):
+class Delete(Write, tag="delete", kw_only=True, gc=False):
     """Remove a key."""
 
     key: Key
@@ -294,11 +360,42 @@ class Scan(Request, tag="scan", kw_only=True, gc=False):
     command=commands.Incr,
     codes=("conflict",),
 )
-class Incr(Request, tag="incr", kw_only=True, gc=False):
+class Incr(Write, tag="incr", kw_only=True, gc=False):
     """Add to the integer at a key."""
 
     key: Key
     by: Step = 1
+
+
+@Operation(
+    kind="write",
+    summary="open a session: writes with its client and seq 1, 2, ... are applied once, however often they are asked",
+    example='{"op":"open_session"}',
+    fields="",
+    answer="`client`, for the writes of this session",
+    prompt="it is for programs",
+    command=cluster_commands.OpenSession,
+    level=2,
+)
+class OpenSession(Request, tag="open_session", kw_only=True, gc=False):
+    """Open a session."""
+
+
+@Operation(
+    kind="write",
+    summary="close a session; what it remembers is forgotten",
+    example='{"op":"close_session","client":"3fa9c2d1-118"}',
+    fields="`client`",
+    answer="also where it was not open",
+    prompt="it is for programs",
+    command=cluster_commands.CloseSession,
+    codes=("session_expired",),
+    level=2,
+)
+class CloseSession(InSession, tag="close_session", kw_only=True, gc=False):
+    """Close a session."""
+
+    client: Client
 
 
 @Operation(
@@ -307,9 +404,10 @@ class Incr(Request, tag="incr", kw_only=True, gc=False):
     example='{"op":"status"}',
     fields="",
     answer="`node`, `role`, `term`, `leader`, `leader_address`, `commit_index`, `last_applied`, `first_index`,"
-    " `last_index`, `at`, `members`; a node of no cluster yet has the `role` `unformed`, and `waiting_for`: for which"
-    " nodes it waits, and why; empty while they agree; a node that knows that it was removed has the `role` `removed`,"
-    " and as `members` those that it was told of",
+    " `last_index`, `at`, `members`, `level`: the cluster's, as applied here, `supported_level`: this program's; a node"
+    " of no cluster yet has the `role` `unformed`, and `waiting_for`: for which nodes it waits, and why; empty while"
+    " they agree; a node that knows that it was removed has the `role` `removed`, and as `members` those that it was"
+    " told of",
     prompt="there it asks every node, and says who does not answer",
     word=True,
 )
@@ -374,7 +472,8 @@ class Help(Request, tag="help", kw_only=True, gc=False):
     summary="the program's version, the node, and the protocol versions that it speaks",
     example='{"op":"hello"}',
     fields="",
-    answer="`version`, `node`, `protocol`: the lowest and highest version spoken between nodes",
+    answer="`version`, `node`, `protocol`: the lowest and highest version spoken between nodes, `level`: the cluster's,"
+    " as applied here, `supported_level`: the newest that this program supports",
     prompt="it is for programs",
 )
 class Hello(Request, tag="hello", kw_only=True, gc=False):

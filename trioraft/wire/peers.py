@@ -57,6 +57,10 @@ class PeerHello(msgspec.Struct, frozen=True, tag_field="peer", tag="hello"):
     last_index: Number
     servers: list[str]
     formation: Formation | None
+    level: Number = 1
+    """The newest level that the sender supports. Versions that know no other than 1 do not send it."""
+    cluster_level: Number = 1
+    """The level of its cluster, as far as it has applied the log."""
 
 
 class PeerRefused(msgspec.Struct, frozen=True, tag_field="peer", tag="refused", omit_defaults=True):

@@ -30,6 +30,14 @@ from trioraft.kv.results import (
 )
 from trioraft.raft.messages import Entry
 from trioraft.raft.runs import Entries
+from trioraft.wire.cluster_commands import (
+    CLUSTER_DIGITS,
+    Closed,
+    ClusterResult,
+    Opened,
+    Replayed,
+    SessionRefused,
+)
 from trioraft.wire.codec import encode
 from trioraft.wire.entries import payloads
 
@@ -81,11 +89,16 @@ def _ok(id: bytes | Raw) -> bytes:
     return b'{"id":%b,"ok":true' % id if id else b'{"ok":true'
 
 
-def write_replies(requests: Sequence[HasId], first: int, results: Mapping[int, Result]) -> Sequence[Reply]:
-    """Make the replies to writes that became the entries from index `first` on. No result means simply written."""
+def write_replies(
+    requests: Sequence[HasId], first: int, results: Mapping[int, Result | ClusterResult], cluster: str
+) -> Sequence[Reply]:
+    """Make the replies to writes that became the entries from index `first` on. No result means simply written.
+
+    `cluster` is the cluster's id.
+    """
     if results:
         return [
-            result_reply(request.id, results.get(index) or Written(index))
+            result_reply(request.id, results.get(index) or Written(index), cluster)
             for index, request in enumerate(requests, first)
         ]
     return [
@@ -94,7 +107,7 @@ def write_replies(requests: Sequence[HasId], first: int, results: Mapping[int, R
     ]
 
 
-def result_reply(raw: Raw, result: Result) -> Reply:
+def result_reply(raw: Raw, result: Result | ClusterResult, cluster: str = "") -> Reply:
     """Make the reply to a write that was applied, or that the state refused."""
     if type(result) is Written:  # by far the most frequent; a match would cost more than all the rest
         return b'%b,"rev":%d}\n' % (_ok(raw), result.rev)
@@ -110,6 +123,14 @@ def result_reply(raw: Raw, result: Result) -> Reply:
             return _gathered([reply[:-3], value, reply[-3:]])
         case Done():
             return _transaction_reply(id, result)
+        case Opened(session):
+            return b'%b,"client":"%b-%d"}\n' % (_ok(id), cluster[:CLUSTER_DIGITS].encode(), session)
+        case Closed():
+            return b"%b}\n" % _ok(id)
+        case Replayed(index, first):
+            return b'%b,"replayed":true}\n' % whole(result_reply(raw, first or Written(index)))[:-2]
+        case SessionRefused(code, message, hint, applied):
+            return error_reply(id, code, message, hint, applied)
         case _:
             return b"%b,%b}\n" % (_ok(id), _fields(result))
 
