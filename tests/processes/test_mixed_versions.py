@@ -14,8 +14,9 @@ from trioraft.client.errors import Unknown
 
 from ..helpers.former import former_release
 from ..helpers.load import Threads
-from ..helpers.processes import HOST, Cluster, Node, eventually
+from ..helpers.processes import HOST, Cluster, Node, eventually, free_ports
 
+NEEDS_LEVEL_2 = {"op": "open_session"}
 LONG = "x" * 900_000
 """Five values of this size are more than a leader keeps in memory once a snapshot covers them."""
 
@@ -99,12 +100,56 @@ def same_everywhere(cluster: Cluster, clients: Clients) -> None:
 
 
 def test_a_cluster_is_upgraded_node_by_node_and_no_write_fails(cluster: Cluster) -> None:
+    *first, last = [*cluster.followers(), cluster.leader()]
     with Clients(cluster.nodes) as clients:
-        for node in [*cluster.followers(), cluster.leader()]:
+        for node in first:
             clients.go_on()
             move(cluster, node, None)
+            refused = node.ask(NEEDS_LEVEL_2)["error"]
+            assert (refused["code"], refused["applied"]) == ("needs_upgrade", "no")
+            assert f"node {last.index} at {HOST}:{last.port}" in refused["message"]
+        clients.go_on()
+        move(cluster, last, None)
+        level_rises(cluster)
         clients.go_on()
     same_everywhere(cluster, clients)
+
+
+@pytest.mark.slow
+def test_no_node_of_the_last_release_joins_an_upgraded_cluster(cluster: Cluster, former: Path) -> None:
+    for node in cluster.nodes:
+        move(cluster, node, None)
+    level_rises(cluster)
+    at, back = cluster.leader(), cluster.followers()[0]
+    assert back.stop() == 0
+    is_refused(back, former)
+    port = free_ports(1)[0]
+    number = at.ask({"op": "add_member", "address": f"{HOST}:{port}"})["member"]["id"]
+    cluster.servers.write_text(cluster.servers.read_text() + f"{HOST}:{port}\n")
+    late = Node(number, port, cluster.servers, cluster.folder)
+    cluster.nodes.append(late)
+    is_refused(late, former)
+    assert at.put("after", 1)["ok"]
+    for node in (back, late):
+        node.kill()
+        node.program = None
+    cluster.start([back, late])
+    cluster.caught_up()
+    assert back.everything() == late.everything() == at.everything()
+
+
+def is_refused(node: Node, former: Path) -> None:
+    """Start a node of the last release, and wait until its log says that it is to be upgraded."""
+    node.program = former
+    said = len(node.log)
+    node.start()
+    eventually(lambda: f"upgrade node {node.index}" in node.log[said:], "it is told to be upgraded")
+
+
+def level_rises(cluster: Cluster) -> None:
+    """Wait until each node knows that the cluster is at level 2."""
+    for node in cluster.nodes:
+        eventually(lambda node=node: node.ask(NEEDS_LEVEL_2)["ok"], f"node {node.index} is at level 2")  # type: ignore[misc]
 
 
 @pytest.mark.slow
