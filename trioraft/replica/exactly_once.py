@@ -20,7 +20,7 @@ import msgspec
 from trioraft.wire.cluster_commands import Closed, Once, Opened, Replayed, SessionRefused
 from trioraft.wire.sessions import OutcomeLine, SessionLine, decode_sessions, encode_session
 
-OUTCOME_OVERHEAD: Final = 160
+OUTCOME_OVERHEAD: Final = 128
 """What an outcome takes in memory beside its own bytes: about so much for its entry, its number and its object."""
 _DIGEST_BYTES: Final = 8
 _HEAD: Final = Struct(f"={_DIGEST_BYTES}sQ")
