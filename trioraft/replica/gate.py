@@ -68,7 +68,7 @@ class Gate:
             if slot.reply is not None:
                 continue
             if one.level > self._level and not self._may_come(one):
-                self.refuse(one)
+                self._refuse(one)
             elif one.level > self._level or (slot.owner in behind and type(slot) is WriteSlot):
                 self.held.append(one)
                 behind.append(slot.owner)
@@ -76,7 +76,13 @@ class Gate:
                 released.append(slot)
         return released
 
-    def refuse(self, one: _Held) -> None:
+    def give_up(self, oldest: int) -> None:
+        """Refuse what has waited since that tick; what only stands behind it goes on then."""
+        for one in self.held:
+            if one.level and one.slot.since <= oldest:
+                self._refuse(one)
+
+    def _refuse(self, one: _Held) -> None:
         """Say who keeps the cluster from that level, or why nothing is known of it."""
         core, slot = self._node.core, one.slot
         if core.leader is None:

@@ -299,8 +299,7 @@ class Requests:
             self._hold_no_longer(late)
             for slot in sorted(late, key=lambda slot: slot.number):
                 self.answering.fail(slot, "no_quorum", *self._node.whom_to_wait_for(), "no")
-        for one in [one for one in self.gate.held if one.slot.since <= oldest]:
-            self.gate.refuse(one)
+        self.gate.give_up(oldest)
 
     def _expire(self) -> None:
         """Fail those for which the time given with them is over; what has not been begun is let go of."""
