@@ -333,10 +333,43 @@ BLIND_SPOTS = (
     ),
     # What a reply reflects
     Mutant(
+        "a read does not wait for the revision that it asks for",
+        ANSWERING,
+        "if read.min_rev and read.min_rev > self._reader.applied:",
+        "if read.min_rev and not self._reader.applied:",
+        "tests/server/test_revisions.py::test_a_stale_read_behind_one_that_waits_is_answered_after_it",
+    ),
+    Mutant(
+        "a write has the read before it served below the revision that it asks for",
+        ANSWERING,
+        "_overtaken(read) if read.min_rev > self._reader.applied else self._reader.reply(read)",
+        "self._reader.reply(read)",
+        "tests/server/test_revisions.py::test_a_later_write_has_no_read_served_below_the_revision_that_it_asks_for",
+    ),
+    Mutant(
+        "only a stale read has a least revision",
+        "trioraft/replica/requests.py",
+        "if isinstance(request, ReadRequest):",
+        "if isinstance(request, ReadRequest) and request.is_stale:",
+        "tests/server/test_revisions.py::test_a_revision_that_does_not_come_is_not_waited_for_for_ever",
+    ),
+    Mutant(
+        "who waits for a revision is forgotten when a snapshot brings it",
+        "trioraft/replica/requests.py",
+        """        self.placed.skip_to(index, term)
+        self.applied(index)
+""",
+        """        self.placed.skip_to(index, term)
+        self.reads.applied(index)
+""",
+        "tests/server/test_revisions.py::test_a_snapshot_of_the_leader_brings_the_revision_too",
+        simulated=False,
+    ),
+    Mutant(
         "a reply reflects what is committed, applied or not",
         "trioraft/replica/reader.py",
-        "replies.as_of(self._node.core.last_applied)",
-        "replies.as_of(self._node.core.commit_index)",
+        "return self._node.core.last_applied",
+        "return self._node.core.commit_index",
         "tests/server/test_revisions.py::test_a_read_before_a_write_does_not_reflect_it",
     ),
     Mutant(

@@ -1806,8 +1806,8 @@ MUTANTS = (
     Mutant(
         "a read that waits for its turn sees the write behind it",
         ANSWERING,
-        """                read.answer(self._reader.reply(read))
-""",
+        "                read.answer("
+        "_overtaken(read) if read.min_rev > self._reader.applied else self._reader.reply(read))\n",
         "",
         f"{SLICES}::test_scans_that_wait_for_their_turn_do_not_see_the_writes_behind_them",
         simulated=False,

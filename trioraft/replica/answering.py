@@ -9,6 +9,7 @@ from weakref import ReferenceType, ref
 
 from trioraft.raft.ready import LostReason
 from trioraft.replica.reader import Reader
+from trioraft.replica.revisions import AwaitedRevisions
 from trioraft.replica.slots import LaterSlot, LeaseSlot, ReadSlot, Slot, WriteSlot
 from trioraft.wire import replies
 from trioraft.wire.replies import Reply
@@ -31,11 +32,17 @@ class Answering:
         self._begin_lease = begin_lease
         self._postponed: deque[ReferenceType[ReadSlot]] = deque()
         """Reads that this turn had no room for; their connections hold them."""
+        self._awaited = AwaitedRevisions()
 
     @property
     def postpones(self) -> bool:
         """Whether the next turn has reads to serve, whatever comes in."""
         return bool(self._postponed)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no read waits for its turn or for a revision."""
+        return not self._postponed and self._awaited.idle
 
     def begin_turn(self) -> None:
         """Serve the reads that the last turn had no room for, as far as this one has."""
@@ -100,20 +107,41 @@ class Answering:
             self.fail(slot, reason, why, _UNKNOWN_HINT, "unknown", lost=True)
 
     def confirm(self, reads: Sequence[ReadSlot]) -> None:
-        """Note that the state as applied here is new enough for these, and serve those that are first."""
+        """Note that the state as applied here is new enough for these, and serve those that are first.
+
+        Those that must see a revision beyond it wait for that.
+        """
         for read in reads:
+            if read.min_rev and read.min_rev > self._reader.applied:
+                self._awaited.add(read)
+                continue
             read.confirmed = True
             self._advance(read)
+
+    def applied(self, index: int) -> None:
+        """Serve the reads that waited for that revision to be applied."""
+        self.confirm(self._awaited.pop(index))
+
+    def give_up_where_behind(self, oldest: int) -> None:
+        """Fail the reads that came by that tick and wait for a revision. Those with a `timeout_ms` wait on."""
+        for read in self._awaited.pop_late(oldest):
+            self.fail_behind(read, read.min_rev)
+
+    def fail_behind(self, read: ReadSlot, index: int) -> None:
+        """Fail a read that must see that entry, as this node may lack it for long."""
+        why = f"this node is behind: it is at entry {self._reader.applied}, and the read must see entry {index}"
+        self.fail(read, "timeout", why, "ask another node, or give it a 'timeout_ms'", "")
 
     def serve_before(self, write: WriteSlot) -> None:
         """Serve the reads before a write that is about to be applied, as they must not see it.
 
-        Its commitment proves that they are not stale. What they waited for on their connection no longer matters.
+        Its commitment proves that they are not stale. What they waited for on their connection no longer matters. Those
+        that must see a revision from that write on cannot be served any more.
         """
         for read in write.reads_before:
             if read.reply is None:
                 read.confirmed = read.is_first = True
-                read.answer(self._reader.reply(read))
+                read.answer(_overtaken(read) if read.min_rev > self._reader.applied else self._reader.reply(read))
                 self._advance(read)
         if write.reads_before:
             write.reads_before = []  # they know of this write, as what follows them
@@ -153,3 +181,9 @@ class Answering:
             if read.operation.kind == "read":
                 why = "a write behind it on its connection may have taken effect, which it must not see"
                 self.fail(read, "leader_changed", why, "ask again", "")
+
+
+def _overtaken(read: ReadSlot) -> bytes:
+    """The reply to a read whose `min_rev` is no older than the write behind it, which it must not see."""
+    why = f"entry {read.min_rev} comes no earlier than the write behind the read on its connection"
+    return replies.error_reply(read.id, "timeout", why, "ask again, and write once the read is answered", None)

@@ -39,6 +39,11 @@ class Reader:
         """How many bytes of replies this turn may still make."""
         self._node = node
 
+    @property
+    def applied(self) -> int:
+        """The index of the newest entry that the state reflects."""
+        return self._node.core.last_applied
+
     def begin_turn(self) -> None:
         """Make room for the replies of another turn."""
         self.room = MADE_A_TURN
@@ -64,7 +69,7 @@ class Reader:
         if query is not None and reply_of is not None:
             if operation.large:
                 self.room -= max(slot.size, LEAST_MADE)
-            end = replies.as_of(self._node.core.last_applied)
+            end = replies.as_of(self.applied)
             if slot.count == 1:
                 request = slot.requests[0]
                 return reply_of(request.id, read(query(request)), end)

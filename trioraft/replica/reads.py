@@ -154,12 +154,10 @@ class Reads(Held[ReadSlot]):
         It is installing a snapshot, or its disk hangs. Those with a `timeout_ms` wait until that is over.
         """
         waiting, self._waiting = self._waiting, []
-        applied = self._node.core.last_applied
         for index, number, reads in waiting:
             late = [read for read in reads if read.since <= oldest and read.request.timeout_ms is None]
             if len(late) < len(reads):
                 self._waiting.append((index, number, [read for read in reads if read not in late]))
             for read in late:
-                why = f"this node is behind: it is at entry {applied}, and the read must see entry {index}"
-                self._answering.fail(read, "timeout", why, "ask another node, or give it a 'timeout_ms'", "")
+                self._answering.fail_behind(read, index)
         heapq.heapify(self._waiting)

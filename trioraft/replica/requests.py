@@ -31,7 +31,7 @@ from trioraft.replica.proposals import Proposals
 from trioraft.replica.reader import Reader
 from trioraft.replica.reads import Reads
 from trioraft.replica.slots import LeaseSlot, ReadSlot, Slot, WriteSlot
-from trioraft.wire.operations import AnyRequest, InSession, Operation, Write
+from trioraft.wire.operations import AnyRequest, InSession, Operation, ReadRequest, Write
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
 from trioraft.wire.replies import Reply
 
@@ -76,7 +76,8 @@ class Requests:
     def idle(self) -> bool:
         """Whether no write or read is under way."""
         waits = not self.proposals.idle or self.placed.by_index or not self.reads.idle or not self.leases.idle
-        return not (waits or self.answering.postpones or self.gate.held) and self.deadlines.idle
+        waits = waits or not self.answering.idle or bool(self.gate.held)
+        return not waits and self.deadlines.idle
 
     @property
     def stopping(self) -> bool:
@@ -136,12 +137,15 @@ class Requests:
             self._node.administer(slot)
             self.deadlines.add(slot, self.now)
             return
-        elif slot.operation.kind == "read" and not request.is_stale:
-            self.reads.hold(slot)
         else:
-            self.answering.confirm([slot])
-            self.deadlines.add(slot, self.now)
-            return
+            if isinstance(request, ReadRequest):
+                slot.min_rev = request.min_rev
+            if slot.operation.kind == "read" and not request.is_stale:
+                self.reads.hold(slot)
+            else:
+                self.answering.confirm([slot])
+                self.deadlines.add(slot, self.now)
+                return
         if request.timeout_ms is not None:
             self.deadlines.add(slot, self.now)
 
@@ -241,6 +245,7 @@ class Requests:
         """All up to that index has been applied: serve what waited for it."""
         self.reads.applied(index)
         self.leases.applied(index)
+        self.answering.applied(index)
 
     def restore(self, machine: Machine, index: int, term: int) -> None:
         """The state is another, as of that entry: what became of the writes that it skips nobody here can tell."""
@@ -287,6 +292,7 @@ class Requests:
         if unplaced and unplaced.first[0].since <= oldest - self._hold_ticks:
             self._give_up_forwarded()  # its connection lives, but it does not answer
         self.reads.give_up_asked(oldest)
+        self.answering.give_up_where_behind(oldest)
         if core.role != "leader":
             # A write, whose entry may yet come, is waited for twice as long as a read.
             self.reads.give_up_where_behind(oldest)

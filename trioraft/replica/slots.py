@@ -8,7 +8,8 @@ The replies of a connection leave in the order of its requests, and what is aske
 
 - the reply of a slot leaves only once all before it have left;
 - a read is answered when it is first, that is, once all before it are answered, or just before a write behind it is
-  applied: for that the write knows the reads before it that no earlier write waits for;
+  applied: for that the write knows the reads before it that no earlier write waits for; one that must see a revision
+  which is not applied by then has failed, as it must not see the write;
 - a write becomes an entry behind those before it (`proposals`), at once, as it sees nothing of them;
 - a request that takes its time begins when it is first, and the writes behind it wait for its end;
 - so does one about leases, but several in a row are under way together, as they change nothing.
@@ -108,6 +109,8 @@ class ReadSlot(Slot):
 
     confirmed: bool = False
     """Whether the state as applied here is new enough for it."""
+    min_rev: int = 0
+    """The revision that the state must hold, whatever else is confirmed."""
 
 
 class LaterSlot(Slot):

@@ -60,6 +60,13 @@ class Request(msgspec.Struct, tag_field="op", forbid_unknown_fields=True, kw_onl
         return getattr(self, "read", None) == "stale"
 
 
+class ReadRequest(Request, kw_only=True, gc=False):
+    """The fields of a request that reads the state of the cluster."""
+
+    min_rev: Revision = 0
+    """The revision that the state must hold: an earlier `at` or `rev`, so that no client goes back at any node."""
+
+
 class PlainRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     """A request with no optional field but an id. It is quicker to read, and always goes the usual way.
 
@@ -272,7 +279,7 @@ class PlainGet(PlainRequest, kw_only=True, gc=False):
     kind="read",
     summary='the value of a key; "read":"stale" asks this node alone',
     example='{"op":"get","key":"name"}',
-    fields='`key`; `read`: `"linearizable"` (default) or `"stale"`',
+    fields='`key`; `read`: `"linearizable"` (default) or `"stale"`; `min_rev`',
     answer="`value`, `rev`, `created`, `version`; missing: null and zeros; `at`",
     prompt=Prompt("get KEY", "the value of a key", ("key",)),
     word=True,
@@ -280,7 +287,7 @@ class PlainGet(PlainRequest, kw_only=True, gc=False):
     query=attrgetter("key"),
     reply=get_reply,
 )
-class Get(Request, tag="get", kw_only=True, gc=False):
+class Get(ReadRequest, tag="get", kw_only=True, gc=False):
     """The value of a key."""
 
     key: Key
@@ -333,14 +340,14 @@ class Delete(Write, tag="delete", kw_only=True, gc=False):
     kind="read",
     summary="the keys with a prefix, in order; takes after, limit, keys_only, read",
     example='{"op":"scan","prefix":"na","limit":10}',
-    fields="`prefix`, `after`, `limit` (1000; at most 10000), `keys_only`, `read`",
+    fields="`prefix`, `after`, `limit` (1000; at most 10000), `keys_only`, `read`, `min_rev`",
     answer="`items` in key order, at most 1 MiB of keys and values, with `keys_only` of keys, `more`, and `at`",
     prompt=Prompt("scan [PREFIX]", "the keys with a prefix, in order", ("prefix",)),
     query=lambda scan: ScanQuery(scan.prefix, scan.after, scan.limit, scan.keys_only),
     reply=scan_reply,
     large=True,
 )
-class Scan(Request, tag="scan", kw_only=True, gc=False):
+class Scan(ReadRequest, tag="scan", kw_only=True, gc=False):
     """The keys with a prefix, in order."""
 
     prefix: Prefix = ""
