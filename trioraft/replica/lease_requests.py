@@ -164,7 +164,8 @@ class LeaseRequests:
         elif (leader := forwarding.to) is not None:
             self._pass_on(leader)
         else:
-            self._held = forwarding.kept(self._take())
+            kept = forwarding.kept(self._take())
+            self._held[:0] = kept  # to answer may have begun some that came later
             if self._node.is_removed:
                 self._give_up_held(self._now)
 
