@@ -127,7 +127,7 @@ class Answering:
         for read in self._awaited.pop_late(oldest):
             self.fail_behind(read, read.min_rev)
 
-    def fail_behind(self, read: ReadSlot, index: int) -> None:
+    def fail_behind(self, read: Slot, index: int) -> None:
         """Fail a read that must see that entry, as this node may lack it for long."""
         why = f"this node is behind: it is at entry {self._reader.applied}, and the read must see entry {index}"
         self.fail(read, "timeout", why, "ask another node, or give it a 'timeout_ms'", "")

@@ -351,7 +351,11 @@ class LeaseRequests:
         self._hold_again(self._passed_on.pop_if(lambda slots: slots[0].since <= oldest))
         self._give_up_held(oldest)
         while self._told and self._told[0].slots[0].since <= oldest - self._hold_ticks:
-            self._tell(heapq.heappop(self._told))  # this node is behind
+            told = heapq.heappop(self._told)  # this node is behind
+            if isinstance(told.slots[0].request, LeaseKeepalive):
+                self._tell(told)
+            else:  # what follows on its connection would reflect less
+                self._answering.fail_behind(told.slots[0], told.awaited)
 
     def _give_up_held(self, oldest: int) -> None:
         """Refuse what has waited for a leader since that tick."""
