@@ -101,8 +101,8 @@ class Machine(Protocol):
         """
 
 
-_UNCOUNTED: Final = frozenset(("cluster", "settings"))
-"""Sections of one line, which people are not told of."""
+_UNCOUNTED: Final = frozenset(("cluster", "settings", "history"))
+"""Sections that people are not told of: how many lines they have means nothing to them."""
 
 
 def counted(sections: Mapping[str, int]) -> dict[str, int]:

@@ -13,7 +13,7 @@ from trioraft.addresses import Address
 from trioraft.client import Client, Refused
 from trioraft.cluster.disaster import Reborn, recover_survivor, restore_backup
 from trioraft.key_values import key_value_machine
-from trioraft.kv.machine import KEYS
+from trioraft.kv.sections import KEYS
 from trioraft.machine import contents
 from trioraft.storage.backups import is_stream, save_backup
 from trioraft.storage.errors import NO_ROOM, StorageError, describe

@@ -23,7 +23,7 @@ import trio
 import trioraft.server
 from trioraft.addresses import Address
 from trioraft.cluster.handshake import PROTOCOL, Evidence
-from trioraft.kv.machine import KeyValueView
+from trioraft.kv.sections import View
 from trioraft.kv.store import Store
 from trioraft.raft.messages import (
     AppendEntries,
@@ -314,9 +314,7 @@ async def test_a_failure_on_a_connection_ends_no_more_than_the_connection(
 # Snapshots
 
 
-@pytest.mark.parametrize(
-    ("owner", "name"), [(SnapshotWriter, "append"), (SnapshotWriter, "finish"), (KeyValueView, "slices")]
-)
+@pytest.mark.parametrize(("owner", "name"), [(SnapshotWriter, "append"), (SnapshotWriter, "finish"), (View, "slices")])
 async def test_a_snapshot_that_fails_unforeseen_is_answered_and_tried_again(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records, owner: object, name: str
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from itertools import accumulate
 from operator import add
 from typing import Final
@@ -15,7 +16,7 @@ from typing import Final
 import msgspec
 
 from trioraft.kv.bounds import HISTORY_BYTES, HISTORY_CHANGES
-from trioraft.kv.items import NUMBERS_SIZE, Packed, rev_of, value_size
+from trioraft.kv.items import NUMBERS_SIZE, Item, Packed, rev_of, unpack, value_size
 
 _SLACK: Final = 8
 """The lists are cut once they are beyond a bound by its eighth: cutting moves all that is left."""
@@ -28,6 +29,14 @@ class Gone(msgspec.Struct, frozen=True, gc=False):
 
     rev: int
     by_lease: bool = False
+
+
+class Settings(msgspec.Struct, frozen=True, gc=False):
+    """The bounds of the history, and the revision above which it is whole."""
+
+    changes: int
+    bytes: int
+    first_rev: int
 
 
 Change = Packed | Gone
@@ -59,7 +68,11 @@ class History:
         """For each measured change: the size of all up to it, each counted with the numbers of a packed item."""
         self._cut_total = 0
         """The same for the last change that was cut from the lists."""
-        self._floor = 0
+        self.floor = 0
+        """The revision above which every change is known, as of the last exact cut.
+
+        It lies beyond the log where nobody knows it; then it becomes the index before the next command.
+        """
 
     def begin(self, index: int) -> None:
         """Begin anew: changes up to that index are unknown."""
@@ -68,7 +81,7 @@ class History:
         self.items.clear()
         del self._totals[:]
         self._start = 0
-        self._floor = index
+        self.floor = index
 
     def bound(self, changes: int, bytes: int) -> None:
         """Set the bounds. What the former bounds have cut does not come back."""
@@ -92,7 +105,7 @@ class History:
     def first_rev(self) -> int:
         """The revision above which every change is known: the least `after_rev` that can be resumed from."""
         self._cut()
-        return self._floor
+        return self.floor
 
     @property
     def first(self) -> int:
@@ -118,10 +131,21 @@ class History:
         """The key and the change at that position, which must be from `first` on."""
         return self.keys[position - self._base], self.items[position - self._base]
 
-    def all(self) -> tuple[list[str], list[Change]]:
-        """Copies of the lists, as far as they are within the bounds."""
+    @property
+    def settings(self) -> Settings:
+        """Its bounds and its beginning, as they are now."""
+        return Settings(self.max_changes, self.max_bytes, self.first_rev)
+
+    def freeze(self) -> HistoryView:
+        """The changes within the bounds, as they are now."""
         self._cut()
-        return self.keys[self._start :], self.items[self._start :]
+        return HistoryView(self.keys[self._start :], self.items[self._start :])
+
+    def restore(self, settings: Sequence[Settings]) -> None:
+        """Begin with the settings of a snapshot."""
+        for one in settings:
+            self.bound(one.changes, one.bytes)
+            self.begin(one.first_rev)
 
     # Cutting
 
@@ -174,5 +198,34 @@ class History:
         newest = bisect_left(self.items, revision(self.items[-1]), self._start, key=revision)
         start = min(start, newest)
         if start > self._start:
-            self._floor = revision(self.items[start - 1])
-            self._start = bisect_right(self.items, self._floor, start, key=revision)
+            self.floor = revision(self.items[start - 1])
+            self._start = bisect_right(self.items, self.floor, start, key=revision)
+
+
+class HistoryView:
+    """The changes of one moment, read in slices."""
+
+    def __init__(self, keys: list[str], items: list[Change]) -> None:
+        self.count = len(keys)
+        """How many changes there are."""
+        self._keys = keys
+        self._items = items
+        self._given = 0
+
+    def next(self, limit: int, enough_bytes: float) -> list[tuple[str, Item | Gone]]:
+        """The next changes: at most `limit`, and no more once their values reach `enough_bytes`."""
+        given: list[tuple[str, Item | Gone]] = []
+        size = 0
+        for place in range(self._given, min(self._given + limit, self.count)):
+            change = self._items[place]
+            item = change if isinstance(change, Gone) else unpack(change)
+            given.append((self._keys[place], item))
+            size += 0 if isinstance(item, Gone) else len(item.value)
+            if size >= enough_bytes:
+                break
+        self._given += len(given)
+        return given
+
+    def close(self) -> None:
+        """Release the changes."""
+        self._keys, self._items = [], []

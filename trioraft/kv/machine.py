@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from trioraft.kv.bounds import MAX_INTEGER
 from trioraft.kv.commands import Command, Expire
-from trioraft.kv.items import Item
 from trioraft.kv.leases import Leases
 from trioraft.kv.queries import Answer, Page, Query
 from trioraft.kv.results import Result
+from trioraft.kv.sections import KEYS, Codings, Section, View, sections_of
 from trioraft.kv.store import Store
-from trioraft.kv.view import StoreView
 
-KEYS: Final = "keys"
-"""The one section of its snapshots: a line for each key, in order."""
 MAX_SCAN_BYTES: Final = 1024 * 1024
 """The most bytes of keys and values that one scan gives, unless one item alone has more."""
 MAX_SCAN_ITEM_BYTES: Final = 6 * 1024
@@ -22,39 +20,43 @@ MAX_SCAN_ITEM_BYTES: Final = 6 * 1024
 
 Decode = Callable[[Any], list[Command]]
 DecodeOne = Callable[[bytes], Command]
-EncodeItems = Callable[[Sequence[tuple[str, Item]]], bytes]
-DecodeItems = Callable[[Sequence[bytes]], list[tuple[str, Item]]]
 
 
 class KeyValueMachine:
     """A store, and the encodings that are given to it."""
 
-    def __init__(
-        self, decode: Decode, decode_one: DecodeOne, encode_items: EncodeItems, decode_items: DecodeItems
-    ) -> None:
-        """`decode` reads the commands of a run, `decode_one` a single one.
+    def __init__(self, decode: Decode, decode_one: DecodeOne, codings: Codings) -> None:
+        """`decode` reads the commands of a run, `decode_one` a single one; `codings` are for snapshots.
 
-        `encode_items` and `decode_items` write and read lines of a snapshot. What they cannot read raises ValueError.
+        What they cannot read raises ValueError.
         """
         self.level = 1
         self.store = Store()
         self.leasing = StoreLeasing(self.store.leases)
         self.decode = decode
         self.decode_one = decode_one
-        self._encode_items = encode_items
-        self._decode_items = decode_items
+        self._all_sections = sections_of(self.store, codings)
+
+    @property
+    def _sections(self) -> Mapping[str, Section]:
+        """The sections of a snapshot taken now."""
+        return self._all_sections if self.level > 1 else {KEYS: self._all_sections[KEYS]}
 
     @property
     def sections(self) -> Mapping[str, int]:
-        """How many keys there are."""
-        return {KEYS: len(self.store)}
+        """How many lines each section of a snapshot taken now has."""
+        return {name: section.count() for name, section in self._sections.items()}
 
-    def raise_level(self, level: int, index: int) -> None:  # noqa: ARG002
-        """The cluster is at that level from the entry `index` on."""
+    def raise_level(self, level: int, index: int) -> None:
+        """The cluster is at that level from the entry `index` on, and the history begins there."""
         self.level = level
+        self.store.history.begin(index)
 
     def renounce(self, index: int) -> None:
-        """Nothing here belongs to clients of the old cluster."""
+        """End all leases, with their keys and locks, and the history: a new cluster begins at that index."""
+        self.store.end(list(self.store.leases), index)
+        self.store.locks.news.clear()
+        self.store.history.begin(index)
 
     def apply(self, first: int, commands: Sequence[Command]) -> Mapping[int, Result]:
         """Apply the commands of the entries from index `first` on; the results of those that are not simply written."""
@@ -73,15 +75,18 @@ class KeyValueMachine:
             return self.store.value_size(query)
         return min(MAX_SCAN_BYTES, query.limit * MAX_SCAN_ITEM_BYTES)
 
-    def freeze(self) -> KeyValueView:
-        """A view of all keys as they are now. Raises ValueError while another is open."""
-        return KeyValueView(self.store.freeze(), self._encode_items)
+    def freeze(self) -> View:
+        """A view of the whole state as it is now. Raises ValueError while another is open."""
+        return View(self._sections)
 
     def load(self, section: str, lines: Sequence[bytes]) -> None:
-        """Add keys from their lines in a snapshot. Raises ValueError."""
-        if section != KEYS:
+        """Add lines of a section of a snapshot. Raises ValueError."""
+        if section not in self._sections:
             raise ValueError(f"it holds {section!r}, which is of a newer version: upgrade this node")
-        self.store.load(self._decode_items(lines))
+        if self.level == 1:  # the removals before the snapshot are known to nobody
+            self.store.history.begin(MAX_INTEGER)
+        part = self._sections[section]
+        part.load(part.coding.decode(lines))
 
 
 class StoreLeasing:
@@ -104,21 +109,3 @@ class StoreLeasing:
     def expiry(self, leases: Sequence[int]) -> Expire:
         """Make the command that ends these leases."""
         return Expire(list(leases))
-
-
-class KeyValueView:
-    """All keys as they were at one moment, as the lines of a snapshot."""
-
-    def __init__(self, view: StoreView, encode_items: EncodeItems) -> None:
-        self.sections: Mapping[str, int] = {KEYS: view.count}
-        self._view = view
-        self._encode_items = encode_items
-
-    def slices(self, most_lines: int, enough_bytes: int) -> Iterator[tuple[bytes, int]]:
-        """Yield lines and how many they are: at most `most_lines`, and no more once values reach `enough_bytes`."""
-        while items := self._view.next(most_lines, enough_bytes):
-            yield self._encode_items(items), len(items)
-
-    def close(self) -> None:
-        """Let the store go on without putting anything aside."""
-        self._view.close()

@@ -9,7 +9,7 @@ import msgspec
 
 from trioraft.kv.commands import Command, Put
 from trioraft.kv.history import Gone, History
-from trioraft.kv.items import Item, Packed, lease_of, pack, repack, unpack, value_size
+from trioraft.kv.items import Item, Packed, lease_of, pack, repack, rev_of, unpack, value_size
 from trioraft.kv.keys import Keys
 from trioraft.kv.leases import Leases
 from trioraft.kv.locks import Locks
@@ -41,6 +41,8 @@ class Store:
         items, view, keys, leases, history = self._items, self._view, self._keys, self.leases, self.history
         find, note_key, note_item = items.get, history.keys.append, history.items.append
         others: dict[int, Result] = {}
+        if first <= history.floor:
+            history.floor = first - 1
         for index, command in enumerate(commands, first):
             if type(command) is not Put or command.if_rev is not None or command.lease is not None:
                 result = command.apply(self, index)
@@ -151,6 +153,17 @@ class Store:
             self._keys.add(key)
             if item.lease:
                 self.leases.tie(item.lease, key)
+
+    def load_history(self, changes: Sequence[tuple[str, Item | Gone]]) -> None:
+        """Add changes in the order of a snapshot, after all keys. What a key is now shares the key's own item."""
+        for key, change in changes:
+            if isinstance(change, Gone):
+                self.history.add(key, change)
+                continue
+            now = self._items.get(key)
+            if now is None or rev_of(now) != change.rev:
+                now = pack(change.value, change.rev, change.created, change.version, change.lease)
+            self.history.add(key, now)
 
     def keys(self, prefix: str, limit: int) -> tuple[list[str], bool]:
         """The first keys with that prefix, at most `limit`, and whether there are more."""

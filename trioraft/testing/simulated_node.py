@@ -7,6 +7,7 @@ from contextlib import suppress
 from random import Random
 from typing import Any, Protocol
 
+from trioraft.kv.invariants import KnownHistory
 from trioraft.kv.store import Store
 from trioraft.machine import Machine
 from trioraft.raft.core import Core
@@ -21,7 +22,7 @@ from trioraft.replica.snapshots import Snapshots
 from trioraft.storage.folder import DataFolder
 from trioraft.testing.disk import MemoryDisk, PowerCut
 from trioraft.testing.disk_threads import ImmediateThread, SimulatedThread
-from trioraft.testing.stores import checked_machine, store_of
+from trioraft.testing.stores import checked_machine, digest_of, store_of
 from trioraft.wire.peers import FormationView, PeerMessage
 
 MAX_REQUEST_BYTES = 64 * 1024
@@ -205,6 +206,7 @@ class SimulatedNode:
         self.dirty: dict[SimulatedSession, None] = {}
         """The sessions that may have replies to send, in order. A client that has reconnected has two."""
         self.reads_served = 0
+        self._known_history = KnownHistory()
         self._world = world
         self._tuning = tuning
         self._gathering = gathering
@@ -267,6 +269,10 @@ class SimulatedNode:
     def store(self) -> Store:
         """The keys and values that this node has applied."""
         return store_of(self.replica.machine)
+
+    def digest(self) -> int:
+        """A checksum of all that this node has applied. Raises BrokenStore."""
+        return digest_of(self.replica.machine, self.core.last_applied, self._known_history)
 
     @property
     def requests(self) -> Requests:

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
-from trioraft.kv.invariants import BrokenStore, digest
+from trioraft.kv.invariants import BrokenStore
 from trioraft.raft.core import Core
 from trioraft.raft.invariants import Invariants, Violation
 from trioraft.raft.membership import ChangeRefused, Configuration, Formation, Member
@@ -487,7 +487,7 @@ class Simulation:
     def applied(self, node: SimulatedNode) -> None:
         """Check a node that has applied entries: nodes with the same applied index must hold the same state."""
         index = node.core.last_applied
-        found = digest(node.store, index)
+        found = node.digest()
         if self._digests.setdefault(index, found) != found:
             raise Violation(f"State Machine Safety: node {node.node}'s store differs from another's at index {index}")
 

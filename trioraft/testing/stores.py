@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from trioraft.key_values import key_value_machine
+from trioraft.kv.invariants import KnownHistory, digest
 from trioraft.kv.items import Item
 from trioraft.kv.machine import KeyValueMachine
 from trioraft.kv.store import Store
@@ -14,12 +15,22 @@ from trioraft.raft.invariants import Violation
 from trioraft.raft.log import Log
 from trioraft.replica.replicated import Replicated
 
+HISTORY_CHANGES: Final = 100
+"""How many changes the history of a simulated node holds: few, so that some are cut in every run,"""
+HISTORY_BYTES: Final = 16 * 1024
+"""and how many bytes."""
+
 
 def store_of(machine: Machine) -> Store:
     """The store of a key-value machine."""
     assert isinstance(machine, Replicated)
     assert isinstance(machine.machine, KeyValueMachine)
     return machine.machine.store
+
+
+def digest_of(machine: Machine, index: int, known: KnownHistory) -> int:
+    """A checksum of all that a key-value machine replicates, as of that index. Raises BrokenStore."""
+    return digest(store_of(machine), index, known if machine.level > 1 else None)
 
 
 def contents_of(machine: Machine) -> list[tuple[str, Item]]:
@@ -33,6 +44,7 @@ def checked_machine(log: Callable[[], Log]) -> Replicated:
     Its `apply` raises Violation where they differ.
     """
     machine = key_value_machine()
+    store_of(machine).history.bound(HISTORY_CHANGES, HISTORY_BYTES)
     apply = machine.apply
 
     def checked(first: int, commands: Sequence[Any]) -> Mapping[int, Any]:
