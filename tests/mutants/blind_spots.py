@@ -294,8 +294,8 @@ BLIND_SPOTS = (
     Mutant(
         "a node that was stopped judges at once who is silent",
         SERVER_ELECTION_TIMER,
-        "self._tick(min(whole, self._rest + MAX_LATE))",
-        "self._tick(whole)",
+        "counted = min(whole, self._rest + MAX_LATE)",
+        "counted = whole",
         f"{CLOCKS_THAT_JUMP_TESTS}::test_of_a_jump_a_node_is_told_a_little_and_of_the_rest_never",
         simulated=False,
     ),
@@ -332,6 +332,42 @@ BLIND_SPOTS = (
         simulated=False,
     ),
     # What a reply reflects
+    Mutant(
+        "a message counts for the age of a state that lacks what it says",
+        "trioraft/replica/freshness.py",
+        "if index is not None and index <= core.last_applied:",
+        "if index is not None:",
+        "tests/server/test_revisions.py::test_what_a_leader_says_counts_once_it_is_applied_from_when_it_came",
+        simulated=False,
+    ),
+    Mutant(
+        "the state of a node that stood still grows no older meanwhile",
+        "trioraft/replica/freshness.py",
+        "        self._now += ticks + lost\n",
+        "        self._now += ticks\n",
+        "tests/server/test_revisions.py::test_the_state_of_a_node_that_stood_still_is_as_old_as_that_was_long",
+        simulated=False,
+    ),
+    Mutant(
+        "what is read after a standstill is taken for new",
+        "trioraft/replica/freshness.py",
+        "came = self._turned if self._stood_still else self._now",
+        "came = self._now",
+        "tests/server/test_revisions.py::test_what_is_read_after_a_standstill_came_before_it",
+        simulated=False,
+    ),
+    Mutant(
+        "a leader takes its own state for new",
+        "trioraft/replica/requests.py",
+        """            if self._node.core.role == "leader":
+                return True
+            slot.max_age_ms""",
+        """            if self._node.core.role == "leader":
+                return False
+            slot.max_age_ms""",
+        "tests/server/test_revisions.py::test_a_leader_that_nobody_hears_does_not_take_its_state_for_new",
+        simulated=False,
+    ),
     Mutant(
         "a read does not wait for the revision that it asks for",
         ANSWERING,

@@ -1414,9 +1414,9 @@ MUTANTS = (
     Mutant(
         "a read that fails unforeseen ends the node",
         ANSWERING,
-        """                slot.answer(self._reader.reply(slot))
+        """                    slot.answer(self._reader.reply(slot))
 """,
-        """                slot.answer(self._reader._read(slot))
+        """                    slot.answer(self._reader._read(slot))
 """,
         f"{UNFORESEEN}::test_a_read_of_any_kind_that_fails_is_answered",
         simulated=False,

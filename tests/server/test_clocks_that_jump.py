@@ -20,7 +20,7 @@ async def test_of_a_jump_a_node_is_told_a_little_and_of_the_rest_never(
 ) -> None:
     """A node reads first what came meanwhile: if it took the jump for silence, it would end every lead."""
     told: list[int] = []
-    timer = ElectionTimer(told.append, lambda: REST, lambda: None)
+    timer = ElectionTimer(lambda ticks, _: told.append(ticks), lambda: REST, lambda: None)
     nursery.start_soon(timer.run)
     for jump in (REST * TICK_SECONDS, seconds, *[REST * TICK_SECONDS] * 3):
         await trio.testing.wait_all_tasks_blocked()
@@ -33,7 +33,7 @@ async def test_the_parts_of_ticks_between_hurried_looks_are_not_lost(
     nursery: trio.Nursery, mock_clock: trio.testing.MockClock
 ) -> None:
     told: list[int] = []
-    timer = ElectionTimer(told.append, lambda: REST, lambda: None)
+    timer = ElectionTimer(lambda ticks, _: told.append(ticks), lambda: REST, lambda: None)
     nursery.start_soon(timer.run)
     for _ in range(400):
         await trio.testing.wait_all_tasks_blocked()

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from random import Random
 from typing import Any
 
 import pytest
 import trio
+import trio.testing
+
+from trioraft.raft.core import Core
+from trioraft.raft.membership import Configuration
+from trioraft.raft.messages import HardState
+from trioraft.replica.freshness import Freshness
+from trioraft.wire import entries as codec
 
 from ..helpers.virtual_cluster import Cluster
 from ..replica.test_failing_snapshots import OFTEN, leave_one_behind
@@ -123,3 +132,95 @@ async def test_what_nobody_waits_for_any_more_leaves_nothing(cluster: Cluster) -
         connection.abandon()
     del connection
     assert driver.requests.idle
+
+
+async def test_a_stale_read_may_say_how_old_it_may_be(cluster: Cluster) -> None:
+    leader = await cluster.leader()
+    rev = (await cluster.ask(leader, put("a")))[0]["rev"]
+    await trio.sleep(0.2)
+    for read in (stale("a", max_age_ms=300), {"op": "scan", "read": "stale", "max_age_ms": 300}):
+        for node in range(3):
+            for _ in range(20):
+                assert (await cluster.ask(node, read))[0]["at"] == rev
+                await trio.sleep(0.013)
+    cluster.nodes[leader].hub.freeze()
+    silent, node = trio.current_time(), (leader + 1) % 3
+    while (reply := (await cluster.ask(node, stale("a", max_age_ms=300)))[0])["ok"]:
+        await trio.sleep(0.003)
+    assert 0.2 <= trio.current_time() - silent <= 0.31
+    assert reply["error"]["code"] == "no_quorum"
+    assert "310 ms ago" in reply["error"]["message"]
+    allowed, unbounded = await cluster.ask(node, stale("a", max_age_ms=60_000), stale("a"))
+    assert allowed["at"] == unbounded["at"] == rev
+
+
+async def test_a_leader_that_nobody_hears_does_not_take_its_state_for_new(cluster: Cluster) -> None:
+    leader = await cluster.leader()
+    for node in range(3):
+        if node != leader:
+            cluster.nodes[node].hub.freeze()
+    reply = (await cluster.ask(leader, stale("a", max_age_ms=60_000, timeout_ms=200)))[0]
+    assert reply["error"]["code"] == "timeout"
+    assert (await cluster.ask(leader, stale("a", max_age_ms=100)))[0]["error"]["code"] == "no_quorum"
+
+
+async def test_the_state_of_a_node_that_stood_still_is_as_old_as_that_was_long(
+    cluster: Cluster, autojump_clock: trio.testing.MockClock
+) -> None:
+    """What it finds to read may have come when that began."""
+    node = (await cluster.leader() + 1) % 3
+    client = await cluster.connect(node)
+    client.send(stale("a", max_age_ms=1000))
+    assert (await client.replies(1))[0]["ok"]
+    client.send(stale("a", max_age_ms=1000), stale("a", max_age_ms=90_000))
+    autojump_clock.jump(60)
+    _, refused, allowed = await client.replies(3)
+    assert refused["error"]["code"] == "no_quorum"
+    assert allowed["ok"]
+    await trio.sleep(0.5)
+    client.send(stale("a", max_age_ms=1000))
+    assert (await client.replies(4))[3]["ok"]
+
+
+async def test_only_a_stale_read_may_say_how_old_it_may_be(cluster: Cluster) -> None:
+    node = await cluster.leader()
+    for read in (get("a", max_age_ms=5), {"op": "scan", "read": "linearizable", "max_age_ms": 5}):
+        error = (await cluster.ask(node, read))[0]["error"]
+        assert error["code"] == "bad_request"
+        assert "max_age_ms" in error["message"]
+
+
+class Follower:
+    """The core of a follower, as far as the age of its state goes."""
+
+    def __init__(self) -> None:
+        self.core = Core(
+            1, Configuration((), 0), hard_state=HardState(), entries=[], codec=codec, random=Random(1), settings=None
+        )
+        self.freshness = Freshness(self)
+
+    def turn(self, ticks: int = 0, *, lost: int = 0, told: int | None = None, applied: int = 0) -> float:
+        """Take a turn in which the leader says what is committed, and give the age after it."""
+        self.freshness.pass_time(ticks, lost)
+        self.core.told_commit_index = told
+        self.core.last_applied = applied
+        self.freshness.end_turn()
+        return self.freshness.age_ms
+
+
+def test_what_a_leader_says_counts_once_it_is_applied_from_when_it_came() -> None:
+    follower = Follower()
+    assert follower.turn(5) == math.inf
+    assert follower.turn(told=3, applied=2) == math.inf
+    assert follower.turn(7, applied=3) == 80
+    assert follower.turn(1, told=9, applied=3) == 90
+    assert follower.turn(1, told=10, applied=8) == 100
+    assert follower.turn(1, applied=9) == 30
+    assert follower.turn(1, told=9, applied=9) == 10
+
+
+def test_what_is_read_after_a_standstill_came_before_it() -> None:
+    follower = Follower()
+    assert follower.turn(5, told=0) == 10
+    assert follower.turn(15, lost=2000, told=0) == 20_160
+    assert follower.turn(1, told=0) == 10

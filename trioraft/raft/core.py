@@ -88,6 +88,8 @@ class Core:
         self.leader: NodeId | None = None
         self.commit_index = snapshot.index
         self.last_applied = snapshot.index
+        self.told_commit_index: int | None = None
+        """The commit_index in the newest message of a leader, until it is looked at."""
         self._codec = codec
         self._random = random
         self._configurations = Configurations(configuration_index, configuration)
@@ -538,6 +540,7 @@ class Core:
     def _on_append_entries(self, sender: NodeId, message: AppendEntries) -> None:
         if not self._follow(sender):
             return
+        self.told_commit_index = message.commit_index
         base = self.log.base_index
         if message.prev_index >= base and self.log.term_at(message.prev_index) != message.prev_term:
             hint_index, hint_term = self.log.agreement_bound(message.prev_index, message.prev_term)

@@ -8,6 +8,7 @@ from typing import Final, cast
 from weakref import ReferenceType, ref
 
 from trioraft.raft.ready import LostReason
+from trioraft.replica.freshness import Freshness
 from trioraft.replica.reader import Reader
 from trioraft.replica.revisions import AwaitedRevisions
 from trioraft.replica.slots import LaterSlot, LeaseSlot, ReadSlot, Slot, WriteSlot
@@ -21,13 +22,18 @@ class Answering:
     """The one that answers slots once they are accepted."""
 
     def __init__(
-        self, reader: Reader, release: Callable[[WriteSlot], None], begin_lease: Callable[[LeaseSlot], None]
+        self,
+        reader: Reader,
+        freshness: Freshness,
+        release: Callable[[WriteSlot], None],
+        begin_lease: Callable[[LeaseSlot], None],
     ) -> None:
         """`release` is called with each write whose wait for a request that takes its time is over.
 
         `begin_lease` is called with each request about leases that is first on its connection from now on.
         """
         self._reader = reader
+        self._freshness = freshness
         self._release_write = release
         self._begin_lease = begin_lease
         self._postponed: deque[ReferenceType[ReadSlot]] = deque()
@@ -157,7 +163,10 @@ class Answering:
                 if self._reader.room <= 0 and not self._reader.has_at_hand(slot):
                     self._postponed.append(ref(slot))
                     return
-                slot.answer(self._reader.reply(slot))
+                if slot.max_age_ms is not None and self._freshness.age_ms > slot.max_age_ms:
+                    slot.answer(self._freshness.refusal(slot))
+                else:
+                    slot.answer(self._reader.reply(slot))
             if isinstance(slot, LaterSlot) and slot.writes_behind:
                 self._release(slot)
             following = slot.following

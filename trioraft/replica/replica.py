@@ -214,15 +214,16 @@ class Replica:
 
     # Turns
 
-    def pass_time(self, ticks: int) -> None:
+    def pass_time(self, ticks: int, lost: int = 0) -> None:
         """Note that time has passed: what is handed in from now on came after that. The next turn acts on it.
 
         After this node stood still, only a few of the ticks count: it reads what came before it judges who is silent.
+        `lost` are ticks that the caller does not count for that reason; they make the state older all the same.
         """
-        ticks = min(ticks, self.tuning.raft.most_ticks - self._ticks)
-        self._ticks += ticks
-        self.requests.pass_time(ticks)
-        self.administration.pass_time(ticks)
+        counted = min(ticks, self.tuning.raft.most_ticks - self._ticks)
+        self._ticks += counted
+        self.requests.pass_time(counted, lost + ticks - counted)
+        self.administration.pass_time(counted)
         self._lease_clock.pass_time()
 
     def turn(self) -> None:
@@ -249,6 +250,7 @@ class Replica:
                 self.administration.advance()
                 requests.route(gather=True)
             more = self._clients.flush()
+        requests.end_turn()
         self._report_changes()
         if self._observer is not None:
             self._observer.turned(self.core)

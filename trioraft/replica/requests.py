@@ -22,6 +22,7 @@ from trioraft.replica.applier import Applier
 from trioraft.replica.deadlines import Deadlines
 from trioraft.replica.failures import decides
 from trioraft.replica.forwarding import Forwarding
+from trioraft.replica.freshness import Freshness
 from trioraft.replica.gate import Gate
 from trioraft.replica.lease_clock import LeaseClock
 from trioraft.replica.lease_requests import LeaseRequests
@@ -31,7 +32,7 @@ from trioraft.replica.proposals import Proposals
 from trioraft.replica.reader import Reader
 from trioraft.replica.reads import Reads
 from trioraft.replica.slots import LeaseSlot, ReadSlot, Slot, WriteSlot
-from trioraft.wire.operations import AnyRequest, InSession, Operation, ReadRequest, Write
+from trioraft.wire.operations import AnyRequest, InSession, KeyRead, Operation, ReadRequest, Write
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
 from trioraft.wire.replies import Reply
 
@@ -57,7 +58,8 @@ class Requests:
         self.now = 0
         """In ticks."""
         self.reader = Reader(node, machine)
-        self.answering = Answering(self.reader, self._hold_write, self._begin_lease)
+        self.freshness = Freshness(node)
+        self.answering = Answering(self.reader, self.freshness, self._hold_write, self._begin_lease)
         self.forwarding = Forwarding(node, self.answering)
         self.placed = Placed(node, self.answering)
         self.proposals = Proposals(node, self.forwarding, self.placed, self.answering)
@@ -103,6 +105,10 @@ class Requests:
         self.proposals.begin_turn()
         self.answering.begin_turn()
 
+    def end_turn(self) -> None:
+        """Note what the leader has said until now."""
+        self.freshness.end_turn()
+
     @property
     def hurries(self) -> bool:
         """Whether the next turn has something to do, whatever comes in."""
@@ -140,7 +146,7 @@ class Requests:
         else:
             if isinstance(request, ReadRequest):
                 slot.min_rev = request.min_rev
-            if slot.operation.kind == "read" and not request.is_stale:
+            if slot.operation.kind == "read" and (not request.is_stale or self._must_be_confirmed(slot, request)):
                 self.reads.hold(slot)
             else:
                 self.answering.confirm([slot])
@@ -154,6 +160,14 @@ class Requests:
         hint = "an earlier attempt may have been applied: see how things are, and open a new session"
         applied = "unknown" if isinstance(slot.request, Write) else "no"  # to close it can have no effect here
         self.answering.fail(slot, "session_expired", why, hint, applied)
+
+    def _must_be_confirmed(self, slot: ReadSlot, request: AnyRequest) -> bool:
+        """Whether a stale read is linearizable here: it may not be old, and nobody tells a leader what is committed."""
+        if isinstance(request, KeyRead) and request.max_age_ms is not None:
+            if self._node.core.role == "leader":
+                return True
+            slot.max_age_ms = request.max_age_ms
+        return False
 
     def _hold_write(self, write: WriteSlot) -> None:
         """What held it up on its connection is over."""
@@ -266,9 +280,10 @@ class Requests:
 
     # From the clock
 
-    def pass_time(self, ticks: int) -> None:
-        """Note that time has passed: what is accepted from now on came after that."""
+    def pass_time(self, ticks: int, lost: int = 0) -> None:
+        """Note that time has passed: what is accepted from now on came after that. `lost`: see `Replica.pass_time`."""
         self.now += ticks
+        self.freshness.pass_time(ticks, lost)
         self.leases.pass_time(ticks)
 
     @property

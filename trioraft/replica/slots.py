@@ -111,6 +111,8 @@ class ReadSlot(Slot):
     """Whether the state as applied here is new enough for it."""
     min_rev: int = 0
     """The revision that the state must hold, whatever else is confirmed."""
+    max_age_ms: int | None = None
+    """How old the state may be, where nothing else confirms that it is new enough."""
 
 
 class LaterSlot(Slot):

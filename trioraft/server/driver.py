@@ -112,10 +112,10 @@ class Driver:
         self.replica.turn()
         self.timer.hurry_for(self.replica.ticks_until_due)
 
-    def tick(self, ticks: int) -> None:
+    def tick(self, ticks: int, lost: int) -> None:
         """Tell the replica that time has passed; the next turn, which comes at once, acts on it."""
         self._ticks += ticks
-        self.replica.pass_time(ticks)
+        self.replica.pass_time(ticks, lost)
 
     def ticks_to_rest(self) -> int:
         """How many ticks may pass before the node must be told."""

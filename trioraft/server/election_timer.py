@@ -18,8 +18,12 @@ then judges who is silent."""
 class ElectionTimer:
     """Tells its node how many ticks have passed, as rarely as the node allows."""
 
-    def __init__(self, tick: Callable[[int], None], ticks_to_rest: Callable[[], int], wake: Callable[[], None]) -> None:
-        """`tick` is told how many ticks have passed, and `wake` makes the node act on them.
+    def __init__(
+        self, tick: Callable[[int, int], None], ticks_to_rest: Callable[[], int], wake: Callable[[], None]
+    ) -> None:
+        """`tick` is told how many ticks have passed, and how many more, for which the node stood still, do not count.
+
+        `wake` makes the node act on them.
 
         `ticks_to_rest` says how many ticks may pass before the node must be told.
         """
@@ -50,7 +54,8 @@ class ElectionTimer:
             return False
         whole = int(passed)
         self._told += whole * TICK_SECONDS
-        self._tick(min(whole, self._rest + MAX_LATE))
+        counted = min(whole, self._rest + MAX_LATE)
+        self._tick(counted, whole - counted)
         return True
 
     async def run(self) -> None:

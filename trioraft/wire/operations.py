@@ -67,6 +67,19 @@ class ReadRequest(Request, kw_only=True, gc=False):
     """The revision that the state must hold: an earlier `at` or `rev`, so that no client goes back at any node."""
 
 
+class KeyRead(ReadRequest, kw_only=True, gc=False):
+    """The fields of a request that reads keys, and may ask for less than the newest state."""
+
+    read: Read = "linearizable"
+    max_age_ms: Milliseconds | None = None
+    """How old a stale read may be, by what the leader has told this node."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, which the decoder turns into its own error, where a read that is never old has a bound."""
+        if self.max_age_ms is not None and self.read != "stale":
+            raise ValueError('\'max_age_ms\' is for reads with "read":"stale": others are never old')
+
+
 class PlainRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     """A request with no optional field but an id. It is quicker to read, and always goes the usual way.
 
@@ -279,7 +292,7 @@ class PlainGet(PlainRequest, kw_only=True, gc=False):
     kind="read",
     summary='the value of a key; "read":"stale" asks this node alone',
     example='{"op":"get","key":"name"}',
-    fields='`key`; `read`: `"linearizable"` (default) or `"stale"`; `min_rev`',
+    fields='`key`; `read`: `"linearizable"` (default) or `"stale"`, then `max_age_ms`; `min_rev`',
     answer="`value`, `rev`, `created`, `version`; missing: null and zeros; `at`",
     prompt=Prompt("get KEY", "the value of a key", ("key",)),
     word=True,
@@ -287,11 +300,10 @@ class PlainGet(PlainRequest, kw_only=True, gc=False):
     query=attrgetter("key"),
     reply=get_reply,
 )
-class Get(ReadRequest, tag="get", kw_only=True, gc=False):
+class Get(KeyRead, tag="get", kw_only=True, gc=False):
     """The value of a key."""
 
     key: Key
-    read: Read = "linearizable"
 
 
 class PlainPut(PlainRequest, kw_only=True, gc=False):
@@ -340,21 +352,20 @@ class Delete(Write, tag="delete", kw_only=True, gc=False):
     kind="read",
     summary="the keys with a prefix, in order; takes after, limit, keys_only, read",
     example='{"op":"scan","prefix":"na","limit":10}',
-    fields="`prefix`, `after`, `limit` (1000; at most 10000), `keys_only`, `read`, `min_rev`",
+    fields="`prefix`, `after`, `limit` (1000; at most 10000), `keys_only`, `read`, `max_age_ms`, `min_rev`",
     answer="`items` in key order, at most 1 MiB of keys and values, with `keys_only` of keys, `more`, and `at`",
     prompt=Prompt("scan [PREFIX]", "the keys with a prefix, in order", ("prefix",)),
     query=lambda scan: ScanQuery(scan.prefix, scan.after, scan.limit, scan.keys_only),
     reply=scan_reply,
     large=True,
 )
-class Scan(ReadRequest, tag="scan", kw_only=True, gc=False):
+class Scan(KeyRead, tag="scan", kw_only=True, gc=False):
     """The keys with a prefix, in order."""
 
     prefix: Prefix = ""
     after: Prefix | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1000
     keys_only: bool = False
-    read: Read = "linearizable"
 
 
 @Operation(
