@@ -40,7 +40,7 @@ class Bounds(msgspec.Struct, frozen=True):
     """How many numbers below its highest one a session remembers."""
 
 
-class Session:
+class ClientSession:
     """What is remembered of one client."""
 
     __slots__ = ("acked", "highest", "outcomes", "used")
@@ -58,9 +58,9 @@ class Session:
         """Up to which number nothing is accepted."""
         return max(self.acked, self.highest - window)
 
-    def copy(self) -> Session:
+    def copy(self) -> ClientSession:
         """The session as it is now."""
-        copy = Session(self.used, self.highest, self.acked)
+        copy = ClientSession(self.used, self.highest, self.acked)
         copy.outcomes = self.outcomes.copy()
         return copy
 
@@ -80,7 +80,7 @@ class Sessions:
         self._encode = encode_outcome
         self._decode = decode_outcome
         self._bounds = bounds or Bounds()
-        self._by_number: OrderedDict[int, Session] = OrderedDict()
+        self._by_number: OrderedDict[int, ClientSession] = OrderedDict()
         """In the order of their last use."""
         self._view: SessionsView | None = None
 
@@ -95,7 +95,7 @@ class Sessions:
                 why = f"there are {len(self._by_number)} sessions, and all of them are in use"
                 return SessionRefused("overloaded", why, "close those that are over, or try again later", "no")
             self._drop(oldest)
-        self._by_number[index] = Session(index)
+        self._by_number[index] = ClientSession(index)
         return Opened(index)
 
     def close(self, number: int) -> Closed:
@@ -130,13 +130,13 @@ class Sessions:
         self._remember(session, once.seq, _HEAD.pack(digest, index) + self._encoded(result))
         return result
 
-    def _use(self, number: int, session: Session, index: int) -> None:
+    def _use(self, number: int, session: ClientSession, index: int) -> None:
         if self._view is not None:
             self._view.before_change(number, session)
         session.used = index
         self._by_number.move_to_end(number)
 
-    def _acknowledge(self, session: Session, acked: int) -> None:
+    def _acknowledge(self, session: ClientSession, acked: int) -> None:
         if acked > session.acked:
             before = session.floor(self._bounds.window)
             session.acked = acked
@@ -153,7 +153,7 @@ class Sessions:
     def _encoded(self, result: Any) -> bytes:
         return b"" if result is None else self._encode(result)
 
-    def _remember(self, session: Session, seq: int, outcome: bytes) -> None:
+    def _remember(self, session: ClientSession, seq: int, outcome: bytes) -> None:
         session.outcomes[seq] = outcome
         self.bytes += _size(outcome)
         if seq > session.highest:
@@ -163,7 +163,7 @@ class Sessions:
         while self.bytes > self._bounds.bytes and len(self._by_number) > 1:
             self._drop(next(iter(self._by_number)))
 
-    def _forget(self, session: Session, before: int) -> None:
+    def _forget(self, session: ClientSession, before: int) -> None:
         """Forget what is not above the floor any more, which was `before`."""
         outcomes, floor = session.outcomes, session.floor(self._bounds.window)
         gone: Sequence[int] = range(before + 1, floor + 1)
@@ -194,7 +194,7 @@ class Sessions:
     def load(self, lines: Sequence[bytes]) -> None:
         """Add sessions from their lines in a snapshot. Raises ValueError."""
         for line in decode_sessions(lines):
-            session = Session(line.used, line.highest, line.acked)
+            session = ClientSession(line.used, line.highest, line.acked)
             for one in line.outcomes:
                 outcome = bytes(one.outcome)
                 head = _HEAD.pack(bytes.fromhex(one.digest), one.index)
@@ -206,17 +206,17 @@ class Sessions:
 class SessionsView:
     """Copy-on-write: a session that is used before the view has given it is copied first."""
 
-    def __init__(self, live: OrderedDict[int, Session], on_close: Callable[[], None]) -> None:
+    def __init__(self, live: OrderedDict[int, ClientSession], on_close: Callable[[], None]) -> None:
         self.count = len(live)
         """How many sessions there were at that moment."""
         self._live = live
         self._numbers = iter(list(live))
         self._left = set(live)
         """Those that are not given yet, and were not put aside."""
-        self._aside: dict[int, Session] = {}
+        self._aside: dict[int, ClientSession] = {}
         self._on_close = on_close
 
-    def before_change(self, number: int, session: Session) -> None:
+    def before_change(self, number: int, session: ClientSession) -> None:
         """The session is about to change, or to go."""
         if number in self._left:
             self._left.remove(number)

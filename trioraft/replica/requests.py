@@ -16,16 +16,16 @@ from trioraft.machine import Machine
 from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import LostReason
 from trioraft.raft.runs import Entries
-from trioraft.replica import applier, forwarding, gate, lease_requests, proposals, reader
+from trioraft.replica import applier, forwarding, lease_requests, level_check, proposals, reader
 from trioraft.replica.answering import Answering
 from trioraft.replica.applier import Applier
 from trioraft.replica.deadlines import Deadlines
 from trioraft.replica.failures import decides
 from trioraft.replica.forwarding import Forwarding
 from trioraft.replica.freshness import Freshness
-from trioraft.replica.gate import Gate
 from trioraft.replica.lease_clock import LeaseClock
 from trioraft.replica.lease_requests import LeaseRequests
+from trioraft.replica.level_check import LevelCheck
 from trioraft.replica.placed import Placed
 from trioraft.replica.ports import Forwarded
 from trioraft.replica.proposals import Proposals
@@ -37,7 +37,9 @@ from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, 
 from trioraft.wire.replies import Reply
 
 
-class Ports(reader.Ports, forwarding.Ports, proposals.Ports, applier.Ports, lease_requests.Ports, gate.Ports, Protocol):
+class Ports(
+    reader.Ports, forwarding.Ports, proposals.Ports, applier.Ports, lease_requests.Ports, level_check.Ports, Protocol
+):
     """What requests need of the node around them."""
 
     def send(self, peer: NodeId, message: Forwarded) -> None:
@@ -68,7 +70,7 @@ class Requests:
         self.leases = LeaseRequests(node, self.forwarding, self.answering, lease_clock, contexts, hold_ticks)
         self.applier = Applier(node, self.reader, self.placed, self.answering)
         self.deadlines = Deadlines()
-        self.gate = Gate(node, self.answering)
+        self.level_check = LevelCheck(node, self.answering)
         self._node = node
         self._hold_ticks = hold_ticks
         self._numbers = count()
@@ -78,7 +80,7 @@ class Requests:
     def idle(self) -> bool:
         """Whether no write or read is under way."""
         waits = not self.proposals.idle or self.placed.by_index or not self.reads.idle or not self.leases.idle
-        waits = waits or not self.answering.idle or bool(self.gate.held)
+        waits = waits or not self.answering.idle or bool(self.level_check.held)
         return not waits and self.deadlines.idle
 
     @property
@@ -121,7 +123,7 @@ class Requests:
         """Accept a client's request; those of one connection come in order."""
         slot.since = self.now
         slot.number = next(self._numbers)
-        if self.gate.is_closed and not self.gate.admits(slot):
+        if self.level_check.is_needed and not self.level_check.admits(slot):
             self.deadlines.add(slot, self.now)
             return
         request = slot.requests[0]
@@ -183,8 +185,8 @@ class Requests:
         `gather`: where this node leads, the writes wait for more to come.
         """
         core, proposals, reads = self._node.core, self.proposals, self.reads
-        if self.gate.is_closed:
-            for slot in self.gate.advance():
+        if self.level_check.is_needed:
+            for slot in self.level_check.advance():
                 self.accept(slot)
         self.leases.route()
         proposals.gathering = False
@@ -320,7 +322,7 @@ class Requests:
             self._hold_no_longer(late)
             for slot in sorted(late, key=lambda slot: slot.number):
                 self.answering.fail(slot, "no_quorum", *self._node.whom_to_wait_for(), "no")
-        self.gate.give_up(oldest)
+        self.level_check.give_up(oldest)
 
     def _expire(self) -> None:
         """Fail those for which the time given with them is over; what has not been begun is let go of."""
@@ -329,7 +331,7 @@ class Requests:
             return
         waiting = self._node.withdraw(due).union(self.proposals.held, self.reads.held)
         waiting.update(slot for slot in due if type(slot) is WriteSlot and slot.waits)
-        waiting.update(one.slot for one in self.gate.held)
+        waiting.update(one.slot for one in self.level_check.held)
         self._hold_no_longer(due)
         for slot in due:
             applied = "no" if slot in waiting else "unknown"

@@ -36,11 +36,11 @@ class _Held(NamedTuple):
     """The last entry of this node's log when it came: none up to this one is unknown once it is applied."""
 
 
-class Gate:
+class LevelCheck:
     """The requests at one node that wait for a level."""
 
     def __init__(self, node: Ports, answering: Answering) -> None:
-        self.is_closed = True
+        self.is_needed = True
         """Whether some requests may have to wait, or do; False for good once the cluster is at the newest level."""
         self.held: list[_Held] = []
         """In the order in which they came."""
@@ -60,7 +60,7 @@ class Gate:
     def advance(self) -> list[Slot]:
         """Refuse what waits for nothing, and return what may go on now, in order."""
         waiting, self.held = self.held, []
-        self.is_closed = self._level < LEVEL
+        self.is_needed = self._level < LEVEL
         released: list[Slot] = []
         behind: list[Owner] = []
         for one in waiting:
