@@ -16,7 +16,7 @@ from functools import partial
 import pytest
 
 from trioraft.testing.history import History
-from trioraft.testing.pipelines import Exchange, Pipelines
+from trioraft.testing.pipelines import Done, Exchange, Pipelines
 from trioraft.wire.operations import OPERATIONS
 
 from ..helpers.load import Threads
@@ -124,7 +124,7 @@ class _Piper:
                 self._learn(exchange, line)
 
     def _learn(self, exchange: Exchange, line: bytes) -> None:
-        if (done := exchange.take(line, time.monotonic())) is None:
+        if not isinstance(done := exchange.take(line, time.monotonic()), Done):
             return
         self._pipelines.belongings.learn(done.asked, done.reply)
         op, reply = done.asked["op"], done.reply

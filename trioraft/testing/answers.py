@@ -182,11 +182,8 @@ class _Leases(_Reply):
             and len(numbers) <= asked.get("limit", 1000)
             and all(number > after for number in numbers if after is not None)
             and all(0 <= one.remaining_ms <= 2 * one.ttl_ms and one.keys >= 0 for one in self.leases)
+            and all(number <= self.at for number in numbers)
         )
-
-    @property
-    def seen(self) -> int:
-        return self.at
 
 
 @_reply_to("lease_keepalive")
@@ -514,7 +511,7 @@ class Judge:
     def _wrong_revision(self, asked: Asked, reply: Mapping[str, Any], said: _Reply) -> str | None:
         """Compare what it reflects with what it shows, and with what was known before it was asked."""
         at = reply.get("at")
-        if at is not None and asked["op"] not in _STREAMS:
+        if at is not None and OPERATIONS[asked["op"]].kind not in _OF_OTHERS:
             if at < max(said.seen, asked.get("min_rev", 0)):
                 return "it reflects less than it shows or was to show"
             if at < self._seen:
@@ -540,8 +537,8 @@ class Judge:
 
 
 _ABSENT: Final = object()
-_STREAMS: Final = ("watch", "wait")
-"""The operations whose `at` may be a position that was asked for."""
+_OF_OTHERS: Final = ("stream", "lease")
+"""The kinds of operation whose `at` may be a position that was asked for, or what the leader has applied."""
 _replies: Final = Decoder(dict)
 _failures: Final = Decoder(_Failed)
 _dones: Final = {

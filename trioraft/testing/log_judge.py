@@ -186,6 +186,8 @@ class LogJudge:
         for told in sorted(self._told, key=lambda told: told.request.place):
             if told.place is None or (told.writes and told.reply is not None and told.index is None):
                 continue  # of the others, only the earliest possible place is known
+            if OPERATIONS[told.request.asked["op"]].kind == "lease":
+                continue  # the leader has answered it, which may be ahead of this node
             before, wrote = seen.get(told.request.connection, (0, True))
             above = told.writes and (wrote or self._ahead)
             if told.place < before + above:
@@ -223,10 +225,8 @@ def _told(request: Request) -> _Told:
     return _Told(request, reply, writes, asked.get("read") == "stale", sign_of(command_of(asked)) if writes else b"")
 
 
-def check_log(log: Log, requests: Iterable[Request], *, ahead: bool = True) -> str | None:
-    """Judge a history against the log; say what is wrong with it, or None. For `ahead` see `LogJudge`."""
-    try:
-        LogJudge(log, requests, ahead).judge()
-    except WrongAnswer as wrong:
-        return str(wrong)
-    return None
+def judge(log: Log, requests: Iterable[Request], *, ahead: bool = True) -> StoreModel:
+    """Judge a history against the log, and return the store after it. Raises WrongAnswer."""
+    whole = LogJudge(log, requests, ahead)
+    whole.judge()
+    return whole.model

@@ -113,7 +113,7 @@ class Talk:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._client.report(f"client {self._client.number} is told {line.decode()}")
-            if (done := self.exchange.take(line, trio.current_time())) is not None:
+            if isinstance(done := self.exchange.take(line, trio.current_time()), Done):
                 self._client.learn(done)
         self.ended = self.ended or not data
         self.news.set()

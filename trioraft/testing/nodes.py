@@ -18,29 +18,29 @@ import msgspec
 import trio
 
 from trioraft.addresses import Address
-from trioraft.kv.commands import Put
 from trioraft.raft.invariants import Invariants
-from trioraft.raft.messages import Entry
-from trioraft.raft.runs import Entries
 from trioraft.testing.history import History
 from trioraft.testing.linearizability import check
-from trioraft.testing.log_judge import check_log, log_of
+from trioraft.testing.log_judge import judge, log_of
 from trioraft.testing.machines import Machine, Trace, World
 from trioraft.testing.network import MemoryNetwork, Weather
 from trioraft.testing.node_clients import Keys, SimulatedClient
 from trioraft.testing.node_faults import Faults
 from trioraft.testing.node_operator import Operator
+from trioraft.testing.node_users import NodeUser
 from trioraft.testing.outcome import SimulationFailed, is_eventful
 from trioraft.testing.simulation import draw_snapshot_settings
 from trioraft.testing.stores import contents_of
+from trioraft.testing.users.crew import NUMBERS, draw_users, verify
 from trioraft.testing.virtual_time import Agenda, StepCounter, run_in_virtual_time
-from trioraft.wire.commands import commands_of
 
 SECONDS: Final = 10.0
 SETTLE_SECONDS: Final = 5.0
 """How long the cluster may take for each step of its recovery, as for a leader: ten election timeouts."""
 CATCH_UP_SECONDS: Final = 15.0
 """How long newcomers may take to vote: a snapshot may have hundreds of pieces, each a round trip of slow nodes."""
+USERS_SECONDS: Final = 30.0
+"""How long clients and users may take to bring their work to an end: some wait for leases to end first."""
 MAX_STEPS_A_SECOND: Final = 100_000
 """The most steps of Trio's tasks in a virtual second; more mean that something runs in circles."""
 
@@ -159,9 +159,14 @@ class _Simulation:
             )
             for number in range(self.clients or self.random.randint(2, 5))
         ]
+        self.users = draw_users(self.random)
         async with trio.open_nursery() as nursery:
             for client in clients:
                 nursery.start_soon(client.run)
+            for number, user in enumerate(self.users, NUMBERS):
+                random = Random(f"{self.seed} {number}")
+                talk = NodeUser(user, number, world.network, self.addresses, random, self.history, self.trace.note)
+                nursery.start_soon(talk.run)
             with trio.move_on_after(self.seconds):
                 async with trio.open_nursery() as hostile:
                     hostile.start_soon(faults.run)
@@ -180,6 +185,10 @@ class _Simulation:
             await self._until("there is no leader", self._has_leader)
             for client in clients:
                 client.calm = True
+            for user in self.users:
+                user.finishing = True
+            nursery.cancel_scope.deadline = trio.current_time() + USERS_SECONDS
+        assert all(user.done for user in self.users), "a user comes to no end"
         for client in clients:
             await self._settle_members()  # a change that a client asked for long ago may have been made since
             await client.say_goodbye(self.random.choice(self.members).address)
@@ -233,14 +242,12 @@ class _Simulation:
         """Judge the history, and report the run. Raises AssertionError where the history is not linearizable."""
         history = self.history
         assert not self.trace.failures, self.trace.failures[0]
-        _check_promises(history, self.invariants.committed)
         operations = {outcome: history.count(outcome) for outcome in ("done", "conflict", "refused", "unknown")}
         operations["writes"] = sum(one.outcome == "done" and one.kind != "get" for one in history.operations)
         counts = self.trace.counts
         verdict = check(history.operations)
         assert verdict.outcome == "linearizable", verdict.explanation
-        wrong = check_log(log_of(self.invariants.committed), history.requests)
-        assert wrong is None, wrong
+        verify(self.users, judge(log_of(self.invariants.committed), history.requests))
         return Report(
             seed=self.seed,
             nodes=len(self.addresses),
@@ -256,26 +263,6 @@ class _Simulation:
             verdict=verdict.outcome,
             trace=self.trace.hash,
         )
-
-
-def _check_promises(history: History, committed: Sequence[Entry]) -> None:
-    """Compare the replies to the clients' puts, each of its own value, with the committed entries.
-
-    A put that was done is there, at the revision in its reply. A put that was refused is not. None is there twice.
-    """
-    revisions: dict[bytes, int] = {}
-    for run in Entries.of(committed).runs:
-        for index, command in enumerate(commands_of(run), run.first):
-            if isinstance(command, Put):
-                value = bytes(command.value)
-                assert value not in revisions, f"{value!r} was put twice"
-                revisions[value] = index
-    for one in history.operations:
-        if one.kind == "put" and one.outcome == "done":
-            assert one.answer is not None
-            assert revisions.get(one.value) == one.answer.rev, f"{one} is at revision {revisions.get(one.value)}"
-        elif one.kind == "put" and one.outcome == "refused":
-            assert one.value not in revisions, f"{one} is at revision {revisions[one.value]}"
 
 
 @contextmanager

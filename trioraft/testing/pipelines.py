@@ -26,7 +26,7 @@ from trioraft.raft.messages import NodeId
 from trioraft.testing.answers import Asked, Judge, scanned
 from trioraft.testing.belongings import Belongings, Fields
 from trioraft.testing.history import Answer, History, Operation, Request
-from trioraft.testing.streams import Streams, is_push
+from trioraft.testing.streams import Push, Stream, Streams, is_push
 from trioraft.wire.codec import encode
 from trioraft.wire.operations import OPERATIONS
 
@@ -70,8 +70,9 @@ _ONLY_WITH: Final = {("delete", "if_rev"): "key", ("delete", "limit"): "prefix"}
 """The fields that stand only beside another one."""
 _TOGETHER: Final = ("client", "seq", "acked", "lock", "fence", "max_age_ms")
 """The fields of any request that are drawn at the end, because they depend on each other and on the rest."""
-SHARED: Final = "any-"
+SHARED: Final = "any"
 """The prefix of keys that requests about many keys, leases and sessions touch. The judge of single keys omits them."""
+_SHARED_KEY: Final = f"{SHARED}-"
 _SHARED_KEYS: Final = 4
 _NO_CLUSTER: Final = "00000000"
 _AGAIN: Final = 0.03
@@ -183,7 +184,9 @@ class Pipelines:
                 return scene.key(op) if random.random() < 0.8 else self._shared_key()
             case "prefix":
                 key = self._shared_key() if op == "delete" or random.random() < 0.2 else scene.key(op)
-                return key[: random.randrange(3)] if op != "delete" else key[: random.choice((len(SHARED), len(key)))]
+                return (
+                    key[: random.randrange(3)] if op != "delete" else key[: random.choice((len(_SHARED_KEY), len(key)))]
+                )
             case "value":
                 return msgspec.Raw(scene.value())
             case "if_rev":
@@ -246,7 +249,7 @@ class Pipelines:
             asked["key"] = self._shared_key()
 
     def _shared_key(self) -> str:
-        return f"{SHARED}{self._random.randrange(_SHARED_KEYS)}"
+        return f"{_SHARED_KEY}{self._random.randrange(_SHARED_KEYS)}"
 
     def _draw_check(self) -> Fields:
         random, belongings, key = self._random, self.belongings, self._shared_key()
@@ -266,7 +269,7 @@ class Pipelines:
         random = self._random
         branch: list[Fields] = []
         for number in random.sample(range(_SHARED_KEYS), random.randrange(_SHARED_KEYS)):
-            key = f"{SHARED}{number}"
+            key = f"{_SHARED_KEY}{number}"
             if random.random() < 0.5:
                 branch.append({"op": "get", "key": key})
             asked: Fields = {"op": random.choice(("put", "put", "delete", "incr")), "key": key}
@@ -329,6 +332,14 @@ class Done(msgspec.Struct):
     """The entry in the history; None where the request is not about one key."""
 
 
+class Told(msgspec.Struct):
+    """An event of something that goes on."""
+
+    stream: Stream | None
+    """What it belongs to; None where it names nothing."""
+    push: Push
+
+
 class Exchange:
     """One connection as its client sees it: the requests that wait for a reply, and their part of the history."""
 
@@ -356,14 +367,13 @@ class Exchange:
         self._history.requests.append(request)
         self.waiting.append(_Waiting(request, operation))
 
-    def take(self, line: bytes, now: float) -> Done | None:
-        """Match the next reply with its request; None for an event of what goes on.
+    def take(self, line: bytes, now: float) -> Done | Told:
+        """Match the next reply with its request, or the next event with what goes on.
 
         Raises AssertionError where the line cannot be that reply, or that event.
         """
         if is_push(line):
-            self.streams.take(line)
-            return None
+            return Told(*self.streams.take(line))
         assert self.waiting, f"a reply to nothing: {line!r}"
         one = self.waiting.popleft()
         reply = self._judge.take(one.asked, line)

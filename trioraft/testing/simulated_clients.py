@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
+from functools import partial
 from random import Random
-from typing import Any, Protocol
 
 from trioraft.raft.messages import NodeId
 from trioraft.testing.belongings import Fields
-from trioraft.testing.history import History, Operation
-from trioraft.testing.pipelines import Exchange, Pipelines
-from trioraft.testing.simulated_node import SimulatedNode, SimulatedSession
+from trioraft.testing.history import Operation
+from trioraft.testing.pipelines import Done, Pipelines
+from trioraft.testing.simulated_connections import Connections, Conversation, Surroundings
+from trioraft.testing.simulated_node import SimulatedNode
 from trioraft.wire.operations import OPERATIONS
 
 MILLISECOND = 1000
@@ -34,39 +35,12 @@ _Request = tuple[Operation | None, Fields]
 """The entry in the history, if one was made already, and the request's fields."""
 
 
-class Surroundings(Protocol):
-    """The parts of the simulation that clients use."""
-
-    now: int
-    nodes: list[SimulatedNode]
-
-    def do(self, node: SimulatedNode, act: Callable[..., None], *arguments: Any) -> None:
-        """Let a node do something: later where it stands still; where its disk has failed, it ends."""
-
-    def after(self, delay: int, call: Callable[..., None], *arguments: Any) -> None:
-        """Make the call `delay` microseconds from now."""
-
-
-class _Conversation:
-    """One connection, from the client's side."""
-
-    def __init__(self, node: NodeId, session: SimulatedSession, exchange: Exchange) -> None:
-        self.node = node
-        self.session = session
-        self.exchange = exchange
-        self.open = True
-        self.ended = False
-        """Whether the client has said that it will ask no more."""
-        self.spoke = 0
-        """When the newest line arrives at the node; later ones arrive after it."""
-        self.heard = 0
-        """When the newest reply arrives at the client; later ones arrive after it."""
-
-
 class _Client:
-    def __init__(self, number: int, own: list[str]) -> None:
+    def __init__(self, clients: Clients, number: int, own: list[str]) -> None:
         self.number = number
-        self.conversation: _Conversation | None = None
+        self.conversation: Conversation | None = None
+        self.hear = partial(clients.hear, self)
+        self.lose = partial(clients.lose, self)
         self.asked = 0
         """How often it has asked, so that an old timeout does not concern a new request."""
         self.due = False
@@ -78,17 +52,19 @@ class _Client:
 class Clients:
     """All clients of a run."""
 
-    def __init__(self, world: Surroundings, random: Random, patience: int, changes: bool) -> None:
+    def __init__(
+        self, world: Surroundings, connections: Connections, random: Random, patience: int, changes: bool
+    ) -> None:
         """`patience`: after how many microseconds without a reply a client gives up, with an unknown outcome.
 
         `changes`: whether they change the members and the leader.
         """
-        self.history = History()
         self.stale_reads = 0
         self.asked: dict[str, int] = dict.fromkeys(OPERATIONS, 0)
         """For each operation: how many requests were answered."""
         self._calm = False
         self._world = world
+        self._connections = connections
         self._random = random
         self._patience = patience
         self._think = random.choice((10, 30, 80)) * MILLISECOND
@@ -103,7 +79,7 @@ class Clients:
         self._pipelines = Pipelines(random, self, changes)
         self._piped = random.choice((0.02, 0.1, 0.3))
         """How often a client sends a pipeline of requests of every kind."""
-        self._clients = [_Client(number, self._own_keys()) for number in range(random.randint(2, 6))]
+        self._clients = [_Client(self, number, self._own_keys()) for number in range(random.randint(2, 6))]
         for client in self._clients:
             self._act_within(client, self._think)
 
@@ -127,26 +103,11 @@ class Clients:
         conversations = [client.conversation for client in self._clients if client.conversation is not None]
         return sum(len(conversation.exchange.waiting) for conversation in conversations)
 
-    def node_died(self, node: NodeId) -> None:
-        """Break every connection to a node that has died."""
-        for client in self._clients:
-            if client.conversation is not None and client.conversation.node == node:
-                self._hang_up(client)
-
-    def replied(self, session: SimulatedSession, replies: bytes) -> None:
-        """Let replies that leave a node arrive at their client, in order."""
-        for client in self._clients:
-            conversation = client.conversation
-            if conversation is not None and conversation.session is session:
-                delay, conversation.heard = self._arrival(conversation.heard)
-                self._world.after(delay, self._hear, client, conversation, replies)
-                self._look_for_end(client, conversation)
-
     def ask_all(self, keys: list[str], node: SimulatedNode) -> None:
         """Let one more client read these keys through that node, and send a request of every operation."""
-        client = _Client(len(self._clients), [])
+        client = _Client(self, len(self._clients), [])
         self._clients.append(client)
-        client.conversation = conversation = self._converse(client, node)
+        client.conversation = conversation = self._connections.converse(client, client.number, node)
         operations = [Operation(client.number, "get", key, self._world.now) for key in keys]
         self._say(client, conversation, [(operation, operation.request()) for operation in operations])
         self._say(client, conversation, [(None, asked) for asked in self._pipelines.all()], True)
@@ -222,12 +183,11 @@ class Clients:
         if client.own:
             self._act_within(client, self._think // 8)
 
-    def _connect(self, client: _Client) -> _Conversation | None:
+    def _connect(self, client: _Client) -> Conversation | None:
+        if client.conversation is not None:
+            client.conversation.hang_up()
         node = self._random.choice(self._world.nodes)
-        return self._converse(client, node) if node.up else None
-
-    def _converse(self, client: _Client, node: SimulatedNode) -> _Conversation:
-        return _Conversation(node.node, SimulatedSession(node, client.number), Exchange(client.number, self.history))
+        return self._connections.converse(client, client.number, node) if node.up else None
 
     def _own_keys(self) -> list[str]:
         return [self._new_key() for _ in range(MOST_WAITING)] if self._random.random() < 0.5 else []
@@ -275,7 +235,7 @@ class Clients:
     def _say(
         self,
         client: _Client,
-        conversation: _Conversation,
+        conversation: Conversation,
         requests: list[_Request],
         end: bool = False,
     ) -> None:
@@ -284,36 +244,13 @@ class Clients:
         for operation, asked in requests:
             conversation.exchange.ask(asked, self._world.now, operation)
         pieces = self._pipelines.cut(self._pipelines.lines([asked for _, asked in requests], end))
-        conversation.ended = end
-        for piece in [*pieces, b""] if end else pieces:
-            delay, conversation.spoke = self._arrival(conversation.spoke)
-            self._world.after(delay, self._arrive, client, conversation, piece)
+        conversation.send(pieces, end)
 
-    def _arrival(self, last: int) -> tuple[int, int]:
-        """Draw the delay and the time of an arrival after the `last` one: nothing overtakes on a connection."""
-        now = self._world.now
-        at = max(last + 1, now + 50 + self._random.randrange(2000))
-        return at - now, at
-
-    def _arrive(self, client: _Client, conversation: _Conversation, lines: bytes) -> None:
-        node = self._world.nodes[conversation.node]
-        if conversation.open and node.up and node.life == conversation.session.life:
-            self._world.do(node, self._serve, node, client, conversation, lines)
-        elif conversation.open:
-            self._hang_up(client)
-
-    def _serve(self, node: SimulatedNode, client: _Client, conversation: _Conversation, lines: bytes) -> None:
-        """Let the node have the lines, which may have waited while it stood still."""
-        if conversation.open:
-            node.serve(conversation.session, lines)
-            self._look_for_end(client, conversation)
-
-    def _hear(self, client: _Client, conversation: _Conversation, replies: bytes) -> None:
-        if not conversation.open:
-            return
-        for line in replies.split(b"\n")[:-1]:
+    def hear(self, client: _Client, conversation: Conversation, lines: Sequence[bytes]) -> None:
+        """Take lines from a node."""
+        for line in lines:
             done = conversation.exchange.take(line, self._world.now)
-            if done is None:
+            if not isinstance(done, Done):
                 continue
             self._pipelines.belongings.learn(done.asked, done.reply)
             self.asked[done.asked["op"]] += 1
@@ -326,16 +263,12 @@ class Clients:
         if not conversation.exchange.waiting or client.own:
             self._act_within(client, self._think)
 
-    def _look_for_end(self, client: _Client, conversation: _Conversation) -> None:
-        """If the node has closed the connection, let the client learn it."""
-        if conversation.session.done:
-            delay, conversation.heard = self._arrival(conversation.heard)
-            self._world.after(delay, self._hear_end, client, conversation)
-
-    def _hear_end(self, client: _Client, conversation: _Conversation) -> None:
-        if conversation.open:
-            assert not conversation.exchange.waiting, f"never answered: {conversation.exchange.waiting[0]}"
-            self._hang_up(client)
+    def lose(self, client: _Client, conversation: Conversation) -> None:
+        """Note that a connection is gone: the requests without a reply have an unknown outcome for ever."""
+        client.conversation = None
+        for operation in conversation.exchange.unanswered_writes():
+            self._doubt(client, operation.key)
+        self._act_within(client, self._think)
 
     def _learn(self, client: _Client, told: Operation) -> None:
         if told.outcome == "unknown":
@@ -349,17 +282,7 @@ class Clients:
     def _lose_patience(self, client: _Client, asked: int) -> None:
         conversation = client.conversation
         if client.asked == asked and conversation is not None and conversation.exchange.waiting and not self.calm:
-            self._hang_up(client)
-
-    def _hang_up(self, client: _Client) -> None:
-        """Give up the connection: the requests without a reply have an unknown outcome for ever."""
-        conversation = client.conversation
-        assert conversation is not None
-        conversation.open = False
-        client.conversation = None
-        for operation in conversation.exchange.unanswered_writes():
-            self._doubt(client, operation.key)
-        self._act_within(client, self._think)
+            conversation.hang_up()
 
     def _doubt(self, client: _Client, key: str) -> None:
         self._unknown[key] = self._unknown.get(key, 0) + 1

@@ -37,18 +37,23 @@ from trioraft.storage.errors import StorageError
 from trioraft.storage.snapshots import snapshot_names
 from trioraft.testing.disk import PowerCut, spares_the_node
 from trioraft.testing.faults import KINDS, Faults
-from trioraft.testing.history import Outcome
+from trioraft.testing.history import History, Outcome
 from trioraft.testing.linearizability import check
-from trioraft.testing.log_judge import check_log, log_of
+from trioraft.testing.log_judge import judge, log_of
 from trioraft.testing.outcome import SimulationFailed, is_eventful
 from trioraft.testing.quorum_watch import QuorumWatch
 from trioraft.testing.simulated_clients import Clients
+from trioraft.testing.simulated_connections import Connections
 from trioraft.testing.simulated_network import MILLISECOND, Network, Traffic
 from trioraft.testing.simulated_node import SimulatedNode, SimulatedSession
+from trioraft.testing.simulated_users import start_users
 from trioraft.testing.timeline import Happening, Timeline
+from trioraft.testing.users.crew import draw_users, verify
 from trioraft.wire.cluster_commands import LEVEL
 
 TICK: Final = 10 * MILLISECOND
+USERS_LIMIT: Final = 20_000 * MILLISECOND
+"""How long users may take to bring their work to an end: some wait for leases to end first."""
 
 logging.getLogger("trioraft").addHandler(logging.NullHandler())  # the timeline replaces the log of simulated nodes
 
@@ -136,7 +141,11 @@ class Simulation:
         self._paused: dict[NodeId, deque[tuple[Callable[..., None], tuple[Any, ...]]]] = {}
         self._form()
         changes = bool(enabled & {"members", "transfer"})
-        self.clients = Clients(self, random, 12 * self.election_ticks * TICK, changes)
+        self.history = History()
+        self.connections = Connections(self, random, self.history)
+        self.clients = Clients(self, self.connections, random, 12 * self.election_ticks * TICK, changes)
+        self.users = draw_users(random)
+        start_users(self.users, self, self.connections, random, 12 * self.election_ticks * TICK)
         self.faults = Faults(self, random, enabled)
 
     def _draw_tuning(self, random: Random) -> Tuning:
@@ -201,6 +210,8 @@ class Simulation:
         """End all faults, and wait for one leader (within ten election timeouts), agreement, and every reply."""
         self.record(None, "the faults end")
         self.faults.calm = self.clients.calm = True
+        for user in self.users:
+            user.finishing = True
         self.network.heal()
         for node in self.nodes:
             node.disk.full, node.disk.no_snapshots, node.disk.failing_syncs = False, False, 0
@@ -211,6 +222,9 @@ class Simulation:
         backlog = max(node.core.last_index for node in self._members())
         self._run_until(self._agrees, 20 * timeouts + 10 * backlog * TICK, "the nodes do not converge")
         self._run_until(lambda: not self.clients.waiting, 20 * timeouts, "a client has no answer")
+        self._run_until(
+            lambda: all(user.done for user in self.users), 20 * timeouts + USERS_LIMIT, "a user comes to no end"
+        )
         keys = self.clients.keys
         for node in self._members():
             self.clients.ask_all(keys, node)
@@ -249,16 +263,17 @@ class Simulation:
     def _judge(self) -> str:
         """Judge the clients' history. Raises Violation."""
         # In this simulation, entries may overtake the message that says whose they are; on a connection they cannot.
-        verdict = check(self.clients.history.operations, ahead=False)
+        verdict = check(self.history.operations, ahead=False)
         if verdict.outcome != "linearizable":
             raise Violation(f"{verdict.outcome}: {verdict.explanation}")
-        wrong = check_log(log_of(self.invariants.committed), self.clients.history.requests, ahead=False)
-        if wrong is not None:
-            raise Violation(f"violation: {wrong}")
+        try:
+            verify(self.users, judge(log_of(self.invariants.committed), self.history.requests, ahead=False))
+        except AssertionError as error:
+            raise Violation(f"violation: {error}") from error
         return verdict.outcome
 
     def _report(self, verdict: str) -> Report:
-        history = self.clients.history
+        history = self.history
         outcomes: tuple[Outcome, ...] = ("done", "conflict", "refused", "unknown")
         return Report(
             self.seed,
@@ -356,7 +371,7 @@ class Simulation:
         self._paused.pop(node.node, None)
         self.record(node.node, "power cut" if power else "killed")
         node.end(power, self.random.choice((None, 1, 2, 3, 4, 9)) if torn else None)
-        self.clients.node_died(node.node)
+        self.connections.node_died(node.node)
         for other in self.nodes:
             if other is not node:
                 self._break_one(node.node, other.node)
@@ -504,7 +519,7 @@ class Simulation:
         """Let replies leave for a client."""
         if replies:
             self.record(session.node.node, f"answers client {session.number}")
-            self.clients.replied(session, replies)
+            self.connections.replied(session, replies)
 
 
 def draw_snapshot_settings(random: Random) -> SnapshotSettings:
