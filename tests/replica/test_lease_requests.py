@@ -296,3 +296,13 @@ def test_it_is_not_passed_on_where_the_client_does_not_wish_it(place: LeasedPlac
 def test_more_leases_than_one_request_may_name_are_asked_in_several(place: LeasedPlace) -> None:
     place.ask(*[{"op": "lease_keepalive", "leases": list(range(1, 4001))} for _ in range(3)])
     assert [len(request["leases"]) for _, _, request in place.asked()] == [8000, 4000]
+
+
+def test_a_node_that_is_behind_gives_up(place: LeasedPlace) -> None:
+    """To answer would show what the node itself has not applied."""
+    place.ask(KEPT)
+    [(_, number, _)] = place.asked()
+    place.answer(number, b'{"ok":true,"expired":[7]}', 2)
+    place.tick(HOLD_TICKS)
+    [reply] = place.replies()
+    assert reply["error"]["code"] == "timeout"  # type: ignore[index]

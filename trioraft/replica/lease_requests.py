@@ -50,8 +50,11 @@ class Ports(Protocol):
     def read_began(self, context: int) -> None:
         """The core confirms reads under that context."""
 
-    def leases_renewed(self, leases: Sequence[int]) -> None:
+    def leases_renewed(self, keepalive: object, leases: Sequence[int]) -> None:
         """The time of these leases begins again."""
+
+    def leases_kept(self, keepalive: object, leases: Sequence[int]) -> None:
+        """That keepalive is answered, and these leases live on."""
 
     def whom_to_wait_for(self) -> tuple[str, str]:
         """Why there is no leader, and what to do, for a person."""
@@ -61,7 +64,7 @@ class Ports(Protocol):
         """Whether there will be no leader for this node."""
 
 
-class _Remote(NamedTuple):
+class _Remote(msgspec.Struct, eq=False):
     """A request that a peer has passed on."""
 
     peer: NodeId
@@ -145,7 +148,7 @@ class LeaseRequests:
             following.begun = True
             following.since = self._now
             self._held.append(following)
-            self._renew(following.request)
+            self._renew(following)
             following = following.following
 
     def remove(self, late: set[Slot]) -> None:
@@ -179,7 +182,7 @@ class LeaseRequests:
             waiting = [slot for slot in slots if slot.reply is None]
             self._held += waiting
             for slot in waiting:
-                self._renew(slot.request)
+                self._renew(slot)
 
     def _pass_on(self, leader: NodeId) -> None:
         """Ask the leader; all keepalives together, as far as one request may name so many leases."""
@@ -240,7 +243,7 @@ class LeaseRequests:
         if self._node.core.role != "leader":
             self._refuse(remote)
             return
-        self._renew(request)
+        self._renew(remote)
         self._from_peers.append(remote)
 
     def _refuse(self, remote: _Remote) -> None:
@@ -258,11 +261,12 @@ class LeaseRequests:
 
     # As leader
 
-    def _renew(self, request: AnyRequest) -> None:
+    def _renew(self, asked: _Asked) -> None:
         """Begin the time of the leases again that a keepalive names: it has arrived."""
+        request = asked.request
         if isinstance(request, LeaseKeepalive) and self._node.core.role == "leader":
             self._clock.renew(request.named)
-            self._node.leases_renewed(request.named)
+            self._node.leases_renewed(asked, request.named)
 
     def _confirm(self) -> None:
         """Confirm by one round that this node led when all these arrived."""
@@ -298,6 +302,7 @@ class LeaseRequests:
         id = asked.id if isinstance(asked, LeaseSlot) else b""
         if isinstance(request, LeaseKeepalive):
             expired = [lease for lease in request.named if lease not in ttls]
+            self._node.leases_kept(asked, [lease for lease in request.named if lease in ttls])
             reply, index = _kept(id, request, expired), core.last_applied if expired else 0
         else:
             assert isinstance(request, Leases)
@@ -333,7 +338,7 @@ class LeaseRequests:
     def applied(self, index: int) -> None:
         """Answer what waited for that index to be applied."""
         while self._ending and self._ending[0][0] <= index:
-            self._finish(heapq.heappop(self._ending)[2])
+            self._answer(heapq.heappop(self._ending)[2])
         while self._told and self._told[0].awaited <= index:
             self._tell(heapq.heappop(self._told))
 
@@ -350,12 +355,17 @@ class LeaseRequests:
         oldest = self._now - self._hold_ticks
         self._hold_again(self._passed_on.pop_if(lambda slots: slots[0].since <= oldest))
         self._give_up_held(oldest)
-        while self._told and self._told[0].slots[0].since <= oldest - self._hold_ticks:
-            told = heapq.heappop(self._told)  # this node is behind
-            if isinstance(told.slots[0].request, LeaseKeepalive):
-                self._tell(told)
-            else:  # what follows on its connection would reflect less
-                self._answering.fail_behind(told.slots[0], told.awaited)
+        self._give_up_told(oldest)
+
+    def _give_up_told(self, oldest: int) -> None:
+        """Fail what has waited since that tick for what this node lacks: it takes in a snapshot, or its disk hangs."""
+        late = [told for told in self._told if told.slots[0].since <= oldest]
+        if late:
+            self._told = [told for told in self._told if told not in late]
+            heapq.heapify(self._told)
+            for told in late:
+                for slot in told.slots:
+                    self._answering.fail_behind(slot, told.awaited)
 
     def _give_up_held(self, oldest: int) -> None:
         """Refuse what has waited for a leader since that tick."""

@@ -133,8 +133,11 @@ class Observer:
     def leadership_lost(self) -> None:
         """This node led and does no more; reads that were not confirmed begin again."""
 
-    def leases_renewed(self, leases: Sequence[int]) -> None:
+    def leases_renewed(self, keepalive: object, leases: Sequence[int]) -> None:
         """A keepalive has arrived at this leader: the time of these leases, as far as they live, begins again."""
+
+    def leases_kept(self, keepalive: object, leases: Sequence[int]) -> None:
+        """This leader is about to answer that keepalive, and these leases live on."""
 
     def leases_expire(self, leases: Sequence[int], index: int) -> None:
         """This leader has just proposed the entry at that index, which ends these leases."""

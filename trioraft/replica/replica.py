@@ -519,10 +519,15 @@ class Replica:
         """Have a request about leases carried out that the peer has passed on under that number."""
         self.requests.leases.on_request(peer, number, request)
 
-    def leases_renewed(self, leases: Sequence[int]) -> None:
+    def leases_renewed(self, keepalive: object, leases: Sequence[int]) -> None:
         """The time of these leases begins again, as far as they live."""
         if self._observer is not None:
-            self._observer.leases_renewed(leases)
+            self._observer.leases_renewed(keepalive, leases)
+
+    def leases_kept(self, keepalive: object, leases: Sequence[int]) -> None:
+        """That keepalive is answered, and these leases live on."""
+        if self._observer is not None:
+            self._observer.leases_kept(keepalive, leases)
 
     def leases_expire(self, leases: Sequence[int], index: int) -> None:
         """The entry at that index, which was just proposed, ends these leases."""
