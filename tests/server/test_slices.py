@@ -42,9 +42,9 @@ class Turns:
         self.done: list[Counter[Any]] = [Counter()]
         turn = Replica.turn
 
-        def watched(replica: Replica, ticks: int) -> None:
+        def watched(replica: Replica) -> None:
             self.done.append(Counter())
-            turn(replica, ticks)
+            turn(replica)
 
         monkeypatch.setattr(Replica, "turn", watched)
         self._monkeypatch = monkeypatch
