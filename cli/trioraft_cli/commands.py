@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from trioraft.wire.operations import OPERATIONS, Operation, Prompt
+from trioraft.wire.operations import OPERATIONS
+from trioraft.wire.table import Operation, Prompt
 from trioraft_cli.values import NotText, is_broken_json, is_json, to_json, utf_8
 from trioraft_cli.words import WordError, beginning_of, next_word, quote, words_of
 

@@ -36,7 +36,6 @@ from trioraft.wire.cluster_commands import LEVEL
 from trioraft.wire.codec import decode, encode
 from trioraft.wire.commands import decode_command, encode_commands
 from trioraft.wire.entries import seal
-from trioraft.wire.operations import AnyRequest
 from trioraft.wire.peers import (
     AdminReply,
     AdminRequest,
@@ -46,6 +45,7 @@ from trioraft.wire.peers import (
     ReadIndexReply,
     ReadIndexRequest,
 )
+from trioraft.wire.table import AnyRequest
 
 ME, LEADER, THIRD = 0, 1, 2
 HOLD_TICKS = 200

@@ -14,8 +14,9 @@ from trioraft.testing.answers import Judge, codes
 from trioraft.testing.history import Answer, History
 from trioraft.testing.pipelines import Exchange, Pipelines
 from trioraft.wire.codec import encode
-from trioraft.wire.operations import OPERATIONS, Request
+from trioraft.wire.operations import OPERATIONS
 from trioraft.wire.parsing import parse_request
+from trioraft.wire.table import Request
 
 
 class Scene:

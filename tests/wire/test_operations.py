@@ -12,8 +12,9 @@ from trioraft.kv import commands
 from trioraft.kv.commands import Command
 from trioraft.replica import administration, reports
 from trioraft.wire.cluster_commands import CloseSession, OpenSession
-from trioraft.wire.operations import OPERATION_OF, OPERATIONS, Operation, Prompt, Request, described, help_text
+from trioraft.wire.operations import OPERATION_OF, OPERATIONS, described, help_text
 from trioraft.wire.parsing import RequestError, is_plain, parse_alike, parse_request
+from trioraft.wire.table import Operation, Prompt, Request
 
 
 @pytest.mark.parametrize("row", OPERATIONS.values(), ids=OPERATIONS)

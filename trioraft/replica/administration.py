@@ -26,18 +26,10 @@ from trioraft.replica.slots import Slot
 from trioraft.replica.snapshots import Snapshots
 from trioraft.storage.snapshots import Snapshot as TakenSnapshot
 from trioraft.wire import replies
-from trioraft.wire.operations import (
-    OPERATION_OF,
-    AddMember,
-    AnyRequest,
-    Operation,
-    PromoteMember,
-    RemoveMember,
-    Request,
-    TransferLeadership,
-)
+from trioraft.wire.operations import OPERATION_OF, AddMember, PromoteMember, RemoveMember, TransferLeadership
 from trioraft.wire.parsing import RequestError, parse_request, without_id
 from trioraft.wire.peers import AdminReply, AdminRequest
+from trioraft.wire.table import AnyRequest, Operation, Request
 
 TICK_MS: Final = int(TICK_SECONDS * 1000)
 

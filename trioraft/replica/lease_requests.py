@@ -30,9 +30,10 @@ from trioraft.replica.lease_clock import LeaseClock
 from trioraft.replica.slots import LeaseSlot, Slot
 from trioraft.wire import replies
 from trioraft.wire.codec import decode
-from trioraft.wire.operations import MOST_LEASES, AnyRequest, LeaseKeepalive, Leases
+from trioraft.wire.operations import MOST_LEASES, LeaseKeepalive, Leases
 from trioraft.wire.parsing import without_id
 from trioraft.wire.peers import AdminReply, AdminRequest
+from trioraft.wire.table import AnyRequest
 
 _ENDED: Final = "the lease has ended, or was never granted"
 _ENDED_HINT: Final = "grant a new one; the keys and locks of the old one are gone"

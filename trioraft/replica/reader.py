@@ -12,8 +12,9 @@ from trioraft.replica.failures import internal_reply
 from trioraft.replica.reckoning import reckoned
 from trioraft.replica.slots import ReadSlot
 from trioraft.wire import replies
-from trioraft.wire.operations import AnyRequest, Operation, ShowLog
+from trioraft.wire.operations import ShowLog
 from trioraft.wire.replies import Reply
+from trioraft.wire.table import AnyRequest, Operation
 
 MADE_A_TURN: Final = 4 * 1024 * 1024
 """How many bytes of replies are made a turn, beside values, which are at hand."""

@@ -12,15 +12,8 @@ from typing import Any, Final
 from trioraft.machine import Machine
 from trioraft.raft.core import Core
 from trioraft.replica.session import MAX_UNANSWERED_BYTES
-from trioraft.wire.operations import (
-    Leases,
-    Members,
-    Operation,
-    ReadSnapshot,
-    Request,
-    ShowLog,
-    Status,
-)
+from trioraft.wire.operations import Leases, Members, ReadSnapshot, ShowLog, Status
+from trioraft.wire.table import Operation, Request
 
 MAX_LOG_BYTES: Final = 1024 * 1024
 SMALL_REPLY_BYTES: Final = 1024

@@ -40,7 +40,6 @@ from trioraft.storage.log import SEGMENT_BYTES
 from trioraft.storage.snapshots import Snapshot
 from trioraft.wire import entries as codec
 from trioraft.wire.cluster_commands import LEVEL
-from trioraft.wire.operations import AnyRequest
 from trioraft.wire.peers import (
     AdminReply,
     AdminRequest,
@@ -56,6 +55,7 @@ from trioraft.wire.peers import (
     Underway,
 )
 from trioraft.wire.replies import Reply
+from trioraft.wire.table import AnyRequest
 
 WAITING_REPORT_TICKS: Final = 50
 

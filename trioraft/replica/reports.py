@@ -33,13 +33,13 @@ from trioraft.wire.operations import (
     Members,
     Ping,
     ReadSnapshot,
-    Request,
     ShowLog,
     Status,
     described,
     help_text,
 )
 from trioraft.wire.replies import Reply
+from trioraft.wire.table import Request
 
 log = logging.getLogger("trioraft.node")
 

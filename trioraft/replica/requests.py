@@ -32,9 +32,9 @@ from trioraft.replica.proposals import Proposals
 from trioraft.replica.reader import Reader
 from trioraft.replica.reads import Reads
 from trioraft.replica.slots import LeaseSlot, ReadSlot, Slot, WriteSlot
-from trioraft.wire.operations import AnyRequest, InSession, KeyRead, Operation, ReadRequest, Write
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
 from trioraft.wire.replies import Reply
+from trioraft.wire.table import AnyRequest, InSession, KeyRead, Operation, ReadRequest, Write
 
 
 class Ports(

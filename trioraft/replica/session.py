@@ -15,9 +15,10 @@ from trioraft.replica.failures import unread_reply
 from trioraft.replica.slots import LaterSlot, LeaseSlot, Queue, ReadSlot, Slot, WriteSlot
 from trioraft.wire import replies
 from trioraft.wire.framing import LineBuffer, LineTooLong
-from trioraft.wire.operations import OPERATION_OF, UNREAD, AnyRequest, Operation
+from trioraft.wire.operations import OPERATION_OF, UNREAD
 from trioraft.wire.parsing import HttpRequest, is_plain, parse_alike, parse_request
 from trioraft.wire.replies import Piece
+from trioraft.wire.table import AnyRequest, Operation
 
 log = logging.getLogger("trioraft.node")
 

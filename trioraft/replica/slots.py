@@ -24,8 +24,8 @@ from typing import Any, Protocol
 import msgspec
 
 from trioraft.wire import replies
-from trioraft.wire.operations import AnyRequest, Operation
 from trioraft.wire.replies import Piece, Reply
+from trioraft.wire.table import AnyRequest, Operation
 
 
 class Owner(Protocol):

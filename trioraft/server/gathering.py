@@ -19,8 +19,8 @@ from trioraft.replica.failures import decides
 from trioraft.replica.requests import Requests
 from trioraft.replica.session import read_alike
 from trioraft.replica.slots import ReadSlot, Slot, WriteSlot
-from trioraft.wire.operations import AnyRequest, Operation
 from trioraft.wire.replies import Piece, Reply
+from trioraft.wire.table import AnyRequest, Operation
 
 FEW: Final = 4
 """The requests of fewer clients are not merged: it would cost more than it saves."""

@@ -18,13 +18,8 @@ import msgspec
 from trioraft.kv.bounds import MAX_KEY_BYTES
 from trioraft.wire.codec import DecodeError, Decoder, decode, encode
 from trioraft.wire.complaints import in_words
-from trioraft.wire.operations import (
-    OPERATION_OF,
-    OPERATIONS,
-    AnyRequest,
-    Operation,
-    PlainRequest,
-)
+from trioraft.wire.operations import OPERATION_OF, OPERATIONS
+from trioraft.wire.table import AnyRequest, Operation, PlainRequest
 
 MAX_DEPTH: Final = 128
 """How deep a value may nest. Without a limit, reading would fail at a depth that depends on the reader's stack."""
