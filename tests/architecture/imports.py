@@ -85,6 +85,8 @@ ALLOWED = {
     },
     "trioraft.client.errors": {"trioraft.client.protocol"},
     "trioraft.client.protocol": {"trioraft.wire"},
+    "trioraft.client.standing": {"trioraft.client.protocol"},
+    "trioraft.client.tenure": {"trioraft.client.attempts"},
     "trioraft.testing": {
         "trioraft",
         "trioraft.addresses",
@@ -161,6 +163,8 @@ PURE = {
     "trioraft.client.attempts": _OF_NO_CONSEQUENCE,
     "trioraft.client.errors": _OF_NO_CONSEQUENCE,
     "trioraft.client.protocol": _OF_NO_CONSEQUENCE,
+    "trioraft.client.standing": _OF_NO_CONSEQUENCE,
+    "trioraft.client.tenure": _OF_NO_CONSEQUENCE,
     "trioraft.replica": _OF_NO_CONSEQUENCE | {"contextlib", "errno", "hashlib", "logging", "weakref"},
 }
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint", "hash", "id"}

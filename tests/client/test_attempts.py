@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from trioraft.client.attempts import (
     FIRST_PAUSE_SECONDS,
     LONG_REPLY_SECONDS,
     LONGEST_PAUSE_SECONDS,
+    REPEAT_SECONDS,
     REPLY_SECONDS,
     RETRY_SECONDS,
     SECOND_LOOK_SECONDS,
@@ -78,6 +80,64 @@ def test_a_request_goes_out_again_only_where_that_does_no_harm_and_may_help(
     assert {op: decision(op, happened, applied, nodes, now) for op in ops} == dict.fromkeys(ops, expected)
 
 
+@pytest.mark.parametrize(
+    ("happened", "applied", "nodes", "now", "expected"),
+    [
+        (LOST, None, 3, SOON, "again"),
+        (LOST, None, 1, RETRY_SECONDS * 2, "again"),
+        (LOST, None, 3, REPEAT_SECONDS * 2, "Unknown"),
+        ("leader_changed", "unknown", 3, SOON, "again"),
+        ("timeout", "unknown", 1, SOON, "again"),
+        ("timeout", "unknown", 1, REPEAT_SECONDS * 2, "Refused"),
+        ("timeout", "no", 3, SOON, "Refused"),
+        ("no_quorum", "no", 1, SOON, "Refused"),
+        ("conflict", "no", 3, SOON, "Refused"),
+        ("session_expired", "unknown", 3, SOON, "Refused"),
+        ("seq_too_old", "unknown", 3, SOON, "Refused"),
+    ],
+)
+def test_a_write_that_is_applied_once_goes_out_again_whatever_became_of_it(
+    happened: str, applied: str | None, nodes: int, now: float, expected: str
+) -> None:
+    assert decision("put", happened, applied, nodes, now, client="3fa9c2d1-118", seq=1) == expected
+
+
+@pytest.mark.parametrize(
+    ("second", "applied", "expected"),
+    [
+        ("no_quorum", "no", "Unknown"),
+        ("timeout", "no", "Unknown"),
+        ("overloaded", "no", "Unknown"),
+        ("conflict", "no", "Refused"),  # the cluster knows this write, or has decided on it now
+        ("session_expired", "unknown", "Refused"),
+    ],
+)
+def test_what_a_later_attempt_did_not_apply_an_earlier_one_may_have(second: str, applied: str, expected: str) -> None:
+    sent = Attempts({"op": "put", "client": "c", "seq": 1}, 1, 0.0)
+    sent.lost(A, "timed out", 0.0)
+    with pytest.raises(ClientError) as error:
+        sent.refused(Reply(error_reply(b"1", second, "it failed", "", applied)), SOON)
+    assert type(error.value).__name__ == expected
+
+
+def test_where_no_node_is_left_a_write_that_was_sent_before_may_have_been_applied() -> None:
+    sent = Attempts({"op": "put", "client": "c", "seq": 1}, 3, 0.0)
+    sent.lost(A, "timed out", 0.0)
+    assert sent.unreachable(NoNode("no node can be reached"), SOON) >= 0.0
+    with pytest.raises(Unknown):
+        sent.unreachable(NoNode("no node can be reached"), REPEAT_SECONDS * 2)
+
+
+@pytest.mark.parametrize("code", ["no_quorum", "shutting_down", "overloaded", "timeout"])
+def test_one_that_insists_asks_the_only_node_again(code: str) -> None:
+    sent = Attempts({"op": "get"}, 1, 0.0, math.inf, insists=True)
+    refused = Reply(error_reply(b"1", code, "it failed", "", None))
+    assert [sent.refused(refused, 1e6) for _ in range(3)] == [FIRST_PAUSE_SECONDS * 2**n for n in range(3)]
+    for _ in range(2000):
+        sent.lost(None, "timed out", 1e6)
+    assert sent.lost(None, "timed out", 1e6) == LONGEST_PAUSE_SECONDS
+
+
 def test_what_a_node_is_to_answer_by_itself_goes_to_no_other() -> None:
     assert decision("put", "not_leader", "no", 3, SOON, forward=False) == "Refused"
     assert decision("put", "not_leader", "no", 3, SOON, forward=True) == "again"
@@ -85,7 +145,9 @@ def test_what_a_node_is_to_answer_by_itself_goes_to_no_other() -> None:
 
 @pytest.mark.parametrize(("op", "applied"), [("put", "no"), ("transfer_leadership", "no"), ("get", None)])
 def test_where_no_node_is_reached_a_write_was_not_applied(op: str, applied: str | None) -> None:
-    assert Attempts({"op": op}, 3, 0.0).unreachable(NoNode("no node can be reached")).applied == applied
+    with pytest.raises(NoNode) as error:
+        Attempts({"op": op}, 3, 0.0).unreachable(NoNode("no node can be reached"), 0.0)
+    assert error.value.applied == applied
 
 
 def test_errors_say_what_happened_and_what_to_do() -> None:

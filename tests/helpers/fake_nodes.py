@@ -17,22 +17,26 @@ Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
 class FakeNode:
     """A listener that replies to each request with the fields that `answer` gives; None gives no reply.
 
+    `pushes` among them are sent behind the reply, each with the request's id unless it has its own, or is a `progress`.
     Without `answer` the node is silent: the kernel accepts connections, and nobody reads them.
     """
 
     def __init__(self, answer: Answer | None) -> None:
         self.asked: list[str] = []
         self.answer = answer
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = Address("127.0.0.1", self._listener.getsockname()[1])
         self._connections: list[socket.socket] = []
-        if answer is not None:
-            threading.Thread(target=self._accept, daemon=True).start()
+        self._listen(0)
+        self.address = Address("127.0.0.1", self._listener.getsockname()[1])
 
-    def _accept(self) -> None:
+    def _listen(self, port: int) -> None:
+        self._listener = socket.create_server(("127.0.0.1", port))
+        if self.answer is not None:
+            threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                connection, _ = self._listener.accept()
+                connection, _ = listener.accept()
             except OSError:
                 return
             self._connections.append(connection)
@@ -40,26 +44,57 @@ class FakeNode:
 
     def _serve(self, connection: socket.socket) -> None:
         try:
-            with connection.makefile("rb") as lines:
+            with connection, connection.makefile("rb") as lines:
                 for line in lines:
                     request = json.loads(line)
                     self.asked.append(request["op"])
                     assert self.answer is not None
                     fields = self.answer(request)
                     if fields is not None:
-                        connection.sendall(json.dumps({"id": request["id"], "ok": True, **fields}).encode() + b"\n")
+                        id_ = {"id": request["id"]}
+                        pushes = fields.pop("pushes", [])
+                        connection.sendall(_line({**id_, "ok": True, **fields}))
+                        for push in pushes:
+                            connection.sendall(_line(push if push["event"] == "progress" else {**id_, **push}))
         except OSError:
             pass
 
-    def push(self, fields: dict[str, Any]) -> None:
-        """Send a line that nobody asked for on the newest connection."""
-        self._connections[-1].sendall(json.dumps(fields).encode() + b"\n")
+    @property
+    def newest(self) -> socket.socket:
+        """The newest connection."""
+        return self._connections[-1]
+
+    def push(self, fields: dict[str, Any], connection: socket.socket | None = None) -> None:
+        """Send a line that nobody asked for, on the newest connection or on that one."""
+        (connection or self.newest).sendall(_line(fields))
+
+    def drop(self) -> None:
+        """Break all connections; new ones are accepted."""
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._connections.clear()
+
+    def go_away(self) -> None:
+        """Break all connections and take no new ones, until `come_back`."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.drop()
+
+    def come_back(self) -> None:
+        """Listen again at the same address."""
+        self._listen(self.address.port)
 
     def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for connection in self._connections:
             connection.close()
+
+
+def _line(fields: dict[str, Any]) -> bytes:
+    return json.dumps(fields).encode() + b"\n"
 
 
 Make = Callable[[Answer | None], FakeNode]

@@ -44,6 +44,14 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def is_running(process: int) -> bool:
+    """Whether a process is there and has not ended; one that nobody has waited for has."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def eventually(look: Callable[[], T | None], what: str, seconds: float = 10.0) -> T:
     """Call `look` again and again until its answer is true, and return it. AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds

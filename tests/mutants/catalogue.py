@@ -1110,7 +1110,7 @@ MUTANTS = (
     Mutant(
         "a write goes out again though it may have been applied",
         "trioraft/client/attempts.py",
-        '        harmless = not self._writes or refused.applied == "no"\n',
+        '        harmless = self._repeats or refused.applied == "no"\n',
         "        harmless = True\n",
         "tests/client/test_attempts.py::test_a_request_goes_out_again_only_where_that_does_no_harm_and_may_help",
         simulated=False,
@@ -1118,8 +1118,8 @@ MUTANTS = (
     Mutant(
         "a write goes out again though the node may have got it",
         "trioraft/client/attempts.py",
-        "        if self._writes:\n",
-        "        if False:\n",
+        "        if not self._repeats or (self._writes and now > self._deadline):\n",
+        "        if self._writes and now > self._deadline:\n",
         "tests/client/test_silent_nodes.py::test_what_a_node_was_asked_before_it_stopped",
         simulated=False,
     ),

@@ -10,7 +10,7 @@ from typing import Final
 
 from trioraft.addresses import Address
 from trioraft.client.errors import NoNode, Refused, Unknown
-from trioraft.client.protocol import Reply, RequestFields
+from trioraft.client.protocol import Push, Reply, RequestFields
 from trioraft.wire.operations import OPERATIONS
 
 FIRST_LOOK_SECONDS: Final = 0.4
@@ -29,14 +29,21 @@ LONG_REPLY_SECONDS: Final = 600.0
 """How long the reply to an operation that takes long may take, as long as the node is there."""
 RETRY_SECONDS: Final = 3.0
 """How long a request that failed for the moment is tried again."""
+REPEAT_SECONDS: Final = 15.0
+"""How long a write that may be asked twice is tried again: while it is not, its outcome stays unknown."""
 FIRST_PAUSE_SECONDS: Final = 0.02
 """The pause once every node has failed; it doubles with each further failure."""
 LONGEST_PAUSE_SECONDS: Final = 1.0
+_MOST_DOUBLINGS: Final = 16
 SHORTEST_WAIT: Final = 0.001
 """A timeout of zero would make a socket non-blocking."""
 
 MOMENTARY: Final = frozenset(("shutting_down", "leader_changed", "not_leader", "no_quorum"))
 """Error codes that another node, or the same node a moment later, may not repeat."""
+_OF_THE_ATTEMPT: Final = MOMENTARY | {"timeout", "overloaded"}
+"""Error codes that tell of one attempt alone, and nothing of those before it."""
+_FORGOTTEN: Final = frozenset(("session_expired", "seq_too_old"))
+"""Error codes of a write whose session does not tell any more whether it was applied."""
 
 _WHERE_HINT: Final = "start the nodes, or say where they are with --servers FILE or --connect HOST:PORT"
 
@@ -101,44 +108,70 @@ class Search:
 class Attempts:
     """One request on its way to a reply: after each failure, either the pause before the next attempt or an error.
 
-    A read goes to another node whatever happened; a write only where it is certain that it was not applied.
+    A read, and a write that may be asked twice, go to another node whatever happened. Any other write does so only
+    where it is certain that it was not applied.
     """
 
-    def __init__(self, request: RequestFields, nodes: int, now: float) -> None:
-        """`nodes` is how many addresses there are to go to."""
-        self._writes = changes(request["op"])
-        self._passed_on = request.get("forward") is not False
-        self._nodes = nodes
-        self._deadline = now + RETRY_SECONDS
-        self._failures = 0
+    def __init__(
+        self, request: RequestFields, nodes: int, now: float, seconds: float | None = None, *, insists: bool = False
+    ) -> None:
+        """`nodes` is how many addresses there are to go to, `seconds` how long it goes on.
 
-    def unreachable(self, error: NoNode) -> NoNode:
-        """The error where no node was found, which tells of a write that it was not applied."""
-        error.applied = "no" if self._writes else None
-        return error
+        With `insists`, to ask again does no harm, and the only node is asked again too.
+        """
+        self._writes = changes(request["op"])
+        self._repeats = insists or not self._writes or repeatable(request)
+        self._elsewhere = insists or (nodes > 1 and request.get("forward") is not False)
+        self._nodes = nodes
+        self._codes = MOMENTARY
+        if insists:  # one that waits for a time of its own is told when that is over
+            self._codes = _OF_THE_ATTEMPT - {"timeout"} if "wait_ms" in request else _OF_THE_ATTEMPT
+        if seconds is None:
+            seconds = REPEAT_SECONDS if self._writes and self._repeats else RETRY_SECONDS
+        self._deadline = now + seconds
+        self._failures = 0
+        self._is_uncertain = False
+        """Whether an earlier attempt at a write may have been applied, or may be yet."""
+
+    def unreachable(self, error: NoNode, now: float) -> float:
+        """The seconds to pause after no node was found, where an earlier attempt leaves a write uncertain.
+
+        Raises the error, which tells of a write that it was not applied, or Unknown.
+        """
+        if not self._is_uncertain:
+            error.applied = "no" if self._writes else None
+            raise error from None
+        if now > self._deadline:
+            raise _unknown(error.message) from None
+        return self._pause(now)
 
     def lost(self, node: Address | None, why: str, now: float) -> float:
         """The seconds to pause after a node did not answer a request that was sent to it.
 
         Raises Unknown for a write, and NoNode where no time is left.
         """
-        if self._writes:
-            raise Unknown(
-                f"{node} did not answer ({why}): the write may have been applied",
-                "read the key before you write it again",
-            ) from None
+        self._is_uncertain = self._writes
+        if not self._repeats or (self._writes and now > self._deadline):
+            raise _unknown(f"{node} did not answer ({why})") from None
         if now > self._deadline:
             raise NoNode(f"{node} did not answer: {why}", _WHERE_HINT) from None
         return self._pause(now)
 
-    def refused(self, reply: Reply, now: float) -> float:
-        """The seconds to pause after a node replied with an error. Raises Refused where it would be repeated."""
-        refused = Refused(reply)
-        harmless = not self._writes or refused.applied == "no"
-        elsewhere = self._nodes > 1 and self._passed_on
-        if refused.code not in MOMENTARY or not harmless or not elsewhere or now > self._deadline:
-            raise refused
-        return self._pause(now)
+    def refused(self, line: Reply | Push, now: float) -> float:
+        """The seconds to pause after a node replied with an error. Raises Refused where it would be repeated.
+
+        Raises Unknown for a write that this attempt did not apply, and an earlier one may have.
+        """
+        refused = Refused(line)
+        harmless = self._repeats or refused.applied == "no"
+        unsure = self._writes and refused.applied == "unknown" and refused.code not in _FORGOTTEN
+        momentary = (refused.code in self._codes and self._elsewhere) or (unsure and self._repeats)
+        if harmless and momentary and now <= self._deadline:
+            self._is_uncertain |= unsure
+            return self._pause(now)
+        if self._is_uncertain and refused.code in _OF_THE_ATTEMPT:
+            raise _unknown(refused.message)
+        raise refused
 
     def _pause(self, now: float) -> float:
         """No pause while there are nodes that have not been asked."""
@@ -146,7 +179,12 @@ class Attempts:
         rounds = self._failures - self._nodes
         if rounds < 0:
             return 0.0
-        return min(FIRST_PAUSE_SECONDS * 2.0**rounds, LONGEST_PAUSE_SECONDS, max(0.0, self._deadline - now))
+        return min(growing_pause(rounds), max(0.0, self._deadline - now))
+
+
+def growing_pause(failures: int) -> float:
+    """The seconds to pause after that many failures before the last: they double, up to LONGEST_PAUSE_SECONDS."""
+    return min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures, _MOST_DOUBLINGS), LONGEST_PAUSE_SECONDS)
 
 
 def changes(op: str) -> bool:
@@ -154,9 +192,18 @@ def changes(op: str) -> bool:
     return op not in OPERATIONS or OPERATIONS[op].changes
 
 
+def repeatable(request: RequestFields) -> bool:
+    """Whether a write may be asked again, whatever became of the first attempt: it is applied once, or harmless."""
+    return "seq" in request or (request["op"] in OPERATIONS and OPERATIONS[request["op"]].repeatable)
+
+
 def pipeline_lost(node: Address | None, why: str, replies: int, requests: int) -> Unknown:
     """The error of a pipeline whose connection was lost after so many `replies`."""
     return Unknown(f"{node} was lost after {replies} of {requests} replies: {why}", "read before you write again")
+
+
+def _unknown(what: str) -> Unknown:
+    return Unknown(f"{what}: the write may have been applied", "read the key before you write it again")
 
 
 def reply_seconds(op: str, timeout: float | None) -> float:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from trioraft.addresses import Address
-from trioraft.client.attempts import LONG_REPLY_SECONDS, Attempts, Nodes, Search, pipeline_lost, reply_seconds
-from trioraft.client.connection import Connection, OnPush, dial, why
+from trioraft.client.attempts import LONG_REPLY_SECONDS, Attempts, Nodes, pipeline_lost, reply_seconds
+from trioraft.client.connection import Connection, OnPush, find_node, why
 from trioraft.client.errors import BadRequest, NoNode
 from trioraft.client.protocol import Reply, RequestFields, Unsendable
 
@@ -71,7 +71,7 @@ class Client:
             try:
                 reply = self._ask_somebody(request)
             except NoNode as error:
-                raise attempts.unreachable(error) from None
+                pause = attempts.unreachable(error, time.monotonic())
             except (OSError, ValueError) as error:
                 pause = attempts.lost(self._leave(), why(error), time.monotonic())
             else:
@@ -125,25 +125,10 @@ class Client:
         if self._connection is not None and not self._connection.still_answers():
             self._leave()
         if self._connection is None:
-            self._find_node()
-        if self._connection is None or self._abandoned:
+            self.address, self._connection = find_node(self._nodes, self._timeout, self._on_push)
+        if self._abandoned:
             raise NoNode("the call was given up", "")
         return self._connection
-
-    def _find_node(self) -> None:
-        """Connect to the first node that answers. Raises NoNode."""
-        search = Search(self._nodes, self._timeout, time.monotonic())
-        while look := search.next(time.monotonic()):
-            address, seconds = look
-            try:
-                self._connection = dial(address, seconds, self._on_push)
-            except (OSError, ValueError) as error:
-                search.failed(address, why(error), silent=isinstance(error, TimeoutError))
-                continue
-            self.address = address
-            self._nodes.answered(address)
-            return
-        raise search.error()
 
     def _leave(self) -> Address | None:
         """Close the connection, and begin with another node the next time; the node that it was to."""

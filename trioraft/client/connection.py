@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 from trioraft.addresses import Address
 from trioraft.client import attempts
+from trioraft.client.attempts import Nodes, Search
 from trioraft.client.protocol import Protocol, Push, Reply, RequestFields
 from trioraft.names import Unresolved, look_up, numeric
 
@@ -62,9 +63,13 @@ class Connection:
         self._socket.settimeout(seconds)
         self._socket.sendall(self._protocol.send({"op": "ping"}))
         while True:
-            self._socket.settimeout(max(attempts.SHORTEST_WAIT, deadline - time.monotonic()))
-            if replies := self._received(self._socket.recv(_READ_BYTES)):
+            if replies := self.hear(deadline - time.monotonic()):
                 return replies[0]
+
+    def hear(self, seconds: float) -> list[Reply]:
+        """The replies in what comes within that time. Raises OSError where nothing comes, and ValueError as above."""
+        self._socket.settimeout(max(attempts.SHORTEST_WAIT, seconds))
+        return self._received(self._socket.recv(_READ_BYTES))
 
     def still_answers(self) -> bool:
         """Whether the node has neither closed the connection meanwhile nor fallen silent."""
@@ -138,6 +143,21 @@ def dial(address: Address, seconds: float, on_push: OnPush | None = None) -> Con
             continue
         return connection
     raise failure
+
+
+def find_node(nodes: Nodes, timeout: float | None, on_push: OnPush | None = None) -> tuple[Address, Connection]:
+    """Connect to the first node that answers, and begin with it the next time. Raises NoNode."""
+    search = Search(nodes, timeout, time.monotonic())
+    while look := search.next(time.monotonic()):
+        address, seconds = look
+        try:
+            connection = dial(address, seconds, on_push)
+        except (OSError, ValueError) as error:
+            search.failed(address, why(error), silent=isinstance(error, TimeoutError))
+            continue
+        nodes.answered(address)
+        return address, connection
+    raise search.error()
 
 
 def why(error: OSError | ValueError) -> str:

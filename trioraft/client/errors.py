@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trioraft.client.protocol import Reply
+from trioraft.client.protocol import Push, Reply
 
 
 class ClientError(Exception):
@@ -30,9 +30,9 @@ class Unknown(ClientError):
 
 
 class Refused(ClientError):
-    """A node answered with an error."""
+    """A node answered with an error, or ended with one what was to go on."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply | Push) -> None:
         error = reply.error
         super().__init__(error.message, error.hint)
         self.reply = reply

@@ -44,6 +44,7 @@ class Line:
     def __init__(self, line: bytes, fields: dict[str, msgspec.Raw]) -> None:
         self.line = line
         self.fields = fields
+        self._error: ErrorFields | None = None
 
     def raw(self, name: str) -> bytes:
         """A field's JSON as the node sent it; empty where it is missing."""
@@ -53,6 +54,12 @@ class Line:
         """A field, decoded. Not for values, whose numbers may be longer than any of Python's types keeps."""
         return decode(self.raw(name))
 
+    @property
+    def error(self) -> ErrorFields:
+        """The error, of a line that has one."""
+        assert self._error is not None
+        return self._error
+
 
 class Reply(Line):
     """A node's reply to a request."""
@@ -61,13 +68,8 @@ class Reply(Line):
         """`fields` are those of the line, where they are known. Raises DecodeError where the line is no reply."""
         super().__init__(line, _fields_of(line) if fields is None else fields)
         self.ok = self.raw("ok") == b"true"
-        self._error = None if self.ok else decode(self.raw("error"), ErrorFields)
-
-    @property
-    def error(self) -> ErrorFields:
-        """The error, of a reply that has one."""
-        assert self._error is not None
-        return self._error
+        if not self.ok:
+            self._error = decode(self.raw("error"), ErrorFields)
 
 
 class Push(Line):
@@ -80,6 +82,8 @@ class Push(Line):
         """What happened: the word that the node has for it."""
         self.id = decode(self.raw("id"), int) if "id" in fields else None
         """The number of the request that asked to be told; None where all of the connection is meant."""
+        if self.event == "closed":
+            self._error = decode(self.raw("error"), ErrorFields)
 
 
 class Protocol:

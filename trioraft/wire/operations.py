@@ -150,6 +150,7 @@ class Incr(Write, tag="incr", kw_only=True, gc=False):
     answer="`client`, for the writes of this session",
     prompt="it is for programs",
     command=cluster_commands.OpenSession,
+    repeatable=True,
     level=2,
 )
 class OpenSession(Request, tag="open_session", kw_only=True, gc=False):
@@ -164,6 +165,7 @@ class OpenSession(Request, tag="open_session", kw_only=True, gc=False):
     answer="also where it was not open",
     prompt="it is for programs",
     command=cluster_commands.CloseSession,
+    repeatable=True,
     codes=("session_expired",),
     level=2,
 )
@@ -370,12 +372,11 @@ class ReadSnapshot(Request, tag="read_snapshot", kw_only=True, gc=False):
 
 @Operation(
     kind="lease",
-    level=2,
     summary="let a lease live on for all its time, or up to 10000 of them: leases",
     example='{"op":"lease_keepalive","lease":1234}',
     fields="`lease`, or `leases`: a list of at most 10000",
     answer="with `lease` no more, `lease_expired` where it has ended; with `leases` `expired`: those that have ended",
-    prompt="a lease is kept alive for longer than a line; `trioraft lease keepalive` does it",
+    prompt="it is typed as on the command line: `lease keepalive`",
     codes=("lease_expired",),
 )
 class LeaseKeepalive(Request, tag="lease_keepalive", kw_only=True, gc=False):
@@ -397,13 +398,12 @@ class LeaseKeepalive(Request, tag="lease_keepalive", kw_only=True, gc=False):
 
 @Operation(
     kind="lease",
-    level=2,
     summary="the leases that live, as the leader sees them; takes after, limit",
     example='{"op":"leases"}',
     fields="`after`: a lease, `limit` (1000; at most 10000)",
     answer="`leases` in the order of their numbers (`lease`, `ttl_ms`, `keys`, and `remaining_ms`: until the leader"
     " ends it, up to 1¼ of `ttl_ms`), `more`, `at`",
-    prompt="`trioraft lease list` shows them",
+    prompt="it is typed as on the command line: `lease list`",
     large=True,
 )
 class Leases(Request, tag="leases", kw_only=True, gc=False):

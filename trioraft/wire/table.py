@@ -180,6 +180,8 @@ class Operation(msgspec.Struct, eq=False, kw_only=True):
     """Gives the query that a read is for the state machine."""
     reply: Callable[[msgspec.Raw, Any, bytes], Reply] | None = None
     """Makes the reply to a read, from its id, the answer of the state machine, and its own end (`replies.as_of`)."""
+    repeatable: bool = False
+    """Whether a client may ask for it again, whatever became of the first: it is applied once, or leaves what ends."""
     large: bool = False
     """Whether the reply may be as large as all the data."""
     codes: tuple[str, ...] = ()
