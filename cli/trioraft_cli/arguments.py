@@ -1,4 +1,4 @@
-"""The types of arguments: text, values, which may come from standard input, and whole numbers."""
+"""The types of arguments: text, values, which may come from standard input, numbers, and what follows a `--`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,39 @@ else:
     _TextType = click.ParamType  # older versions have no generic one
 
 _STANDARD_INPUT: Final = "-"
+_DASHES: Final = "--"
 
 
 class Whole(click.IntRange):
     """A whole number within bounds. Anything else is called no valid integer, and not no valid range."""
 
     name = "integer"
+
+
+class Seconds(click.FloatRange):
+    """A time, in seconds. Anything else is called no valid number."""
+
+    name = "number"
+
+
+class WithTail(click.Command):
+    """A command that takes what follows the first `--` as it stands: `tail`, None where there is no `--`."""
+
+    tail_metavar = "[-- COMMAND...]"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse what stands before the `--`."""
+        tail = None
+        if _DASHES in args:
+            place = args.index(_DASHES)
+            args, tail = args[:place], tuple(args[place + 1 :])
+        rest = super().parse_args(ctx, args)
+        ctx.params["tail"] = tail
+        return rest
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """The words of its usage."""
+        return [*super().collect_usage_pieces(ctx), self.tail_metavar]
 
 
 class Text(_TextType):
@@ -61,3 +88,8 @@ class Value(Text):
 
 
 VALUE: Final = Value()
+REVISION: Final = Whole(min=0)
+NUMBER: Final = Whole(min=1)
+"""A lease or a fence."""
+SECONDS: Final = Seconds(0.0, 86_400.0)
+TTL: Final = Seconds(1.0, 86_400.0)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from trioraft_cli import render, where
-from trioraft_cli.asking import ask, cluster_options
+from trioraft_cli import render
+from trioraft_cli.asking import Asker, asks
 from trioraft_cli.counts import snapshot_taken
 from trioraft_cli.status import ClusterStatus, judge, show_status
 from trioraft_cli.streams import say
 
 
 @click.command()
-@cluster_options
-def status(servers: Path | None, connect: tuple[str, ...], output: str) -> int:
+@asks
+def status(asker: Asker) -> int:
     """Show every node of the cluster: who leads, how far each is, and who does not answer."""
-    cluster = ClusterStatus(where.addresses(servers, connect))
-    if output == "text":
+    cluster = ClusterStatus(asker.addresses)
+    if not asker.as_json:
         return show_status(cluster)
     for reply in cluster.replies.values():
         render.show_json(reply.line)
@@ -31,12 +30,12 @@ def status(servers: Path | None, connect: tuple[str, ...], output: str) -> int:
 @click.command("show-log")
 @click.option("--from", "first", type=int, help="The first index; the newest entries where it is not given.")
 @click.option("--limit", type=int, help="At most so many entries, up to 1000; 100 where it is not given.")
-@cluster_options
-def show_log(first: int | None, limit: int | None, **place: Any) -> int:
+@asks
+def show_log(asker: Asker, first: int | None, limit: int | None) -> int:
     """Show the log of the node that answers."""
     fields: dict[str, Any] = {"from": first}  # `from` is a keyword
-    reply = ask(**place, op="show_log", limit=limit, **fields)
-    if place["output"] == "text":
+    reply = asker.call("show_log", limit=limit, **fields)
+    if not asker.as_json:
         render.show_log(reply)
         if reply["more"]:
             last_index = render.log_rows(reply)[-1].index
@@ -46,21 +45,21 @@ def show_log(first: int | None, limit: int | None, **place: Any) -> int:
 
 @click.command()
 @click.argument("target", type=int, required=False)
-@cluster_options
-def transfer(target: int | None, **place: Any) -> int:
+@asks
+def transfer(asker: Asker, target: int | None) -> int:
     """Let the node with the id TARGET lead, or the one that has most."""
-    reply = ask(**place, op="transfer_leadership", target=target)
-    if place["output"] == "text":
+    reply = asker.call("transfer_leadership", target=target)
+    if not asker.as_json:
         print(f"node {reply['leader']} leads in term {reply['term']}")
     return 0
 
 
 @click.command()
-@cluster_options
-def snapshot(**place: Any) -> int:
+@asks
+def snapshot(asker: Asker) -> int:
     """Let the node that answers write a snapshot, and shorten its log."""
-    reply = ask(**place, op="snapshot")
-    if place["output"] == "text":
+    reply = asker.call("snapshot")
+    if not asker.as_json:
         print(snapshot_taken(reply["keys"], reply["index"], reply["bytes"]))
     return 0
 

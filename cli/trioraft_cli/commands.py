@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any, Final
 
 import msgspec
@@ -21,11 +23,23 @@ class PromptCommand(msgspec.Struct, frozen=True):
     """How it is typed; the fields that its words are."""
     operation: Operation | None = None
     """What it asks the node for; None where the prompt carries it out by itself."""
+    options: bool = False
+    """Whether it is typed with options, and read as the command line reads it."""
+
+    @property
+    def name(self) -> str:
+        """The words that its usage begins with, up to the first that stands for something."""
+        return " ".join(takewhile(lambda word: word.isidentifier() and word.islower(), self.typed.usage.split()))
 
     @property
     def takes_key(self) -> bool:
         """Whether its first word is a key, or how keys begin."""
         return self.typed.fields[:1] in (("key",), ("prefix",))
+
+    @property
+    def takes_one_key(self) -> bool:
+        """Whether its first word is a whole key."""
+        return self.typed.fields[:1] == ("key",) and not self.options
 
     @property
     def takes_value(self) -> bool:
@@ -42,10 +56,30 @@ class PromptCommand(msgspec.Struct, frozen=True):
         return self.operation is not None and field in self.operation.numbers
 
 
+_WITH_OPTIONS: Final = (
+    Prompt("txn [CHECK...] -- OPERATION... [-- ELSE...]", "several operations at once, if all checks hold"),
+    Prompt(
+        "watch [PREFIX] [--key] [--initial] [--after REVISION]", "each change as it comes, until Ctrl-C", ("prefix",)
+    ),
+    Prompt(
+        "wait KEY [--missing | --value VALUE | --rev-above REVISION] [--timeout SECONDS]",
+        "wait until a key is as it is to be",
+        ("key",),
+    ),
+    Prompt("lock NAME [--ttl SECONDS] [--timeout SECONDS]", "hold a lock while the prompt runs"),
+    Prompt("unlock NAME [LEASE]", "give back a lock, or take it from a lease"),
+    Prompt("locks", "the locks that are held"),
+    Prompt("lease grant [--ttl SECONDS]", "grant a lease, with which keys and locks go"),
+    Prompt("lease keepalive LEASE...", "let leases live their whole time again, once"),
+    Prompt("lease revoke LEASE", "end a lease, with its keys and locks"),
+    Prompt("lease list", "the leases that live"),
+)
+"""How those with options are typed. `--help` behind one of them tells more."""
 COMMANDS: Final = {
-    command.typed.name: command
+    command.name: command
     for command in (
         *(PromptCommand(row.prompt, row) for row in OPERATIONS.values() if isinstance(row.prompt, Prompt)),
+        *(PromptCommand(typed, options=True) for typed in _WITH_OPTIONS),
         PromptCommand(Prompt("status", "every node: who leads, how far each is, who does not answer")),
         PromptCommand(Prompt("help [COMMAND]", "this, or one command", ("about",))),
         PromptCommand(Prompt("exit", "leave; Ctrl-D does it too")),
@@ -79,13 +113,12 @@ def parse_line(line: str) -> tuple[str, dict[str, Any]]:
         utf_8(line)
     except NotText as error:
         raise PromptError(f"the line holds {error}: nothing was sent") from None
-    word, rest = _first(line)
-    name = word.replace("-", "_")
-    if name == "quit":
-        name = "exit"
-    command = COMMANDS.get(name)
-    if command is None:
-        raise _no_command(word)
+    name, rest = _name(line)
+    command = COMMANDS[name]
+    if command.options:
+        return name, {"typed": rest}
+    if name == "help":
+        return name, {"about": _about(rest)}
     try:
         if not command.takes_value:
             return name, _fields(command, words_of(rest))
@@ -149,6 +182,18 @@ def _first(line: str) -> tuple[str, str]:
     return word, rest[0].strip() if rest else ""
 
 
+def _name(line: str) -> tuple[str, str]:
+    """The name of the command that the line begins with, one word or two, and the rest. Raises PromptError."""
+    word, rest = _first(line)
+    name = "exit" if word == "quit" else word.replace("-", "_")
+    second, behind = _first(rest)
+    if name in COMMANDS:
+        return name, rest
+    if f"{name} {second}" in COMMANDS:
+        return f"{name} {second}", behind
+    raise _no_command(word)
+
+
 def _takes_value(word: str) -> bool:
     command = COMMANDS.get(word)
     return command is not None and command.takes_value
@@ -160,14 +205,10 @@ def _fields(command: PromptCommand, words: list[str]) -> dict[str, Any]:
         raise _usage(command)
     for field, word in fields.items():
         if command.takes_number(field):
-            if not _is_integer(word):
+            if not is_integer(word):
                 why = f"{quote(word)} is no whole number, or too long a one"
                 raise PromptError(f"{why}; usage: {command.typed.usage}")
             fields[field] = int(word)
-        elif field == "about":
-            fields[field] = word.replace("-", "_")
-            if fields[field] not in COMMANDS:
-                raise _no_command(word)
     return fields
 
 
@@ -179,20 +220,26 @@ def _no_command(word: str) -> PromptError:
     return PromptError(f"there is no command '{word}': " + (f"did you mean '{near[0]}'?" if near else "try 'help'"))
 
 
-def help_lines(about: str | None = None) -> list[str]:
+def _about(typed: str) -> list[str]:
+    """The commands that help is asked for: all, one, or those whose names begin with that word. Raises PromptError."""
+    asked = typed.replace("-", "_").split()
+    found = [name for name in COMMANDS if name.split()[: len(asked)] == asked]
+    if not found:
+        raise _no_command(typed)
+    return found
+
+
+def help_lines(about: Sequence[str]) -> list[str]:
     """What can be typed, a line each."""
-    chosen = [COMMANDS[about]] if about else list(COMMANDS.values())
+    chosen = [COMMANDS[name] for name in about]
     width = max(len(command.typed.usage) for command in COMMANDS.values())
     rows = [f"{command.typed.usage:{width}}  {command.typed.summary}" for command in chosen]
-    return rows if about else [*rows, *_WORDS_HELP]
+    return [*rows, *_WORDS_HELP] if len(about) == len(COMMANDS) else rows
 
 
 def complete_command(text: str) -> list[str]:
-    """The commands that the text before the cursor may become; none once the first word has ended."""
-    word = text.lstrip()
-    if any(sign.isspace() for sign in word):
-        return []
-    word = word.replace("-", "_")
+    """The commands that the text before the cursor may become; none once the name has ended."""
+    word = text.lstrip().replace("-", "_")
     return [name for name in COMMANDS if name.startswith(word)]
 
 
@@ -213,7 +260,8 @@ def key_to_complete(text: str) -> tuple[str, int] | None:
     return None if prefix is None else (prefix, len(typed))
 
 
-def _is_integer(text: str) -> bool:
+def is_integer(text: str) -> bool:
+    """Whether the text is a whole number that is not too long for a node."""
     digits = text.removeprefix("-")
     return digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS
 

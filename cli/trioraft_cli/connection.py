@@ -7,7 +7,9 @@ from typing import Any, Final, TypeVar
 
 from trioraft.addresses import Address
 from trioraft.background import in_background
-from trioraft.client import Client, NoNode, Reply
+from trioraft.client import Client, Line, NoNode, Reply
+from trioraft_cli.asking import Asker, answer_of, call
+from trioraft_cli.going_on import GoingOn
 from trioraft_cli.membership import Members, ask_members
 from trioraft_cli.streams import say
 
@@ -18,12 +20,13 @@ NO_NODE_HINT: Final = (
 T = TypeVar("T")
 
 
-class Connection:
-    """A client whose calls Ctrl-C can break off."""
+class Connection(Asker):
+    """A client whose calls Ctrl-C can break off, and what goes on between them."""
 
     def __init__(self, addresses: Sequence[Address], hint: str = NO_NODE_HINT) -> None:
         """`hint` says what to do where no node can be reached."""
-        self._addresses = addresses
+        super().__init__(addresses)
+        self.going_on = GoingOn(addresses)
         self._hint = hint
         self._client = Client(addresses)
         self._node: Address | None = None
@@ -33,16 +36,25 @@ class Connection:
         """The node that answered last."""
         return self._node
 
-    def call(self, op: str, **fields: Any) -> Reply:
+    def call(self, op: str, *, once: bool = False, **fields: Any) -> Reply:
         """Ask and wait; Ctrl-C gives up the wait and the connection, and the next call has a new one."""
-        return self._wait(lambda client: client.call(op, **fields))
+        return self._wait(lambda client: call(client, op, once=once, **fields))
+
+    def settle(self, op: str, seconds: float | None, **fields: Any) -> Line:
+        """Ask what may have to wait, on a connection of its own, which Ctrl-C gives up."""
+        try:
+            return answer_of(self.addresses, op, seconds, fields)
+        except NoNode as error:
+            error.hint = self._hint
+            raise
 
     def members(self) -> Members:
         """The members, as the leader sees them."""
         return self._wait(ask_members)
 
     def close(self) -> None:
-        """Close it; what is under way is not waited for."""
+        """Close it, with what goes on; what is under way is not waited for."""
+        self.going_on.close()
         self._client.abandon()
 
     def _wait(self, work: Callable[[Client], T]) -> T:
@@ -55,7 +67,7 @@ class Connection:
             raise
         except KeyboardInterrupt:
             client.abandon()
-            self._client = Client(self._addresses)
+            self._client = Client(self.addresses)
             raise
         finally:
             before, now = self._node, client.address

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from trioraft_cli import render
-from trioraft_cli.arguments import TEXT, VALUE
-from trioraft_cli.asking import ask, cluster_options
+from trioraft_cli.arguments import NUMBER, TEXT, VALUE
+from trioraft_cli.asking import Asker, asks, write_options
 from trioraft_cli.counts import counted
 from trioraft_cli.outcomes import no_key
 from trioraft_cli.streams import say
@@ -21,13 +21,13 @@ from trioraft_cli.words import shell_word
 @click.argument("key", type=TEXT)
 @click.option("--raw", is_flag=True, help="A string without its quotes.")
 @click.option("--stale", is_flag=True, help="From the node's own state, which may be behind.")
-@cluster_options
-def get(key: str, raw: bool, stale: bool, **place: Any) -> int:
+@asks
+def get(asker: Asker, key: str, raw: bool, stale: bool) -> int:
     """Print the value of KEY, as JSON."""
-    reply = ask(**place, op="get", key=key, read="stale" if stale else None)
+    reply = asker.call("get", key=key, read="stale" if stale else None)
     if reply["version"] == 0:
         return no_key(key)
-    if place["output"] == "text":
+    if not asker.as_json:
         (render.show_raw if raw else render.show_json)(reply.raw("value"))
     return 0
 
@@ -37,11 +37,17 @@ def get(key: str, raw: bool, stale: bool, **place: Any) -> int:
 @click.argument("value", type=VALUE)
 @click.option("--string", is_flag=True, help="VALUE is a string, even if it reads as JSON.")
 @click.option("--if-rev", type=int, help="Only if KEY has this revision; 0: only if it does not exist.")
-@cluster_options
-def put(key: str, value: str, string: bool, if_rev: int | None, **place: Any) -> int:
-    """Give KEY the VALUE: JSON if it reads as JSON, else a string; '-' reads it from standard input."""
-    reply = ask(**place, op="put", key=key, value=to_json(value, string=string), if_rev=if_rev)
-    if place["output"] == "text" and render.on_terminal():
+@click.option("--lease", type=NUMBER, help="KEY goes when this lease ends.")
+@write_options
+@asks
+def put(asker: Asker, key: str, value: str, string: bool, **options: Any) -> int:
+    """Give KEY the VALUE: JSON if it reads as JSON, else a string; '-' reads it from standard input.
+
+    \b
+    Example: trioraft put config '{"colour": "red"}' --if-rev 0
+    """
+    reply = asker.call("put", key=key, value=to_json(value, string=string), **options)
+    if not asker.as_json and render.on_terminal():
         print(f"revision {reply['rev']}")
         if not string and is_broken_json(value):
             say(STORED_AS_STRING)
@@ -51,12 +57,35 @@ def put(key: str, value: str, string: bool, if_rev: int | None, **place: Any) ->
 @click.command()
 @click.argument("key", type=TEXT)
 @click.option("--if-rev", type=int, help="Only if KEY has this revision.")
-@cluster_options
-def delete(key: str, if_rev: int | None, **place: Any) -> int:
-    """Remove KEY."""
-    if ask(**place, op="delete", key=key, if_rev=if_rev)["deleted"] == 0:
-        return no_key(key)
-    return 0
+@click.option("--prefix", is_flag=True, help="KEY is a prefix: remove all keys that begin with it.")
+@click.option("--limit", type=NUMBER, help="With --prefix: at most so many keys, up to 10000; else all.")
+@write_options
+@asks
+def delete(asker: Asker, key: str, if_rev: int | None, prefix: bool, limit: int | None, **options: Any) -> int:
+    """Remove KEY, or with --prefix all keys that begin with it.
+
+    \b
+    Example: trioraft delete --prefix sessions/
+    """
+    if not prefix:
+        if limit is not None:
+            raise click.UsageError("--limit is for --prefix")
+        return 0 if asker.call("delete", key=key, if_rev=if_rev, **options)["deleted"] else no_key(key)
+    if if_rev is not None:
+        raise click.UsageError("--if-rev is for one key, and --prefix for many")
+    return _delete_all(asker, key, limit, options)
+
+
+def _delete_all(asker: Asker, prefix: str, limit: int | None, options: dict[str, Any]) -> int:
+    """Remove the keys with that prefix, up to a limit: all, some at a time, where it is None."""
+    deleted, more = 0, True
+    while more:
+        reply = asker.call("delete", prefix=prefix, limit=limit, **options)
+        deleted += reply["deleted"]
+        more = limit is None and reply["more"]
+    if not asker.as_json and render.on_terminal():
+        print(f"deleted {counted(deleted, 'key')}")
+    return 0 if deleted else no_key(prefix, "that begins with")
 
 
 @click.command()
@@ -65,15 +94,15 @@ def delete(key: str, if_rev: int | None, **place: Any) -> int:
 @click.option("--limit", type=int, help="At most so many keys, up to 10000; 1000 where it is not given.")
 @click.option("--keys-only", is_flag=True, help="The keys alone.")
 @click.option("--stale", is_flag=True, help="From the node's own state, which may be behind.")
-@cluster_options
-def scan(prefix: str, after: str | None, limit: int | None, keys_only: bool, stale: bool, **place: Any) -> int:
+@asks
+def scan(asker: Asker, prefix: str, after: str | None, limit: int | None, keys_only: bool, stale: bool) -> int:
     """List the keys that begin with PREFIX, in order.
 
     Where there are more than it shows, standard error says how to go on.
     """
     read = "stale" if stale else None
-    reply = ask(**place, op="scan", prefix=prefix, after=after, limit=limit, keys_only=keys_only, read=read)
-    if place["output"] == "text":
+    reply = asker.call("scan", prefix=prefix, after=after, limit=limit, keys_only=keys_only, read=read)
+    if not asker.as_json:
         render.show_scan(reply, keys_only=keys_only)
         if reply["more"]:
             rows = render.scan_rows(reply)
@@ -85,11 +114,16 @@ def scan(prefix: str, after: str | None, limit: int | None, keys_only: bool, sta
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("key", type=TEXT)
 @click.argument("by", type=int, default=1)
-@cluster_options
-def incr(key: str, by: int, **place: Any) -> int:
-    """Add BY, 1 where it is not given, to the integer at KEY, and print the sum."""
-    reply = ask(**place, op="incr", key=key, by=by)
-    if place["output"] == "text":
+@write_options
+@asks
+def incr(asker: Asker, key: str, by: int, **options: Any) -> int:
+    """Add BY, 1 where it is not given, to the integer at KEY, and print the sum.
+
+    \b
+    Example: trioraft incr visits 5 --once
+    """
+    reply = asker.call("incr", key=key, by=by, **options)
+    if not asker.as_json:
         render.show_json(reply.raw("value"))
         if render.on_terminal():
             print(f"revision {reply['rev']}")

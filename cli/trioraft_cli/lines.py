@@ -8,7 +8,7 @@ from typing import Any
 
 from trioraft.addresses import Address
 from trioraft.client import ClientError, Reply
-from trioraft_cli import render
+from trioraft_cli import render, with_options
 from trioraft_cli.commands import COMMANDS, PromptError, has_broken_json, help_lines, is_remark, parse_line
 from trioraft_cli.connection import Connection
 from trioraft_cli.counts import snapshot_taken
@@ -41,10 +41,12 @@ def run_line(connection: Connection, addresses: Sequence[Address], line: str) ->
 
 def _carry_out(connection: Connection, addresses: Sequence[Address], name: str, fields: dict[str, Any]) -> int:
     if name == "help":
-        print("\n".join(help_lines(fields.get("about"))))
+        print("\n".join(help_lines(fields["about"])))
         return 0
     if name == "status":
         return show_status(ClusterStatus(addresses))
+    if COMMANDS[name].options:
+        return with_options.carry_out(connection, name, fields["typed"])
     if name == "members":
         return show_members(connection.members())
     operation = COMMANDS[name].operation

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 import trioraft
-from trioraft_cli import cluster, keys, members, running, saving, streams
+from trioraft_cli import cluster, keys, leases, locks, members, running, saving, streams, transactions, watching
 from trioraft_cli.groups import Commands
 from trioraft_cli.outcomes import conclude
 
@@ -21,7 +21,17 @@ def cli() -> None:
     """
 
 
-for command in (*running.COMMANDS, *keys.COMMANDS, *cluster.COMMANDS, members.members, *saving.COMMANDS):
+for command in (
+    *running.COMMANDS,
+    *keys.COMMANDS,
+    *transactions.COMMANDS,
+    *watching.COMMANDS,
+    *leases.COMMANDS,
+    *locks.COMMANDS,
+    *cluster.COMMANDS,
+    members.members,
+    *saving.COMMANDS,
+):
     cli.add_command(command)
 
 

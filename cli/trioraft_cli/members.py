@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -11,7 +10,7 @@ from trioraft.addresses import ServersFileError, read_servers
 from trioraft.client import Client
 from trioraft_cli import where
 from trioraft_cli.arguments import TEXT
-from trioraft_cli.asking import ask, cluster_options
+from trioraft_cli.asking import Asker, asks, cluster_options
 from trioraft_cli.groups import Commands
 from trioraft_cli.member_plan import PlanError, carry_out, plan
 from trioraft_cli.membership import added, ask_members, show_members
@@ -27,21 +26,22 @@ def members(context: click.Context, servers: Path | None, connect: tuple[str, ..
     if context.invoked_subcommand is not None:
         context.obj = servers, connect
         return 0
-    if output == "json":
-        ask(servers, connect, output, "members")
+    asker = Asker(where.addresses(servers, connect), output)
+    if asker.as_json:
+        asker.call("members")
         return 0
-    with Client(where.addresses(servers, connect)) as client:
+    with Client(asker.addresses) as client:
         return show_members(ask_members(client))
 
 
 @members.command()
 @click.argument("address", type=TEXT)
 @click.option("--learner", is_flag=True, help="It never votes, unless it is promoted.")
-@cluster_options
-def add(address: str, learner: bool, **place: Any) -> int:
+@asks
+def add(asker: Asker, address: str, learner: bool) -> int:
     """Take in a node at ADDRESS; it gets the next id, and a vote once it has caught up."""
-    reply = ask(**place, op="add_member", address=str(where.address(address)), learner=learner)
-    if place["output"] == "text":
+    reply = asker.call("add_member", address=str(where.address(address)), learner=learner)
+    if not asker.as_json:
         member = added(reply)
         print(
             f"node {member.id} at {member.address} is a member: start it with 'trioraft node {member.id} servers.txt',"
@@ -53,22 +53,22 @@ def add(address: str, learner: bool, **place: Any) -> int:
 @members.command()
 @click.argument("member", type=int)
 @click.option("--force", is_flag=True, help="Though no majority of the others is live.")
-@cluster_options
-def remove(member: int, force: bool, **place: Any) -> int:
+@asks
+def remove(asker: Asker, member: int, force: bool) -> int:
     """Let the node with the id MEMBER go, for good."""
-    ask(**place, op="remove_member", member=member, force=force)
-    if place["output"] == "text":
+    asker.call("remove_member", member=member, force=force)
+    if not asker.as_json:
         print(f"node {member} is no member any more: stop it, and put '-' in its line of servers.txt")
     return 0
 
 
 @members.command()
 @click.argument("member", type=int)
-@cluster_options
-def promote(member: int, **place: Any) -> int:
+@asks
+def promote(asker: Asker, member: int) -> int:
     """Let the learner with the id MEMBER vote, once it has caught up."""
-    ask(**place, op="promote_member", member=member)
-    if place["output"] == "text":
+    asker.call("promote_member", member=member)
+    if not asker.as_json:
         print(f"node {member} votes as soon as it has caught up")
     return 0
 
@@ -76,12 +76,12 @@ def promote(member: int, **place: Any) -> int:
 @members.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
-@cluster_options
-def apply(file: Path, dry_run: bool, servers: Path | None, connect: tuple[str, ...], output: str) -> int:  # noqa: ARG001
+@asks
+def apply(asker: Asker, file: Path, dry_run: bool) -> int:
     """Make the members those that FILE lists, a safe change after the other."""
     try:
         listed = read_servers(file)
-        with Client(where.addresses(servers, connect)) as client:
+        with Client(asker.addresses) as client:
             present = ask_members(client)
         steps = plan(listed, present)
         for step in steps:

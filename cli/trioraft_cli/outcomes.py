@@ -32,6 +32,8 @@ LONGEST_COMPLAINT: Final = 1000
 """In characters: what was given on the command line may be repeated in a message, and may be long."""
 
 _APPLIED: Final = {"no": " It was not applied.", "unknown": " It may have been applied."}
+_NO_CODES: Final = ("conflict", "fenced", "lease_expired")
+"""The codes of answers that are no."""
 _USAGE_CODES: Final = ("bad_json", "bad_request", "unknown_op", "too_deep", "line_too_long")
 """The codes of errors that the request itself is to blame for."""
 
@@ -81,7 +83,7 @@ def exit_code(error: ClientError) -> int:
     assert isinstance(error, Refused)
     if error.applied == "unknown":
         return UNKNOWN
-    if error.code == "conflict":
+    if error.code in _NO_CODES:
         return NO
     if error.code in _USAGE_CODES:
         return USAGE
@@ -103,9 +105,9 @@ def fail(code: int, message: str, hint: str) -> int:
     return code
 
 
-def no_key(key: str) -> int:
-    """Say that the key is missing; the exit code."""
-    say(f"there is no key {quote(key, sys.stderr.encoding)}")
+def no_key(key: str, which: str = "") -> int:
+    """Say that the key, or one that is like it in the way that `which` says, is missing; the exit code."""
+    say(f"there is no key {which}{' ' if which else ''}{quote(key, sys.stderr.encoding)}")
     return NO
 
 

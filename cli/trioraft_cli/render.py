@@ -16,7 +16,7 @@ from trioraft_cli.values import unquoted
 from trioraft_cli.words import line_of, quote
 
 if TYPE_CHECKING:
-    from trioraft.client import Reply
+    from trioraft.client import Push, Reply
 
 
 WIDEST: Final = 60
@@ -125,6 +125,16 @@ def show_scan(reply: Reply, *, keys_only: bool) -> None:
         return
     table = [[quote(row.key, encoding), safe_json(bytes(row.value).decode()), str(row.rev)] for row in rows]
     show("", ["KEY", "VALUE", "REV#"], table)
+
+
+def event_line(push: Push) -> str:
+    """An event in a line: its revision, what happened, the key, and the value that it has now."""
+    parts = [str(push["rev"]), push.event, quote(push["key"], sys.stdout.encoding)]
+    if push.event == "put":
+        parts.append(safe_json(push.raw("value").decode()))
+    elif push.raw("by") == b'"lease"':
+        parts.append("(with its lease)")
+    return "  ".join(parts)
 
 
 def show_log(reply: Reply) -> None:

@@ -9,17 +9,17 @@ import click
 from trioraft.client import Client
 from trioraft_cli import where
 from trioraft_cli.arguments import Whole
-from trioraft_cli.asking import cluster_options
+from trioraft_cli.asking import Asker, asks
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@cluster_options
-def backup(file: Path, servers: Path | None, connect: tuple[str, ...], output: str) -> int:  # noqa: ARG001
+@asks
+def backup(asker: Asker, file: Path) -> int:
     """Save all keys of the running cluster to FILE, as they are at one moment."""
     from trioraft_cli.backup import save
 
-    with Client(where.addresses(servers, connect)) as client:
+    with Client(asker.addresses) as client:
         return save(client, file)
 
 

@@ -10,11 +10,13 @@ from typing import Final
 from prompt_toolkit import PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import Completer
+from prompt_toolkit.patch_stdout import patch_stdout
 
 from trioraft.addresses import Address
 from trioraft_cli.commands import split_commands
 from trioraft_cli.completion import ClusterCompleter
 from trioraft_cli.connection import NO_NODE_HINT, Connection
+from trioraft_cli.counts import counted
 from trioraft_cli.escapes import safe
 from trioraft_cli.history import KeptHistory
 from trioraft_cli.lines import run_line
@@ -69,6 +71,7 @@ class _Typing:
     def __init__(self, connection: Connection, completer: Completer, leaving: Leaving) -> None:
         self._history = KeptHistory()
         self._leaving = leaving
+        self._connection = connection
         self._session: PromptSession[str] = PromptSession(
             history=self._history,
             auto_suggest=AutoSuggestFromHistory(),
@@ -82,9 +85,12 @@ class _Typing:
         if warning := self._history.take_warning():
             say(warning)
         try:
-            with self._leaving.by_asking(self._ask_to_end):
+            beside = patch_stdout() if self._connection.going_on.is_busy else contextlib.nullcontext()
+            with self._leaving.by_asking(self._ask_to_end), beside:
                 return self._session.prompt(PROMPT, pre_run=self._end_if_told)
         except KeyboardInterrupt:
+            if ended := self._connection.going_on.end_watches():
+                say(f"no longer shown: the changes of {counted(ended, 'watch', 'watches')}")
             return ""
         except EOFError:
             return None

@@ -1,4 +1,4 @@
-"""Signals to the prompt: Ctrl-C breaks off what is under way, SIGTERM and SIGHUP end the prompt in good order."""
+"""Signals: Ctrl-C breaks off what is under way, SIGTERM and SIGHUP end what has to be left in good order."""
 
 from __future__ import annotations
 
@@ -91,6 +91,24 @@ class Interrupts:
         if self._armed:
             self._armed = False
             raise KeyboardInterrupt
+
+
+class Deaf:
+    """A context in which Ctrl-C is noted and does no more. Programs started in it get it as ever."""
+
+    def __init__(self) -> None:
+        self.was_told = False
+        self._handled = _handled((signal.SIGINT,), self._note)
+
+    def __enter__(self) -> Self:
+        self._handled.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._handled.__exit__(None, None, None)
+
+    def _note(self, _: int, __: FrameType | None) -> None:
+        self.was_told = True
 
 
 @contextlib.contextmanager

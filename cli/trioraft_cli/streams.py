@@ -114,6 +114,18 @@ def flush() -> None:
         sys.stdout.flush()
 
 
+def show_what_came() -> None:
+    """Write what is left, and look whether anybody reads it. Raises StreamError.
+
+    Who only waits for more to print would not notice that its reader has left, as `head -1` does.
+    """
+    flush()
+    output = select.poll()
+    output.register(1, 0)
+    if any(event & (select.POLLERR | select.POLLHUP) for _, event in output.poll(0)):
+        raise StreamError("nobody reads standard output", reader_left=True)
+
+
 def say(text: str) -> None:
     """Say something on standard error, in one line that holds nothing which a terminal would obey."""
     print(f"trioraft: {safe(text)}", file=sys.stderr)

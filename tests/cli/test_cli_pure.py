@@ -47,7 +47,7 @@ def test_a_string_can_be_forced_and_comes_back_without_its_quotes() -> None:
         ("scan", "scan", {}),
         ("show-log 3", "show_log", {"limit": 3}),
         ("incr n -2", "incr", {"key": "n", "by": -2}),
-        ("help put", "help", {"about": "put"}),
+        ("help put", "help", {"about": ["put"]}),
         ("quit", "exit", {}),
     ],
 )

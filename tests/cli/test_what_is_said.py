@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click import Group
 from trioraft_cli import commands, demo, main, member_plan, outcomes, render
 from trioraft_cli.commands import PromptError, parse_line, split_commands
 from trioraft_cli.connection import Connection
@@ -327,13 +328,16 @@ def test_a_command_of_another_place_is_told_with_that_of_the_command_line(
 
 
 def test_all_commands_of_the_prompt_have_one_on_the_command_line() -> None:
-    lines = {name.replace("_", "-") for name in commands.COMMANDS}
+    lines = {name.replace("_", "-").partition(" ")[0] for name in commands.COMMANDS}
     assert lines - set(main.cli.commands) == set(OF_THE_PROMPT)
+    groups = [(name, group) for name, group in main.cli.commands.items() if name in lines and isinstance(group, Group)]
+    inner = {f"{name} {inner}" for name, group in groups for inner in group.commands if name != "members"}
+    assert inner == {name for name in commands.COMMANDS if " " in name}
 
 
 def test_the_prompt_knows_all_the_commands_that_it_does_not_have() -> None:
     lines = {name.replace("-", "_") for name in main.cli.commands}
-    assert lines - set(commands.COMMANDS) == commands.SHELL_COMMANDS
+    assert lines - {name.partition(" ")[0] for name in commands.COMMANDS} == commands.SHELL_COMMANDS
 
 
 @pytest.mark.parametrize(

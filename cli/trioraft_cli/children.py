@@ -1,0 +1,120 @@
+"""A command that a command runs: started, waited for, and ended with all that it has started."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Final, Self
+
+from trioraft.background import in_background
+from trioraft_cli import streams
+from trioraft_cli.outcomes import Failure, by_signal
+from trioraft_cli.signals import Deaf
+
+NOT_FOUND: Final = 127
+"""What a shell reports of a command that does not exist."""
+NOT_STARTED: Final = 126
+"""What a shell reports of a command that cannot be started."""
+GRACE_SECONDS: Final = 2.0
+"""How long a command gets to end when this process is told to."""
+_KILLING_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.02
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+class Child:
+    """A command that runs. A context, at whose end it has ended; it is ended there if something failed.
+
+    Ctrl-C reaches the command too, which decides what that does: here it is only noted.
+    """
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, bytes], stdin: IO[bytes] | None = None
+    ) -> None:
+        """Nothing runs yet. `environment` comes beside that of this process."""
+        self._command = command
+        self._environment = {**os.environb, **{name.encode(): value for name, value in environment.items()}}
+        self._stdin = stdin
+        self._deaf = Deaf()
+        self._changed = threading.Event()
+
+    def __enter__(self) -> Self:
+        """Start it. Raises Failure, once it is said why that is impossible."""
+        streams.flush()
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)  # its orphans become children of this process
+        self._deaf.__enter__()
+        try:
+            self._process = subprocess.Popen(self._command, env=self._environment, stdin=self._stdin)
+        except OSError as error:
+            self._deaf.__exit__()
+            streams.say(f"{self._command[0]} cannot be started: {error.strerror}")
+            raise Failure(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_STARTED) from None
+        self._end = in_background(self._process.wait)
+        self._end.add_done_callback(lambda _: self._changed.set())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is not None:
+                self.end(GRACE_SECONDS)
+            self._end.result()
+        finally:
+            self._deaf.__exit__()
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether Ctrl-C came while it ran."""
+        return self._deaf.was_told
+
+    def wake(self) -> None:
+        """Have `wait` return, from another thread."""
+        self._changed.set()
+
+    def wait(self) -> int | None:
+        """Wait for its end; its exit code as a shell reports it, or None where it runs and `wake` was called."""
+        self._changed.wait()
+        if not self._end.done():
+            return None
+        code = self._end.result()
+        return code if code >= 0 else by_signal(-code)
+
+    def end(self, grace: float) -> None:
+        """Tell it, and all that came of it, to end; kill what is there after so many seconds."""
+        _tell(_descendants(), signal.SIGTERM)
+        deadline = time.monotonic() + grace
+        while _descendants() and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+        deadline = time.monotonic() + _KILLING_SECONDS
+        while (left := _descendants()) and time.monotonic() < deadline:
+            _tell(left, signal.SIGKILL)
+            time.sleep(_LOOK_SECONDS)
+
+
+def _tell(processes: Sequence[int], number: signal.Signals) -> None:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(process, number)
+
+
+def _descendants() -> list[int]:
+    """The processes below this one that have not ended."""
+    children = defaultdict(list)
+    ended = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            process, rest = int(path.parent.name), path.read_bytes().rpartition(b")")[2].split()
+            children[int(rest[1])].append(process)
+            if rest[0] in (b"Z", b"X"):
+                ended.add(process)
+    found = [os.getpid()]
+    for process in found:
+        found.extend(children[process])
+    return [process for process in found[1:] if process not in ended]

@@ -1,0 +1,121 @@
+"""What goes on in the prompt between its commands: watches that print, and locks that are kept alive."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from typing import Any, Final
+
+from trioraft.addresses import Address
+from trioraft.background import in_background
+from trioraft.client import ClientError, KeptLease, Push, Stream, Watching
+from trioraft_cli.counts import counted
+from trioraft_cli.outcomes import complain
+from trioraft_cli.render import event_line
+from trioraft_cli.streams import StreamError, say
+from trioraft_cli.words import quote
+
+JOINED_SECONDS: Final = 0.1
+"""How long events are gathered before they are printed: the line that is typed is drawn anew each time."""
+MOST_LINES: Final = 20
+"""The most events that are printed at once; the others are counted."""
+
+
+class GoingOn:
+    """The watches and locks of one prompt. All end with it."""
+
+    def __init__(self, addresses: Sequence[Address]) -> None:
+        self._addresses = addresses
+        self._watches: list[Stream] = []
+        self._locks: dict[str, ExitStack] = {}
+        self._joined = _Joined()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything may be printed while a line is typed."""
+        return bool(self._watches or self._locks)
+
+    def watch(self, fields: dict[str, Any]) -> None:
+        """Print the events of a watch with these fields from now on."""
+        stream = Stream(self._addresses, Watching(fields), say)
+        self._watches.append(stream)
+        in_background(lambda: self._print(stream))
+
+    def end_watches(self) -> int:
+        """End all watches; how many there were."""
+        ended = self._watches[:]
+        self._watches.clear()
+        for stream in ended:
+            stream.abandon()
+        return len(ended)
+
+    def hold(self, name: str, lock: ExitStack, kept: KeptLease) -> None:
+        """Keep a lock: with `lock` it is given back."""
+        self._locks[name] = lock
+        kept.on_lost = lambda: self._lost(name)
+        if kept.lost.is_set():
+            self._lost(name)
+
+    def holds(self, name: str) -> bool:
+        """Whether this prompt holds the lock."""
+        return name in self._locks
+
+    def give_back(self, name: str) -> None:
+        """Give back a lock that this prompt holds."""
+        if (lock := self._locks.pop(name, None)) is not None:
+            lock.close()
+
+    def close(self) -> None:
+        """End all watches, and give back all locks."""
+        self.end_watches()
+        for name in list(self._locks):
+            self.give_back(name)
+
+    def _print(self, stream: Stream) -> None:
+        try:
+            for push in stream:
+                if isinstance(push, Push) and push.event != "synced":
+                    self._joined.add(event_line(push))
+        except ClientError as error:
+            if stream in self._watches:
+                self._watches.remove(stream)
+                complain(error)
+
+    def _lost(self, name: str) -> None:
+        if self._locks.pop(name, None) is not None:
+            say(f"the lock {quote(name, sys.stderr.encoding)} is lost: its lease was not kept alive in time")
+
+
+class _Joined:
+    """Prints lines from several threads, joined."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._lines: list[str] = []
+        self._others = 0
+        self._is_due = False
+
+    def add(self, line: str) -> None:
+        """Print a line soon, or count it."""
+        with self._guard:
+            if len(self._lines) < MOST_LINES:
+                self._lines.append(line)
+            else:
+                self._others += 1
+            if self._is_due:
+                return
+            self._is_due = True
+        timer = threading.Timer(JOINED_SECONDS, self._print)
+        timer.daemon = True
+        timer.start()
+
+    def _print(self) -> None:
+        with self._guard:
+            lines, others = self._lines, self._others
+            self._lines, self._others, self._is_due = [], 0, False
+        if others:
+            lines.append(f"... and {counted(others, 'more event')}")
+        with suppress(StreamError):  # the next command finds it too
+            print("\n".join(lines), flush=True)

@@ -1,0 +1,137 @@
+"""The commands for locks: lock, unlock, locks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+import msgspec
+
+from trioraft.client import KeptLease, Reply
+from trioraft.wire.codec import decode
+from trioraft_cli import render
+from trioraft_cli.arguments import NUMBER, SECONDS, TEXT, TTL, WithTail
+from trioraft_cli.asking import Asker, asks, page_options
+from trioraft_cli.children import Child
+from trioraft_cli.outcomes import NO
+from trioraft_cli.signals import Leaving
+from trioraft_cli.streams import flush, say
+from trioraft_cli.words import quote, shell_word
+
+
+class _Row(msgspec.Struct):
+    name: str
+    lease: int
+    fence: int
+    waiters: int
+
+
+@click.command(cls=WithTail)
+@click.argument("name", type=TEXT)
+@click.option(
+    "--ttl",
+    type=TTL,
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How soon others may have it if this process is gone, at least.",
+)
+@click.option(
+    "--timeout",
+    type=SECONDS,
+    metavar="SECONDS",
+    help="How long to wait for it; for ever where it is not given, 0: not at all.",
+)
+@asks
+def lock(asker: Asker, name: str, ttl: float, timeout: float | None, tail: tuple[str, ...] | None) -> int:
+    """Hold the lock NAME while COMMAND runs, or until Ctrl-C.
+
+    COMMAND finds TRIORAFT_LOCK, TRIORAFT_FENCE and TRIORAFT_LEASE in its environment, and its exit code is passed on.
+    Where the lock is lost, because no node could be reached for too long, COMMAND and all that it started get SIGTERM,
+    and SIGKILL a tenth of the ttl later; the exit code is 1 then. Where the lock cannot be had in time it is 4.
+
+    Who writes with --lock and --fence is refused once the lock is another's, however late the write comes.
+
+    \b
+    Examples: trioraft lock deploy -- ./deploy.sh
+              trioraft lock jobs --timeout 0 -- sh -c 'trioraft put last now --lock jobs --fence $TRIORAFT_FENCE'
+    """
+    if tail == ():
+        raise click.UsageError("there is no command behind the '--'")
+    with Leaving(), asker.printing(), KeptLease(asker.addresses, ttl) as kept:
+        fence = asker.settle("lock", timeout, name=name, lease=kept.lease)["fence"]
+        code = _hold(asker, kept, name, fence) if tail is None else _run(kept, name, fence, tail)
+        if kept.lost.is_set():
+            say(f"the lock {quote(name, sys.stderr.encoding)} is lost: its lease was not kept alive in time")
+            return NO
+    return code
+
+
+def _run(kept: KeptLease, name: str, fence: int, command: Sequence[str]) -> int:
+    """Run the command while the lock is held; its exit code."""
+    environment = {"LOCK": name.encode(), "FENCE": b"%d" % fence, "LEASE": b"%d" % kept.lease}
+    with Child(command, {f"TRIORAFT_{part}": value for part, value in environment.items()}) as child:
+        kept.on_lost = child.wake
+        if kept.lost.is_set():
+            child.wake()
+        code = child.wait()
+        if code is None:
+            child.end(kept.margin)
+            code = NO
+    return code
+
+
+def _hold(asker: Asker, kept: KeptLease, name: str, fence: int) -> int:
+    """Hold the lock until it is lost, or a signal ends this."""
+    if not asker.as_json:
+        print(f"fence {fence}, lease {kept.lease}")
+    flush()
+    say(f"the lock {quote(name, sys.stderr.encoding)} is held until Ctrl-C")
+    kept.lost.wait()
+    return NO
+
+
+@click.command()
+@click.argument("name", type=TEXT)
+@click.argument("lease", type=NUMBER, required=False)
+@click.option("--fence", type=NUMBER, help="Only if it is held under this fence.")
+@asks
+def unlock(asker: Asker, name: str, lease: int | None, fence: int | None) -> int:
+    """Take the lock NAME from LEASE, or its place among those that wait. `locks` shows who holds it.
+
+    \b
+    Example: trioraft unlock deploy 41
+    """
+    if lease is None:
+        raise click.UsageError("say from which LEASE: 'locks' shows who holds the lock")
+    asker.call("unlock", name=name, lease=lease, fence=fence)
+    return 0
+
+
+@click.command()
+@click.option("--after", type=TEXT, metavar="NAME", help="Begin behind this lock.")
+@page_options
+@asks
+def locks(asker: Asker, after: str | None, limit: int | None) -> int:
+    """List the locks that are held: by which lease, under which fence, and how many wait.
+
+    \b
+    Example: trioraft locks
+    """
+    reply = asker.call("locks", after=after, limit=limit)
+    if not asker.as_json:
+        _show(reply)
+    return 0
+
+
+def _show(reply: Reply) -> None:
+    rows = decode(reply.raw("locks"), list[_Row])
+    encoding = sys.stdout.encoding
+    table = [[quote(row.name, encoding), str(row.lease), str(row.fence), str(row.waiters)] for row in rows]
+    render.show("", ["LOCK", "LEASE#", "FENCE#", "WAITERS#"], table)
+    if reply["more"]:
+        say(f"there are more: go on with --after {shell_word(rows[-1].name, sys.stderr.encoding)}")
+
+
+COMMANDS = (lock, unlock, locks)

@@ -1,0 +1,208 @@
+"""Transactions as they are typed: checks, then operations, then what is done instead. Pure.
+
+    'rev a = 7' 'missing b' -- put a 1 , incr n -- get a
+
+A `--` ends the checks, and a second one what is done where they hold. A check or an operation is one word with blanks
+in it, which is read as at the prompt, or several words up to the next comma that stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from trioraft_cli.commands import COMMANDS, is_integer
+from trioraft_cli.values import NotText, to_json
+from trioraft_cli.words import WordError, next_word, quote
+
+Item = str | list[str]
+"""A check or an operation: text with quotes as at the prompt, or the words themselves."""
+
+_SECTIONS: Final = ("checks", "then", "else")
+_DASHES: Final = "--"
+_COMMA: Final = ","
+_IN_TXN: Final = {
+    name: command
+    for name, command in COMMANDS.items()
+    if command.operation is not None and command.operation.kind in ("read", "write") and command.takes_one_key
+}
+"""The commands of the prompt that a transaction may hold."""
+CHECKS: Final = (
+    "rev KEY = REVISION",
+    "value KEY = VALUE",
+    "exists KEY",
+    "missing KEY",
+    "lock NAME = FENCE",
+    "lease LEASE",
+)
+
+
+class NotationError(ValueError):
+    """What is wrong with a transaction, and what to type."""
+
+
+def of_words(words: Sequence[str], tail: Sequence[str]) -> dict[str, Any]:
+    """The fields of a transaction from words that a shell has taken apart. Raises NotationError.
+
+    `words` come before the first `--`, and `tail` after it.
+    """
+    sections: list[list[Item]] = [[]]
+    is_open = False
+    for word in (*words, _DASHES, *tail):
+        if word == _DASHES:
+            sections.append([])
+            is_open = False
+        elif word == _COMMA:
+            is_open = False
+        elif is_open:
+            item = sections[-1][-1]
+            assert isinstance(item, list)
+            item.append(word)
+        else:
+            is_open = not any(sign.isspace() for sign in word)
+            sections[-1].append([word] if is_open else word)
+    return _fields(sections)
+
+
+def of_line(line: str) -> dict[str, Any]:
+    """The fields of a transaction from a line of the prompt. Raises NotationError."""
+    sections: list[list[Item]] = [[]]
+    rest = line.strip()
+    text = ""
+    while True:
+        try:
+            word, after = next_word(rest)
+        except WordError as error:
+            if not text:
+                raise NotationError(str(error)) from None
+            word, after = _up_to_blank(rest)  # within JSON
+        typed = rest[: len(rest) - len(after)]
+        if typed.strip() in ("", _DASHES, _COMMA):
+            if text:
+                sections[-1].append(text.strip())
+                text = ""
+            if not rest:
+                return _fields(sections)
+            if typed.strip() == _DASHES:
+                sections.append([])
+        elif text or typed[0] not in "\"'":
+            text += typed
+        else:
+            sections[-1].append(word)
+        rest = after
+
+
+def _up_to_blank(text: str) -> tuple[str, str]:
+    """The first word of a text, as it stands, and the rest behind the blanks."""
+    word, *rest = text.split(None, 1)
+    return word, "".join(rest)
+
+
+def _fields(sections: Sequence[Sequence[Item]]) -> dict[str, Any]:
+    if len(sections) > len(_SECTIONS):
+        raise NotationError("there is a third '--': a transaction has checks -- what is done -- what is done else")
+    if not any(sections[1:]):
+        raise NotationError("there is nothing to do: put '--' and an operation behind the checks")
+    read = (_check, _operation, _operation)
+    parts = zip(_SECTIONS, sections, read, strict=False)
+    return {name: [one(_Words(item)) for item in items] for name, items, one in parts if items}
+
+
+class _Words:
+    """The words of a check or an operation, taken one after the other."""
+
+    def __init__(self, item: Item) -> None:
+        self._item = item
+        self._rest = item
+
+    def __bool__(self) -> bool:
+        return bool(self._rest)
+
+    def next(self) -> str:
+        """Take the next word."""
+        if not self._rest:
+            raise self.error("it ends too early")
+        if isinstance(self._rest, list):
+            word, *self._rest = self._rest
+            return word
+        try:
+            word, self._rest = next_word(self._rest.strip())
+        except WordError as error:
+            raise self.error(str(error)) from None
+        return word
+
+    def number(self) -> int:
+        """Take a whole number."""
+        word = self.next()
+        if not is_integer(word):
+            raise self.error(f"{quote(word)} is no whole number, or too long a one")
+        return int(word)
+
+    def value(self) -> msgspec.Raw:
+        """Take a value, which is all that is left."""
+        if isinstance(self._rest, list):
+            text = self.next()
+            self.end()
+        else:
+            text, self._rest = self._rest, ""
+        if not text:
+            raise self.error("it ends too early")
+        try:
+            return to_json(text)
+        except NotText as error:
+            raise self.error(f"it holds {error}") from None
+
+    def equals(self) -> None:
+        """Take the sign between a key and what it is compared with."""
+        if (word := self.next()) != "=":
+            raise self.error(f"{quote(word)} stands where '=' has to")
+
+    def end(self) -> None:
+        """Find nothing left."""
+        if self._rest:
+            raise self.error("it goes on too long")
+
+    def error(self, why: str) -> NotationError:
+        """The error of this check or operation."""
+        text = self._item if isinstance(self._item, str) else " ".join(map(quote, self._item))
+        return NotationError(f"'{text}' cannot be read: {why}")
+
+
+def _check(words: _Words) -> dict[str, Any]:
+    verb = words.next()
+    match verb:
+        case "rev" | "value":
+            check: dict[str, Any] = {"key": words.next()}
+            words.equals()
+            check[verb] = words.number() if verb == "rev" else words.value()
+        case "exists" | "missing":
+            check = {"key": words.next(), "exists": verb == "exists"}
+        case "lock":
+            check = {"lock": words.next()}
+            words.equals()
+            check["fence"] = words.number()
+        case "lease":
+            check = {"lease": words.number()}
+        case _:
+            raise words.error(f"a check is one of: {'; '.join(CHECKS)}")
+    words.end()
+    return check
+
+
+def _operation(words: _Words) -> dict[str, Any]:
+    verb = words.next()
+    command = _IN_TXN.get(verb)
+    if command is None:
+        raise words.error(f"an operation is one of: {'; '.join(one.typed.usage for one in _IN_TXN.values())}")
+    fields: dict[str, Any] = {"op": verb}
+    for number, field in enumerate(command.typed.fields):
+        if not words and number >= command.least:
+            break
+        if field == "value":
+            fields[field] = words.value()
+        else:
+            fields[field] = words.number() if command.takes_number(field) else words.next()
+    words.end()
+    return fields

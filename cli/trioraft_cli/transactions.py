@@ -1,0 +1,98 @@
+"""The command for transactions: txn."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+import click
+import msgspec
+
+from trioraft.client import Reply
+from trioraft.wire.codec import DecodeError, decode
+from trioraft_cli import render
+from trioraft_cli.arguments import TEXT, WithTail
+from trioraft_cli.asking import Asker, asks, write_options
+from trioraft_cli.notation import NotationError, of_words
+from trioraft_cli.outcomes import NO
+from trioraft_cli.streams import MOST_READ, say
+
+
+class _Txn(WithTail):
+    tail_metavar = "-- OPERATION... [-- ELSE...]"
+
+
+@click.command(cls=_Txn)
+@click.argument("checks", nargs=-1, type=TEXT, metavar="[CHECK]...")
+@click.option(
+    "--file",
+    type=click.File("rb"),
+    help="A transaction in JSON, as the protocol has it; '-' reads it from standard input.",
+)
+@write_options
+@asks
+def txn(
+    asker: Asker, checks: tuple[str, ...], file: BinaryIO | None, tail: tuple[str, ...] | None, **options: Any
+) -> int:
+    """Do several operations at once, at one revision, if all the CHECKs hold; else the ELSE operations.
+
+    \b
+    A check:      'rev KEY = REVISION'   'value KEY = VALUE'   'exists KEY'   'missing KEY'
+                  'lock NAME = FENCE'    'lease LEASE'
+    An operation: get KEY, put KEY VALUE, delete KEY, incr KEY [BY]
+
+    Each is one word in quotes, or several up to a comma that stands alone. What get and incr find is printed, a value a
+    line. Where a check does not hold, the exit code is 1.
+
+    \b
+    Examples: trioraft txn 'rev a = 7' -- put a 1 -- get a
+              trioraft txn 'missing b' 'exists a' -- put b 1 , incr n 5 -- get b , get a
+              trioraft txn --file transfer.json --once
+    """
+    if file is not None:
+        if checks or tail is not None:
+            raise click.UsageError("a transaction is in the file, or in the words behind 'txn': choose")
+        fields = _of_file(file)
+    else:
+        fields = _of_words(checks, tail or ())
+    reply = asker.call("txn", **fields, **options)
+    if not asker.as_json:
+        show_txn(reply)
+    return 0 if reply["succeeded"] else NO
+
+
+def show_txn(reply: Reply) -> None:
+    """Print the values that a transaction has found, a line each, and on a terminal its revision."""
+    is_forgotten = reply.raw("results") == b"null"
+    for result in [] if is_forgotten else decode(reply.raw("results"), list[dict[str, msgspec.Raw]]):
+        if "value" in result:
+            render.show_json(bytes(result["value"]))
+        elif "omitted" in result:
+            say("a value is left out: the reply would be too long")
+    if is_forgotten:
+        say("it was applied when it was asked first; what it found is not remembered")
+    if render.on_terminal() and reply["rev"]:
+        print(f"revision {reply['rev']}")
+    if not reply["succeeded"]:
+        say("a check does not hold")
+
+
+def _of_words(checks: tuple[str, ...], tail: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        words = [TEXT.convert(word, None, None) for word in tail]
+        return of_words(checks, words)
+    except NotationError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _of_file(file: BinaryIO) -> dict[str, Any]:
+    try:
+        fields = decode(file.read(MOST_READ + 1), dict[str, msgspec.Raw])
+    except DecodeError as error:
+        raise click.UsageError(f"{file.name} holds no transaction in JSON: {error}") from None
+    op = bytes(fields.pop("op", b'"txn"'))
+    if op != b'"txn"':
+        raise click.UsageError(f"{file.name} holds no transaction: its 'op' is {op.decode()}")
+    return dict(fields)
+
+
+COMMANDS = (txn,)

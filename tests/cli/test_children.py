@@ -1,0 +1,98 @@
+"""A command that is run: its exit code, its environment, Ctrl-C, and how it ends with all that it has started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from ..helpers.processes import is_running
+
+PRELUDE = """
+import os, signal, sys, threading
+from trioraft_cli.children import Child
+from trioraft_cli.outcomes import conclude
+from trioraft_cli.signals import Leaving
+"""
+
+
+def parent(body: str) -> list[str]:
+    """A program in which this is the command that is carried out."""
+    return [sys.executable, "-c", f"{PRELUDE}\ndef act():\n{textwrap.indent(body, '    ')}\nsys.exit(conclude(act))"]
+
+
+def run(body: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(parent(body), capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["sh", "-c", "exit 0"], 0),
+        (["sh", "-c", "exit 7"], 7),
+        (["sh", "-c", "kill -TERM $$"], 143),
+        (["/no/such/command"], 127),
+        (["/etc/passwd"], 126),
+    ],
+)
+def test_the_exit_code_is_passed_on(command: list[str], code: int) -> None:
+    result = run(f"with Child({command!r}, {{}}) as child: return child.wait()")
+    assert result.returncode == code
+    assert ("cannot be started" in result.stderr) == (code in (126, 127))
+
+
+def test_its_environment_has_any_text_and_its_input_is_what_it_is_given(tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    given.write_bytes(b"from a file\n")
+    result = run(
+        f"with open({str(given)!r}, 'rb') as file, Child(['sh', '-c', 'cat; printenv KEY'], "
+        "{'KEY': 'line\\nend ☾ \\'quoted\\''.encode()}, file) as child: return child.wait()"
+    )
+    assert (result.returncode, result.stdout) == (0, "from a file\nline\nend ☾ 'quoted'\n")
+
+
+TREE = "sh -c 'trap \"\" TERM; (sleep 60 & echo $!; wait) & echo $!; wait'"
+
+
+def test_all_that_it_has_started_ends_with_it_by_force_if_need_be() -> None:
+    body = f"""
+with Child(['sh', '-c', {TREE!r} + ' & wait'], {{}}) as child:
+    threading.Timer(1.0, child.wake).start()
+    assert child.wait() is None
+    child.end(0.2)
+return 9
+"""
+    result = run(body)
+    assert result.returncode == 9, result.stderr
+    started = list(map(int, result.stdout.split()))
+    assert len(started) == 2
+    assert not any(map(is_running, started))
+
+
+def test_a_signal_that_ends_the_command_ends_what_it_runs() -> None:
+    body = "with Leaving(), Child(['sh', '-c', 'sleep 60 & echo $!; wait'], {}) as child: return child.wait()"
+    with subprocess.Popen(parent(body), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        started = int(process.stdout.readline())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 143
+        assert not is_running(started)
+
+
+def test_ctrl_c_is_for_what_runs_which_may_go_on() -> None:
+    body = """
+script = 'trap "echo told; exit 5" INT; echo ready; while :; do sleep 0.1; done'
+with Child(['sh', '-c', script], {}) as child: code = child.wait()
+return code + 10 * child.was_interrupted
+"""
+    with subprocess.Popen(parent(body), stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stdout.read() == "told\n"
+        assert process.wait(20) == 15

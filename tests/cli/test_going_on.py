@@ -1,0 +1,214 @@
+"""The prompt's commands that take options, and what goes on between commands: watches, and locks that are kept."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trioraft_cli import going_on
+from trioraft_cli.connection import Connection
+from trioraft_cli.lines import run_line
+
+from ..helpers.fake_nodes import FakeNode, Make, fake_nodes
+from ..helpers.processes import eventually
+from ..helpers.terminals import OnTerminal
+from .test_locks_and_leases import Answers, error
+
+ENTER, CTRL_C = b"\r", b"\x03"
+PROMPT = "trioraft>"
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def fake() -> Iterator[Make]:
+    with fake_nodes() as make:
+        yield make
+
+
+class Prompt:
+    """A prompt without a terminal: lines are typed one after the other."""
+
+    def __init__(self, node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+        self.connection = Connection([node.address])
+        self._capsys = capsys
+        self.out = ""
+
+    def types(self, line: str) -> tuple[int | None, str, str]:
+        return run_line(self.connection, self.connection.addresses, line), *self._capsys.readouterr()
+
+    def shown(self) -> str:
+        self.out += self._capsys.readouterr().out
+        return self.out
+
+
+@pytest.fixture
+def opened(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[FakeNode], Prompt]]:
+    prompts: list[Prompt] = []
+
+    def opens(node: FakeNode) -> Prompt:
+        prompts.append(Prompt(node, capsys))
+        return prompts[-1]
+
+    yield opens
+    for prompt in prompts:
+        prompt.connection.close()
+        prompt.connection._client.close()
+
+
+Open = Callable[[FakeNode], Prompt]
+
+
+def test_the_words_are_those_of_the_command_line(fake: Make, opened: Open) -> None:
+    held = {"value": "x", "rev": 3, "at": 5}
+    done = {"succeeded": True, "results": [{"rev": 9}, {"value": 1, "rev": 9}], "rev": 9, "at": 9}
+    answers = Answers(wait=held, txn=done, lease_keepalive={"expired": [41]}, leases={"leases": [], "more": False})
+    prompt = opened(fake(answers))
+    assert prompt.types("wait 'it''s' --timeout 3")[0] == 2
+    assert prompt.types("""wait "two words" --value "x" --timeout 0""") == (0, '"x"\n', "")
+    assert prompt.types('txn rev a = 7 -- put a {"x": 1} , get a') == (0, "1\n", "")
+    assert prompt.types("lease grant --ttl 3") == (0, "41\n", "")
+    assert prompt.types("lease keepalive 41")[0] == 1
+    assert prompt.types("lease revoke 41") == (0, "", "")
+    assert prompt.types("lease list")[0] == 0
+    assert answers.asked == [
+        {"op": "wait", "key": "two words", "value": "x", "wait_ms": 0},
+        {
+            "op": "txn",
+            "checks": [{"key": "a", "rev": 7}],
+            "then": [{"op": "put", "key": "a", "value": {"x": 1}}, {"op": "get", "key": "a"}],
+        },
+        {"op": "lease_grant", "ttl_ms": 3000},
+        {"op": "lease_keepalive", "leases": [41]},
+        {"op": "lease_revoke", "lease": 41},
+        {"op": "leases"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("wait", "Missing argument 'KEY'"),
+        ("wait k --nonsense", "No such option"),
+        ("wait k --timeout soon", "not a valid number"),
+        ("wait k --connect h:1", "No such option"),
+        ("wait 'k", "the quote has no end"),
+        ("txn 'rev a 7' -- get a", "stands where '=' has to"),
+        ("watch -- echo run", "a command is run by 'trioraft watch' alone"),
+        ("lock l -- echo run", "a command is run by 'trioraft lock' alone"),
+        ("unlock l", "say from which LEASE"),
+        ("lease", "did you mean 'lease"),
+        ("lease frobnicate", "there is no command 'lease'"),
+    ],
+)
+def test_what_cannot_be_read_is_said_with_the_usage(fake: Make, opened: Open, line: str, said: str) -> None:
+    code, out, err = opened(fake(None)).types(line)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+def test_help_is_there_for_each(fake: Make, opened: Open) -> None:
+    prompt = opened(fake(None))
+    assert "--rev-above" in prompt.types("wait --help")[1]
+    assert prompt.types("help lease")[1].count("lease ") >= 4
+    assert prompt.types("help lease grant")[1].count("\n") == 1
+
+
+def test_a_lock_is_kept_until_it_is_unlocked(fake: Make, opened: Open) -> None:
+    answers = Answers()
+    prompt = opened(fake(answers))
+    code, out, err = prompt.types("lock 'my lock' --ttl 1")
+    assert (code, out) == (0, "fence 42, lease 41\n")
+    assert """until 'unlock "my lock"'""" in err
+    assert answers.kept.wait(PATIENCE)
+    assert prompt.types("lock 'my lock'")[0] == 2
+    assert prompt.types("unlock 'my lock'") == (0, "", "")
+    assert answers.ops == ["lease_grant", "lock", "lease_revoke"]
+    assert prompt.types("unlock 'my lock'")[0] == 2
+
+
+def test_the_end_of_the_prompt_gives_its_locks_back(fake: Make, opened: Open) -> None:
+    answers = Answers()
+    prompt = opened(fake(answers))
+    prompt.types("lock l")
+    prompt.connection.close()
+    assert answers.ops == ["lease_grant", "lock", "lease_revoke"]
+
+
+def test_a_lock_that_cannot_be_had_leaves_no_lease(fake: Make, opened: Open) -> None:
+    answers = Answers(lock=error("timeout", "no"))
+    prompt = opened(fake(answers))
+    assert prompt.types("lock l --timeout 0")[0] == 4
+    assert answers.ops[-1] == "lease_revoke"
+    assert not prompt.connection.going_on.holds("l")
+
+
+def test_a_lock_that_is_lost_is_said(fake: Make, opened: Open, capsys: pytest.CaptureFixture[str]) -> None:
+    answers = Answers()
+    prompt = opened(fake(answers))
+    prompt.types("lock l --ttl 1")
+    answers.is_expired = True
+    eventually(lambda: not prompt.connection.going_on.holds("l"), "it is lost")
+    eventually(lambda: "the lock l is lost" in capsys.readouterr().err, "it is said")
+
+
+class Watched:
+    """A node with one watch, of which the test sends the events."""
+
+    def __init__(self, fake: Make) -> None:
+        self.begun = threading.Event()
+        self.node = fake(self._answer)
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["op"] != "watch":
+            return {"rev": 1, "value": 7, "version": 1}
+        self.id = request["id"]
+        self.connection = self.node.newest
+        self.begun.set()
+        return {"waiting": True, "at": 10, "cluster": "c1", "pushes": [{"event": "synced", "at": 10}]}
+
+    def sends(self, rev: int, key: str = "k") -> None:
+        assert self.begun.wait(PATIENCE)
+        self.node.push({"event": "put", "key": key, "value": rev, "rev": rev, "id": self.id}, self.connection)
+
+
+def test_a_watch_prints_while_other_commands_run_and_many_events_are_counted(fake: Make, opened: Open) -> None:
+    watched = Watched(fake)
+    prompt = opened(watched.node)
+    assert prompt.types("watch cfg/") == (0, "", "trioraft: changes are shown as they come, until Ctrl-C\n")
+    watched.sends(11)
+    eventually(lambda: "11  put  k  11" in prompt.shown(), "the first is shown")
+    assert prompt.types("get k") == (0, "7\n", "")
+    for rev in range(12, 12 + 3 * going_on.MOST_LINES):
+        watched.sends(rev)
+    eventually(lambda: "more event" in prompt.shown(), "the others are counted")
+    assert prompt.connection.going_on.end_watches() == 1
+    assert prompt.connection.going_on.end_watches() == 0
+
+
+def test_a_watch_prints_above_the_line_that_is_typed_and_ctrl_c_ends_it(fake: Make, tmp_path: Path) -> None:
+    watched = Watched(fake)
+    environment = {"TRIORAFT_SERVERS": str(watched.node.address), "XDG_STATE_HOME": str(tmp_path), "TERM": "xterm"}
+    with OnTerminal(
+        [sys.executable, "-m", "trioraft_cli", "shell"], {**os.environ, **environment, "PROMPT_TOOLKIT_NO_CPR": "1"}
+    ) as prompt:
+        prompt.shows(PROMPT)
+        prompt.does(b"watch" + ENTER, "until Ctrl-C")
+        prompt.shows(PROMPT, 2)
+        prompt.does(b"get half-ty", "get half-ty")
+        watched.sends(11)
+        prompt.shows("11  put  k  11")
+        at = prompt.shown.rindex("11  put  k  11")
+        prompt.terminal.read_until(lambda: "get half-ty" in prompt.shown[at:], "the line that is typed is drawn anew")
+        prompt.does(b"ped" + ENTER, "\n7\n")
+        at = prompt.shown.rindex("\n7\n")
+        prompt.terminal.read_until(lambda: PROMPT in prompt.shown[at:], "the next prompt")
+        prompt.does(CTRL_C, "no longer shown: the changes of 1 watch")
+        prompt.does(b"get k" + ENTER, "\n7\n")
+        prompt.terminal.type(b"exit" + ENTER)
+        assert prompt.ends() == 0
+        assert "Traceback" not in prompt.shown

@@ -1,0 +1,296 @@
+"""Locks, leases, transactions and writes applied once, with nodes that say what the test says."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trioraft_cli.main import command_line
+from trioraft_cli.outcomes import conclude
+
+from ..helpers.fake_nodes import FakeNode, Make, fake_nodes
+from ..helpers.processes import is_running
+
+Call = Callable[..., tuple[int, str, str]]
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def fake() -> Iterator[Make]:
+    with fake_nodes() as make:
+        yield make
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
+    """Give a function that carries out a command here: its exit code, and what it printed on both streams."""
+
+    def act(node: FakeNode, *words: str) -> tuple[int, str, str]:
+        monkeypatch.setenv("TRIORAFT_SERVERS", str(node.address))
+        monkeypatch.setattr("sys.argv", ["trioraft", *words])
+        return conclude(command_line), *capfd.readouterr()
+
+    return act
+
+
+class Answers:
+    """What a node answers, by operation, and what it was asked."""
+
+    def __init__(self, **replies: Any) -> None:
+        self.replies = {"lease_grant": {"lease": 41}, "lock": {"fence": 42}, **replies}
+        self.asked: list[dict[str, Any]] = []
+        self.is_expired = False
+        self.kept = threading.Event()
+
+    def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["op"] == "ping":
+            return {}
+        if request["op"] == "lease_keepalive" and "lease" in request:
+            self.kept.set()
+            return error("lease_expired") if self.is_expired else {}
+        self.asked.append({name: value for name, value in request.items() if name != "id"})
+        reply = self.replies.get(request["op"], {})
+        return dict(reply.pop(0) if isinstance(reply, list) else reply)
+
+    @property
+    def ops(self) -> list[str]:
+        return [request["op"] for request in self.asked]
+
+
+def error(code: str, applied: str | None = None) -> dict[str, Any]:
+    return {"ok": False, "error": {"code": code, "message": "it failed", "applied": applied}}
+
+
+def program(node: FakeNode, *words: str, **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "trioraft_cli", *words],
+        env={**os.environ, "TRIORAFT_SERVERS": str(node.address)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+SHOW = "echo $TRIORAFT_LOCK $TRIORAFT_FENCE $TRIORAFT_LEASE; exit 7"
+
+
+def test_a_command_runs_under_a_lock_and_its_exit_code_is_passed_on(fake: Make, call: Call) -> None:
+    answers = Answers()
+    assert call(fake(answers), "lock", "it's", "--ttl", "3", "--", "sh", "-c", SHOW) == (7, "it's 42 41\n", "")
+    assert answers.asked == [
+        {"op": "lease_grant", "ttl_ms": 3000},
+        {"op": "lock", "name": "it's", "lease": 41},
+        {"op": "lease_revoke", "lease": 41},
+    ]
+
+
+def test_a_lock_is_waited_for(fake: Make, call: Call) -> None:
+    waiting = {"waiting": True, "ahead": 1, "pushes": [{"event": "locked", "fence": 50}]}
+    answers = Answers(lock=waiting)
+    assert call(fake(answers), "lock", "l", "--timeout", "60", "--", "sh", "-c", SHOW)[:2] == (7, "l 50 41\n")
+    assert 50_000 < answers.asked[1]["wait_ms"] <= 60_000
+
+
+@pytest.mark.parametrize(("code", "applied", "exit_code"), [("timeout", "no", 4), ("lease_expired", "no", 1)])
+def test_a_lock_that_cannot_be_had_runs_nothing(
+    fake: Make, call: Call, code: str, applied: str, exit_code: int
+) -> None:
+    answers = Answers(lock=error(code, applied))
+    assert call(fake(answers), "lock", "l", "--timeout", "0", "--", "echo", "run")[:2] == (exit_code, "")
+    assert answers.asked[1]["wait_ms"] == 0
+    assert answers.ops[-1] == "lease_revoke"
+
+
+def test_a_command_whose_lock_is_lost_is_ended_with_all_that_it_started(fake: Make) -> None:
+    answers = Answers()
+    script = "(trap '' TERM; while :; do sleep 0.1; done) & echo $!; wait"
+    with program(fake(answers), "lock", "l", "--ttl", "1", "--", "sh", "-c", script) as process:
+        assert process.stdout is not None
+        started = int(process.stdout.readline())
+        assert answers.kept.wait(PATIENCE)
+        answers.is_expired = True
+        assert process.wait(PATIENCE) == 1
+        assert not is_running(started)
+        assert process.stderr is not None
+        assert process.stderr.read() == "trioraft: the lock l is lost: its lease was not kept alive in time\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_without_a_command_it_is_held_until_a_signal_and_given_back(
+    fake: Make, number: signal.Signals, code: int
+) -> None:
+    answers = Answers()
+    with program(fake(answers), "lock", "l", "--ttl", "1") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "fence 42, lease 41\n"
+        assert process.stderr.readline() == "trioraft: the lock l is held until Ctrl-C\n"
+        assert answers.kept.wait(PATIENCE)
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == code
+        assert process.stderr.read().strip() == ""
+    assert answers.ops == ["lease_grant", "lock", "lease_revoke"]
+
+
+def test_ctrl_c_while_a_lock_is_waited_for_leaves_no_place_behind(fake: Make) -> None:
+    waiting = threading.Event()
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        if request["op"] == "lock":
+            waiting.set()
+        return answers(request)
+
+    answers = Answers(lock={"waiting": True, "ahead": 3})
+    with program(fake(answer), "lock", "l", "--", "echo", "run") as process:
+        assert waiting.wait(PATIENCE)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 130
+        assert process.stdout is not None
+        assert process.stdout.read() == ""
+    assert answers.ops[-1] == "lease_revoke"
+
+
+def test_a_command_that_does_not_exist_holds_no_lock(fake: Make, call: Call) -> None:
+    answers = Answers()
+    assert call(fake(answers), "lock", "l", "--", "/no/such/command")[0] == 127
+    assert answers.ops[-1] == "lease_revoke"
+
+
+def test_unlock_needs_to_know_whose(fake: Make, call: Call) -> None:
+    answers = Answers()
+    assert call(fake(answers), "unlock", "l")[0] == 2
+    assert call(fake(answers), "unlock", "l", "41", "--fence", "42") == (0, "", "")
+    assert answers.asked == [{"op": "unlock", "name": "l", "lease": 41, "fence": 42}]
+
+
+def test_the_locks_and_leases_are_tables_that_go_on(fake: Make, call: Call) -> None:
+    locks = [{"name": "two words", "lease": 41, "fence": 42, "waiters": 0}]
+    leases = [{"lease": 41, "ttl_ms": 10_000, "remaining_ms": 8_240, "keys": 3}]
+    node = fake(Answers(locks={"locks": locks, "more": True}, leases={"leases": leases, "more": False}))
+    code, out, err = call(node, "locks", "--limit", "1")
+    assert (code, [line.split("  ") for line in out.splitlines()][1][0]) == (0, '"two words"')
+    assert "go on with --after 'two words'" in err
+    code, out, err = call(node, "lease", "list")
+    assert (code, out.splitlines()[1].split(), err) == (0, ["41", "10.0", "s", "8.2", "s", "3"], "")
+
+
+def test_leases_are_granted_kept_and_revoked(fake: Make, call: Call) -> None:
+    answers = Answers(lease_keepalive=[{"expired": []}, {"expired": [42]}])
+    node = fake(answers)
+    assert call(node, "lease", "grant", "--ttl", "1.5") == (0, "41\n", "")
+    assert call(node, "lease", "keepalive", "41") == (0, "", "")
+    assert call(node, "lease", "keepalive", "41", "42") == (1, "", "trioraft: the lease 42 has ended\n")
+    assert call(node, "lease", "revoke", "41") == (0, "", "")
+    assert answers.asked == [
+        {"op": "lease_grant", "ttl_ms": 1500},
+        {"op": "lease_keepalive", "leases": [41]},
+        {"op": "lease_keepalive", "leases": [41, 42]},
+        {"op": "lease_revoke", "lease": 41},
+    ]
+    assert call(node, "lease", "grant", "--ttl", "0.5")[0] == 2
+
+
+def test_a_write_once_has_a_session_of_its_own(fake: Make, call: Call) -> None:
+    answers = Answers(open_session={"client": "3fa9c2d1-118"}, incr={"value": 5, "rev": 7})
+    assert call(fake(answers), "incr", "n", "5", "--once") == (0, "5\n", "")
+    assert answers.asked == [
+        {"op": "open_session"},
+        {"op": "incr", "client": "3fa9c2d1-118", "seq": 1, "key": "n", "by": 5},
+        {"op": "close_session", "client": "3fa9c2d1-118"},
+    ]
+
+
+def test_a_write_once_is_asked_again_where_its_reply_is_lost(fake: Make, call: Call) -> None:
+    answers = Answers(open_session={"client": "c-1"}, incr={"value": 5, "rev": 7, "replayed": True})
+    is_first = True
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        nonlocal is_first
+        reply = answers(request)
+        if request["op"] == "incr" and is_first:
+            is_first = False
+            node.drop()
+        return reply
+
+    node = fake(answer)
+    assert call(node, "incr", "n", "--once") == (0, "5\n", "")
+    assert [(request["client"], request["seq"]) for request in answers.asked if request["op"] == "incr"] == [
+        ("c-1", 1)
+    ] * 2
+
+
+def test_a_write_under_a_fence_that_is_over_is_refused(fake: Make, call: Call) -> None:
+    answers = Answers(put=error("fenced", "no"))
+    code, _, err = call(fake(answers), "put", "k", "1", "--lock", "l", "--fence", "42", "--lease", "41")
+    assert (code, err) == (1, "trioraft: fenced: it failed. It was not applied.\n")
+    assert answers.asked == [{"op": "put", "key": "k", "value": 1, "lock": "l", "fence": 42, "lease": 41}]
+
+
+def test_all_keys_with_a_prefix_go_some_at_a_time(fake: Make, call: Call) -> None:
+    some = [{"deleted": 1000, "more": True, "rev": 7}, {"deleted": 3, "more": False, "rev": 9}]
+    answers = Answers(delete=[*some, {"deleted": 0, "more": False, "rev": 0}, some[0]])
+    node = fake(answers)
+    assert call(node, "delete", "--prefix", "a/") == (0, "", "")
+    assert answers.asked == [{"op": "delete", "prefix": "a/"}] * 2
+    assert call(node, "delete", "--prefix", "a/") == (1, "", "trioraft: there is no key that begins with a/\n")
+    assert call(node, "delete", "--prefix", "a/", "--limit", "1000") == (0, "", "")
+    assert answers.asked[-1] == {"op": "delete", "prefix": "a/", "limit": 1000}
+    assert call(node, "delete", "--prefix", "a/", "--if-rev", "3")[0] == 2
+    assert call(node, "delete", "a/", "--limit", "3")[0] == 2
+
+
+def test_a_transaction_prints_what_it_has_found(fake: Make, call: Call) -> None:
+    results = [{"rev": 9}, {"value": {"x": 1}, "rev": 3, "created": 3, "version": 1}, {"value": None, "rev": 0}]
+    answers = Answers(txn={"succeeded": True, "results": results, "rev": 9, "at": 9})
+    said = call(fake(answers), "txn", "rev a = 7", "--", "put", "a", "1", ",", "get", "b", ",", "get", "c")
+    assert said == (0, '{"x": 1}\nnull\n', "")
+    assert answers.asked == [
+        {
+            "op": "txn",
+            "checks": [{"key": "a", "rev": 7}],
+            "then": [{"op": "put", "key": "a", "value": 1}, {"op": "get", "key": "b"}, {"op": "get", "key": "c"}],
+        }
+    ]
+
+
+def test_a_transaction_whose_checks_do_not_hold_is_a_no(fake: Make, call: Call) -> None:
+    answers = Answers(txn={"succeeded": False, "results": [{"value": 8, "rev": 8}], "rev": 0, "at": 9})
+    said = call(fake(answers), "txn", "rev a = 7", "--", "put", "a", "1", "--", "get", "a")
+    assert said == (1, "8\n", "trioraft: a check does not hold\n")
+
+
+def test_a_transaction_comes_from_a_file_to_the_digit(fake: Make, call: Call, tmp_path: Path) -> None:
+    answers = Answers(txn={"succeeded": True, "results": [{"rev": 9}], "rev": 9, "at": 9})
+    file = tmp_path / "txn.json"
+    then = [{"op": "put", "key": "a", "value": 1}]
+    file.write_text(json.dumps({"op": "txn", "then": then}, indent=2).replace(": 1", ": 1.50"))
+    raw: list[str] = []
+    node = fake(lambda request: answers(raw.append(json.dumps(request)) or request))  # type: ignore[func-returns-value]
+    assert call(node, "txn", "--file", str(file)) == (0, "", "")
+    assert '"value": 1.5' in raw[-1]
+    for text in ("{", "[]", '{"op":"put","key":"a","value":1}', ""):
+        file.write_text(text)
+        assert call(node, "txn", "--file", str(file))[0] == 2
+    assert call(node, "txn", "exists a", "--file", str(file))[0] == 2
+    assert call(node, "txn", "--file", str(tmp_path / "none"))[0] == 2
+
+
+@pytest.mark.parametrize("words", [["exists a"], ["exists a", "--"], ["nonsense", "--", "get", "a"], []])
+def test_a_transaction_that_cannot_be_read_is_wrong_usage(fake: Make, call: Call, words: list[str]) -> None:
+    assert call(fake(None), "txn", *words)[0] == 2
+
+
+def test_a_replayed_transaction_says_that_its_results_are_gone(fake: Make, call: Call) -> None:
+    node = fake(Answers(open_session={"client": "c-1"}, txn={"succeeded": True, "results": None, "rev": 9, "at": 9}))
+    code, out, err = call(node, "txn", "--once", "--", "get", "a")
+    assert (code, out) == (0, "")
+    assert "is not remembered" in err
