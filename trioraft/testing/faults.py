@@ -36,9 +36,12 @@ EVENTS: Final = (
     "transfer",
     "round_trip",
     "members",
+    "drift",
 )
 KINDS: Final = (*TRAFFIC, *EVENTS)
 PACE: Final = 20 * MILLISECOND
+SLOWEST, QUICKEST = 0.9, 1.1
+"""How clocks may run, beside one that is right."""
 
 
 class World(Protocol):
@@ -85,6 +88,8 @@ class Faults:
         self._random = random
         self._slow_disks: dict[NodeId, int] = {}
         """For each node with a slow disk: the most microseconds that a write takes."""
+        self._clock_rates: dict[NodeId, float] = {}
+        """For each node whose clock is wrong: how it runs beside one that is right."""
         self._acts: dict[str, Callable[[], None]] = {
             "partition": self._partition,
             "one_way": self._one_way,
@@ -105,6 +110,7 @@ class Faults:
             "no_snapshots": self._no_snapshots,
             "bit_flip": self._bit_flip,
             "rumour": self._rumour,
+            "drift": self._drift,
         }
         kinds = [kind for kind in EVENTS if kind in enabled]
         if len(kinds) > 3 and random.random() < 0.8:  # all kinds at once are not the worst: each hides others
@@ -122,6 +128,10 @@ class Faults:
         """Draw the duration of a node's next write, in microseconds."""
         longest = 0 if self.calm else self._slow_disks.get(node, 0)
         return 50 + self._random.randrange(500) + (self._random.randrange(longest) if longest else 0)
+
+    def clock_rate(self, node: NodeId) -> float:
+        """How the clock of that node runs beside one that is right."""
+        return self._clock_rates.get(node, 1.0)
 
     def ease(self) -> None:
         """Make storms shorter from now on, and let a leader fall: too little has happened so far."""
@@ -343,6 +353,13 @@ class Faults:
         self._world.network.mend()
         if successor.up and not self.calm:
             self._world.kill(successor, power=self._random.random() < 0.5, rest=self._rest())
+
+    def _drift(self) -> None:
+        """Let every clock run at a rate of its own from now on; often one runs as quick as another is slow."""
+        self._world.count("drift")
+        for node in self._world.nodes:
+            wrong = (SLOWEST, QUICKEST, self._random.uniform(SLOWEST, QUICKEST))
+            self._clock_rates[node.node] = self._random.choice(wrong)
 
     # Disks
 

@@ -22,6 +22,7 @@ from trioraft.replica.snapshots import Snapshots
 from trioraft.storage.folder import DataFolder
 from trioraft.testing.disk import MemoryDisk, PowerCut
 from trioraft.testing.disk_threads import ImmediateThread, SimulatedThread
+from trioraft.testing.lease_watch import LeaseWatch
 from trioraft.testing.stores import checked_machine, digest_of, store_of
 from trioraft.wire.peers import FormationView, PeerMessage
 
@@ -32,7 +33,9 @@ MILLISECOND = 1000
 class World(Protocol):
     """The surroundings of a node."""
 
+    now: int
     invariants: Invariants
+    leases: LeaseWatch
 
     def after(self, delay: int, call: Callable[..., None], *arguments: Any) -> None:
         """Make the call `delay` microseconds from now."""
@@ -190,7 +193,18 @@ class _Witness(Observer):
     def leadership_lost(self) -> None:
         self._reads_began.clear()
 
-    def role_changed(self, core: Core) -> None:  # noqa: ARG002
+    def leases_renewed(self, keepalive: object, leases: Sequence[int]) -> None:
+        self._world.leases.renewed(self._world.now, self._node.core, keepalive, leases)
+
+    def leases_kept(self, keepalive: object, leases: Sequence[int]) -> None:
+        self._world.leases.answers(self._node.core, keepalive, leases)
+
+    def leases_expire(self, leases: Sequence[int], index: int) -> None:  # noqa: ARG002
+        ttls = self._node.store.leases.ttls
+        self._world.leases.expires(self._node.core, leases, [ttls[lease] for lease in leases])
+
+    def role_changed(self, core: Core) -> None:
+        self._world.leases.elected(self._world.now, core)
         self._world.role_changed(self._node)
 
 
@@ -241,6 +255,7 @@ class SimulatedNode:
         """End the process, or the machine's power. `torn`: the disk operation at which a write under way stops."""
         self.up = False
         self.dirty = {}
+        self._world.leases.stopped(self.node)
         if torn is not None and self._random.random() < 0.5:
             self._end_in(torn, self.snapshots.advance)
         elif torn is not None and self._thread.busy:
@@ -291,17 +306,20 @@ class SimulatedNode:
         """Do everything that can be done now, and schedule a turn for work that only waits for time."""
         if ticks:
             self.replica.pass_time(ticks)
+            self._world.leases.told(self.core, ticks, self.store.leases)
         self.replica.turn()
         requests = self.requests
         if requests.gathering or requests.hurries:
             self._world.after(1 + self._random.randrange(MILLISECOND), self._world.wake, self, self.life)
 
-    def tick(self) -> None:
-        """Let a tick pass on this node's clock."""
-        self.turn(1)
+    def tick(self, ticks: int = 1) -> None:
+        """Let some ticks pass on this node's clock."""
+        self.turn(ticks)
 
     def hear(self, sender: NodeId, message: PeerMessage) -> None:
         """Take a message."""
+        if isinstance(message, Message):
+            self._world.leases.heard(self.core, sender, message)
         self.replica.hear(sender, message)
         self.turn()
 

@@ -36,8 +36,10 @@ from trioraft.replica.snapshots import SnapshotSettings
 from trioraft.storage.errors import StorageError
 from trioraft.storage.snapshots import snapshot_names
 from trioraft.testing.disk import PowerCut, spares_the_node
-from trioraft.testing.faults import KINDS, Faults
+from trioraft.testing.faults import KINDS, SLOWEST, Faults
 from trioraft.testing.history import History, Outcome
+from trioraft.testing.lease_clients import TTLS_MS, LeaseClients
+from trioraft.testing.lease_watch import LeaseWatch
 from trioraft.testing.linearizability import check
 from trioraft.testing.log_judge import judge, log_of
 from trioraft.testing.outcome import SimulationFailed, is_eventful
@@ -131,14 +133,19 @@ class Simulation:
         self.timeline = Timeline(size)
         self._steps = steps or random.choice((2000, 4000)) * (size + 1) // 4
         self.election_ticks = random.choice((10, 10, 20, 50))
+        self.lease_tick_ms = random.choice((500, 1000, 2000)) // self.election_ticks
+        """A second of a ttl lasts for half an election timeout to two: runs are short."""
         tuning = self._draw_tuning(random)
         gathering = random.choice((0.0, 0.0, 0.3))
         self.enabled = enabled = frozenset(faults)
+        self.leases = LeaseWatch(self.lease_tick_ms)
         self.network = Network(size, self, random, Traffic(random, enabled), self.count, self._deliver, self._hear)
         self.invariants = Invariants()
-        self._quorum = QuorumWatch((2 * self.election_ticks + 4) * (TICK + 600))
+        self._quorum = QuorumWatch((2 * self.election_ticks + 4) * int((TICK + 600) / SLOWEST))
         self.nodes = [SimulatedNode(node, self, tuning, gathering, Random(seed * 16 + node)) for node in range(size)]
         self._paused: dict[NodeId, deque[tuple[Callable[..., None], tuple[Any, ...]]]] = {}
+        self._missed: dict[NodeId, int] = {}
+        """For each node that stands still: how many ticks of its clock it was not told of."""
         self._form()
         changes = bool(enabled & {"members", "transfer"})
         self.history = History()
@@ -146,6 +153,9 @@ class Simulation:
         self.clients = Clients(self, self.connections, random, 12 * self.election_ticks * TICK, changes)
         self.users = draw_users(random)
         start_users(self.users, self, self.connections, random, 12 * self.election_ticks * TICK)
+        self.lease_clients = LeaseClients(
+            self, self.connections, random, self.leases, 12 * self.election_ticks * TICK, TICK, self.lease_tick_ms
+        )
         self.faults = Faults(self, random, enabled)
 
     def _draw_tuning(self, random: Random) -> Tuning:
@@ -158,7 +168,8 @@ class Simulation:
             max_uncommitted_bytes=random.choice((2000, 64 * 1024 * 1024)),
         )
         segment_bytes = random.choice((2_000, 20_000, 1_000_000))
-        return Tuning(raft, draw_snapshot_settings(random), segment_bytes, random.choice((1, 10, 100)))
+        mark_ticks = random.choice((1, 10, 100))
+        return Tuning(raft, draw_snapshot_settings(random), segment_bytes, mark_ticks, self.lease_tick_ms)
 
     def _form(self) -> None:
         """Give every node the folder of a member of a cluster that has just formed."""
@@ -209,7 +220,7 @@ class Simulation:
     def _settle(self) -> None:
         """End all faults, and wait for one leader (within ten election timeouts), agreement, and every reply."""
         self.record(None, "the faults end")
-        self.faults.calm = self.clients.calm = True
+        self.faults.calm = self.clients.calm = self.lease_clients.calm = True
         for user in self.users:
             user.finishing = True
         self.network.heal()
@@ -221,14 +232,21 @@ class Simulation:
         self._run_until(self._has_one_leader, 10 * timeouts, "no leader within ten election timeouts")
         backlog = max(node.core.last_index for node in self._members())
         self._run_until(self._agrees, 20 * timeouts + 10 * backlog * TICK, "the nodes do not converge")
-        self._run_until(lambda: not self.clients.waiting, 20 * timeouts, "a client has no answer")
+        self._run_until(
+            lambda: not (self.clients.waiting or self.lease_clients.waiting), 20 * timeouts, "a client has no answer"
+        )
         self._run_until(
             lambda: all(user.done for user in self.users), 20 * timeouts + USERS_LIMIT, "a user comes to no end"
         )
+        if self.lease_clients.lets_end:
+            longest = self.lease_clients.microseconds(2 * max(TTLS_MS))
+            self._run_until(self._leases_have_ended, longest + 20 * timeouts, "a lease comes to no end")
         keys = self.clients.keys
         for node in self._members():
             self.clients.ask_all(keys, node)
-        self._run_until(lambda: not self.clients.waiting, 20 * timeouts, "a client has no answer")
+        self._run_until(
+            lambda: not (self.clients.waiting or self.lease_clients.waiting), 20 * timeouts, "a client has no answer"
+        )
         # A client's last write may have come since: it is committed before the leader's own disk has it.
         self._run_until(self._agrees, 20 * timeouts, "the nodes do not converge")
         self.invariants.settled([node.core for node in self._members()])
@@ -259,6 +277,10 @@ class Simulation:
             node.core.last_applied == node.core.last_index == node.core.durable_index == total
             for node in self._members()
         )
+
+    def _leases_have_ended(self) -> bool:
+        leader = self.leader()
+        return leader is not None and not any(leader.store.leases.get(one) for one in self.lease_clients.granted)
 
     def _judge(self) -> str:
         """Judge the clients' history. Raises Violation."""
@@ -316,12 +338,15 @@ class Simulation:
     # Nodes
 
     def _tick(self, node: SimulatedNode) -> None:
-        if node.up and node.node not in self._paused:
+        if node.node in self._paused:
+            self._missed[node.node] = self._missed.get(node.node, 0) + 1
+        elif node.up:
             self.do(node, node.tick)
             if node.up:
                 self._quorum.check(self.now, node.core)
         # Clocks run differently: no tick is exactly as long as another.
-        self.after(TICK - 500 + self.random.randrange(1000), self._tick, node)
+        length = TICK - 500 + self.random.randrange(1000)
+        self.after(int(length / self.faults.clock_rate(node.node)), self._tick, node)
 
     def do(self, node: SimulatedNode, act: Callable[..., None], *arguments: Any) -> None:
         """Let a node do something. A failing disk ends the node, as it ends a process."""
@@ -369,6 +394,7 @@ class Simulation:
         if not node.up:
             return
         self._paused.pop(node.node, None)
+        self._missed.pop(node.node, None)
         self.record(node.node, "power cut" if power else "killed")
         node.end(power, self.random.choice((None, 1, 2, 3, 4, 9)) if torn else None)
         self.connections.node_died(node.node)
@@ -407,6 +433,9 @@ class Simulation:
         self.record(node.node, "goes on")
         self._quorum.excuse(node.node)
         life = node.life
+        if (missed := self._missed.pop(node.node, 0)) and node.up:
+            # Some of what waits is read before the node is told how late it is, and some behind that.
+            waiting.insert(self.random.randrange(len(waiting) + 1), (node.tick, (missed,)))
         for act, arguments in waiting:
             if node.up and node.life == life:
                 self.do(node, act, *arguments)
@@ -501,6 +530,7 @@ class Simulation:
 
     def applied(self, node: SimulatedNode) -> None:
         """Check a node that has applied entries: nodes with the same applied index must hold the same state."""
+        self.leases.committed(self.now, self.invariants.committed)
         index = node.core.last_applied
         found = node.digest()
         if self._digests.setdefault(index, found) != found:

@@ -372,6 +372,7 @@ class ReadSnapshot(Request, tag="read_snapshot", kw_only=True, gc=False):
 
 @Operation(
     kind="lease",
+    level=2,
     summary="let a lease live on for all its time, or up to 10000 of them: leases",
     example='{"op":"lease_keepalive","lease":1234}',
     fields="`lease`, or `leases`: a list of at most 10000",
@@ -398,6 +399,7 @@ class LeaseKeepalive(Request, tag="lease_keepalive", kw_only=True, gc=False):
 
 @Operation(
     kind="lease",
+    level=2,
     summary="the leases that live, as the leader sees them; takes after, limit",
     example='{"op":"leases"}',
     fields="`after`: a lease, `limit` (1000; at most 10000)",
