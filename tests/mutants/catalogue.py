@@ -7,6 +7,7 @@ The text to be replaced must stand exactly once in its file, so that a change of
 from __future__ import annotations
 
 from tests.mutants.blind_spots import BLIND_SPOTS
+from tests.mutants.leases import LEASES
 from tests.mutants.mutant import Mutant
 
 CORE = "trioraft/raft/core.py"
@@ -2166,5 +2167,6 @@ MUTANTS = (
         "tests/server/test_open_files.py::test_where_no_more_files_can_be_opened_no_disk_is_said_to_have_failed",
         simulated=False,
     ),
+    *LEASES,
     *BLIND_SPOTS,
 )

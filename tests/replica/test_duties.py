@@ -21,12 +21,13 @@ from trioraft.replica.levels import Levels
 class Place:
     """A leading core and its duties, without the rest of a replica."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, machine: Machine | None = None) -> None:
         self.core = core
         self.node = core.node
-        self.machine: Machine = key_value_machine()
+        self.machine: Machine = machine or key_value_machine()
         self.levels = Levels(self, 1)
-        self.duties = Duties(self, LeaseClock(10))
+        self.clock = LeaseClock(10)
+        self.duties = Duties(self, self.clock)
         self.duties.lead_changed(Won(core.term))
 
     def tick(self) -> None:

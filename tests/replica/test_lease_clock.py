@@ -191,3 +191,15 @@ def test_what_is_renewed_between_the_telling_and_the_turn_came_after_these_ticks
     assert not clock.over()
     tell(clock, 1)
     assert ticks_until_over(clock, 7) == 125
+
+
+def test_what_was_over_in_an_earlier_lead_begins_again() -> None:
+    clock, fake = started({7: 1000})
+    tell(clock, 125)
+    assert list(clock.over()) == [7]
+    clock.stop()
+    assert not clock.over()
+    clock.begin(fake)
+    assert not clock.over()
+    tell(clock, 1)
+    assert ticks_until_over(clock, 7) == 125

@@ -124,6 +124,39 @@ def test_a_keepalive_waits_for_the_entry_that_ends_its_lease(leading: LeasedPlac
     assert reply["error"]["code"] == "lease_expired"  # type: ignore[index]
 
 
+def test_one_that_waited_looks_again_for_its_other_leases(leading: LeasedPlace) -> None:
+    """The next entry of the leader may end another one of them by then."""
+    first = leading.core.propose([b'{"op":"put","key":"k","value":1}'] * 2)
+    leading.lease_clock.expire([7], first)
+    leading.ask({"op": "lease_keepalive", "leases": [7, 8]})
+    leading.confirm(match_index=first - 1)
+    leading.lease_clock.expire([8], first + 1)
+    del leading.leases.ttls[7]
+    leading.confirm(match_index=first)
+    assert leading.replies() == []
+    del leading.leases.ttls[8]
+    leading.acknowledge()
+    assert leading.replies() == [{"ok": True, "expired": [7, 8]}]
+
+
+def test_no_entry_confirms_a_keepalive(leading: LeasedPlace) -> None:
+    """What was proposed before it came may have been acknowledged before it came, too."""
+    leading.core.propose([b'{"op":"put","key":"k","value":1}'])
+    leading.ask(KEPT)
+    leading.acknowledge()
+    assert leading.core.commit_index == leading.core.last_index
+    assert leading.replies() == []
+    leading.confirm()
+    assert leading.replies() == [{"ok": True}]
+
+
+def test_one_of_a_peer_moves_the_end_as_it_arrives(leading: LeasedPlace) -> None:
+    leading.tell(124)
+    leading.ask_as_peer(5, b'{"op":"lease_keepalive","leases":[7]}')
+    leading.tell(100)
+    assert not leading.lease_clock.over()
+
+
 def test_several_in_a_row_share_a_round_and_a_write_behind_them_waits(leading: LeasedPlace) -> None:
     last = leading.core.last_index
     leading.ask(KEPT, {"op": "lease_keepalive", "lease": 8}, {"op": "leases"}, put(1))
