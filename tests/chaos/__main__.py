@@ -25,6 +25,8 @@ def main() -> int:
     parser.add_argument(
         "--switched", action="store_true", help="nodes on a switch, where packets vanish; for root alone"
     )
+    parser.add_argument("--counters", type=int, default=2, help="users that count, each in a session")
+    parser.add_argument("--increments", type=int, help="how often each of them counts; the run lasts until then")
     parser.add_argument("--keep", action="store_true", help="keep the folder in any case")
     arguments = parser.parse_args()
     only = arguments.faults.split(",") if arguments.faults else None
@@ -32,6 +34,7 @@ def main() -> int:
         arguments.seed, arguments.nodes, arguments.minutes * 60, arguments.clients, rate=arguments.rate, only=only
     )
     plan.switched = arguments.switched
+    plan.counters, plan.increments = arguments.counters, arguments.increments
     folder = Path(tempfile.mkdtemp(prefix=f"trioraft-chaos-{plan.seed}-"))
     gc.disable()  # the garbage collector would visit a million operations again and again
     with (folder / "chaos.log").open("w") as log:

@@ -14,6 +14,7 @@ from typing import Self
 import msgspec
 
 from trioraft.testing.history import History, Operation
+from trioraft.testing.history import Request as Told
 
 from ..helpers.processes import HOST
 from .observations import Observations
@@ -105,6 +106,13 @@ class Load:
                 operation.called = now
                 self.history.call(operation, connection)
 
+    def note(self, operation: Operation) -> Told:
+        """Record among the requests that are compared with the log what was called just now on a connection."""
+        assert operation.connection is not None
+        request = Told(operation.client, operation.connection, operation.place, operation.request(), operation.called)
+        self.history.requests.append(request)
+        return request
+
     def written(self, now: float) -> None:
         with self._lock:
             if self._last_written:
@@ -138,6 +146,8 @@ class Request:
     id: int
     operation: Operation
     key: Key
+    told: Told | None = None
+    """Its entry among the requests that are compared with the log."""
 
 
 class Client:
@@ -189,6 +199,8 @@ class Client:
                 try:
                     for part in parts:
                         load.call([request.operation for request in part], number)
+                        for request in part:
+                            request.told = load.note(request.operation)
                         connection.sendall(b"".join([self._line(request) for request in part]))
                         if hasty:
                             load.stopping.wait(random.uniform(0, 0.01))
@@ -250,6 +262,8 @@ class Client:
         try:
             assert line.startswith(b'{"id":%d,' % request.id)
             load.history.complete(operation, now, line)
+            assert request.told is not None
+            request.told.returned, request.told.line = now, line
         except (msgspec.MsgspecError, AssertionError):
             load.observations.report(f"a reply that makes no sense: {line!r}")
             raise EOFError from None

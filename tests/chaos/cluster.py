@@ -232,13 +232,6 @@ class ChaosCluster:
                     continue
         return found
 
-    def takes_a_write(self, index: int) -> bool:
-        """Write through that node. Return whether the write is acknowledged."""
-        try:
-            return bool(ask_port(self.nodes[index].port, {"op": "put", "key": "probe", "value": index}, 3.0)["ok"])
-        except (OSError, ValueError):
-            return False
-
     def leader(self) -> int | None:
         """The node that says it leads, in the highest term."""
         leaders = [(status["term"], int(status["node"])) for status in self.statuses() if status["role"] == "leader"]

@@ -10,17 +10,36 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from trioraft.testing.history import Request
 from trioraft.testing.linearizability import check
+from trioraft.testing.log_judge import judge
+from trioraft.testing.users.banking import Banking
+from trioraft.testing.users.counting import COUNT, Counting
+from trioraft.testing.users.crew import NUMBERS, verify
+from trioraft.testing.users.locking import Locking
+from trioraft.testing.users.user import USED, User
+from trioraft.testing.users.waiting import Waiting
+from trioraft.testing.users.watching import Watching
+from trioraft.wire.codec import encode
 
+from ..helpers.load import Threads
+from ..helpers.processes import ask_port
 from .clients import Load, read_everything
 from .cluster import ChaosCluster
 from .faults import Planner, Step
+from .log_reader import LogReader
+from .users import UserThread
 
 RECOVERY_SECONDS = 20.0
 """How long the cluster may take, after all faults, until it writes through every node; generous for busy machines."""
 LONG_RECOVERY_SECONDS = 3.0
 """After how many seconds the report names the nodes that lag."""
 POLL_SECONDS = 0.02
+USER_SECONDS = 60.0
+"""How long users may take to bring their work to an end."""
+THREAD_SECONDS = 10.0
+PROBE = 999
+"""The number of the client that asks whether a node takes writes."""
 
 
 @dataclass
@@ -41,6 +60,28 @@ class Plan:
     """The faults to draw from; None for all."""
     switched: bool = False
     """Whether the nodes are on a switch, where packets vanish."""
+    counters: int = 2
+    """How many users count, each in a session."""
+    increments: int | None = None
+    """How often each of them counts; None for as long as the run lasts."""
+    window: int = 4
+    """How many increments each of them has under way at once."""
+    bankers: int = 0
+    lockers: int = 0
+    """How many users want one lock."""
+    watchers: int = 0
+    waiters: int = 0
+
+    def users(self) -> list[User]:
+        """The users of the run."""
+        random = Random(self.seed)
+        users: list[User] = [Counting(self.window, self.increments) for _ in range(self.counters)]
+        users += [Banking(random) for _ in range(self.bankers)]
+        users += [Locking(random, 2000, number % 2 == 0) for number in range(self.lockers)]
+        where = {"progress_ms": 500}
+        kinds = ({"prefix": ""}, {"prefix": USED, "initial": True}, {"key": COUNT})
+        users += [Watching(random, {**kinds[number % len(kinds)], **where}) for number in range(self.watchers)]
+        return users + [Waiting(COUNT) for _ in range(self.waiters)]
 
 
 @dataclass
@@ -60,6 +101,7 @@ class Report:
     term: int = 0
     longest_gap: float = 0.0
     slowest_recovery: float = 0.0
+    users: str = ""
     verdict: str = "not reached"
     check_seconds: float = 0.0
 
@@ -74,6 +116,7 @@ class Report:
             f"ends of nodes by themselves: {_counts(self.exits)}; torn off by power cuts: {self.torn_bytes} bytes",
             f"terms: {self.term}; longest time without an acknowledged write {self.longest_gap:.1f} s, "
             f"slowest recovery {self.slowest_recovery:.1f} s",
+            f"users: {self.users}",
             f"verdict: {self.verdict}, after {self.check_seconds:.1f} s",
             *(f"FAILURE: {failure}" for failure in self.failures),
         ]
@@ -95,20 +138,58 @@ class Run:
         self._random = Random(plan.seed)
         self._planner = Planner(cluster, self._random)
         self._say = say
+        ports = [node.port for node in cluster.nodes]
+        self._log_reader = LogReader(ports)
+        self._users = plan.users()
+        self._talks = [
+            UserThread(user, number, ports, load.history, Random(f"{plan.seed} {number}"))
+            for number, user in enumerate(self._users, NUMBERS)
+        ]
         self._began = time.monotonic()
 
     def go(self) -> None:
         """Carry out the run; the report holds the findings."""
+        work = [self._log_reader.run, *[talk.run for talk in self._talks]]
         try:
-            with self._load:
-                self._pass(1.0, [])
-                for kinds in self._rounds():
-                    self._round(kinds)
-            self.report.seconds = time.monotonic() - self._began
-            self._settle()
-        except Failed as failure:
+            with Threads(THREAD_SECONDS, work) as threads:
+                self._threads = threads
+                try:
+                    self._suffer()
+                finally:
+                    self._log_reader.stopping.set()
+                    for talk in self._talks:
+                        talk.gone.set()
+        except (Failed, AssertionError) as failure:
             self.report.failures.append(str(failure))
         self._finish()
+
+    def _suffer(self) -> None:
+        """Let the faults happen, and then everything come to an end."""
+        with self._load:
+            self._pass(1.0, [])
+            for kinds in self._rounds():
+                self._round(kinds)
+            self._finish_users()
+        self.report.seconds = time.monotonic() - self._began
+        self._settle()
+
+    def _is_counting(self) -> bool:
+        """Whether users count to a number, and have not got there."""
+        return self._plan.increments is not None and not all(
+            user.done for user in self._users if isinstance(user, Counting)
+        )
+
+    def _finish_users(self) -> None:
+        """Let the users bring their work to an end."""
+        for user in self._users:
+            user.finishing = True
+        deadline = time.monotonic() + USER_SECONDS
+        while not all(user.done for user in self._users):
+            self._watch()
+            if time.monotonic() > deadline:
+                left = [user for user in self._users if not user.done]
+                raise Failed(f"{len(left)} users come to no end in {USER_SECONDS:g} s: {left[0]}")
+            time.sleep(POLL_SECONDS)
 
     def _log(self, words: str) -> None:
         self._say(f"{time.strftime('%H:%M:%S')} {time.monotonic() - self._began:8.3f} {words}")
@@ -118,7 +199,7 @@ class Run:
             yield from self._plan.rounds
             return
         kinds = self._plan.only or list(self._planner.kinds)
-        while time.monotonic() - self._began < self._plan.seconds:
+        while time.monotonic() - self._began < self._plan.seconds or self._is_counting():
             yield self._random.sample(kinds, min(len(kinds), self._random.choice((1, 1, 2, 2, 3))))
 
     def _round(self, kinds: list[str]) -> None:
@@ -156,7 +237,7 @@ class Run:
         said = False
         while late:
             self._watch()
-            late -= {node for node in late if self._cluster.takes_a_write(node)}
+            late -= {node for node in late if self._takes_a_write(node)}
             took = time.monotonic() - healed
             if took > RECOVERY_SECONDS:
                 raise Failed(f"no write through {late} is acknowledged {RECOVERY_SECONDS:g} s after the faults' end")
@@ -167,10 +248,23 @@ class Run:
         self.report.slowest_recovery = max(self.report.slowest_recovery, took)
         self._log(f"recovered after {took:.2f} s")
 
+    def _takes_a_write(self, index: int) -> bool:
+        """Write through that node. Return whether the write is acknowledged."""
+        history = self._load.history
+        probe = {"op": "put", "key": "probe", "value": index}
+        request = Request(PROBE, history.connect(), 0, probe, time.monotonic())
+        history.requests.append(request)
+        try:
+            reply = ask_port(self._cluster.nodes[index].port, probe, 3.0)
+        except (OSError, ValueError):
+            return False
+        request.returned, request.line = time.monotonic(), encode(reply)
+        return bool(reply["ok"])
+
     def _watch(self) -> None:
         found = self._cluster.watch(time.monotonic())
         found += self._load.observations.violations[:5]
-        found += [f"a client broke: {error!r}" for error in self._load.broken]
+        found += [f"a client broke: {error!r}" for error in [*self._load.broken, *self._threads.errors]]
         if found:
             raise Failed("; ".join(found))
 
@@ -184,6 +278,7 @@ class Run:
                 raise Failed(f"the nodes do not agree {RECOVERY_SECONDS:g} s after the faults' end")
             time.sleep(POLL_SECONDS)
         self.report.term = max(status["term"] for status in self._cluster.statuses(2.0))
+        self._log_reader.read()
         names = [f"k{number:06d}" for number in range(self._load.keys.made)]
         read_everything(self._load, names)
         states = [self._cluster.items(node.index) for node in self._cluster.nodes]
@@ -212,6 +307,19 @@ class Run:
         report.verdict = verdict.outcome
         if verdict.outcome != "linearizable":
             report.failures.append(f"{verdict.outcome}: {verdict.explanation}")
+        if not report.failures:
+            self._judge_by_the_log()
+
+    def _judge_by_the_log(self) -> None:
+        """Compare every reply, and all that users were told, with the log."""
+        report, began = self.report, time.monotonic()
+        try:
+            verify(self._users, judge(self._log_reader.log, self._load.history.requests))
+        except AssertionError as error:
+            report.verdict = "violation"
+            report.failures.append(f"violation: {error}")
+        report.check_seconds += time.monotonic() - began
+        report.users = ", ".join(str(user) for user in self._users)
 
 
 def run(plan: Plan, folder: Path, say: Callable[[str], None] = print) -> Report:

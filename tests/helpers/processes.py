@@ -112,11 +112,14 @@ class Line:
             )
         )
 
-    def read(self) -> dict[str, Any]:
+    def read_line(self) -> bytes:
         line = self._file.readline()
         if not line.endswith(b"\n"):
             raise ConnectionError(f"the connection ended after {line!r}")
-        reply: dict[str, Any] = json.loads(line)
+        return line
+
+    def read(self) -> dict[str, Any]:
+        reply: dict[str, Any] = json.loads(self.read_line())
         return reply
 
     def ask(self, request: dict[str, Any] | bytes) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Times come from any one clock. An operation that returned before another was cal
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 from typing import Any, Final, Literal
 
 import msgspec
@@ -119,13 +120,15 @@ class History:
         self.operations: list[Operation] = []
         self.requests: list[Request] = []
         """The requests of every kind of those clients that note them."""
-        self._connections: list[int] = []
+        self._connections: dict[int, int] = {}
         """For each connection: how many requests were asked on it."""
+        self._numbers = count()
 
     def connect(self) -> int:
-        """Note a new connection of a client, and return its number."""
-        self._connections.append(0)
-        return len(self._connections) - 1
+        """Note a new connection of a client, and return its number. Threads may call this at once."""
+        number = next(self._numbers)
+        self._connections[number] = 0
+        return number
 
     def call(self, operation: Operation, connection: int | None = None) -> Operation:
         """Note that an operation begins, on `connection` if given. Its outcome is unknown until `complete` is called.

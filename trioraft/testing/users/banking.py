@@ -22,6 +22,9 @@ class Banking(User):
         self._random = random
         self._waiting = False
 
+    def __str__(self) -> str:
+        return f"moved money {self.moved} times"
+
     @property
     def done(self) -> bool:
         """Whether it is to do no more: its transactions leave nothing behind."""

@@ -31,6 +31,9 @@ class Counting(User):
         self._waiting: dict[int, None] = {}
         """The numbers of the increments without an answer."""
 
+    def __str__(self) -> str:
+        return f"counted {self.counted}, {self.replayed} of them asked again"
+
     @property
     def done(self) -> bool:
         """Whether each of its increments is answered."""

@@ -40,6 +40,9 @@ class Locking(User):
         self._pause = 0
         """How many more times `idle` is called until it goes on."""
 
+    def __str__(self) -> str:
+        return f"held the lock {len(self.held)} times, {self.fenced} writes were refused"
+
     @property
     def done(self) -> bool:
         """Whether it neither holds the lock nor waits for it."""

@@ -21,6 +21,9 @@ class Waiting(User):
         self._ids = 0
         self._under_way = False
 
+    def __str__(self) -> str:
+        return f"waited {len(self.held)} times"
+
     @property
     def done(self) -> bool:
         """Whether its last wait is over."""

@@ -40,6 +40,9 @@ class Watching(User):
         """The revision up to which it still wants to hear."""
         self._quiet = 0
 
+    def __str__(self) -> str:
+        return f"was told {len(self.changes)} changes, and resumed {self.resumed} times"
+
     @property
     def done(self) -> bool:
         """Whether it has heard of everything up to a revision that it saw at the end."""
