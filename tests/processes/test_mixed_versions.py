@@ -36,6 +36,7 @@ def cluster(tmp_path: Path, former: Path) -> Iterator[Cluster]:
             node.program = former
         cluster.start()
         cluster.leader()
+        assert not any("level" in node.status() for node in cluster.nodes), "they are of the last release"
         yield cluster
 
 
@@ -149,7 +150,8 @@ def is_refused(node: Node, former: Path) -> None:
 def level_rises(cluster: Cluster) -> None:
     """Wait until each node knows that the cluster is at level 2."""
     for node in cluster.nodes:
-        eventually(lambda node=node: node.ask(NEEDS_LEVEL_2)["ok"], f"node {node.index} is at level 2")  # type: ignore[misc]
+        eventually(lambda node=node: node.status()["level"] == 2, f"node {node.index} is at level 2")  # type: ignore[misc]
+        assert node.ask(NEEDS_LEVEL_2)["ok"]
 
 
 @pytest.mark.slow
