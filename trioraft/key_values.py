@@ -7,7 +7,7 @@ from typing import Final
 from trioraft.kv.machine import KeyValueMachine
 from trioraft.kv.sections import Coding, Codings
 from trioraft.replica.replicated import Replicated
-from trioraft.wire import items
+from trioraft.wire import events, items
 from trioraft.wire.commands import commands_of, decode_command
 from trioraft.wire.results import decode_outcome, encode_outcome
 
@@ -22,5 +22,5 @@ _CODINGS: Final = Codings(
 
 def key_value_machine() -> Replicated:
     """Make an empty key-value store, for a cluster at level 1."""
-    machine = KeyValueMachine(commands_of, decode_command, _CODINGS)
+    machine = KeyValueMachine(commands_of, decode_command, _CODINGS, events)
     return Replicated(machine, encode_outcome, decode_outcome)

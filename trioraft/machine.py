@@ -49,6 +49,62 @@ class Leasing(Protocol):
         """Make the command that ends these leases."""
 
 
+class Streams(Protocol):
+    """The changes of a machine, for those who want to be told of them.
+
+    A change has a position in the history. The history forgets the oldest changes. Interests are opaque to the node.
+    """
+
+    @property
+    def begin(self) -> int:
+        """The first position that can still be read."""
+
+    @property
+    def end(self) -> int:
+        """The position that the next change will have."""
+
+    @property
+    def first_rev(self) -> int:
+        """The least revision from which on every change is known, on every node alike."""
+
+    def position_after(self, rev: int) -> int:
+        """The position of the first change above that revision, which must not be below `first_rev`."""
+
+    def rev_at(self, position: int) -> int:
+        """The revision of the change at that position, which can still be read."""
+
+    def __bool__(self) -> bool:
+        """Whether anybody has entered."""
+
+    def enter(self, interest: Any, who: Any) -> None:
+        """Let `find` find `who`."""
+
+    def leave(self, interest: Any, who: Any) -> None:
+        """Let `find` find `who` no more."""
+
+    def find(self, position: int) -> tuple[int, int, list[tuple[list[Any], bytes]]] | None:
+        """The first change from that position on that anybody wants who has entered; None where there is none.
+
+        Its position, its revision, and who is told what: the text of an event, without the part that names a request.
+        """
+
+    def read(self, interest: Any, position: int, most: int, room: int, upto: str | None) -> tuple[list[bytes], int]:
+        """Events of interest from that position on, and the position at which to go on.
+
+        They come out of some `most` changes, until they have `room` bytes. With `upto` only those of keys up to that
+        one.
+        """
+
+    def page(self, interest: Any, after: str | None, room: int) -> tuple[list[bytes], str | None]:
+        """The first keys of interest after that one, as they are now, as events: some, until they have `room` bytes.
+
+        With the last of them; None where no key follows.
+        """
+
+    def look(self, interest: Any, at: int) -> bytes | None:
+        """The state that is waited for, as the end of a reply, if it holds now, at that revision."""
+
+
 class Machine(Protocol):
     """A state machine. It depends on nothing but its commands: no clock, no randomness, no I/O."""
 
@@ -69,6 +125,10 @@ class Machine(Protocol):
     @property
     def leasing(self) -> Leasing | None:
         """Its leases; None for a machine that knows none."""
+
+    @property
+    def streams(self) -> Streams | None:
+        """Its changes, for those who want to be told of them; None where it tells nobody."""
 
     def decode(self, run: Run) -> Sequence[Any]:
         """Read the commands of a run of entries; none for a run of another kind.

@@ -33,6 +33,7 @@ ALLOWED = {
         "trioraft.kv.bounds",
         "trioraft.kv.commands",
         "trioraft.kv.history",
+        "trioraft.kv.interests",
         "trioraft.kv.items",
         "trioraft.kv.locks",
         "trioraft.kv.queries",
@@ -156,7 +157,7 @@ _OF_NO_CONSEQUENCE = {
 }
 PURE = {
     "trioraft.raft": _OF_NO_CONSEQUENCE,
-    "trioraft.kv": _OF_NO_CONSEQUENCE,
+    "trioraft.kv": _OF_NO_CONSEQUENCE | {"hashlib"},
     "trioraft.wire": _OF_NO_CONSEQUENCE | {"difflib"},
     "trioraft.machine": _OF_NO_CONSEQUENCE,
     "trioraft.key_values": _OF_NO_CONSEQUENCE,

@@ -90,11 +90,24 @@ class Client:
         self.connection.send(b"".join(encode(request) + b"\n" for request in requests))
 
     async def replies(self, count: int) -> list[dict[str, Any]]:
-        """Wait for `count` replies, or for the end of the connection, and return the replies so far."""
+        """Wait for `count` replies, or for the end of the connection, and return the replies so far, without events."""
         with trio.fail_after(20):
-            while self.lines.count(b"\n") < count and not self.ended:
+            while len(replies := [line for line in self.told if "event" not in line]) < count and not self.ended:
                 await self.news.wait()
                 self.news = trio.Event()
+        return replies
+
+    async def events(self, count: int) -> list[dict[str, Any]]:
+        """Wait for `count` events, and return the events so far, without replies."""
+        with trio.fail_after(20):
+            while len(events := [line for line in self.told if "event" in line]) < count and not self.ended:
+                await self.news.wait()
+                self.news = trio.Event()
+        return events
+
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        """All whole lines so far."""
         return [decode(line) for line in self.lines.split(b"\n")[:-1]]
 
     def received(self, data: bytes) -> None:

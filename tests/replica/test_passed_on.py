@@ -83,6 +83,9 @@ class Place:
     def answer_locally(self, slot: ReadSlot) -> bytes:
         raise AssertionError(f"{slot.request} is none of these")
 
+    def begin_stream(self, slot: ReadSlot) -> bytes:
+        raise AssertionError(f"{slot.request} is none of these")
+
     def administer(self, slot: Slot) -> None:
         self.administration.accept(slot)
 

@@ -19,7 +19,7 @@ import trio
 import trio.testing
 
 from trioraft.addresses import Address
-from trioraft.replica import session, slots
+from trioraft.replica import session, slots, subscriber
 from trioraft.server import clients, links, sockets
 from trioraft.server.driver import Driver
 from trioraft.server.gathering import FEW
@@ -34,7 +34,7 @@ from trioraft.wire.peers import PeerHello, PeerRefused
 
 HOST = "127.0.0.1"
 LIMIT = 1024 * 1024
-ROOMS = {module.__name__ for module in (clients, framing, links, peers, session, slots, sockets)}
+ROOMS = {module.__name__ for module in (clients, framing, links, peers, session, slots, sockets, subscriber)}
 """The modules whose classes make up a connection."""
 LASTING = {"SocketHub", "SocketListener", "_Nobody"}
 """The classes of these modules whose objects live as long as the node."""
@@ -282,7 +282,43 @@ async def is_merged_with_others(node: Node, stream: trio.SocketStream) -> None:
         reset(one)
 
 
+WATCHES = (
+    b'{"op":"watch","id":1,"prefix":""}\n{"op":"watch","id":2,"prefix":"","initial":true}\n'
+    b'{"op":"watch","id":3,"key":"large","after_rev":0}\n{"op":"watch","key":"large","after_rev":1000000}\n'
+    b'{"op":"wait","id":4,"key":"none","exists":true}\n'
+    b'{"op":"wait","key":"none","exists":true,"wait_ms":86400000}\n'
+)
+
+
+async def watches_and_is_reset(_: Node, stream: trio.SocketStream) -> None:
+    await stream.send_all(WATCHES + LARGE)
+    said = b""
+    while said.count(b'"event":"put"') < 3:
+        said += await stream.receive_some()
+    reset(stream)
+
+
+async def watches_and_reads_nothing(node: Node, stream: trio.SocketStream) -> None:
+    await says_all(stream, WATCHES + LARGE * 10)
+    await node.until(lambda: any(one.unsent for one in node.hub._connections.values()), "nobody reads")
+    reset(stream)
+
+
+async def is_half_closed_and_waits(node: Node, stream: trio.SocketStream) -> None:
+    await stream.send_all(b'{"op":"wait","id":1,"key":"a","exists":true}\n')
+    await stream.send_eof()
+    assert b'"waiting":true' in await stream.receive_some()
+    other = await node.connect()
+    await other.send_all(b'{"op":"put","key":"a","value":1}\n')
+    await other.receive_some()
+    other.socket.close()
+    assert b'"held"' in await to_the_end(stream)
+
+
 ENDS = [
+    watches_and_is_reset,
+    watches_and_reads_nothing,
+    is_half_closed_and_waits,
     is_reset_before_a_word,
     is_reset_within_a_long_line,
     is_reset_with_large_replies_unread,

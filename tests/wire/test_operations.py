@@ -10,7 +10,7 @@ from trioraft_cli.commands import COMMANDS
 
 from trioraft.kv import commands
 from trioraft.kv.commands import Command
-from trioraft.replica import administration, reports
+from trioraft.replica import administration, reports, subscriptions
 from trioraft.wire.cluster_commands import CloseSession, OpenSession
 from trioraft.wire.operations import OPERATION_OF, OPERATIONS, described, help_text
 from trioraft.wire.parsing import RequestError, is_plain, parse_alike, parse_request
@@ -65,6 +65,7 @@ class TestRow:
     def test_the_replica_can_do_it(self, row: Operation) -> None:
         assert (row.request in reports._ANSWERS) == (row.kind == "local")
         assert (row.request in administration._BEGINNINGS) == (row.kind == "leader")
+        assert (row.request in subscriptions._BEGINNINGS) == (row.kind == "stream")
 
 
 def test_each_command_of_the_store_is_asked_for_by_one_operation() -> None:

@@ -15,10 +15,11 @@ _STRING_OR_BLANKS: Final = re.compile(rb'("(?:[^"\\]++|\\.)*+"?)|[ \t\n\r]++', r
 
 def equal(one: bytes, other: bytes) -> bool:
     """Whether two values, as raw JSON, are equal."""
-    return one == other or _without_blanks(one) == _without_blanks(other)
+    return one == other or without_blanks(one) == without_blanks(other)
 
 
-def _without_blanks(value: bytes) -> bytes:
+def without_blanks(value: bytes) -> bytes:
+    """The value without the blanks outside its strings."""
     dense = value.translate(None, _BLANKS)
     if len(dense) == len(value) or b'"' not in value:
         return dense

@@ -60,7 +60,7 @@ class History:
         self.items: list[Change] = []
         self.max_changes = HISTORY_CHANGES
         self.max_bytes = HISTORY_BYTES
-        self._base = 0
+        self.base = 0
         """How many changes were cut from the lists; the position of the first in them."""
         self._start = 0
         """Where in the lists the changes within the bounds begin, as of the last exact cut."""
@@ -75,12 +75,9 @@ class History:
         """
 
     def begin(self, index: int) -> None:
-        """Begin anew: changes up to that index are unknown."""
-        self._base += len(self.keys)
-        self.keys.clear()
-        self.items.clear()
-        del self._totals[:]
-        self._start = 0
+        """Begin anew: changes up to that index are unknown. Whoever has begun to read them may go on."""
+        self._measure()
+        self._start = len(self.keys)
         self.floor = index
 
     def bound(self, changes: int, bytes: int) -> None:
@@ -111,25 +108,25 @@ class History:
     def first(self) -> int:
         """The position of the first change within the bounds; `end` where there is none."""
         self._cut()
-        return self._base + self._start
+        return self.base + self._start
 
     @property
     def end(self) -> int:
         """The position that the next change will have."""
-        return self._base + len(self.keys)
+        return self.base + len(self.keys)
 
     def position_after(self, rev: int) -> int:
         """The position of the first change above that revision, which must not be below `first_rev`."""
         self._cut()
-        return self._base + bisect_right(self.items, rev, self._start, key=revision)
+        return self.base + bisect_right(self.items, rev, self._start, key=revision)
 
     def rev_at(self, position: int) -> int:
         """The revision of the change at that position."""
-        return revision(self.items[position - self._base])
+        return revision(self.items[position - self.base])
 
     def change(self, position: int) -> tuple[str, Change]:
         """The key and the change at that position, which must be from `first` on."""
-        return self.keys[position - self._base], self.items[position - self._base]
+        return self.keys[position - self.base], self.items[position - self.base]
 
     @property
     def settings(self) -> Settings:
@@ -160,7 +157,7 @@ class History:
             start = self._start
             self._cut_total = self._total(start)
             del self.keys[:start], self.items[:start], self._totals[:start]
-            self._base += start
+            self.base += start
             self._start = 0
 
     def _measure(self) -> None:

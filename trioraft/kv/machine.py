@@ -12,6 +12,7 @@ from trioraft.kv.queries import Answer, Page, Query
 from trioraft.kv.results import Result
 from trioraft.kv.sections import KEYS, Codings, Section, View, sections_of
 from trioraft.kv.store import Store
+from trioraft.kv.streams import Events, KeyStreams
 
 MAX_SCAN_BYTES: Final = 1024 * 1024
 """The most bytes of keys and values that one scan gives, unless one item alone has more."""
@@ -25,14 +26,16 @@ DecodeOne = Callable[[bytes], Command]
 class KeyValueMachine:
     """A store, and the encodings that are given to it."""
 
-    def __init__(self, decode: Decode, decode_one: DecodeOne, codings: Codings) -> None:
-        """`decode` reads the commands of a run, `decode_one` a single one; `codings` are for snapshots.
+    def __init__(self, decode: Decode, decode_one: DecodeOne, codings: Codings, events: Events) -> None:
+        """`decode` reads the commands of a run, `decode_one` a single one; `codings` are for snapshots, and
+        `events` makes the text of events.
 
         What they cannot read raises ValueError.
         """
         self.level = 1
         self.store = Store()
         self.leasing = StoreLeasing(self.store.leases)
+        self.streams = KeyStreams(self.store, events)
         self.decode = decode
         self.decode_one = decode_one
         self._all_sections = sections_of(self.store, codings)

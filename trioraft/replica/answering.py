@@ -187,7 +187,7 @@ class Answering:
         """Let the reads before a write that is over wait for the next; refuse them if that may take effect unseen."""
         exposed, write.reads_before = write.owner.pass_reads_on(write), []
         for read in exposed:
-            if read.operation.kind == "read":
+            if read.operation.kind in ("read", "stream"):
                 why = "a write behind it on its connection may have taken effect, which it must not see"
                 self.fail(read, "leader_changed", why, "ask again", "")
 

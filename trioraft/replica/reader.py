@@ -30,6 +30,9 @@ class Ports(Protocol):
     def answer_locally(self, slot: ReadSlot) -> Reply:
         """The reply to a request about this node itself."""
 
+    def begin_stream(self, slot: ReadSlot) -> Reply:
+        """The first answer to a request that may go on."""
+
 
 class Reader:
     """Answers from the state as applied here; others see to it that this is new enough."""
@@ -51,7 +54,7 @@ class Reader:
 
     def has_at_hand(self, slot: ReadSlot) -> bool:
         """Whether the reply needs no room, as values do not."""
-        return slot.operation.kind == "read" and not slot.operation.large
+        return slot.operation.kind in ("read", "stream") and not slot.operation.large
 
     def reply_size(self, operation: Operation, requests: Sequence[AnyRequest]) -> int:
         """About how many bytes the replies to requests that change nothing will have, as things are now."""
@@ -75,6 +78,8 @@ class Reader:
                 request = slot.requests[0]
                 return reply_of(request.id, read(query(request)), end)
             return replies.joined([reply_of(request.id, read(query(request)), end) for request in slot.requests])
+        if operation.kind == "stream":
+            return self._node.begin_stream(slot)
         reply = self._node.answer_locally(slot)
         self.room -= max(replies.made_of(reply), RUN_BYTES if operation.request is ShowLog else LEAST_MADE)
         return reply

@@ -250,6 +250,8 @@ class Replica:
                 self.administration.advance()
                 requests.route(gather=True)
             more = self._clients.flush()
+            if not more and requests.subscriptions.bring():  # behind the replies
+                more = self._clients.flush()
         requests.end_turn()
         self._report_changes()
         if self._observer is not None:
@@ -390,10 +392,11 @@ class Replica:
         """Go on from a leader's snapshot, which is durable; `machine` has loaded it."""
         header = snapshot.header
         self.machine = machine
+        former = self.core.last_applied
         self.core.installed(point_of(snapshot), header.configuration_index, header.configuration)
         if self._observer is not None:
             self._observer.installed(self.core)
-        self.requests.restore(machine, header.last_included_index, header.last_included_term)
+        self.requests.restore(machine, former, header.last_included_index, header.last_included_term)
 
     # From the peers
 
@@ -475,7 +478,7 @@ class Replica:
         self.folder.adopt(formation)
         self.assembly = None
         self._start(formation)
-        self.requests.restore(self.machine, 0, 0)
+        self.requests.restore(self.machine, 0, 0, 0)
         log.info("%s: %s", news, ", ".join(f"node {m.id} at {m.address}" for m in self.members))
         # The others are to hear who this node is now, and to say it of themselves.
         self.introductions.dial()
@@ -510,6 +513,10 @@ class Replica:
     def answer_locally(self, slot: ReadSlot) -> Reply:
         """The reply to a request about this node itself."""
         return local_reply(self, slot)
+
+    def begin_stream(self, slot: ReadSlot) -> Reply:
+        """The first answer to a request that may go on."""
+        return self.requests.subscriptions.begin(slot)
 
     def administer(self, slot: Slot) -> None:
         """Take a request that concerns the cluster, or this node's snapshots, and is answered later."""

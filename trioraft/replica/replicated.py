@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from trioraft.machine import Leasing, Machine, MachineView
+from trioraft.machine import Leasing, Machine, MachineView, Streams
 from trioraft.raft.runs import Run
 from trioraft.replica.exactly_once import Bounds, Sessions, SessionsView
 from trioraft.wire.cluster_commands import (
@@ -63,6 +63,11 @@ class Replicated:
     def leasing(self) -> Leasing | None:
         """The leases of the machine inside."""
         return self.machine.leasing
+
+    @property
+    def streams(self) -> Streams | None:
+        """The changes of the machine inside."""
+        return self.machine.streams
 
     def raise_level(self, level: int, index: int) -> None:
         """From the entry `index` on, the cluster is at that level; it never falls."""

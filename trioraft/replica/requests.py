@@ -16,7 +16,7 @@ from trioraft.machine import Machine
 from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import LostReason
 from trioraft.raft.runs import Entries
-from trioraft.replica import applier, forwarding, lease_requests, level_check, proposals, reader
+from trioraft.replica import applier, forwarding, lease_requests, level_check, proposals, reader, subscriptions
 from trioraft.replica.answering import Answering
 from trioraft.replica.applier import Applier
 from trioraft.replica.deadlines import Deadlines
@@ -32,13 +32,21 @@ from trioraft.replica.proposals import Proposals
 from trioraft.replica.reader import Reader
 from trioraft.replica.reads import Reads
 from trioraft.replica.slots import LeaseSlot, ReadSlot, Slot, WriteSlot
+from trioraft.replica.subscriptions import Subscriptions
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
 from trioraft.wire.replies import Reply
 from trioraft.wire.table import AnyRequest, InSession, KeyRead, Operation, ReadRequest, Write
 
 
 class Ports(
-    reader.Ports, forwarding.Ports, proposals.Ports, applier.Ports, lease_requests.Ports, level_check.Ports, Protocol
+    reader.Ports,
+    forwarding.Ports,
+    proposals.Ports,
+    applier.Ports,
+    lease_requests.Ports,
+    level_check.Ports,
+    subscriptions.Ports,
+    Protocol,
 ):
     """What requests need of the node around them."""
 
@@ -71,6 +79,7 @@ class Requests:
         self.applier = Applier(node, self.reader, self.placed, self.answering)
         self.deadlines = Deadlines()
         self.level_check = LevelCheck(node, self.answering)
+        self.subscriptions = Subscriptions(node, machine, self.accept)
         self._node = node
         self._hold_ticks = hold_ticks
         self._numbers = count()
@@ -91,6 +100,8 @@ class Requests:
     @stopping.setter
     def stopping(self, stopping: bool) -> None:
         self.proposals.stopping = stopping
+        if stopping:
+            self.subscriptions.stop()
 
     @property
     def gathered(self) -> int:
@@ -106,6 +117,7 @@ class Requests:
         """Serve the reads that the last turn had no room for, as far as this one has."""
         self.proposals.begin_turn()
         self.answering.begin_turn()
+        self.subscriptions.begin_turn()
 
     def end_turn(self) -> None:
         """Note what the leader has said until now."""
@@ -114,7 +126,7 @@ class Requests:
     @property
     def hurries(self) -> bool:
         """Whether the next turn has something to do, whatever comes in."""
-        return self.answering.postpones or self.proposals.hurries
+        return self.answering.postpones or self.proposals.hurries or self.subscriptions.hurries
 
     # From the clients
 
@@ -148,7 +160,8 @@ class Requests:
         else:
             if isinstance(request, ReadRequest):
                 slot.min_rev = request.min_rev
-            if slot.operation.kind == "read" and (not request.is_stale or self._must_be_confirmed(slot, request)):
+            kind = slot.operation.kind
+            if kind in ("read", "stream") and (not request.is_stale or self._must_be_confirmed(slot, request)):
                 self.reads.hold(slot)
             else:
                 self.answering.confirm([slot])
@@ -263,11 +276,15 @@ class Requests:
         self.leases.applied(index)
         self.answering.applied(index)
 
-    def restore(self, machine: Machine, index: int, term: int) -> None:
-        """The state is another, as of that entry: what became of the writes that it skips nobody here can tell."""
+    def restore(self, machine: Machine, former: int, index: int, term: int) -> None:
+        """The state is another, as of that entry: what became of the writes that it skips nobody here can tell.
+
+        The `former` state was as of that entry.
+        """
         self.reader.machine = machine
         self.placed.skip_to(index, term)
         self.applied(index)
+        self.subscriptions.restore(machine, former)
 
     def servable(self, contexts: Sequence[int]) -> None:
         """These reads were confirmed: this node led when they had arrived, and has applied all that they must see."""
@@ -287,14 +304,16 @@ class Requests:
         self.now += ticks
         self.freshness.pass_time(ticks, lost)
         self.leases.pass_time(ticks)
+        self.subscriptions.fan_out.now = self.now
 
     @property
     def ticks_until_due(self) -> int:
-        """The number of ticks after which the time given with a request is over; very many where none is."""
-        return self.deadlines.next - self.now
+        """The number of ticks after which time changes something here; very many where it does not."""
+        return min(self.deadlines.next, self.subscriptions.next_due) - self.now
 
     def give_up_late(self) -> None:
         """Give up what has waited too long."""
+        self.subscriptions.tick()
         self._expire()
         self.leases.give_up_late()
         core = self._node.core

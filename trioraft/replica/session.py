@@ -1,4 +1,4 @@
-"""One client's connection, without the connection: bytes in, requests out; replies in, bytes out.
+"""One client's connection, without the connection: bytes in, requests out; replies and events in, bytes out.
 
 Each request, or several plain ones in a row, has a slot in a queue. The replies leave in that order, in whatever order
 they come to be known (`slots`).
@@ -13,6 +13,7 @@ from typing import Final
 
 from trioraft.replica.failures import unread_reply
 from trioraft.replica.slots import LaterSlot, LeaseSlot, Queue, ReadSlot, Slot, WriteSlot
+from trioraft.replica.subscriber import Subscriber
 from trioraft.wire import replies
 from trioraft.wire.framing import LineBuffer, LineTooLong
 from trioraft.wire.operations import OPERATION_OF, UNREAD
@@ -64,6 +65,8 @@ class Session:
         """Whether nothing more is read, as an error closed it."""
         self.abandoned = False
         """Whether the client is gone, so that no reply can reach it."""
+        self.subscriber: Subscriber | None = None
+        """The listener to what happens later; None where nothing was ever open."""
         self._buffer = LineBuffer(max_request_bytes)
         self._lines: deque[bytes] = deque()
         self._whole = b""
@@ -113,6 +116,9 @@ class Session:
         self._lines.clear()
         self._whole = b""
         self._buffer.finish()
+        if self.subscriber is not None:
+            self.subscriber.abandon()
+            self.subscriber = None
         self._queue.forget()
 
     def _cut(self, data: bytes) -> None:
@@ -218,14 +224,20 @@ class Session:
         return not self._slots
 
     @property
+    def has_events(self) -> bool:
+        """Whether there are events that have not left."""
+        return self.subscriber is not None and self.subscriber.has_events
+
+    @property
     def fresh(self) -> bool:
         """Whether it is idle, and what comes next is the beginning of a line."""
         return not self._slots and not self._buffer.pending
 
     @property
     def done(self) -> bool:
-        """Whether the last reply has left and no request can follow."""
-        return not self._slots and (self.closing or (self._ended and not self._waiting))
+        """Whether the last reply and the last event have left, and no request can follow."""
+        listens = self.subscriber is not None and not self.subscriber.is_over
+        return not self._slots and (self.closing or (self._ended and not self._waiting and not listens))
 
     @property
     def _waiting(self) -> bool:
@@ -247,6 +259,9 @@ class Session:
         """Remove and return the replies before the first request that is not answered, at most `room` bytes."""
         slots = self._slots
         ready: list[Piece] = []
+        if self.subscriber is not None and self.subscriber.is_cut:
+            ready = self.subscriber.finish_line(room)
+            room = 0 if self.subscriber.is_cut else room - len(ready[0])
         while slots and room > 0 and (reply := slots[0].reply) is not None:
             if isinstance(reply, list):
                 size = sum(map(len, reply)) - self._begun
@@ -269,6 +284,16 @@ class Session:
         if not slots:
             self._queue.forget_answered()
         return b"".join(ready)
+
+    def take_events(self, room: int) -> bytes:
+        """Remove and return events, at most `room` bytes. They wait for the replies that are ready, and for no other.
+
+        Nothing leaves between the parts of a line.
+        """
+        subscriber, slots = self.subscriber, self._slots
+        if subscriber is None or room <= 0 or subscriber.is_cut or (slots and slots[0].reply is not None):
+            return b""
+        return b"".join(subscriber.take(room, slots))
 
     def _take_part(self, slot: Slot, pieces: list[Piece], room: int) -> list[Piece]:
         """The next bytes of the first reply, at most `room`; the others stay."""

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from trioraft.replica.subscriber import Subscriber
 from trioraft.wire import replies
 from trioraft.wire.replies import Piece, Reply
 from trioraft.wire.table import AnyRequest, Operation
@@ -31,9 +32,16 @@ from trioraft.wire.table import AnyRequest, Operation
 class Owner(Protocol):
     """Whose requests they are: a client's session, or the merged requests of several."""
 
+    subscriber: Subscriber | None
+    """The listener to what happens later; None where nothing is open."""
+
     @property
     def on_answered(self) -> Callable[[], None]:
         """To be called whenever a request has got its reply."""
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody is left to be answered."""
 
     def pass_reads_on(self, write: WriteSlot) -> Sequence[ReadSlot]:
         """Let the reads before a write that is over wait for the next one, as they must not see that either.

@@ -15,6 +15,8 @@ from trioraft.wire.replies import Reply
 
 PORTION_BYTES: Final = 256 * 1024
 """The most bytes of replies that a client gets before the others have their turn."""
+EVENT_BYTES: Final = 64 * 1024
+"""The most bytes of events that a client gets at once, or has not read."""
 
 
 class Ports(Protocol):
@@ -44,8 +46,8 @@ class ClientConnection:
 
     @property
     def busy(self) -> bool:
-        """Whether the client waits for a reply."""
-        return not self._session.idle or self._connection.unsent > 0
+        """Whether the client waits for a reply, or an event has not left."""
+        return not self._session.idle or self._session.has_events or self._connection.unsent > 0
 
     def received(self, data: bytes) -> None:
         """Take bytes of requests; no bytes mean that the client asks no more."""
@@ -108,13 +110,22 @@ class ClientConnection:
         connection = self._connection
         # Unread replies fill the room; the rest follows once the client has read.
         room = PORTION_BYTES - connection.unsent
-        if room > 0 and (data := self._session.take_replies(room)):
-            connection.send(data)
-            self._node.reply_room -= len(data)
-            if len(data) == room and not connection.unsent:
-                self._has_replies()  # there may be more, and the client reads as fast as it gets replies
+        session = self._session
+        if room > 0 and (data := session.take_replies(room)):
+            self._send(data, room)
+        if session.subscriber is not None:
+            room = EVENT_BYTES - connection.unsent
+            if data := session.take_events(room):
+                self._send(data, len(data) if session.has_events else room)
         # While the node reads from it, no request waits for room, and more may come.
         return not self._reading and self._take()
+
+    def _send(self, data: bytes, room: int) -> None:
+        connection = self._connection
+        connection.send(data)
+        self._node.reply_room -= len(data)
+        if len(data) == room and not connection.unsent:
+            self._has_replies()  # there may be more, and the client reads as fast as it gets replies
 
     def _may_join(self, data: bytes) -> bool:
         """Whether the data is whole lines, and nothing else of this client is under way."""

@@ -126,6 +126,7 @@ class Driver:
         with trio.move_on_after(seconds):
             await self._hand_over()
             self.requests.stopping = True
+            self.hub.wake()
             while not self.requests.idle or any(client.busy for client in self.clients):
                 await trio.sleep(0.01)
 

@@ -19,6 +19,7 @@ from trioraft.replica.failures import decides
 from trioraft.replica.requests import Requests
 from trioraft.replica.session import read_alike
 from trioraft.replica.slots import ReadSlot, Slot, WriteSlot
+from trioraft.replica.subscriber import Subscriber
 from trioraft.wire.replies import Piece, Reply
 from trioraft.wire.table import AnyRequest, Operation
 
@@ -113,6 +114,9 @@ class Gathering:
 
 class Merged:
     """Plain requests of one kind from many connections, in one slot; the replies are dealt out to their places."""
+
+    abandoned = False
+    subscriber: Subscriber | None = None
 
     def __init__(
         self, node: Ports, clients: Sequence[Client], operation: Operation, requests: list[AnyRequest], size: int

@@ -68,6 +68,8 @@ ONE_OF: Final = {
 """The fields of which a request has exactly one."""
 _ONLY_WITH: Final = {("delete", "if_rev"): "key", ("delete", "limit"): "prefix"}
 """The fields that stand only beside another one."""
+_NOT_WITH: Final = {("watch", "initial"): "after_rev"}
+"""The fields that do not stand beside another one."""
 _TOGETHER: Final = ("client", "seq", "acked", "lock", "fence", "max_age_ms")
 """The fields of any request that are drawn at the end, because they depend on each other and on the rest."""
 SHARED: Final = "any"
@@ -148,6 +150,8 @@ class Pipelines:
             if (self.patient and name in _WHENEVER) or (name in choice and name != chosen):
                 continue
             if _ONLY_WITH.get((op, name), "op") not in asked:
+                continue
+            if _NOT_WITH.get((op, name)) in asked:
                 continue
             if required or name == chosen or self._random.random() < _CHANCES.get(name, 0.5):
                 asked[name] = self._draw_field(op, name, values, asked)

@@ -166,6 +166,8 @@ class Clients:
         conversation = client.conversation
         waiting = len(conversation.exchange.waiting) if conversation is not None else 0
         if conversation is not None and conversation.ended:
+            if not waiting:  # what was opened there may keep the connection open for ever
+                conversation.hang_up()
             return
         if waiting >= (MOST_WAITING if client.own else 1):
             return

@@ -50,6 +50,8 @@ class Conversation:
         """When the newest bytes arrive at the node; later ones arrive after them."""
         self._heard = 0
         """When the newest replies arrive at the client; later ones arrive after them."""
+        self._rest = b""
+        """The beginning of a line whose end has not arrived."""
 
     def send(self, pieces: Sequence[bytes], end: bool = False) -> None:
         """Send these pieces. `end`: whether the client sends nothing after them."""
@@ -89,7 +91,8 @@ class Conversation:
 
     def _hear(self, replies: bytes) -> None:
         if self.open:
-            self._owner.hear(self, replies.split(b"\n")[:-1])
+            *lines, self._rest = (self._rest + replies).split(b"\n")
+            self._owner.hear(self, lines)
 
     def _look_for_end(self) -> None:
         """If the node has closed the connection, let the client learn it."""
@@ -104,6 +107,7 @@ class Conversation:
 
     def _lose(self) -> None:
         self.open = False
+        self.session.abandon()
         self._owner.lose(self)
 
 

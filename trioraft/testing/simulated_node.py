@@ -27,6 +27,8 @@ from trioraft.testing.stores import checked_machine, digest_of, store_of
 from trioraft.wire.peers import FormationView, PeerMessage
 
 MAX_REQUEST_BYTES = 64 * 1024
+EVENT_BYTES = 2048
+"""The most bytes of events that leave at once: a real connection takes more."""
 MILLISECOND = 1000
 
 
@@ -93,8 +95,15 @@ class SimulatedSession:
         return bool(slots)
 
     def take_replies(self) -> bytes:
-        """The replies that may leave now."""
-        return self._session.take_replies()
+        """The replies and events that may leave now."""
+        data = self._session.take_replies() + self._session.take_events(EVENT_BYTES)
+        if data and self._session.has_events:
+            self._settled()
+        return data
+
+    def abandon(self) -> None:
+        """Note that the client is gone."""
+        self._session.abandon()
 
     @property
     def done(self) -> bool:
@@ -309,7 +318,7 @@ class SimulatedNode:
             self._world.leases.told(self.core, ticks, self.store.leases)
         self.replica.turn()
         requests = self.requests
-        if requests.gathering or requests.hurries:
+        if requests.gathering or requests.hurries or self.dirty:
             self._world.after(1 + self._random.randrange(MILLISECOND), self._world.wake, self, self.life)
 
     def tick(self, ticks: int = 1) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from trioraft.addresses import parse_address
 from trioraft.kv import commands
 from trioraft.kv.bounds import MAX_INTEGER, Key, Prefix, Revision, Step
+from trioraft.kv.interests import Condition, Interest, KeyInterest, PrefixInterest, comparable
 from trioraft.kv.queries import ScanQuery
 from trioraft.wire import cluster_commands
 from trioraft.wire.replies import get_reply, scan_reply
@@ -30,12 +31,15 @@ from trioraft.wire.table import (
     Operation,
     PlainRequest,
     Prompt,
+    Read,
+    ReadRequest,
     Request,
     Write,
 )
 
 MOST_LEASES: Final = 10_000
 """The most leases that one keepalive names."""
+_ABSENT: Final = msgspec.Raw(b"")
 
 
 class PlainGet(PlainRequest, kw_only=True, gc=False):
@@ -173,6 +177,104 @@ class CloseSession(InSession, tag="close_session", kw_only=True, gc=False):
     """Close a session."""
 
     client: Client
+
+
+@Operation(
+    kind="stream",
+    summary="each change of the keys with a prefix, or of a key, from now on; takes after_rev, initial, read",
+    example='{"op":"watch","id":7,"prefix":"na"}',
+    fields="`prefix` or `key`; `after_rev`: from there on; or `initial`: the present keys first; `read`, `min_rev`;"
+    " `progress_ms` (5000; 100 to 60000); `cluster`: refuse another one",
+    answer="`waiting`: true, `at`, `cluster`, and then [events](#watches-and-waits)",
+    prompt="it goes on for as long as its connection",
+    codes=("bad_request", "compacted", "membership", "no_quorum", "overloaded", "shutting_down"),
+    newer=("initial",),
+)
+class Watch(ReadRequest, tag="watch", kw_only=True, gc=False):
+    """Each change of some keys."""
+
+    key: Key | None = None
+    prefix: Prefix | None = None
+    after_rev: Revision | None = None
+    initial: bool = False
+    read: Read = "linearizable"
+    progress_ms: Annotated[int, msgspec.Meta(ge=100, le=60_000)] = 5000
+    cluster: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check which fields go together. Raises ValueError, which the decoder turns into its own error."""
+        if (self.key is None) == (self.prefix is None):
+            raise ValueError("a watch has either a 'key' or a 'prefix'")
+        if self.initial and self.after_rev is not None:
+            raise ValueError("a watch has either 'initial' or an 'after_rev'")
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether nothing is confirmed before it begins."""
+        return self.read == "stale" or self.after_rev is not None
+
+    @property
+    def interest(self) -> Interest:
+        """What it is to be told of."""
+        return PrefixInterest(self.prefix or "") if self.key is None else KeyInterest(self.key)
+
+
+@Operation(
+    kind="stream",
+    summary="until a key exists, is missing, has a value, or a revision above one; takes wait_ms",
+    example='{"op":"wait","id":8,"key":"name","exists":true,"wait_ms":1000}',
+    fields="`key`; one of `exists`: true, `missing`: true, `value`, `rev_above`; `wait_ms`: how long, 0 not at all;"
+    " `read`, `min_rev`; `cluster`",
+    answer="the key's state as `get` shows it, if it holds already; else `waiting`: true, `at`, `cluster`, and then"
+    " [an event](#watches-and-waits)",
+    prompt="it may go on for long",
+    codes=("bad_request", "membership", "no_quorum", "overloaded", "shutting_down", "timeout"),
+)
+class Wait(ReadRequest, tag="wait", kw_only=True, gc=False):
+    """The moment when a key is in a certain state."""
+
+    key: Key
+    exists: bool | None = None
+    missing: bool | None = None
+    value: msgspec.Raw = _ABSENT
+    rev_above: Revision | None = None
+    wait_ms: Annotated[int, msgspec.Meta(ge=0, le=86_400_000)] | None = None
+    read: Read = "linearizable"
+    cluster: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check that there is one condition. Raises ValueError, which the decoder turns into its own error."""
+        given = (self.exists, self.missing, self.rev_above, bytes(self.value) or None)
+        if sum(one is not None for one in given) != 1 or False in (self.exists, self.missing):
+            raise ValueError("a wait has one of 'exists':true, 'missing':true, 'value', 'rev_above'")
+
+    @property
+    def interest(self) -> Condition:
+        """What it waits for."""
+        if self.rev_above is not None:
+            return Condition(self.key, "rev_above", rev=self.rev_above)
+        if self.exists or self.missing:
+            return Condition(self.key, "exists" if self.exists else "missing")
+        return Condition(self.key, "value", comparable(bytes(self.value)))
+
+
+@Operation(
+    kind="stream",
+    summary="end what was asked with that id on this connection, and goes on",
+    example='{"op":"cancel","request":7}',
+    fields="`request`: the `id` of it",
+    answer="once no event of it can come any more; also where it is not open",
+    prompt="Ctrl-C does it there",
+)
+class Cancel(Request, tag="cancel", kw_only=True, gc=False):
+    """End what was asked with that id."""
+
+    request: msgspec.Raw
+
+    @property
+    def is_stale(self) -> bool:
+        """True: it needs nobody's confirmation."""
+        return True
 
 
 @Operation(

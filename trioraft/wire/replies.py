@@ -266,6 +266,11 @@ def object_reply(id: bytes, fields: dict[str, object]) -> bytes:
     return b"%b%b%b}\n" % (_ok(id), b"," if body else b"", body)
 
 
+def ok_reply(id: bytes, rest: bytes) -> bytes:
+    """Make a reply whose further fields, the brace and the line's end are given."""
+    return b"%b,%b" % (_ok(id), rest)
+
+
 def _gathered(pieces: Sequence[Piece]) -> Reply:
     """Join the small pieces, and leave the large ones as they are."""
     gathered: list[Piece] = []

@@ -24,12 +24,13 @@ Lease = Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)]
 Read = Literal["linearizable", "stale"]
 Client = Annotated[str, msgspec.Meta(pattern=rf"^[0-9a-f]{{{CLUSTER_DIGITS}}}-[1-9][0-9]{{0,17}}$")]
 
-Kind = Literal["write", "read", "local", "leader", "task", "lease"]
+Kind = Literal["write", "read", "local", "stream", "leader", "task", "lease"]
 """How a node carries a request out.
 
 - `write`: it puts a command into the log; the result of applying it is the reply.
 - `read`: it answers from the state of the cluster, and changes nothing.
 - `local`: this node answers at once, about itself.
+- `stream`: it is answered like a read, may go on as events until it ends, and changes nothing.
 - `leader`: the leader carries it out, which takes a while; any other node forwards it.
 - `task`: this node carries it out, which takes a while.
 - `lease`: the leader answers it by its clock, and changes nothing; any other node passes it on.

@@ -13,6 +13,8 @@ from trioraft.testing.users.user import USED, Next, User
 
 _PATIENCE = 60
 """How many times in a row `idle` is called without an event until the connection is taken for dead."""
+_ASKED = -1
+"""The target while a read that will say it is under way."""
 
 
 class Watching(User):
@@ -46,9 +48,8 @@ class Watching(User):
     @property
     def done(self) -> bool:
         """Whether it has heard of everything up to a revision that it saw at the end."""
-        return (
-            self.finishing and self._target is not None and self._began is not None and self._position >= self._target
-        )
+        target = self._target
+        return self.finishing and target not in (None, _ASKED) and self._began is not None and self._position >= target
 
     def connected(self) -> Next:
         """Watch from where it has got to."""
@@ -71,7 +72,7 @@ class Watching(User):
         if self._quiet > _PATIENCE or (not self.finishing and self._random.random() < 0.01):
             return None
         if self.finishing and self._target is None:
-            self._target = -1
+            self._target = _ASKED
             return [{"op": "get", "key": f"{USED}count"}]
         return []
 
@@ -79,6 +80,9 @@ class Watching(User):
         """Learn where the watch begins, or up to where it is to go."""
         if not reply["ok"]:
             self._target = None
+            if reply["error"]["code"] == "compacted":
+                assert reply["error"]["first_rev"] > self._position, f"it goes on above {self._position}: {reply}"
+                self._began = None  # as the history begins with the level of the cluster
             return None
         if asked["op"] == "get":
             self._target = int(reply["at"])
@@ -99,6 +103,8 @@ class Watching(User):
                 assert not self._entry, f"within an entry: {push} after {self._entry[-1]}"
                 self._reach(push.at, push.event == "synced")
             case "closed":
+                if push.error is not None and push.error.code == "compacted":
+                    self._began = None
                 return None
         return []
 

@@ -1,0 +1,67 @@
+"""The lines that reply to no request: they tell what has happened to something that is open, or to a connection.
+
+An event is a head, which names the request, and a tail, which all share who are told of the same thing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trioraft.kv.items import Item
+from trioraft.wire.codec import encode
+
+SYNCED: Final = "synced"
+PROGRESS: Final = "progress"
+HELD: Final = b'"event":"held",'
+"""The beginning of the event of a key that is in the state that was waited for; the state follows."""
+
+
+def head(id: bytes) -> bytes:
+    """The part of an event that names the request with that id, which is empty where it has none."""
+    return b'{"id":%b,' % id if id else b"{"
+
+
+def put(key: str, item: Item, more: bool, initial: bool = False) -> bytes:
+    """The event of a key that was written; `initial`: it was there before."""
+    start = b'"event":"put","key":%b,' % encode(key)
+    return b"%b%b%b%b}\n" % (start, _fields(item), _MORE if more else b"", _INITIAL if initial else b"")
+
+
+def delete(key: str, rev: int, by_lease: bool, more: bool) -> bytes:
+    """The event of a key that was removed; `by_lease`: with its lease."""
+    start = b'"event":"delete","key":%b,"rev":%d' % (encode(key), rev)
+    return b"%b%b%b}\n" % (start, _BY_LEASE if by_lease else b"", _MORE if more else b"")
+
+
+def state(item: Item | None, at: int) -> bytes:
+    """The state of a key at that revision, as the end of a line; null and zeros where the key is missing."""
+    return b'%b,"at":%d}\n' % (_fields(item), at)
+
+
+def held(item: Item | None, at: int) -> bytes:
+    """The event of a key that was, at that revision, in the state that was waited for."""
+    return HELD + state(item, at)
+
+
+def told(event: str, at: int) -> bytes:
+    """An event with nothing but a revision."""
+    return b'"event":"%b","at":%d}\n' % (event.encode(), at)
+
+
+def closed(at: int, code: str, message: str, hint: str, **more: object) -> bytes:
+    """The last event of what ends with an error; `more` are fields of the error."""
+    error = encode({"code": code, "message": message, "hint": hint, **more})
+    return b'"event":"closed","error":%b,"at":%d}\n' % (error, at)
+
+
+def _fields(item: Item | None) -> bytes:
+    if item is None:
+        return b'"value":null,"rev":0,"created":0,"version":0'
+    lease = b',"lease":%d' % item.lease if item.lease else b""
+    numbers = item.value, item.rev, item.created, item.version, lease
+    return b'"value":%b,"rev":%d,"created":%d,"version":%d%b' % numbers
+
+
+_MORE: Final = b',"more":true'
+_INITIAL: Final = b',"initial":true'
+_BY_LEASE: Final = b',"by":"lease"'
