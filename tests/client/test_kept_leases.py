@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from trioraft.client import KeptLease, NoNode, attempts
+from trioraft.client import leases as kept_leases
 from trioraft.client.tenure import MARGIN
 
 from ..helpers.fake_nodes import Make, fake_nodes
@@ -77,6 +78,30 @@ def test_it_is_lost_in_time_though_a_keepalive_hangs(fake: Make) -> None:
         leases.mute = True
         assert kept.lost.wait(PATIENCE)
     assert kept.margin == pytest.approx(TTL * MARGIN)
+
+
+def test_it_is_counted_from_when_a_keepalive_was_sent(fake: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    asked = threading.Semaphore(0)
+
+    def answer(request: dict[str, Any]) -> dict[str, Any] | None:
+        nonlocal now
+        if request["op"] == "lease_keepalive":
+            asked.release()
+            if now > 104.0:
+                return None
+            now = 108.0  # it was long on its way
+        return {"lease": 41} if request["op"] == "lease_grant" else {}
+
+    monkeypatch.setattr(kept_leases, "clock", lambda: now)
+    with KeptLease([fake(answer).address], 10.0) as kept:
+        now = 104.0
+        for _ in range(2):  # once the second is sent, the answer to the first has been counted
+            assert asked.acquire(timeout=PATIENCE)
+        now = 112.9
+        assert not kept.lost.wait(1.5)
+        now = 113.1
+        assert kept.lost.wait(PATIENCE)
 
 
 def test_it_is_kept_through_another_node(fake: Make) -> None:
