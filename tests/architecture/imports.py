@@ -38,6 +38,7 @@ ALLOWED = {
         "trioraft.kv.locks",
         "trioraft.kv.queries",
         "trioraft.kv.results",
+        "trioraft.kv.transactions",
     },
     "trioraft.storage": {
         "trioraft.machine",

@@ -12,8 +12,6 @@ from .unused import Module, unused
 
 USED_BY_OTHERS = {
     "benchmarks.__main__ give": "the process that measures another version calls it",
-    "trioraft.kv.transactions Branch": "the operations to come use it",
-    "trioraft.kv.transactions Checks": "the operations to come use it",
     "trioraft.server.logs PatientHandler.emit": "logging calls it",
     "trioraft.server.logs _Text.formatMessage": "logging calls it",
     "trioraft.testing.answers _Status.leader_address": "it is there to be checked: each field of a reply has its type",

@@ -188,8 +188,8 @@ def check_alike(machine: KeyValueMachine, model: Model) -> None:
         name: (lock.lease, lock.fence, lock.entry, [(lease, place.entry) for lease, place in lock.queue.items()])
         for name, lock in store.locks.freeze()
     } == {name: (lock.lease, lock.fence, lock.entry, lock.queue) for name, lock in model.locks.items()}
-    shown, more = store.locks.page(None, 1)
-    assert [one.name for one in shown] == sorted(model.locks)[:1]
+    shown, more = store.locks.page(None, 1, 1)
+    assert [name for name, _ in shown] == sorted(model.locks)[:1]
     assert more == (len(model.locks) > 1)
     history = store.history
     assert (history.max_changes, history.max_bytes, history.first_rev) == (*model.bounds, model.first_rev)

@@ -541,8 +541,8 @@ BLIND_SPOTS = (
     Mutant(
         "where a scan goes on is measured in characters",
         WIRE_PARSING,
-        'for name in ("key", "prefix", "after"):',
-        'for name in ("key", "prefix"):',
+        'for name in ("key", "prefix", "after", "name", "lock"):',
+        'for name in ("key", "prefix", "name", "lock"):',
         f"{LIMITS_TESTS}::test_what_is_named_is_counted_in_bytes",
         simulated=False,
     ),

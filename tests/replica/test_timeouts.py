@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -15,6 +15,7 @@ from trioraft.replica.ports import DiskThread
 from trioraft.replica.replica import Replica
 from trioraft.replica.replicated import Replicated
 from trioraft.replica.slots import Slot
+from trioraft.testing.stores import store_of
 from trioraft.wire.operations import OPERATIONS
 
 from ..helpers.virtual_cluster import Cluster, Node
@@ -34,7 +35,13 @@ CHANGES: dict[str, dict[str, Any]] = {
     "remove_member": {"member": 3},
     "promote_member": {"member": 4},
     "open_session": {},
-    "close_session": {"client": "that of `session`"},
+    "close_session": {"client": "one that is `Prepared`"},
+    "txn": {"then": [{"op": "put", "key": "in a transaction", "value": 1}]},
+    "lease_grant": {"ttl_ms": 80_000_000},
+    "lease_revoke": {"lease": "one that is `Prepared`"},
+    "lock": {"name": "free"},
+    "unlock": {"name": "held"},
+    "set_history": {"changes": 7, "bytes": 7000},
 }
 """The change that each operation makes, if it makes one; `done` tells whether it was made."""
 
@@ -178,31 +185,61 @@ HINDRANCES: list[Hindrance] = [
 ]
 
 
-def request_for(op: str, session: str = "") -> dict[str, Any]:
+class Prepared(NamedTuple):
+    """What requests are to name."""
+
+    session: str = ""
+    lease: int = 0
+    """It holds a lock."""
+    revoked: int = 0
+    """A lease that is to be revoked."""
+
+
+NOTHING = Prepared()
+
+
+def request_for(op: str, there: Prepared = NOTHING) -> dict[str, Any]:
     fields = {**(CHANGES.get(op) or plainest(op))}
-    if op in ("get", "scan"):
-        fields["read"] = "linearizable"
-    if op == "close_session":
-        fields["client"] = session
+    match op:
+        case "get" | "scan":
+            fields["read"] = "linearizable"
+        case "close_session":
+            fields["client"] = there.session
+        case "lease_revoke":
+            fields["lease"] = there.revoked
+        case "lock" | "unlock":
+            fields["lease"] = there.lease
     return {"op": op, **fields}
 
 
-async def prepared(cluster: Cluster) -> str:
-    """Make a key to be deleted, two learners, one to be removed and one to be promoted, and a session; return that."""
+async def prepared(cluster: Cluster) -> Prepared:
+    """Make a key to be deleted, two learners, one to be removed and one to be promoted, and what requests name."""
     leader = await cluster.leader()
     learners = [{"op": "add_member", "address": f"learner:{port}", "learner": True} for port in (3, 4)]
-    asked: list[dict[str, Any]] = [{"op": "put", "key": "there", "value": 1}, *learners, {"op": "open_session"}]
-    for reply in await cluster.ask(leader, *asked):
-        assert reply["ok"], reply
-    return str(reply["client"])
+    lasting: dict[str, Any] = {"op": "lease_grant", "ttl_ms": 86_400_000}
+    asked: list[dict[str, Any]] = [
+        {"op": "put", "key": "there", "value": 1},
+        *learners,
+        {"op": "open_session"},
+        lasting,
+        lasting,
+    ]
+    replies = await cluster.ask(leader, *asked)
+    assert all(reply["ok"] for reply in replies), replies
+    session, lease, revoked = replies[-3:]
+    there = Prepared(str(session["client"]), int(str(lease["lease"])), int(str(revoked["lease"])))
+    [held] = await cluster.ask(leader, {"op": "lock", "name": "held", "lease": there.lease})
+    assert held["ok"], held
+    return there
 
 
-def done(op: str, cluster: Cluster, session: str = "") -> bool:
+def done(op: str, cluster: Cluster, there: Prepared = NOTHING) -> bool:
     """Whether the change took effect on any node."""
-    number = int(session.rpartition("-")[2] or 0)
+    number = int(there.session.rpartition("-")[2] or 0)
 
     def holds(machine: Machine, configuration: Configuration) -> bool:
         assert isinstance(machine, Replicated)
+        store = store_of(machine)
         learner = configuration.member(4)
         sessions = machine.sessions._by_number
         return {
@@ -214,6 +251,12 @@ def done(op: str, cluster: Cluster, session: str = "") -> bool:
             "promote_member": learner is not None and (learner.promote or learner.role == "voter"),
             "open_session": len(sessions.keys() - {number}) > 0,
             "close_session": number not in sessions,
+            "txn": machine.read("in a transaction") is not None,
+            "lease_grant": 80_000_000 in store.leases.ttls.values(),
+            "lease_revoke": store.leases.get(there.revoked) is None,
+            "lock": store.locks.get("free") is not None,
+            "unlock": store.locks.get("held") is None,
+            "set_history": store.history.max_changes == 7,
         }[op]
 
     return any(
@@ -232,8 +275,10 @@ async def ask(cluster: Cluster, node: int, request: dict[str, Any]) -> tuple[flo
     return trio.current_time() - began, reply
 
 
-async def ask_in_time(cluster: Cluster, node: int, op: str, session: str, answers: dict[str, dict[str, Any]]) -> None:
-    asked = {**request_for(op, session), "timeout_ms": int(IN_TIME * 1000)}
+async def ask_in_time(
+    cluster: Cluster, node: int, op: str, there: Prepared, answers: dict[str, dict[str, Any]]
+) -> None:
+    asked = {**request_for(op, there), "timeout_ms": int(IN_TIME * 1000)}
     seconds, answers[op] = await ask(cluster, node, asked)
     assert seconds <= IN_TIME + SLACK, (op, seconds, answers[op])
 
@@ -244,12 +289,12 @@ async def test_every_operation_is_answered_in_its_time_and_says_truly_whether_it
 ) -> None:
     """Ask for every operation of the code's table at once."""
     cluster.tune(SETTINGS)
-    session = await prepared(cluster)
+    there = await prepared(cluster)
     node, heal = await how(cluster)
     answers: dict[str, dict[str, Any]] = {}
     async with trio.open_nursery() as nursery:
         for op in OPERATIONS:
-            nursery.start_soon(ask_in_time, cluster, node, op, session, answers)
+            nursery.start_soon(ask_in_time, cluster, node, op, there, answers)
     await heal()
     await cluster.leader()
     await trio.sleep(6)
@@ -259,7 +304,7 @@ async def test_every_operation_is_answered_in_its_time_and_says_truly_whether_it
         assert changes == OPERATIONS[op].changes, f"say in CHANGES, and in `done`, what {op} is to change here"
         assert reply["ok"] or (applied is not None) == changes, (op, reply)
         if op in CHANGES and (reply["ok"] or applied == "no"):
-            assert done(op, cluster, session) == reply["ok"], (op, reply)
+            assert done(op, cluster, there) == reply["ok"], (op, reply)
         if how is no_majority and changes:
             assert applied == "no", (op, reply)
     if how in (a_follower_whose_disk_hangs, a_leader_whose_disk_hangs):
@@ -299,12 +344,12 @@ async def test_a_node_rests_whatever_time_it_was_given_for_what_is_answered(clus
 @pytest.mark.parametrize("how", HINDRANCES, ids=lambda how: how.__name__)
 async def test_what_has_no_time_of_its_own_is_not_kept_waiting_for_ever(cluster: Cluster, how: Hindrance) -> None:
     cluster.tune(SETTINGS)
-    session = await prepared(cluster)
+    there = await prepared(cluster)
     node, heal = await how(cluster)
     answers: dict[str, dict[str, Any]] = {}
 
     async def one(op: str) -> None:
-        seconds, answers[op] = await ask(cluster, node, request_for(op, session))
+        seconds, answers[op] = await ask(cluster, node, request_for(op, there))
         assert seconds < (2.2 if op in ("get", "scan") else 8), (op, seconds, answers[op])
 
     async with trio.open_nursery() as nursery:
@@ -316,7 +361,7 @@ async def test_what_has_no_time_of_its_own_is_not_kept_waiting_for_ever(cluster:
     await trio.sleep(6)
     for op in CHANGES:
         if answers[op]["ok"] or answers[op]["error"]["applied"] == "no":
-            assert done(op, cluster, session) == answers[op]["ok"], (op, answers[op])
+            assert done(op, cluster, there) == answers[op]["ok"], (op, answers[op])
 
 
 async def test_what_a_follower_has_passed_on_and_given_up_is_not_begun_later(cluster: Cluster) -> None:

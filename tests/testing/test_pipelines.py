@@ -14,7 +14,7 @@ from trioraft.testing.answers import Judge, codes
 from trioraft.testing.history import Answer, History
 from trioraft.testing.pipelines import Exchange, Pipelines
 from trioraft.wire.codec import encode
-from trioraft.wire.operations import OPERATIONS
+from trioraft.wire.operations import OPERATION_OF, OPERATIONS
 from trioraft.wire.parsing import parse_request
 from trioraft.wire.table import Request
 
@@ -50,7 +50,7 @@ def test_every_field_of_every_operation_is_drawn() -> None:
 
 def test_what_is_drawn_is_legal() -> None:
     for asked in pipelines().draw(3000):
-        assert type(parse_request(encode(asked))) is OPERATIONS[asked["op"]].request
+        assert OPERATION_OF[type(parse_request(encode(asked)))].name == asked["op"]
 
 
 def test_a_new_operation_is_in_it_and_one_with_a_field_that_nobody_can_draw_is_noticed(
@@ -192,9 +192,11 @@ def test_what_a_reply_reflects_goes_on_from_what_was_told_before(asked: dict[str
 def test_how_a_request_may_fail_follows_from_what_it_is() -> None:
     assert codes({"op": "ping"}) == set()
     assert codes({"op": "get", "key": "k", "read": "stale", "timeout_ms": 1}) == {"timeout", "leader_changed"}
-    assert "not_leader" in codes({"op": "put", "forward": False})
-    assert "membership" in codes({"op": "remove_member"})
-    assert "membership" not in codes({"op": "put"})
+    assert "not_leader" in codes({"op": "put", "key": "k", "value": 1, "forward": False})
+    assert "membership" in codes({"op": "remove_member", "member": 1})
+    assert "membership" not in codes({"op": "put", "key": "k", "value": 1})
+    read, write = ({"op": "txn", "then": [{"op": op, "key": "k"}]} for op in ("get", "incr"))
+    assert "shutting_down" in codes(write) - codes(read)
 
 
 def test_what_a_scan_shows_is_in_the_history_as_reads() -> None:

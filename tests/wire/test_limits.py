@@ -37,6 +37,15 @@ WAYS: dict[str, bytes] = {
     "incr": b'{"op":"incr","key":"%b"}',
     "prefix": b'{"op":"scan","prefix":"%b"}',
     "after": b'{"op":"scan","after":"%b"}',
+    "delete by prefix": b'{"op":"delete","prefix":"%b"}',
+    "name": b'{"op":"lock","name":"%b","lease":7}',
+    "lock": b'{"op":"incr","key":"a","lock":"%b","fence":7}',
+    "after a name": b'{"op":"locks","after":"%b"}',
+    "checked key": b'{"op":"txn","checks":[{"key":"%b","rev":0}],"then":[]}',
+    "checked lock": b'{"op":"txn","checks":[{"lock":"%b","fence":1}],"then":[]}',
+    "got": b'{"op":"txn","then":[{"op":"get","key":"%b"}]}',
+    "put if": b'{"op":"txn","then":[{"op":"put","key":"%b","value":1}]}',
+    "counted else": b'{"op":"txn","then":[],"else":[{"op":"incr","key":"%b"}]}',
 }
 
 

@@ -48,15 +48,6 @@ class LockNews(msgspec.Struct, frozen=True, gc=False):
     """The fence under which the lock is held, where it is `locked`."""
 
 
-class LockItem(msgspec.Struct, frozen=True, gc=False):
-    """A lock as readers see it."""
-
-    name: str
-    lease: int
-    fence: int
-    waiters: int
-
-
 class Locks:
     """All locks that are held, by name."""
 
@@ -142,16 +133,20 @@ class Locks:
         for name in sorted(freed):
             self._pass_on(name, index)
 
-    def page(self, after: str | None, limit: int) -> tuple[list[LockItem], bool]:
-        """The locks after that name, in order, at most `limit`, and whether there are more."""
-        found: list[LockItem] = []
+    def page(self, after: str | None, limit: int, max_bytes: int) -> tuple[list[tuple[str, Lock]], bool]:
+        """The locks after that name, in order, and whether there are more: at most `limit`, and `max_bytes` of names.
+
+        One is given in any case.
+        """
+        found: list[tuple[str, Lock]] = []
+        size = 0
         for name in self._names.since(after or ""):
             if name == after:
                 continue
-            if len(found) == limit:
+            size += len(name.encode())
+            if len(found) == limit or (found and size > max_bytes):
                 return found, True
-            lock = self._locks[name]
-            found.append(LockItem(name, lock.lease, lock.fence, len(lock.queue)))
+            found.append((name, self._locks[name]))
         return found, False
 
     def freeze(self) -> list[tuple[str, Lock]]:

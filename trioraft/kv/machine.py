@@ -8,11 +8,12 @@ from typing import Any, Final
 from trioraft.kv.bounds import MAX_INTEGER
 from trioraft.kv.commands import Command, Expire
 from trioraft.kv.leases import Leases
-from trioraft.kv.queries import Answer, Page, Query
+from trioraft.kv.queries import Answer, LockItem, LockPage, LocksQuery, Page, Query
 from trioraft.kv.results import Result
 from trioraft.kv.sections import KEYS, Codings, Section, View, sections_of
 from trioraft.kv.store import Store
 from trioraft.kv.streams import Events, KeyStreams
+from trioraft.kv.transactions import Txn
 
 MAX_SCAN_BYTES: Final = 1024 * 1024
 """The most bytes of keys and values that one scan gives, unless one item alone has more."""
@@ -66,9 +67,14 @@ class KeyValueMachine:
         return self.store.apply_all(first, commands)
 
     def read(self, query: Query) -> Answer:
-        """The item of a key, or None where the key is missing; or the keys that a scan finds."""
+        """The item of a key, or None where the key is missing; or what a scan or a transaction that reads finds."""
         if isinstance(query, str):
             return self.store.get(query)
+        if isinstance(query, Txn):
+            return query.apply(self.store, 0)
+        if isinstance(query, LocksQuery):
+            locks, more = self.store.locks.page(query.after, query.limit, MAX_SCAN_BYTES)
+            return LockPage([LockItem(name, one.lease, one.fence, len(one.queue)) for name, one in locks], more)
         items, more = self.store.scan(query.prefix, query.after, query.limit, MAX_SCAN_BYTES, query.keys_only)
         return Page(items, more, query.keys_only)
 
@@ -76,6 +82,8 @@ class KeyValueMachine:
         """About how many bytes `read` would give."""
         if isinstance(query, str):
             return self.store.value_size(query)
+        if isinstance(query, Txn):
+            return sum(self.store.value_size(operation.key) for operation in (*query.then, *query.otherwise))
         return min(MAX_SCAN_BYTES, query.limit * MAX_SCAN_ITEM_BYTES)
 
     def freeze(self) -> View:

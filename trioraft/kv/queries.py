@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from trioraft.kv.items import Item
+from trioraft.kv.results import Done, Failure
+from trioraft.kv.transactions import Txn
 
 
 class ScanQuery(msgspec.Struct, frozen=True, gc=False):
@@ -25,5 +27,29 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     """Whether the values were not asked for."""
 
 
-Query = str | ScanQuery
-Answer = Item | Page | None
+class LocksQuery(msgspec.Struct, frozen=True, gc=False):
+    """A query for the locks after `after`, in order, at most `limit`."""
+
+    after: str | None
+    limit: int
+
+
+class LockItem(msgspec.Struct, frozen=True, gc=False):
+    """A lock as readers see it."""
+
+    name: str
+    lease: int
+    fence: int
+    waiters: int
+
+
+class LockPage(msgspec.Struct, frozen=True, gc=False):
+    """The answer to a query for locks: some in order, and whether there are more."""
+
+    locks: list[LockItem]
+    more: bool
+
+
+Query = str | ScanQuery | LocksQuery | Txn
+"""A transaction that only reads is its own query."""
+Answer = Item | Page | LockPage | Done | Failure | None

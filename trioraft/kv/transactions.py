@@ -35,7 +35,7 @@ class Check(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_un
         subjects = (self.key is not None) + (self.lock is not None) + (self.lease is not None)
         whole = of_key == (self.key is not None) and (self.lock is None) == (self.fence is None)
         if subjects != 1 or not whole:
-            raise ValueError("a check has a key with rev, value or exists, or a lock with its fence, or a lease")
+            raise ValueError("a check must have key and one of rev, value, exists; or lock and fence; or lease")
 
     def holds(self, state: State) -> bool:
         """Whether it is so now."""

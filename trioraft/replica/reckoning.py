@@ -12,7 +12,7 @@ from typing import Any, Final
 from trioraft.machine import Machine
 from trioraft.raft.core import Core
 from trioraft.replica.session import MAX_UNANSWERED_BYTES
-from trioraft.wire.operations import Leases, Members, ReadSnapshot, ShowLog, Status
+from trioraft.wire.operations import Help, HelpInWords, Leases, Members, ReadSnapshot, ShowLog, Status
 from trioraft.wire.table import Operation, Request
 
 MAX_LOG_BYTES: Final = 1024 * 1024
@@ -20,6 +20,8 @@ SMALL_REPLY_BYTES: Final = 1024
 """What is reckoned for a reply about the node itself,"""
 MEMBER_BYTES: Final = 512
 """and for each member that it names."""
+HELP_BYTES: Final = 8 * 1024
+"""What is reckoned for the list of operations."""
 LEASE_BYTES: Final = 80
 """What is reckoned for each lease that may be listed."""
 
@@ -49,11 +51,17 @@ def _members_size(request: Members | Status, core: Core) -> int:  # noqa: ARG001
     return SMALL_REPLY_BYTES + MEMBER_BYTES * len(core.configuration.members)
 
 
+def _help_size(request: Help | HelpInWords, core: Core) -> int:  # noqa: ARG001
+    return HELP_BYTES
+
+
 _SIZES: Final[dict[type[Request], Callable[[Any, Core], int]]] = {
     ShowLog: _log_size,
     ReadSnapshot: _piece_size,
     Leases: _leases_size,
     Members: _members_size,
     Status: _members_size,
+    Help: _help_size,
+    HelpInWords: _help_size,
 }
 """By operation: how many bytes a reply will have, where that is not little."""

@@ -11,8 +11,10 @@ import msgspec
 from trioraft.addresses import parse_address
 from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import Role
-from trioraft.wire.codec import DecodeError, Decoder
-from trioraft.wire.operations import OPERATIONS, described
+from trioraft.wire.codec import DecodeError, Decoder, encode
+from trioraft.wire.operations import OPERATION_OF, OPERATIONS, described
+from trioraft.wire.parsing import parse_request
+from trioraft.wire.table import Operation
 
 Asked = Mapping[str, Any]
 """A request's fields."""
@@ -442,9 +444,14 @@ _FIELDS_THAT_FAIL: Final = {
 """The error codes with which a request may fail because of a field."""
 
 
+def _row_of(asked: Asked) -> Operation:
+    """The row of a request: that of a transaction depends on what is in it."""
+    return OPERATION_OF[type(parse_request(encode(asked)))]
+
+
 def codes(asked: Asked) -> set[str]:
     """The error codes with which a legal request may fail."""
-    operation = OPERATIONS[asked["op"]]
+    operation = _row_of(asked)
     possible = set(operation.codes)
     if "timeout_ms" in asked or "min_rev" in asked:
         possible.add("timeout")
@@ -510,7 +517,7 @@ class Judge:
 
     def _wrong_revision(self, asked: Asked, reply: Mapping[str, Any], said: _Reply) -> str | None:
         """Compare what it reflects with what it shows, and with what was known before it was asked."""
-        at = reply.get("at")
+        at = reply.get("at") if "replayed" not in reply else None
         if at is not None and OPERATIONS[asked["op"]].kind not in _OF_OTHERS:
             if at < max(said.seen, asked.get("min_rev", 0)):
                 return "it reflects less than it shows or was to show"
@@ -528,7 +535,7 @@ class Judge:
             return f"it may fail with {sorted(codes(asked))}"
         if error.code == "internal" and "the snapshot" not in error.message:
             return "only a disk may fail so"
-        if (error.applied is not None) != OPERATIONS[asked["op"]].changes:
+        if (error.applied is not None) != _row_of(asked).changes:
             return "what changes something, and nothing else, says whether it was applied"
         if not error.message or not error.hint:
             return "it says too little"

@@ -158,7 +158,7 @@ class StoreModel:
     def _fenced(self, command: Command) -> Result:
         if not self._is_held(command.lock, command.fence):
             return {"code": "fenced", "applied": "no"}
-        return self._carry_out(_commands.decode(command.command))
+        return self._carry_out(_commands.decode(bytes(command.command)))
 
     # Keys
 

@@ -15,7 +15,10 @@ _KINDS: Final = {
     "object": "an object",
     "array": "an array",
 }
-_PLACE: Final = r" - (?:at `\$\.|in `)(\w+)`"
+_PATH: Final = r"[\w.\[\]]+"
+_PLACE: Final = rf" - (?:at `\$\.|in `)({_PATH})`"
+_INSIDE: Final = rf"(?: - at `\$\.({_PATH})`)?"
+"""Where an object stands that is not the request itself."""
 _BOUNDS: Final = {">=": "at least", "<=": "at most"}
 
 
@@ -32,6 +35,10 @@ def _kind(found: re.Match[str]) -> str:
     return f"'{name}' must be {kinds}, and not {_KINDS.get(got, got)}"
 
 
+def _in(path: str | None) -> str:
+    return f" in '{path}'" if path else ""
+
+
 _WORDS: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...]] = tuple(
     (re.compile(pattern + place, re.DOTALL), words)
     for pattern, place, words in (
@@ -40,8 +47,16 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...]
         (r"Expected `([^`]+)`, got `([^`]+)`", _PLACE, _kind),
         (r"Number out of range", _PLACE, lambda m: f"'{m[1]}' is out of the range of numbers"),
         (r"Invalid enum value (.+)", _PLACE, lambda m: f"'{m[2]}' cannot be {m[1]}"),
-        (r"Object missing required field `(\w+)`", "", lambda m: f"the field '{m[1]}' is missing"),
-        (r"Object contains unknown field `(.+)`", "", lambda m: f"there is no field '{m[1]}' here"),
+        (r"Expected `array` of length <= (\d+)", _PLACE, lambda m: f"'{m[2]}' may have {m[1]} elements at most"),
+        (r"Expected `([^`]+)`", _PLACE, lambda m: f"'{m[2]}' must be {_KINDS.get(m[1], m[1])}"),
+        (r"Invalid value (.+)", _PLACE, lambda m: f"'{m[2]}' cannot be {m[1]}"),
+        (r"Object missing required field `(\w+)`", _INSIDE, lambda m: f"the field '{m[1]}' is missing{_in(m[2])}"),
+        (
+            r"Object contains unknown field `(.+?)`",
+            _INSIDE,
+            lambda m: f"there is no field '{m[1]}'{_in(m[2]) or ' here'}",
+        ),
+        (r"a check (must have .+)", _PLACE, lambda m: f"'{m[2]}' {m[1]}"),
     )
 )
 

@@ -7,7 +7,7 @@ a type of request with its row. The row of a write names its `command`, a class 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Annotated, ClassVar, Final, Literal
 
@@ -15,18 +15,20 @@ import msgspec
 
 from trioraft.addresses import parse_address
 from trioraft.kv import commands
-from trioraft.kv.bounds import MAX_INTEGER, Key, Prefix, Revision, Step
+from trioraft.kv.bounds import MAX_INTEGER, Index, Key, Prefix, Revision, Step
 from trioraft.kv.interests import Condition, Interest, KeyInterest, PrefixInterest, comparable
-from trioraft.kv.queries import ScanQuery
+from trioraft.kv.queries import LocksQuery, ScanQuery
+from trioraft.kv.transactions import Branch, Checks, GetInside
 from trioraft.wire import cluster_commands
-from trioraft.wire.replies import get_reply, scan_reply
+from trioraft.wire.cluster_commands import ClusterCommand
+from trioraft.wire.replies import get_reply, locks_reply, scan_reply, transaction_reply
 from trioraft.wire.table import OPERATION_OF as OPERATION_OF
 from trioraft.wire.table import OPERATIONS as OPERATIONS
 from trioraft.wire.table import (
     Client,
+    FencedWrite,
     InSession,
     KeyRead,
-    Lease,
     Node,
     Operation,
     PlainRequest,
@@ -34,9 +36,13 @@ from trioraft.wire.table import (
     Read,
     ReadRequest,
     Request,
+    WaitMs,
     Write,
 )
 
+USUAL_LIMIT: Final = 1000
+"""How many keys, leases or locks a request is about that names no limit."""
+Limit = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 MOST_LEASES: Final = 10_000
 """The most leases that one keepalive names."""
 _ABSENT: Final = msgspec.Raw(b"")
@@ -79,34 +85,56 @@ class PlainPut(PlainRequest, kw_only=True, gc=False):
     kind="write",
     summary='give a key a value; "if_rev":0 only if it does not exist, "if_rev":12 only if it has that revision',
     example='{"op":"put","key":"name","value":"Alice"}',
-    fields="`key`, `value`; `if_rev`: the revision it must have, 0: must not exist",
+    fields="`key`, `value`; `if_rev`: the revision it must have, 0: must not exist; `lease`: the key goes when that"
+    " ends; without it the key is tied to none any more",
     answer="`rev`",
     prompt=Prompt("put KEY VALUE", "give a key a value: JSON if it reads as JSON, else a string", ("key", "value")),
     plain=PlainPut,
     command=commands.Put,
+    newer=("lease",),
 )
-class Put(Write, tag="put", kw_only=True, gc=False):
+class Put(FencedWrite, tag="put", kw_only=True, gc=False):
     """Give a key a value."""
 
     key: Key
     value: msgspec.Raw
     if_rev: Revision | None = None
+    lease: Index | None = None
 
 
 @Operation(
     kind="write",
-    summary="remove a key; takes if_rev too",
+    summary="remove a key; takes if_rev too; or with prefix the first keys that begin so, at most limit",
     example='{"op":"delete","key":"name"}',
-    fields="`key`; `if_rev`",
-    answer="`deleted` 0 or 1, `rev`, 0 where there was nothing",
+    fields="`key`; `if_rev`; or `prefix`, `limit` (1000; at most 10000)",
+    answer="`deleted`: how many, `rev`, 0 where there was nothing; with `prefix` `more`: whether others are left",
     prompt=Prompt("delete KEY", "remove a key", ("key",)),
     command=commands.Delete,
+    newer=("prefix",),
 )
-class Delete(Write, tag="delete", kw_only=True, gc=False):
-    """Remove a key."""
+class Delete(FencedWrite, tag="delete", kw_only=True, gc=False):
+    """Remove a key, or the first keys with a prefix."""
 
-    key: Key
+    key: Key | None = None
     if_rev: Revision | None = None
+    prefix: Prefix | None = None
+    limit: Limit | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the fields fit each other. Raises ValueError."""
+        FencedWrite.__post_init__(self)
+        if (self.key is None) == (self.prefix is None):
+            raise ValueError("it takes either 'key' or 'prefix'")
+        if self.prefix is not None and self.if_rev is not None:
+            raise ValueError("'if_rev' is for a 'key'")
+        if self.key is not None and self.limit is not None:
+            raise ValueError("'limit' is for a 'prefix'")
+
+    def enveloped(self, command: commands.Command) -> commands.Command | ClusterCommand:
+        """The command that the log is to carry: for a prefix another one than for a key."""
+        if self.prefix is not None:
+            command = commands.DeletePrefix(self.prefix, self.limit or USUAL_LIMIT)
+        return FencedWrite.enveloped(self, command)
 
 
 @Operation(
@@ -125,7 +153,7 @@ class Scan(KeyRead, tag="scan", kw_only=True, gc=False):
 
     prefix: Prefix = ""
     after: Prefix | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1000
+    limit: Limit = USUAL_LIMIT
     keys_only: bool = False
 
 
@@ -139,11 +167,202 @@ class Scan(KeyRead, tag="scan", kw_only=True, gc=False):
     command=commands.Incr,
     codes=("conflict",),
 )
-class Incr(Write, tag="incr", kw_only=True, gc=False):
+class Incr(FencedWrite, tag="incr", kw_only=True, gc=False):
     """Add to the integer at a key."""
 
     key: Key
     by: Step = 1
+
+
+class ReadTxn(ReadRequest, tag="txn", kw_only=True, gc=False):
+    """A transaction that changes nothing, whatever its checks find."""
+
+    checks: Checks
+    then: Branch
+    otherwise: Branch = msgspec.field(name="else")
+
+
+@Operation(
+    kind="write",
+    summary="if all checks hold do then, else do else: whole and at once; without writes it makes no entry",
+    example='{"op":"txn","checks":[{"key":"a","rev":0}],"then":[{"op":"put","key":"a","value":1}],'
+    '"else":[{"op":"get","key":"a"}]}',
+    fields='`checks`, each one of `{"key","rev"}`, `{"key","value"}`, `{"key","exists"}`, `{"lock","fence"}`,'
+    ' `{"lease"}`: it lives; `then` and `else`: `get`, `put` (with `lease`), `delete` of one key, `incr`; at most 128'
+    " each, and in a branch no key is written twice; without writes also `min_rev`",
+    answer="`succeeded`: whether all checks held; `results` of that branch: the fields that each operation answers, the"
+    ' values up to 4 MiB, then `"omitted":true`; `rev` of all that was written, 0 where nothing changed; `at`. If an'
+    " operation cannot be done, its error with `failed`: its place from 0 on, and nothing is changed",
+    prompt="there it is typed with options, as on the command line",
+    command=commands.Txn,
+    codes=("conflict", "lease_expired"),
+    level=2,
+)
+class Txn(FencedWrite, tag="txn", kw_only=True, gc=False):
+    """Checks, and operations of which one branch is carried out, whole or not at all."""
+
+    inside: ClassVar[int] = 3
+
+    then: Branch
+    checks: Checks = msgspec.field(default_factory=list)
+    otherwise: Branch = msgspec.field(name="else", default_factory=list)
+    min_rev: Revision = 0
+    """For one that only reads. What writes comes after every revision that its client can have seen."""
+
+    def __post_init__(self) -> None:
+        """Check that no branch writes a key twice. Raises ValueError."""
+        FencedWrite.__post_init__(self)
+        for branch, name in ((self.then, "then"), (self.otherwise, "else")):
+            written = [operation.key for operation in branch if not isinstance(operation, GetInside)]
+            if len(set(written)) < len(written):
+                raise ValueError(f"'{name}' writes a key twice")
+
+    @property
+    def parts(self) -> Iterable[msgspec.Struct]:
+        """The checks, and the operations of both branches."""
+        return (*self.checks, *self.then, *self.otherwise)
+
+    def narrowed(self) -> Request:
+        """As a read, if it only reads, and nothing says what a write is to do."""
+        if self.client is not None or self.lock is not None:
+            return self
+        if not all(isinstance(operation, GetInside) for operation in (*self.then, *self.otherwise)):
+            return self
+        return ReadTxn(
+            id=self.id,
+            timeout_ms=self.timeout_ms,
+            forward=self.forward,
+            min_rev=self.min_rev,
+            checks=self.checks,
+            then=self.then,
+            otherwise=self.otherwise,
+        )
+
+
+OPERATION_OF[ReadTxn] = Operation(
+    kind="read",
+    name="txn",
+    request=ReadTxn,
+    summary="",
+    example=OPERATIONS["txn"].example,
+    fields="",
+    answer="",
+    prompt="",
+    query=lambda txn: commands.Txn(txn.checks, txn.then, txn.otherwise),
+    reply=transaction_reply,
+    level=2,
+)
+
+
+@Operation(
+    kind="write",
+    summary="begin a lease: keys and locks that are tied to it go when it ends",
+    example='{"op":"lease_grant","ttl_ms":10000}',
+    fields="`ttl_ms` (10000; 1000 to 86400000): it lives at least so long after it was begun, or last kept alive",
+    answer="`lease`, a number that no other gets",
+    prompt="there it is typed with options, as on the command line",
+    command=commands.LeaseGrant,
+    level=2,
+)
+class LeaseGrant(FencedWrite, tag="lease_grant", kw_only=True, gc=False):
+    """Begin a lease."""
+
+    ttl_ms: Annotated[int, msgspec.Meta(ge=1000, le=86_400_000)] = 10_000
+
+
+@Operation(
+    kind="write",
+    summary="end a lease, with its keys and locks",
+    example='{"op":"lease_revoke","lease":1234}',
+    fields="`lease`",
+    answer="`deleted`: how many keys went, `rev`, 0 where it had ended",
+    prompt="there it is typed with options, as on the command line",
+    command=commands.LeaseRevoke,
+    level=2,
+)
+class LeaseRevoke(FencedWrite, tag="lease_revoke", kw_only=True, gc=False):
+    """End a lease."""
+
+    lease: Index
+
+
+@Operation(
+    kind="write",
+    summary='take a lock for a lease, or a place in its queue; "wait_ms":0 only if it is free',
+    example='{"op":"lock","name":"job","lease":1234,"wait_ms":0}',
+    fields="`name`, `lease`; `wait_ms`: how long to wait; absent: for ever, 0: not at all",
+    answer="`fence`: the index of the entry that granted it; or `waiting`: true, `ahead`: how many, its holder"
+    " included; `timeout` with `applied` no where another holds it and `wait_ms` is 0",
+    prompt="there it is typed with options, as on the command line",
+    command=commands.Lock,
+    codes=("lease_expired",),
+    level=2,
+)
+class Lock(FencedWrite, tag="lock", kw_only=True, gc=False):
+    """Take a lock, or a place in its queue."""
+
+    name: Key
+    lease: Index
+    wait_ms: WaitMs | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it takes a place in the queue where another holds the lock."""
+        return self.wait_ms != 0
+
+
+@Operation(
+    kind="write",
+    summary="release a lock, which passes on to the first that waits",
+    example='{"op":"unlock","name":"job","lease":1234}',
+    fields="`name`, `lease`; `fence`: only if it is held under that one",
+    answer="`rev`: the index of the entry that released it, 0 where it was not held so",
+    prompt="there it is typed with options, as on the command line",
+    command=commands.Unlock,
+    level=2,
+)
+class Unlock(Write, tag="unlock", kw_only=True, gc=False):
+    """Release a lock."""
+
+    name: Key
+    lease: Index
+    fence: Index | None = None
+
+
+@Operation(
+    kind="read",
+    summary="the locks that are held, in order; takes after, limit",
+    example='{"op":"locks"}',
+    fields="`after`: a name, `limit` (1000; at most 10000), `min_rev`",
+    answer="`locks` (`name`, `lease`, `fence`, `waiters`: how many wait), at most 1 MiB, `more`, `at`",
+    prompt="there it is typed with options, as on the command line",
+    query=lambda locks: LocksQuery(locks.after, locks.limit),
+    reply=locks_reply,
+    large=True,
+    level=2,
+)
+class Locks(ReadRequest, tag="locks", kw_only=True, gc=False):
+    """The locks that are held."""
+
+    after: Prefix | None = None
+    limit: Limit = USUAL_LIMIT
+
+
+@Operation(
+    kind="write",
+    summary="how many changes and bytes of keys and values the cluster keeps for watches that resume",
+    example='{"op":"set_history","changes":100000,"bytes":16777216}',
+    fields="`changes` (1 to 10000000), `bytes` (1 to 1073741824): of keys and values; at first 100000 and 16 MiB",
+    answer="`rev`; what is beyond is cut, by whole entries, but never the newest",
+    prompt="it is set once for a cluster, as JSON",
+    command=commands.SetHistory,
+    level=2,
+)
+class SetHistory(FencedWrite, tag="set_history", kw_only=True, gc=False):
+    """Set the bounds of the history."""
+
+    changes: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
+    bytes: Annotated[int, msgspec.Meta(ge=1, le=1024 * 1024 * 1024)]
 
 
 @Operation(
@@ -238,7 +457,7 @@ class Wait(ReadRequest, tag="wait", kw_only=True, gc=False):
     missing: bool | None = None
     value: msgspec.Raw = _ABSENT
     rev_above: Revision | None = None
-    wait_ms: Annotated[int, msgspec.Meta(ge=0, le=86_400_000)] | None = None
+    wait_ms: WaitMs | None = None
     read: Read = "linearizable"
     cluster: str | None = None
 
@@ -485,8 +704,8 @@ class ReadSnapshot(Request, tag="read_snapshot", kw_only=True, gc=False):
 class LeaseKeepalive(Request, tag="lease_keepalive", kw_only=True, gc=False):
     """Let leases live on: their full time begins again."""
 
-    lease: Lease | None = None
-    leases: Annotated[list[Lease], msgspec.Meta(max_length=MOST_LEASES)] | None = None
+    lease: Index | None = None
+    leases: Annotated[list[Index], msgspec.Meta(max_length=MOST_LEASES)] | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError, which the decoder turns into its own error, unless just one of the two is given."""
@@ -514,7 +733,7 @@ class Leases(Request, tag="leases", kw_only=True, gc=False):
     """The leases that live."""
 
     after: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)] = 0
-    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1000
+    limit: Limit = USUAL_LIMIT
 
 
 UNREAD: Final = Operation(kind="local", summary="", example="", fields="", answer="", prompt="")

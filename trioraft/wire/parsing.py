@@ -19,10 +19,12 @@ from trioraft.kv.bounds import MAX_KEY_BYTES
 from trioraft.wire.codec import DecodeError, Decoder, decode, encode
 from trioraft.wire.complaints import in_words
 from trioraft.wire.operations import OPERATION_OF, OPERATIONS
-from trioraft.wire.table import AnyRequest, Operation, PlainRequest
+from trioraft.wire.table import AnyRequest, Operation, PlainRequest, Request
 
 MAX_DEPTH: Final = 128
 """How deep a value may nest. Without a limit, reading would fail at a depth that depends on the reader's stack."""
+_MOST_INSIDE: Final = max(row.request.inside for row in OPERATIONS.values())
+"""How deep in a request a value may stand."""
 
 
 class RequestError(ValueError):
@@ -90,26 +92,29 @@ def parse_request(line: bytes) -> AnyRequest:
     if line[0] != _BRACE and line.lstrip()[:1] != b"{":
         return _parse_words(line)
     nests = _BRACKET in line or line.rfind(b"{") > 0
-    if nests and line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth(line) > MAX_DEPTH + 1:
-        raise RequestError(
-            "too_deep",
-            f"a value nests at most {MAX_DEPTH} deep",
-            "store it flatter, or as a string",
-            id_of(line),
-            "no",
-        )
+    deep = nests and line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth(line) - MAX_DEPTH
+    if deep > _MOST_INSIDE:
+        raise _too_deep(line)
     try:
-        request: AnyRequest = _decoder.decode(line)
+        request: Request = _decoder.decode(line)
     except DecodeError as error:
         request = _parse_again(line, str(error))
+    if deep > request.inside:
+        raise _too_deep(line)
     if nests and bytes(request.id)[:1] in (b"{", b"["):
         raise RequestError("bad_request", "an id is a string, a number, true, false or null", _hint(request))
     escapes = _BACKSLASH in line
     if escapes and b"\\u" in line:
         _check_surrogates(line, request)
     if escapes or not line.isascii():
-        _check_lengths(request)
-    return request
+        for part in (request, *request.parts):
+            _check_lengths(part, request)
+    return request.narrowed() if nests else request
+
+
+def _too_deep(line: bytes) -> RequestError:
+    why = f"a value nests at most {MAX_DEPTH} deep"
+    return RequestError("too_deep", why, "store it flatter, or as a string", id_of(line), "no")
 
 
 def parse_alike(lines: bytes, most: int) -> list[AnyRequest] | None:
@@ -150,10 +155,10 @@ def _check_surrogates(line: bytes, request: AnyRequest) -> None:
         raise RequestError("bad_json", _HALF_A_PAIR, _PAIR_HINT, id_of(line), _applied(request))
 
 
-def _check_lengths(request: AnyRequest) -> None:
+def _check_lengths(part: object, request: AnyRequest) -> None:
     """Check the lengths in bytes: the decoder has counted characters, and one beyond ASCII has several bytes."""
-    for name in ("key", "prefix", "after"):
-        text = getattr(request, name, None)
+    for name in ("key", "prefix", "after", "name", "lock"):
+        text = getattr(part, name, None)
         if isinstance(text, str) and len(text.encode()) > MAX_KEY_BYTES:
             message = f"{name!r} is longer than {MAX_KEY_BYTES} bytes"
             raise RequestError("bad_request", message, "use a shorter one", bytes(request.id), _applied(request))
@@ -183,7 +188,7 @@ def _parse_words(line: bytes) -> AnyRequest:
     raise RequestError("bad_json", "the line is neither JSON nor a command", f"{hint}{_TYPE_HELP}")
 
 
-def _parse_again(line: bytes, why: str) -> AnyRequest:
+def _parse_again(line: bytes, why: str) -> Request:
     """Decode a line that the typed decoder refused: it may have duplicate fields. Else say well what is wrong."""
     try:
         fields: dict[str, msgspec.Raw] = _object_decoder.decode(line)
@@ -205,7 +210,7 @@ def _parse_again(line: bytes, why: str) -> AnyRequest:
         raise RequestError("unknown_op", f"there is no operation {_quoted(op)!r}", hint, id)
     try:
         # The last of several fields with one name counts. In the object that is left, each name stands once.
-        again: AnyRequest = _decoder.decode(encode(fields))
+        again: Request = _decoder.decode(encode(fields))
         return again
     except DecodeError as error:
         why = str(error)

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from msgspec import Raw
 
 from trioraft.kv.items import LARGE_VALUE, Item
-from trioraft.kv.queries import Page
+from trioraft.kv.queries import LockPage, Page
 from trioraft.kv.results import (
     Conflict,
     Counted,
@@ -122,7 +122,7 @@ def result_reply(raw: Raw, result: Result | ClusterResult, cluster: str = "") ->
             reply = _error(id, "conflict", message, hint, "no", tail + b',"value":')
             return _gathered([reply[:-3], value, reply[-3:]])
         case Done():
-            return _transaction_reply(id, result)
+            return transaction_reply(id, result, as_of(result.at))
         case Opened(session):
             return b'%b,"client":"%b-%d"}\n' % (_ok(id), cluster[:CLUSTER_DIGITS].encode(), session)
         case Closed():
@@ -155,8 +155,11 @@ def _fields(result: Result) -> bytes:
     raise TypeError(f"{result!r} is no result")
 
 
-def _transaction_reply(id: bytes, done: Done) -> Reply:
-    """Make the reply to a transaction. Once the values reach their bound, later ones are left out."""
+def transaction_reply(id: bytes | Raw, done: Done, end: bytes) -> Reply:
+    """Make the reply to a transaction. Once the values reach their bound, later ones are left out.
+
+    `end` is from `as_of`.
+    """
     pieces: list[Piece] = [b'%b,"succeeded":%b,"results":' % (_ok(id), encode(done.succeeded))]
     if done.results is None:
         pieces.append(b"null")
@@ -173,7 +176,7 @@ def _transaction_reply(id: bytes, done: Done) -> Reply:
                 pieces.append(b"{%b}" % _fields(result))
             start = b","
         pieces.append(b"]" if done.results else b"[]")
-    pieces.append(b',"rev":%d,"at":%d}\n' % (done.rev, done.at))
+    pieces.append(b',"rev":%d%b' % (done.rev, end))
     return _gathered(pieces)
 
 
@@ -236,6 +239,11 @@ def scan_reply(id: bytes | Raw, page: Page, end: bytes) -> Reply:
         comma = b","
     pieces.append(end)
     return _gathered(pieces)
+
+
+def locks_reply(id: bytes | Raw, page: LockPage, end: bytes) -> Reply:
+    """Make the reply to a query for locks. `end` is from `as_of`."""
+    return b'%b,"locks":%b,"more":%b%b' % (_ok(id), encode(page.locks), encode(page.more), end)
 
 
 def log_reply(id: bytes, entries: Iterable[Entry], commit_index: int, last_applied: int, more: bool) -> Reply:

@@ -5,22 +5,23 @@ The rows are in `trioraft.wire.operations`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import starmap
 from operator import attrgetter
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, get_args
 
 import msgspec
 
-from trioraft.kv.bounds import MAX_INTEGER, Revision
-from trioraft.kv.commands import Command
+from trioraft.kv.bounds import MAX_INTEGER, Index, Key, Revision
+from trioraft.kv.commands import Command, Fenced
 from trioraft.wire.cluster_commands import CLUSTER_DIGITS, ClusterCommand, Once
 from trioraft.wire.codec import encode
 from trioraft.wire.replies import Reply
 
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=86_400_000)]
 Node = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
-Lease = Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)]
+WaitMs = Annotated[int, msgspec.Meta(ge=0, le=86_400_000)]
+"""How many milliseconds something may go on waiting after its first answer."""
 Read = Literal["linearizable", "stale"]
 Client = Annotated[str, msgspec.Meta(pattern=rf"^[0-9a-f]{{{CLUSTER_DIGITS}}}-[1-9][0-9]{{0,17}}$")]
 
@@ -46,10 +47,22 @@ class Request(msgspec.Struct, tag_field="op", forbid_unknown_fields=True, kw_onl
     timeout_ms: Milliseconds | None = None
     forward: bool = True
 
+    inside: ClassVar[int] = 1
+    """How deep in the request its values stand."""
+
     @property
     def is_stale(self) -> bool:
         """Whether this node alone may answer, from what it has applied so far."""
         return getattr(self, "read", None) == "stale"
+
+    @property
+    def parts(self) -> Iterable[msgspec.Struct]:
+        """Its parts that have keys of their own."""
+        return ()
+
+    def narrowed(self) -> Request:
+        """The request as the type that decides how it is carried out."""
+        return self
 
 
 class ReadRequest(Request, kw_only=True, gc=False):
@@ -135,6 +148,26 @@ class Write(InSession, kw_only=True, gc=False):
         return Once(self.session, self.seq, msgspec.Raw(encode(command)), self.acked or 0)
 
 
+class FencedWrite(Write, kw_only=True, gc=False):
+    """A write that the store refuses unless that lock is held under that fence, if it names one."""
+
+    lock: Key | None = None
+    fence: Index | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the fields of a session, and those of a fence, come together. Raises ValueError."""
+        Write.__post_init__(self)
+        if (self.lock is None) != (self.fence is None):
+            raise ValueError("'lock' and 'fence' come together")
+
+    def enveloped(self, command: Command) -> Command | ClusterCommand:
+        """The command that the log is to carry for this request, whose own command is given."""
+        if self.lock is not None and self.fence is not None:
+            assert not isinstance(command, Fenced)
+            command = Fenced(self.lock, self.fence, command)
+        return Write.enveloped(self, command)
+
+
 R = TypeVar("R", bound=Request)
 
 
@@ -202,7 +235,7 @@ class Operation(msgspec.Struct, eq=False, kw_only=True):
         """Enter this row in the table, with `request` as the type of its requests."""
         self.name = str(request.__struct_config__.tag)
         self.request = request
-        names = (*self.newer, "client") if issubclass(request, Write) else self.newer
+        names = (*self.newer, "client", "lock") if issubclass(request, Write) else self.newer
         self._newer = {field.name: field.default for field in msgspec.structs.fields(request) if field.name in names}
         OPERATIONS[self.name] = self
         types: list[type[AnyRequest] | None] = [request, self.plain, self.spoken]

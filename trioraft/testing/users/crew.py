@@ -19,7 +19,7 @@ NUMBERS: Final = 1000
 """The number of the first user; clients have lower ones."""
 
 
-_KINDS: Final = {"count": "open_session", "bank": "txn", "lock": "lock", "watch": "watch", "wait": "wait"}
+_KINDS: Final = {"count": "open_session", "bank": "txn", "watch": "watch", "wait": "wait"}
 """The kinds of users, each with the operation that it is about."""
 
 
