@@ -69,8 +69,8 @@ class Plan:
     bankers: int = 0
     lockers: int = 0
     """How many users want one lock."""
-    watchers: int = 0
-    waiters: int = 0
+    watchers: int = 3
+    waiters: int = 1
 
     def users(self) -> list[User]:
         """The users of the run."""
@@ -314,7 +314,7 @@ class Run:
         """Compare every reply, and all that users were told, with the log."""
         report, began = self.report, time.monotonic()
         try:
-            verify(self._users, judge(self._log_reader.log, self._load.history.requests))
+            verify(self._users, judge(self._log_reader.log, self._load.history))
         except AssertionError as error:
             report.verdict = "violation"
             report.failures.append(f"violation: {error}")

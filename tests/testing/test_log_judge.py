@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from trioraft.testing.history import Request
+from trioraft.testing.history import History, Request
 from trioraft.testing.log_judge import WrongAnswer, judge
 from trioraft.wire.codec import encode
 
@@ -19,7 +19,7 @@ class Story:
 
     def __init__(self) -> None:
         self.log: dict[int, bytes] = {}
-        self.requests: list[Request] = []
+        self.history = History()
         self._places: dict[int, int] = {}
 
     def entry(self, index: int, **command: Any) -> None:
@@ -29,12 +29,12 @@ class Story:
         self, reply: dict[str, Any] | None, *, connection: int = 0, at: tuple[float, float] | None = None, **asked: Any
     ) -> None:
         """Ask something, and get that reply; one after another, if it is not said when."""
-        called, returned = at or (2.0 * len(self.requests), 2.0 * len(self.requests) + 1)
+        called, returned = at or (2.0 * len(self.history.requests), 2.0 * len(self.history.requests) + 1)
         place = self._places[connection] = self._places.get(connection, -1) + 1
         request = Request(0, connection, place, asked, called)
         if reply is not None:
             request.returned, request.line = returned, encode({"ok": "error" not in reply, **reply})
-        self.requests.append(request)
+        self.history.requests.append(request)
 
     def failed(self, code: str, applied: str | None = None, **more: Any) -> dict[str, Any]:
         return {"error": {"code": code, "message": "m", "hint": "h", "applied": applied, **more}}
@@ -70,15 +70,19 @@ def plain() -> Story:
 
 def test_a_right_history_is_believed() -> None:
     story = plain()
-    judge(story.log, story.requests)
+    judge(story.log, story.history)
 
 
 def reply(story: Story, number: int, **fields: Any) -> None:
     """Put other fields into a reply."""
-    line = story.requests[number].line
+    line = story.history.requests[number].line
     assert line is not None
     whole = {**json.loads(line), **fields}
-    story.requests[number].line = encode(whole)
+    story.history.requests[number].line = encode(whole)
+
+
+def move_to(story: Story, number: int, connection: int, place: int) -> None:
+    story.history.requests[number].connection, story.history.requests[number].place = connection, place
 
 
 def entry(story: Story, index: int, **command: Any) -> None:
@@ -86,7 +90,7 @@ def entry(story: Story, index: int, **command: Any) -> None:
 
 
 def move(story: Story, number: int, called: float, returned: float) -> None:
-    story.requests[number].called, story.requests[number].returned = called, returned
+    story.history.requests[number].called, story.history.requests[number].returned = called, returned
 
 
 PLAIN_LIES: dict[str, tuple[Callable[[Story], object], str]] = {
@@ -134,7 +138,9 @@ PLAIN_LIES: dict[str, tuple[Callable[[Story], object], str]] = {
         "was known before it",
     ),
     "a connection that goes back": (
-        lambda story: setattr(story.requests[9], "connection", 0) or setattr(story.requests[9], "place", 9),
+        lambda story: (
+            setattr(story.history.requests[9], "connection", 0) or setattr(story.history.requests[9], "place", 9)
+        ),
         "had seen",
     ),
 }
@@ -146,4 +152,4 @@ def test_each_lie_about_single_keys_is_found(lie: str) -> None:
     spoil, words = PLAIN_LIES[lie]
     spoil(story)
     with pytest.raises(WrongAnswer, match=words):
-        judge(story.log, story.requests)
+        judge(story.log, story.history)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from trioraft.testing.history import Request
 from trioraft.testing.streams import Streams, is_push
 from trioraft.wire.codec import encode
 
@@ -17,8 +18,8 @@ _WAITING = {"ok": True, "waiting": True, "at": 5}
 def streams() -> Streams:
     """A connection with a watch and a waiting lock."""
     some = Streams()
-    some.replied(_WATCH, _WAITING)
-    some.replied(_LOCK, _WAITING)
+    some.replied(Request(0, 0, 0, _WATCH, 0.0), _WAITING)
+    some.replied(Request(0, 0, 1, _LOCK, 0.0), _WAITING)
     return some
 
 
@@ -28,15 +29,25 @@ def test_events_are_told_from_replies_that_show_the_word() -> None:
     assert not is_push(b'{"id":7,"ok":true,"value":{"event":"synced"},"rev":1}')
 
 
-def test_events_are_kept_with_what_they_belong_to() -> None:
+def test_events_are_matched_with_what_they_belong_to() -> None:
     some = streams()
-    some.take(b'{"id":7,"event":"put","key":"k","value":1,"rev":6,"created":6,"version":1}')
+    stream, push = some.take(b'{"id":7,"event":"put","key":"k","value":1,"rev":6,"created":6,"version":1}')
+    assert stream is not None
+    assert (stream.asked, push.rev) == (_WATCH, 6)
+    assert some.take(b'{"event":"progress","at":6}')[0] is None
+    stream, push = some.take(b'{"id":"a","event":"locked","fence":9}')
+    assert stream is not None
+    assert (stream.asked, push.fence) == (_LOCK, 9)
+    assert [stream.asked for stream in some.open.values()] == [_WATCH]
+
+
+def test_progress_neither_goes_back_nor_overtakes_an_event() -> None:
+    some = streams()
     some.take(b'{"event":"progress","at":6}')
-    some.take(b'{"id":"a","event":"locked","fence":9}')
-    watch, lock = some.all
-    assert [event.event for event in watch.events] == ["put", "progress"]
-    assert [event.event for event in lock.events] == ["locked"]
-    assert list(some.open.values()) == [watch]
+    with pytest.raises(AssertionError, match="goes back"):
+        some.take(b'{"event":"progress","at":5}')
+    with pytest.raises(AssertionError, match="every event was sent"):
+        some.take(b'{"id":7,"event":"put","key":"k","value":1,"rev":6,"created":6,"version":1}')
 
 
 @pytest.mark.parametrize(
@@ -58,7 +69,7 @@ def test_what_cannot_come_is_refused(event: dict[str, Any]) -> None:
 def test_nothing_comes_after_the_last_event_or_after_a_cancel_is_answered() -> None:
     some = streams()
     some.take(b'{"id":"a","event":"closed","error":{"code":"timeout"}}')
-    some.replied({"op": "cancel", "request": 7}, {"ok": True})
+    some.replied(Request(0, 0, 2, {"op": "cancel", "request": 7}, 0.0), {"ok": True})
     for line in (b'{"id":"a","event":"locked","fence":9}', b'{"id":7,"event":"synced","at":9}'):
         with pytest.raises(AssertionError, match="not open"):
             some.take(line)

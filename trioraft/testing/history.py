@@ -120,6 +120,8 @@ class History:
         self.operations: list[Operation] = []
         self.requests: list[Request] = []
         """The requests of every kind of those clients that note them."""
+        self.synced: list[tuple[Request, float, int]] = []
+        """For each watch that has caught up: when its client was told, and with which revision."""
         self._connections: dict[int, int] = {}
         """For each connection: how many requests were asked on it."""
         self._numbers = count()

@@ -16,7 +16,7 @@ import msgspec
 
 from trioraft.raft.messages import Entry
 from trioraft.raft.runs import Entries
-from trioraft.testing.history import Request
+from trioraft.testing.history import History, Request
 from trioraft.testing.log_replies import (
     Reply,
     came_of_an_entry,
@@ -79,13 +79,18 @@ class _Told(msgspec.Struct):
 class LogJudge:
     """Replays a log once, and compares the replies with it."""
 
-    def __init__(self, log: Log, requests: Iterable[Request], ahead: bool = True) -> None:
+    def __init__(self, log: Log, history: History, model: StoreModel, ahead: bool) -> None:
         """`ahead`: whether a write's place is above that of each read before it on its connection."""
-        self.model = StoreModel()
+        self.model = model
         """The store after the last entry, once `judge` has returned."""
         self._log = log
         self._ahead = ahead
-        self._told = [_told(request) for request in requests if _is_about_state(request)]
+        self._told = [_told(request) for request in history.requests if _is_about_state(request)]
+        self._synced = [
+            _Told(msgspec.structs.replace(request, returned=returned, line=None), None, False, False, place=at)
+            for request, returned, at in history.synced
+            if request.asked.get("read") != "stale"
+        ]
         self._entries: dict[bytes, list[int]] = defaultdict(list)
         """For each command, as `sign_of` makes it: the entries with it."""
         self._signs: dict[int, bytes] = {}
@@ -151,7 +156,7 @@ class LogJudge:
     def _keep_real_time(self) -> None:
         """Let time go by: give the other writes their earliest possible places, and compare all with what was known."""
         moments: list[tuple[float, int, _Told]] = []
-        for told in self._told:
+        for told in [*self._told, *self._synced]:
             moments.append((told.request.called, 0, told))
             if told.request.returned is not None:
                 moments.append((told.request.returned, 1, told))
@@ -225,8 +230,11 @@ def _told(request: Request) -> _Told:
     return _Told(request, reply, writes, asked.get("read") == "stale", sign_of(command_of(asked)) if writes else b"")
 
 
-def judge(log: Log, requests: Iterable[Request], *, ahead: bool = True) -> StoreModel:
-    """Judge a history against the log, and return the store after it. Raises WrongAnswer."""
-    whole = LogJudge(log, requests, ahead)
+def judge(log: Log, history: History, *, model: StoreModel | None = None, ahead: bool = True) -> StoreModel:
+    """Judge a history against the log, and return the store after it. Raises WrongAnswer.
+
+    `model` is the store before the first entry. For `ahead` see `LogJudge`.
+    """
+    whole = LogJudge(log, history, model or StoreModel(), ahead)
     whole.judge()
     return whole.model

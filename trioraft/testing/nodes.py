@@ -30,7 +30,7 @@ from trioraft.testing.node_operator import Operator
 from trioraft.testing.node_users import NodeUser
 from trioraft.testing.outcome import SimulationFailed, is_eventful
 from trioraft.testing.simulation import draw_snapshot_settings
-from trioraft.testing.stores import contents_of
+from trioraft.testing.stores import contents_of, empty_model
 from trioraft.testing.users.crew import NUMBERS, draw_users, verify
 from trioraft.testing.virtual_time import Agenda, StepCounter, run_in_virtual_time
 
@@ -247,7 +247,7 @@ class _Simulation:
         counts = self.trace.counts
         verdict = check(history.operations)
         assert verdict.outcome == "linearizable", verdict.explanation
-        verify(self.users, judge(log_of(self.invariants.committed), history.requests))
+        verify(self.users, judge(log_of(self.invariants.committed), history, model=empty_model()))
         return Report(
             seed=self.seed,
             nodes=len(self.addresses),

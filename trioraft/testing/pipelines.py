@@ -377,12 +377,15 @@ class Exchange:
         Raises AssertionError where the line cannot be that reply, or that event.
         """
         if is_push(line):
-            return Told(*self.streams.take(line))
+            stream, push = self.streams.take(line)
+            if push.event == "synced" and stream is not None:
+                self._history.synced.append((stream.request, now, push.at or 0))
+            return Told(stream, push)
         assert self.waiting, f"a reply to nothing: {line!r}"
         one = self.waiting.popleft()
         reply = self._judge.take(one.asked, line)
         one.request.returned, one.request.line = now, line
-        self.streams.replied(one.asked, reply)
+        self.streams.replied(one.request, reply)
         if one.operation is not None:
             self._history.complete(one.operation, now, line)
         elif one.asked["op"] == "scan" and reply["ok"]:

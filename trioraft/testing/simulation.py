@@ -49,6 +49,7 @@ from trioraft.testing.simulated_connections import Connections
 from trioraft.testing.simulated_network import MILLISECOND, Network, Traffic
 from trioraft.testing.simulated_node import SimulatedNode, SimulatedSession
 from trioraft.testing.simulated_users import start_users
+from trioraft.testing.stores import empty_model
 from trioraft.testing.timeline import Happening, Timeline
 from trioraft.testing.users.crew import draw_users, verify
 from trioraft.wire.cluster_commands import LEVEL
@@ -289,7 +290,10 @@ class Simulation:
         if verdict.outcome != "linearizable":
             raise Violation(f"{verdict.outcome}: {verdict.explanation}")
         try:
-            verify(self.users, judge(log_of(self.invariants.committed), self.history.requests, ahead=False))
+            verify(
+                self.users,
+                judge(log_of(self.invariants.committed), self.history, model=empty_model(), ahead=False),
+            )
         except AssertionError as error:
             raise Violation(f"violation: {error}") from error
         return verdict.outcome

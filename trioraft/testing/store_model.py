@@ -119,6 +119,8 @@ class StoreModel:
         """For each lock and fence: the lease that it was granted to."""
         self.first_rev = 0
         """The least revision after which the history has every change."""
+        self.floors: set[int] = set()
+        """Every `first_rev` that there was."""
         self._bounds = changes, size
         self._start = 0
         """The first change that the history still has."""
@@ -149,6 +151,7 @@ class StoreModel:
         self._index = index
         result = self._carry_out(_commands.decode(payload))
         self._cut()
+        self.floors.add(self.first_rev)
         return result
 
     def _carry_out(self, command: Command) -> Result:
@@ -248,8 +251,10 @@ class StoreModel:
         return {"lease": self._index}
 
     def _lease_revoke(self, command: Command) -> Result:
+        index = self._index if command.lease in self.leases else 0
+        count = len(self.changes)
         self._end([command.lease])
-        return {}
+        return {"deleted": len(self.changes) - count, "rev": index}
 
     def _expire(self, command: Command) -> Result:
         self._end(command.leases)
@@ -293,7 +298,8 @@ class StoreModel:
         lock = self.locks.get(command.name)
         if lock is not None and lock.lease == command.lease and command.fence in (None, lock.fence):
             self._pass_on(command.name)
-        return {}
+            return {"rev": self._index}
+        return {"rev": 0}
 
     def _give_up(self, command: Command) -> Result:
         lock = self.locks.get(command.name)

@@ -14,6 +14,7 @@ from trioraft.machine import Machine
 from trioraft.raft.invariants import Violation
 from trioraft.raft.log import Log
 from trioraft.replica.replicated import Replicated
+from trioraft.testing.store_model import StoreModel
 
 HISTORY_CHANGES: Final = 100
 """How many changes the history of a simulated node holds: few, so that some are cut in every run,"""
@@ -36,6 +37,11 @@ def digest_of(machine: Machine, index: int, known: KnownHistory) -> int:
 def contents_of(machine: Machine) -> list[tuple[str, Item]]:
     """All keys of a key-value machine, with their items, in order."""
     return store_of(machine).scan("", None, 10**9, 10**12)[0]
+
+
+def empty_model() -> StoreModel:
+    """A model of a simulated node's store before the first entry."""
+    return StoreModel(HISTORY_CHANGES, HISTORY_BYTES)
 
 
 def checked_machine(log: Callable[[], Log]) -> Replicated:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from trioraft.testing.answers import Asked
+from trioraft.testing.history import Request
 from trioraft.wire.codec import Decoder, encode
 
 _EVENTS: Final = {
@@ -59,11 +60,14 @@ class Push(msgspec.Struct, kw_only=True):
 class Stream(msgspec.Struct):
     """Something that was asked on a connection and goes on."""
 
-    asked: Asked
-    at: int
-    """The revision of its first answer."""
-    events: list[Push] = []
-    """Its events so far; the connection's `progress` is among those of each watch."""
+    request: Request
+    sent: int = 0
+    """Up to this revision every event of it was sent, as the connection's `progress` says."""
+
+    @property
+    def asked(self) -> Asked:
+        """The fields of the request."""
+        return self.request.asked
 
     @property
     def op(self) -> str:
@@ -84,24 +88,23 @@ class Streams:
 
     def __init__(self) -> None:
         self.open: dict[bytes, Stream] = {}
-        """What is open, by its id as it is written; the empty id stands for the newest without one."""
-        self.all: list[Stream] = []
-        """Everything that was ever open here, in order."""
+        """What is open under an id, by that id as it is written."""
         self._nameless = 0
         """How many of those that are open have no id."""
+        self._progress = 0
+        """The revision of the newest `progress`."""
 
-    def replied(self, asked: Asked, reply: Mapping[str, Any]) -> None:
+    def replied(self, request: Request, reply: Mapping[str, Any]) -> None:
         """Note a reply, which may open something or end it."""
+        asked = request.asked
         if asked["op"] == "cancel" and reply["ok"]:
             self.open.pop(encode(asked["request"]), None)
         if not (reply["ok"] and reply.get("waiting")):
             return
-        stream = Stream(asked, int(reply.get("at", 0)))
-        self.all.append(stream)
         if "id" in asked:
             id = encode(asked["id"])
             assert id not in self.open, f"two of one id are open: {asked}"
-            self.open[id] = stream
+            self.open[id] = Stream(request)
         else:
             self._nameless += 1
 
@@ -114,11 +117,13 @@ class Streams:
         id = bytes(push.id)
         assert id in self.open, f"an event of what is not open: {line!r}"
         stream = self.open[id]
+        assert push.rev is None or push.initial or stream.op != "watch" or push.rev > stream.sent, (
+            f"up to {stream.sent} every event was sent: {line!r}"
+        )
         assert push.event in _EVENTS[stream.op], f"{stream.op} has no such event: {line!r}"
         assert not push.initial or stream.asked.get("initial"), f"nobody has asked for what was there: {line!r}"
         if push.error is not None:
             assert push.error.code in _CODES[stream.op], f"{stream.op} is not closed so: {line!r}"
-        stream.events.append(push)
         if push.event in _LAST:
             del self.open[id]
         return stream, push
@@ -128,6 +133,7 @@ class Streams:
             assert self._nameless, f"an event of nothing: {line!r}"
             return
         assert push.at is not None, line
+        assert push.at >= self._progress, f"progress goes back from {self._progress}: {line!r}"
+        self._progress = push.at
         for stream in self.open.values():
-            if stream.op == "watch":
-                stream.events.append(push)
+            stream.sent = push.at

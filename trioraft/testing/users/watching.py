@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from random import Random
 from typing import Any
+
+import msgspec
 
 from trioraft.testing.answers import Asked
 from trioraft.testing.store_model import Change, StoreModel
@@ -17,6 +19,19 @@ _ASKED = -1
 """The target while a read that will say it is under way."""
 
 
+class _Stretch(msgspec.Struct):
+    """What a watch was told in one stretch, over however many connections."""
+
+    began: int | None = None
+    """The revision after which `changes` begin; None until it is known."""
+    position: int = 0
+    """Up to this revision everything was told."""
+    copy: dict[str, Push] = {}
+    """With those present: the keys as they were at `began`."""
+    changes: list[Push] = []
+    """The changes since it began, those of whole entries alone."""
+
+
 class Watching(User):
     """One client that watches a prefix or a key, and goes on at another node where it was broken off."""
 
@@ -25,16 +40,13 @@ class Watching(User):
         super().__init__()
         self.resumed = 0
         """How often it went on where it had been."""
-        self.changes: list[Push] = []
-        """The changes since it began, those of whole entries alone."""
         self._random = random
         self._where = where
-        self._began: int | None = None
-        """The revision after which `changes` begin; None until it is known."""
-        self._copy: dict[str, Push] = {}
-        """With those present: the keys as they were at `_began`."""
-        self._position = 0
-        """Up to this revision everything was told."""
+        self._stretch = _Stretch()
+        self._stretches = [self._stretch]
+        """All stretches; a new one begins where the history does not reach back to the end of the last."""
+        self._cuts: list[tuple[int, int]] = []
+        """Where it was told that the history does not reach: up to where it was, and where the history begins."""
         self._entry: list[Push] = []
         """The changes of an entry that is not yet whole."""
         self._ids = 0
@@ -43,13 +55,15 @@ class Watching(User):
         self._quiet = 0
 
     def __str__(self) -> str:
-        return f"was told {len(self.changes)} changes, and resumed {self.resumed} times"
+        changes = sum(len(stretch.changes) for stretch in self._stretches)
+        return f"was told {changes} changes, and resumed {self.resumed} times"
 
     @property
     def done(self) -> bool:
         """Whether it has heard of everything up to a revision that it saw at the end."""
-        target = self._target
-        return self.finishing and target not in (None, _ASKED) and self._began is not None and self._position >= target
+        stretch, target = self._stretch, self._target
+        known = target is not None and target != _ASKED and stretch.began is not None
+        return self.finishing and known and stretch.position >= (target or 0)
 
     def connected(self) -> Next:
         """Watch from where it has got to."""
@@ -58,12 +72,12 @@ class Watching(User):
         self._target = None
         self._ids += 1
         fields = {"op": "watch", "id": self._ids, **self._where}
-        if self._began is not None:
+        if self._stretch.began is not None:
             self.resumed += 1
             fields.pop("initial", None)
-            fields["after_rev"] = self._position
+            fields["after_rev"] = self._stretch.position
         else:
-            self._copy, self.changes = {}, []
+            self._stretch.copy = {}
         return [fields]
 
     def idle(self) -> Next:
@@ -81,13 +95,15 @@ class Watching(User):
         if not reply["ok"]:
             self._target = None
             if reply["error"]["code"] == "compacted":
-                assert reply["error"]["first_rev"] > self._position, f"it goes on above {self._position}: {reply}"
-                self._began = None  # as the history begins with the level of the cluster
+                assert "after_rev" in asked, f"{asked}: {reply}"
+                self._cuts.append((self._stretch.position, reply["error"]["first_rev"]))
+                self._stretch = _Stretch()
+                self._stretches.append(self._stretch)
             return None
         if asked["op"] == "get":
             self._target = int(reply["at"])
-        elif not self._where.get("initial") and self._began is None:
-            self._began = self._position = int(reply["at"])
+        elif not self._where.get("initial") and self._stretch.began is None:
+            self._stretch.began = self._stretch.position = int(reply["at"])
         return []
 
     def told(self, stream: Stream | None, push: Push) -> Next:
@@ -103,56 +119,55 @@ class Watching(User):
                 assert not self._entry, f"within an entry: {push} after {self._entry[-1]}"
                 self._reach(push.at, push.event == "synced")
             case "closed":
-                if push.error is not None and push.error.code == "compacted":
-                    self._began = None
-                return None
+                return None  # whatever the reason: what the history still has follows at the next node
         return []
 
     def _change(self, push: Push) -> Next:
         assert push.rev is not None, push
         assert push.key is not None, push
-        if self._began is None:
-            self._copy[push.key] = push
+        stretch = self._stretch
+        if stretch.began is None:
+            stretch.copy[push.key] = push
             return []
-        assert push.rev > self._position, f"up to {self._position} everything was told: {push}"
+        assert push.rev > stretch.position, f"up to {stretch.position} everything was told: {push}"
         assert not self._entry or self._entry[-1].rev == push.rev, f"{self._entry[-1]} was not the last of its entry"
         self._entry.append(push)
         if not push.more:
-            self.changes += self._entry
+            stretch.changes += self._entry
             self._entry = []
-            self._position = push.rev
+            stretch.position = push.rev
         return []
 
     def _reach(self, at: int, synced: bool) -> None:
-        if self._began is None:
+        stretch = self._stretch
+        if stretch.began is None:
             if synced:
-                self._began = self._position = at
+                stretch.began = stretch.position = at
             return
-        assert at >= self._position or synced, f"{at} comes after {self._position}"
-        self._position = max(self._position, at)
+        assert at >= stretch.position or synced, f"{at} comes after {stretch.position}"
+        stretch.position = max(stretch.position, at)
 
     def verify(self, model: StoreModel) -> None:
-        """Compare the copy, and then every change."""
-        if self._began is None:
-            assert not self.finishing
-            return
+        """Compare the copies, and then every change."""
         known = [change for change in model.changes if self._wants(change.key)]
+        for stretch in self._stretches:
+            if stretch.began is not None:
+                self._verify(stretch, stretch.began, known)
+        for position, first_rev in self._cuts:
+            assert first_rev in model.floors, f"the history never began above {first_rev}"
+            assert position < first_rev, f"the history reached back to {position}, since it began above {first_rev}"
+
+    def _verify(self, stretch: _Stretch, began: int, known: Sequence[Change]) -> None:
         if self._where.get("initial"):
-            self._verify_copy(known)
-        right = [_gist(change) for change in known if self._began < change.index <= self._position]
-        said = [_said(push) for push in self.changes]
+            then = {change.key: _gist(change) for change in known if change.index <= began}
+            there = {key: gist for key, gist in then.items() if gist[2] is not None}
+            copy = {key: _said(push) for key, push in stretch.copy.items() if push.event == "put"}
+            assert there == copy, f"at {began} the keys were {there}, and it was told {copy}"
+        right = [_gist(change) for change in known if began < change.index <= stretch.position]
+        said = [_said(push) for push in stretch.changes]
         for one, other in zip(right, said, strict=False):
             assert one == other, f"the log has {one}, and it was told {other}"
-        assert len(right) == len(said), f"of {len(right)} changes up to {self._position} it was told {len(said)}"
-
-    def _verify_copy(self, known: Iterable[Change]) -> None:
-        then: dict[str, tuple[Any, ...]] = {}
-        for change in known:
-            if change.index <= (self._began or 0):
-                then[change.key] = _gist(change)
-        right = {key: gist for key, gist in then.items() if gist[2] is not None}
-        said = {key: _said(push) for key, push in self._copy.items() if push.event == "put"}
-        assert right == said, f"at {self._began} the keys were {right}, and it was told {said}"
+        assert len(right) == len(said), f"of {len(right)} changes up to {stretch.position} it was told {len(said)}"
 
     def _wants(self, key: str) -> bool:
         return key == self._where.get("key") or ("prefix" in self._where and key.startswith(self._where["prefix"]))
