@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Iterator
 from itertools import chain
 from typing import Any, Final, Protocol
 
-from trioraft.wire.events import head
+from trioraft.wire.events import PROGRESS, head, told
 from trioraft.wire.replies import Piece
 
 PENDING_BYTES: Final = 64 * 1024
@@ -110,6 +110,8 @@ class Subscriber:
         self._size = 0
         self._rest: memoryview | None = None
         """What has not left of a line whose beginning has."""
+        self._told_progress = b""
+        """The newest event that says how far all streams are."""
 
     # What is open
 
@@ -132,6 +134,7 @@ class Subscriber:
             self._unnamed[opened] = None
         if isinstance(opened, Stream):
             self.ahead = max(self.ahead, opened.after)
+            self._take_progress_back()
             if opened.progress_ticks:
                 self._progress[opened.progress_ticks] += 1
 
@@ -189,11 +192,23 @@ class Subscriber:
         self.heard = self._surroundings.now
         self._notify()
 
+    def tell_progress(self, at: int) -> None:
+        """Say that every stream has been sent every event up to that revision."""
+        self._told_progress = told(PROGRESS, at)
+        self.tell(head(b""), self._told_progress)
+
+    def _take_progress_back(self) -> None:
+        """Drop it if it has not left: it would leave behind the answer that opens a stream which is not so far."""
+        if self._told_progress and self._pending:
+            self._keep([event for event in self._pending if event[1] is not self._told_progress])
+
+    def _keep(self, events: list[tuple[bytes, bytes]]) -> None:
+        self._pending = deque(events)
+        self._size = sum(len(head) + len(tail) for head, tail in events)
+
     def forget(self, opened: Opened) -> None:
         """Drop its events; but one that has begun to leave does."""
-        kept = [event for event in self._pending if event[0] != opened.head]
-        self._pending = deque(kept)
-        self._size = sum(len(head) + len(tail) for head, tail in kept)
+        self._keep([event for event in self._pending if event[0] != opened.head])
 
     def take(self, room: int, unanswered: Container[object]) -> list[Piece]:
         """Remove and return the next events, at most `room` bytes, while no first answer is among `unanswered`."""

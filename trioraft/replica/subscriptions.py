@@ -16,7 +16,7 @@ from trioraft.replica.fan_out import FanOut, compacted
 from trioraft.replica.ports import TICK_SECONDS
 from trioraft.replica.slots import ReadSlot
 from trioraft.replica.subscriber import Stream, Subscriber
-from trioraft.wire import events, replies
+from trioraft.wire import replies
 from trioraft.wire.operations import Cancel, Wait, Watch
 from trioraft.wire.replies import Reply
 from trioraft.wire.table import Request
@@ -191,7 +191,7 @@ class Subscriptions:
             if subscriber.has_events:
                 subscriber.heard = now  # its client hears them once it reads
             elif fan_out.is_level and not subscriber.behind and not subscriber.is_ahead_of(applied):
-                subscriber.tell(events.head(b""), events.told(events.PROGRESS, applied))
+                subscriber.tell_progress(applied)
         self._listen_for_silence(subscriber, now + 1)
 
     # From the node
