@@ -13,13 +13,14 @@ import msgspec
 from benchmarks import guard, history, results, turns
 from benchmarks.results import Figures, Result
 
-PARTS = guard.PARTS
+PARTS = (*guard.PARTS, "operations")
+"""What is measured. The operations take a minute, and the guard leaves them out."""
 LOADS = ((1, 1), (64, 1), (256, 1), (64, 16))
 """For each load: the number of connections, and of outstanding requests on each."""
 
 
 def _measure(part: str, seconds: float, folder: Path) -> list[Result]:
-    from benchmarks import inside
+    from benchmarks import inside, operations
 
     measures: dict[str, Callable[[], list[Result]]] = {
         "core": lambda: inside.measure_core(seconds),
@@ -27,6 +28,7 @@ def _measure(part: str, seconds: float, folder: Path) -> list[Result]:
         "store": lambda: inside.measure_store(seconds),
         "log": lambda: inside.measure_log(seconds, folder),
         "cluster": lambda: _measure_cluster(seconds, folder),
+        "operations": lambda: operations.measure_operations(seconds, folder),
     }
     return measures[part]()
 
@@ -69,7 +71,12 @@ def give(part: str, seconds: float, folder: Path) -> None:
     "--seconds", default=1.0, show_default=True, help="How long each figure is measured; clusters twice that."
 )
 @click.option("--against", metavar="COMMIT", help="Measure that commit too, in turns, and show the ratio.")
-@click.option("--rounds", default=5, show_default=True, help="How many turns, with --against.")
+@click.option(
+    "--beside-etcd",
+    is_flag=True,
+    help="Measure the operations alone, in turns with those of an etcd that is installed.",
+)
+@click.option("--rounds", default=5, show_default=True, help="How many turns, with --against or --beside-etcd.")
 @click.option(
     "--guard", "guarded", is_flag=True, help="With --against: end with 1 if slower by a tenth, twice in a row."
 )
@@ -90,6 +97,7 @@ def main(
     parts: tuple[str, ...],
     seconds: float,
     against: str | None,
+    beside_etcd: bool,
     rounds: int,
     guarded: bool,
     record: bool,
@@ -98,10 +106,15 @@ def main(
 ) -> None:
     """Measure PARTS of trioraft, or all of them, and show a table."""
     chosen = parts or PARTS
+    if beside_etcd and (against is not None or record):
+        raise click.UsageError("--beside-etcd goes neither with --against nor with --record")
     if record and history.is_changed(repository):
         raise click.ClickException("the program has changes that are not committed: its figures are of no commit")
     if guarded and (against is None or record):
         raise click.UsageError("--guard goes with --against, and not with --record")
+    if beside_etcd:
+        _show_beside_etcd(parts, seconds, rounds, folder)
+        return
     measured: dict[str, Figures] = {}
     if against is None:
         found = [one for part in chosen for one in _measure(part, seconds, folder)]
@@ -124,6 +137,17 @@ def main(
     if record:
         lines = [history.line_of(history.commit_of(repository, name), each) for name, each in measured.items() if each]
         history.record(repository / history.PLACE, lines)
+
+
+def _show_beside_etcd(parts: tuple[str, ...], seconds: float, rounds: int, folder: Path) -> None:
+    """Show the figures of the operations beside etcd's. Raises click's errors where that cannot be."""
+    from benchmarks import etcd, operations
+
+    if parts not in ((), ("operations",)):
+        raise click.UsageError("--beside-etcd goes with the operations alone")
+    if not etcd.is_installed():
+        raise click.ClickException("etcd is not installed (apt-get install etcd-server)")
+    results.show_comparison(*operations.beside_etcd(seconds, folder, rounds), "etcd")
 
 
 if __name__ == "__main__":

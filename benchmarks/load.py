@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -31,6 +31,20 @@ class Load(msgspec.Struct, frozen=True):
     rate: float
     p50: float
     p99: float
+
+
+class Talk(Protocol):
+    """One connection of a load, which notes when each of its requests was sent."""
+
+    @property
+    def socket(self) -> socket.socket:
+        """The connection itself."""
+
+    def ask(self, requests: Sequence[bytes]) -> None:
+        """Send requests."""
+
+    def hear(self, latencies: list[float]) -> int:
+        """Take replies and note how long each took. Return how many there are. Raises RuntimeError for an error."""
 
 
 class Cluster:
@@ -147,7 +161,9 @@ def get(keys: int, read: str = "linearizable", seed: int = 1) -> Make:
     )
 
 
-class _Talk:
+class Lines:
+    """A connection to a node: a line for each request, and a line in reply."""
+
     def __init__(self, address: Address) -> None:
         self.socket = socket.create_connection(address)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -155,12 +171,13 @@ class _Talk:
         self.asked: deque[float] = deque()
 
     def ask(self, lines: Sequence[bytes]) -> None:
+        """Send lines without their ends."""
         now = time.perf_counter()
         self.asked.extend([now] * len(lines))
         self.socket.sendall(b"".join([line + b"\n" for line in lines]))
 
     def hear(self, latencies: list[float]) -> int:
-        """Take replies, and return how many there are. Raises RuntimeError for an error among them."""
+        """Take replies and note how long each took. Return how many there are. Raises RuntimeError for an error."""
         data = self.rest + self.socket.recv(256 * 1024)
         *lines, self.rest = data.split(b"\n")
         now = time.perf_counter()
@@ -172,13 +189,20 @@ class _Talk:
 
 
 def run(
-    addresses: Sequence[Address], make: Make, connections: int, depth: int, *, seconds: float = 0.0, total: int = 0
+    addresses: Sequence[Address],
+    make: Make,
+    connections: int,
+    depth: int,
+    *,
+    seconds: float = 0.0,
+    total: int = 0,
+    dial: Callable[[Address], Talk] = Lines,
 ) -> Load:
     """Keep `depth` requests outstanding on each connection, for `seconds`, or until `total` are answered."""
     latencies: list[float] = []
     asked = 0
     with contextlib.ExitStack() as stack:
-        talks = [_Talk(addresses[number % len(addresses)]) for number in range(connections)]
+        talks = [dial(addresses[number % len(addresses)]) for number in range(connections)]
         for talk in talks:
             stack.enter_context(talk.socket)
         ready = stack.enter_context(select.epoll())
