@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from trioraft.replica.deadlines import NEVER
-from trioraft.replica.lease_clock import FEW_ENDS, LeaseClock
+from trioraft.replica.lease_clock import FEW_ENDS, LOOKED_AT, LeaseClock
 
 TICK_MS = 10
 
@@ -47,6 +47,7 @@ def ticks_until_over(clock: LeaseClock, lease: int) -> int:
     """Tell single ticks until the lease is over; return their number."""
     ticks = 0
     while lease not in clock.over():
+        assert ticks < 1000, "it is never over"
         tell(clock, 1)
         ticks += 1
     return ticks
@@ -203,3 +204,13 @@ def test_what_was_over_in_an_earlier_lead_begins_again() -> None:
     assert not clock.over()
     tell(clock, 1)
     assert ticks_until_over(clock, 7) == 125
+
+
+def test_of_very_many_leases_that_end_at_once_a_few_are_taken_up_at_a_time() -> None:
+    clock, fake = started(dict.fromkeys(range(1, 2 * LOOKED_AT + 1), 1000))
+    tell(clock, 125)
+    assert len(clock.over()) == LOOKED_AT
+    for _ in range(2):
+        clock.expire(list(clock.over()), 42)
+        tell(clock, 1)
+    assert sum(map(bool, map(clock.ending_at, fake.ttls))) == 2 * LOOKED_AT

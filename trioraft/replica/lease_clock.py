@@ -20,6 +20,8 @@ from typing import Final
 from trioraft.machine import Leasing
 from trioraft.replica.deadlines import NEVER
 
+LOOKED_AT: Final = 4000
+"""The most leases that one tick looks at, and that may wait for an entry which ends them: some milliseconds' work."""
 FEW_ENDS: Final = 1000
 """Up to this many ends of leases that live no more are left where they are."""
 
@@ -154,7 +156,9 @@ class LeaseClock:
     def _find_over(self) -> None:
         """Move on the leases whose time is over, and now and then forget those that live no more."""
         heap, ends, ttls = self._heap, self._ends, self._ttls
-        while heap and heap[0][0] <= self._now:
+        for _ in range(LOOKED_AT - len(self._over)):
+            if not heap or heap[0][0] > self._now:
+                break
             lease = heapq.heappop(heap)[1]
             end = ends[lease]
             if lease not in ttls:

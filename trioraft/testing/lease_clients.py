@@ -12,7 +12,6 @@ from trioraft.testing.lease_watch import LeaseWatch
 from trioraft.testing.pipelines import SHARED, Done
 from trioraft.testing.simulated_connections import Connections, Conversation, Surroundings
 from trioraft.wire.codec import encode
-from trioraft.wire.operations import OPERATIONS
 
 TTLS_MS = (1000, 1000, 1500, 3000)
 MOST_WAITING = 6
@@ -132,10 +131,6 @@ class _Holder:
         self._sent.clear()
 
 
-def _draw_count(random: Random) -> int:
-    return random.choice((0, 1, 2, 4)) if "lease_grant" in OPERATIONS else 0
-
-
 class LeaseClients:
     """All such clients of a run."""
 
@@ -165,7 +160,7 @@ class LeaseClients:
         """Whether to wait at the end until all of them have ended, which takes its time."""
         self._tick = tick
         self._tick_ms = tick_ms
-        self._holders = [_Holder(self, 100 + number) for number in range(_draw_count(random))]
+        self._holders = [_Holder(self, 100 + number) for number in range(random.choice((0, 1, 2, 4)))]
         for holder in self._holders:
             world.after(self.beat(TTLS_MS[0]), holder.act)
 

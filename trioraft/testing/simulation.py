@@ -233,9 +233,7 @@ class Simulation:
         self._run_until(self._has_one_leader, 10 * timeouts, "no leader within ten election timeouts")
         backlog = max(node.core.last_index for node in self._members())
         self._run_until(self._agrees, 20 * timeouts + 10 * backlog * TICK, "the nodes do not converge")
-        self._run_until(
-            lambda: not (self.clients.waiting or self.lease_clients.waiting), 20 * timeouts, "a client has no answer"
-        )
+        self._await_answers(20 * timeouts)
         self._run_until(
             lambda: all(user.done for user in self.users), 20 * timeouts + USERS_LIMIT, "a user comes to no end"
         )
@@ -245,9 +243,7 @@ class Simulation:
         keys = self.clients.keys
         for node in self._members():
             self.clients.ask_all(keys, node)
-        self._run_until(
-            lambda: not (self.clients.waiting or self.lease_clients.waiting), 20 * timeouts, "a client has no answer"
-        )
+        self._await_answers(20 * timeouts)
         # A client's last write may have come since: it is committed before the leader's own disk has it.
         self._run_until(self._agrees, 20 * timeouts, "the nodes do not converge")
         self.invariants.settled([node.core for node in self._members()])
@@ -277,6 +273,15 @@ class Simulation:
         return self._has_one_leader() and all(
             node.core.last_applied == node.core.last_index == node.core.durable_index == total
             for node in self._members()
+        )
+
+    def _await_answers(self, limit: int) -> None:
+        """Wait until every client is answered; a snapshot is written a line a turn at worst, and perhaps twice."""
+        lines = max(sum(node.replica.machine.sections.values()) for node in self.nodes)
+        self._run_until(
+            lambda: not (self.clients.waiting or self.lease_clients.waiting),
+            limit + 4 * lines * TICK,
+            "a client has no answer",
         )
 
     def _leases_have_ended(self) -> bool:
