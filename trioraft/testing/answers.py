@@ -476,6 +476,12 @@ def codes(asked: Asked) -> set[str]:
     return possible
 
 
+def _may_write(asked: Asked) -> bool:
+    """Whether it is a transaction that writes, or may: then its `min_rev` means nothing."""
+    inside = [*asked.get("then", ()), *asked.get("else", ())]
+    return "client" in asked or "lock" in asked or any(one["op"] != "get" for one in inside)
+
+
 class Judge:
     """Compares a node's replies on one connection with the requests, and with its earlier replies."""
 
@@ -519,7 +525,7 @@ class Judge:
         """Compare what it reflects with what it shows, and with what was known before it was asked."""
         at = reply.get("at") if "replayed" not in reply else None
         if at is not None and OPERATIONS[asked["op"]].kind not in _OF_OTHERS:
-            if at < max(said.seen, asked.get("min_rev", 0)):
+            if at < max(said.seen, 0 if _may_write(asked) else asked.get("min_rev", 0)):
                 return "it reflects less than it shows or was to show"
             if at < self._seen:
                 return f"it reflects less than entry {self._seen}, which was applied"

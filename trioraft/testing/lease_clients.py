@@ -54,7 +54,10 @@ class _Holder:
     def _connect(self) -> None:
         if self._conversation is not None:
             self._conversation.hang_up()
-        node = self._clients.random.choice(self._clients.world.nodes)
+        random, nodes = self._clients.random, self._clients.world.nodes
+        # Often one that leads, or believes so: whoever is deposed and does not know yet must promise nothing.
+        leaders = [node for node in nodes if node.up and node.core.role == "leader"]
+        node = random.choice(leaders if leaders and random.random() < 0.5 else nodes)
         if node.up:
             self._conversation = self._clients.connections.converse(self, self._number, node)
 
@@ -160,7 +163,7 @@ class LeaseClients:
         """Whether to wait at the end until all of them have ended, which takes its time."""
         self._tick = tick
         self._tick_ms = tick_ms
-        self._holders = [_Holder(self, 100 + number) for number in range(random.choice((0, 1, 2, 4)))]
+        self._holders = [_Holder(self, 100 + number) for number in range(random.choice((0, 2, 4, 6)))]
         for holder in self._holders:
             world.after(self.beat(TTLS_MS[0]), holder.act)
 

@@ -22,6 +22,7 @@ from trioraft.raft import quorum
 from trioraft.raft.core import Core
 from trioraft.raft.invariants import Violation
 from trioraft.raft.messages import AppendEntriesReply, Entry, InstallSnapshotReply, Message, NodeId
+from trioraft.raft.ready import Point
 from trioraft.wire.codec import Decoder
 
 _EXPIRES: Final = b'"op":"expire"'
@@ -72,8 +73,8 @@ class LeaseWatch:
         self._leads: dict[NodeId, _Lead] = {}
         self._elected: dict[int, int] = {}
         """For each term: when its leader was first seen."""
-        self._ended: dict[int, int] = {}
-        """For each lease that an expiry has ended: when that was committed."""
+        self._ended: dict[int, tuple[int, Point]] = {}
+        """For each lease that an expiry has ended: when that was committed, and the entry."""
         self._promised: dict[int, int] = {}
         """For each lease: the time before which it must not end."""
         self._scanned = 0
@@ -154,7 +155,9 @@ class LeaseWatch:
             )
         for lease in leases:
             self.kept += 1
-            if lease in lead.ending or lease in self._ended:
+            _, entry = self._ended.get(lease, (0, None))
+            # A leader that stood still may answer what it had confirmed long before, and lack what came after.
+            if lease in lead.ending or (entry is not None and core.log.term_at(entry.index) == entry.term):
                 raise Violation(f"Leases: node {core.node} keeps lease {lease} alive, and an entry of its log ends it")
 
     # In the log, and at the clients
@@ -166,7 +169,7 @@ class LeaseWatch:
                 for lease in _lines.decode(entry.line).command.leases:
                     if lease not in self._ended:
                         self.expiries += 1
-                        self._ended[lease] = now
+                        self._ended[lease] = now, Point(entry.index, entry.term)
                         self._check(lease)
         self._scanned = len(entries)
 
@@ -180,6 +183,7 @@ class LeaseWatch:
         self._promised.pop(lease, None)
 
     def _check(self, lease: int) -> None:
-        ended, until = self._ended.get(lease), self._promised.get(lease, 0)
-        if ended is not None and ended < until:
-            raise Violation(f"Leases: lease {lease} has ended at {ended}, and was promised until {until}")
+        if lease in self._ended:
+            (ended, _), until = self._ended[lease], self._promised.get(lease, 0)
+            if ended < until:
+                raise Violation(f"Leases: lease {lease} has ended at {ended}, and was promised until {until}")
