@@ -83,6 +83,7 @@ class Node:
             case operations.Put():
                 command = Put(request.key, request.value, request.if_rev)
             case operations.Delete():
+                assert request.key is not None  # nobody types a prefix here
                 command = Delete(request.key, request.if_rev)
             case operations.Incr():
                 command = Incr(request.key, request.by)

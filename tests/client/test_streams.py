@@ -144,7 +144,13 @@ def test_a_watch_outlives_a_time_without_nodes(fake: Make) -> None:
     reading = Reading(stream, 10)
     stream.before_waiting = node.go_away
     waited = threading.Event()
-    stream._notice = lambda sentence: (told.append(sentence), waited.set() if "tried again" in sentence else None)
+
+    def note(sentence: str) -> None:
+        told.append(sentence)
+        if "tried again" in sentence:
+            waited.set()
+
+    stream._notice = note
     assert waited.wait(PATIENCE)
     stream.before_waiting = lambda: None
     node.come_back()

@@ -327,7 +327,7 @@ async def test_a_node_rests_whatever_time_it_was_given_for_what_is_answered(clus
     driver = cluster.nodes[node].driver
     assert driver is not None
     turns: list[int] = []
-    turn, driver.turn = driver.turn, lambda: (turns.append(1), turn())[1]  # type: ignore[method-assign]
+    turn, driver.turn = driver.turn, lambda: (turns.append(1), turn())[1]  # type: ignore[method-assign, func-returns-value]
 
     async def turns_within_two_seconds() -> int:
         turns.clear()

@@ -83,7 +83,7 @@ async def _speak(client: Client, random: Random, history: History) -> None:
             await client.news.wait()
             client.news = trio.Event()
     assert not exchange.waiting
-    if ends and not exchange.streams.all:
+    if ends and not (exchange.streams.open or exchange.streams.nameless):
         with trio.fail_after(5):
             while not client.ended:
                 await client.news.wait()

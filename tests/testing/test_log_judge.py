@@ -137,12 +137,7 @@ PLAIN_LIES: dict[str, tuple[Callable[[Story], object], str]] = {
         lambda story: move(story, 0, 99, 100),
         "was known before it",
     ),
-    "a connection that goes back": (
-        lambda story: (
-            setattr(story.history.requests[9], "connection", 0) or setattr(story.history.requests[9], "place", 9)
-        ),
-        "had seen",
-    ),
+    "a connection that goes back": (lambda story: move_to(story, 9, 0, 9), "had seen"),
 }
 
 

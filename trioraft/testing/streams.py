@@ -89,7 +89,7 @@ class Streams:
     def __init__(self) -> None:
         self.open: dict[bytes, Stream] = {}
         """What is open under an id, by that id as it is written."""
-        self._nameless = 0
+        self.nameless = 0
         """How many of those that are open have no id."""
         self._progress = 0
         """The revision of the newest `progress`."""
@@ -106,7 +106,7 @@ class Streams:
             assert id not in self.open, f"two of one id are open: {asked}"
             self.open[id] = Stream(request)
         else:
-            self._nameless += 1
+            self.nameless += 1
 
     def take(self, line: bytes) -> tuple[Stream | None, Push]:
         """Judge the next event, and return whose it is, None where it names none. Raises AssertionError."""
@@ -130,7 +130,7 @@ class Streams:
 
     def _take_nameless(self, push: Push, line: bytes) -> None:
         if push.event != "progress":
-            assert self._nameless, f"an event of nothing: {line!r}"
+            assert self.nameless, f"an event of nothing: {line!r}"
             return
         assert push.at is not None, line
         assert push.at >= self._progress, f"progress goes back from {self._progress}: {line!r}"
