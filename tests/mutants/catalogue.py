@@ -9,6 +9,7 @@ from __future__ import annotations
 from tests.mutants.blind_spots import BLIND_SPOTS
 from tests.mutants.leases import LEASES
 from tests.mutants.mutant import Mutant
+from tests.mutants.state import STATE
 
 CORE = "trioraft/raft/core.py"
 LEADERSHIP = "trioraft/raft/leadership.py"
@@ -34,7 +35,6 @@ DEADLINES = "trioraft/replica/deadlines.py"
 FORWARDING = "trioraft/replica/forwarding.py"
 STORE = "trioraft/kv/store.py"
 WRITES = "trioraft/kv/writes.py"
-ITEMS = "trioraft/kv/items.py"
 ENTRIES = "trioraft/wire/entries.py"
 PEERS = "trioraft/wire/peers.py"
 WRITER = "trioraft/server/disk_thread.py"
@@ -543,15 +543,15 @@ MUTANTS = (
     Mutant(
         "a key that comes again goes on counting its versions",
         STORE,
-        "pack(command.value, index, index, 1)",
-        "pack(command.value, index, index, 2)",
+        "pack(value, index, index, 1)\n",
+        "pack(value, index, index, 2)\n",
         "tests/kv/test_store.py",
     ),
     Mutant(
         "a small value that comes again counts as the first",
-        ITEMS,
-        "_pack_numbers(rev, created, version + 1) + value",
-        "_pack_numbers(rev, created, version) + value",
+        STORE,
+        "pack_numbers(index, created, version + 1) + value",
+        "pack_numbers(index, created, version) + value",
         "tests/kv/test_store.py",
         simulated=False,  # all count alike
     ),
@@ -2276,5 +2276,6 @@ MUTANTS = (
         simulated=False,
     ),
     *LEASES,
+    *STATE,
     *BLIND_SPOTS,
 )

@@ -148,9 +148,8 @@ class History:
 
     def trim(self) -> None:
         """Let go of what is beyond the bounds, if it is so much that it pays. To be called after each block."""
-        if len(self.keys) - len(self._totals) < _FEW and (not self.items or isinstance(self.items[-1], bytes)):
-            return
-        self._measure()
+        if len(self.keys) - len(self._totals) >= _FEW or (self.items and not isinstance(self.items[-1], bytes)):
+            self._measure()
         changes, size = self.max_changes, self.max_bytes
         if len(self.keys) > changes + changes // _SLACK or self._size(0) > size + size // _SLACK:
             self._cut()

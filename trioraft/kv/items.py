@@ -15,11 +15,12 @@ import msgspec
 LARGE_VALUE: Final = 4096
 """A value of this many bytes or more stays in an object of its own, which readers share without a copy."""
 _NUMBERS: Final = Struct("=QQQ")
-_pack_numbers: Final = _NUMBERS.pack
+pack_numbers: Final = _NUMBERS.pack
+"""Packs rev, created and version. With the value behind them, they are a packed item."""
 _numbers: Final = _NUMBERS.unpack_from
 _rev: Final = Struct("=Q").unpack_from
-_created_and_version: Final = Struct("=QQ").unpack_from
-_CREATED_AT: Final = 8
+created_and_version: Final = Struct("=8xQQ").unpack_from
+"""Reads created and version of a packed item."""
 NUMBERS_SIZE: Final = _NUMBERS.size
 """How many bytes of a packed item are not its value."""
 
@@ -42,7 +43,7 @@ Packed = bytes | Item
 def pack(value: msgspec.Raw | bytes, rev: int, created: int, version: int, lease: int = 0) -> Packed:
     """An item in the form in which the store keeps it."""
     if len(value) < LARGE_VALUE and not lease:
-        return _pack_numbers(rev, created, version) + value
+        return pack_numbers(rev, created, version) + value
     return Item(bytes(value), rev, created, version, lease)
 
 
@@ -71,10 +72,5 @@ def lease_of(packed: Packed | None) -> int:
 
 def repack(packed: Packed, value: msgspec.Raw | bytes, rev: int, lease: int = 0) -> Packed:
     """The item that follows `packed` when revision `rev` writes `value`, tied to `lease` alone."""
-    if isinstance(packed, bytes):
-        created, version = _created_and_version(packed, _CREATED_AT)
-        if len(value) < LARGE_VALUE and not lease:  # as `pack` does, without a call: most writes come this way
-            return _pack_numbers(rev, created, version + 1) + value
-    else:
-        created, version = packed.created, packed.version
+    created, version = created_and_version(packed) if isinstance(packed, bytes) else (packed.created, packed.version)
     return pack(value, rev, created, version + 1, lease)

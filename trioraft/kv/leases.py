@@ -73,6 +73,14 @@ class Leases:
         if (found := self._leases.get(lease)) is not None:
             del found.keys[key]
 
+    def take_place(self, lease: int, name: str) -> None:
+        """Note that the lease, which lives, holds that lock or waits for it."""
+        self._leases[lease].locks[name] = None
+
+    def leave_place(self, lease: int, name: str) -> None:
+        """Note that the lease, which lives, neither holds that lock nor waits for it any more."""
+        del self._leases[lease].locks[name]
+
     def end(self, leases: Iterable[int]) -> list[tuple[int, Lease]]:
         """End those of these leases that live, and give them back."""
         ended = [lease for lease in leases if self.ttls.pop(lease, None) is not None]

@@ -79,7 +79,7 @@ class Locks:
         if lock is None:
             self._locks[name] = Lock(lease, index, index, {}, self._era)
             self._names.add(name)
-            self._note(lease, name)
+            self._leases.take_place(lease, name)
             return Locked(index)
         if lock.lease == lease:
             self._own(name).entry = index
@@ -95,7 +95,7 @@ class Locks:
             if len(lock.queue) >= MAX_WAITERS:
                 return Refused("overloaded", f"{MAX_WAITERS:,} leases wait for the lock", "try again later")
             lock.queue[lease] = Place(index, index)
-            self._note(lease, name)
+            self._leases.take_place(lease, name)
             return Queued(len(lock.queue), index)
         self.news.append(LockNews(name, lease, place.entry, "superseded"))
         lock.queue[lease] = Place(place.since, index)
@@ -106,7 +106,7 @@ class Locks:
         lock = self._locks.get(name)
         if lock is None or lock.lease != lease or fence not in (None, lock.fence):
             return Unlocked(0)
-        self._forget(lease, name)
+        self._leases.leave_place(lease, name)
         self._pass_on(name, index)
         return Unlocked(index)
 
@@ -118,7 +118,7 @@ class Locks:
         place = None if lock is None else lock.queue.get(lease)
         if place is not None and place.entry == entry:
             self._leave(name, lease, "given_up")
-            self._forget(lease, name)
+            self._leases.leave_place(lease, name)
         return GivenUp()
 
     def end(self, ended: Sequence[tuple[int, Lease]], index: int) -> None:
@@ -160,7 +160,7 @@ class Locks:
             self._locks[name] = lock
             self._names.add(name)
             for lease in (lock.lease, *lock.queue):
-                self._note(lease, name)
+                self._leases.take_place(lease, name)
 
     def _own(self, name: str) -> Lock:
         """The lock, to be changed: a copy, where a view reads the old one."""
@@ -185,13 +185,3 @@ class Locks:
         """Take its place in the queue from the lease."""
         place = self._own(name).queue.pop(lease)
         self.news.append(LockNews(name, lease, place.entry, why))
-
-    def _note(self, lease: int, name: str) -> None:
-        found = self._leases.get(lease)
-        assert found is not None
-        found.locks[name] = None
-
-    def _forget(self, lease: int, name: str) -> None:
-        found = self._leases.get(lease)
-        assert found is not None
-        del found.locks[name]

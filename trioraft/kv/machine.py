@@ -97,7 +97,10 @@ class KeyValueMachine:
         if self.level == 1:  # the removals before the snapshot are known to nobody
             self.store.history.begin(MAX_INTEGER)
         part = self._sections[section]
-        part.load(part.coding.decode(lines))
+        try:
+            part.load(part.coding.decode(lines))
+        except KeyError as error:
+            raise ValueError(f"it names lease {error}, and does not hold it") from None
 
 
 class StoreLeasing:

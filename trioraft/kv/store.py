@@ -9,7 +9,19 @@ import msgspec
 
 from trioraft.kv.commands import Command, Put
 from trioraft.kv.history import Gone, History
-from trioraft.kv.items import Item, Packed, lease_of, pack, repack, rev_of, unpack, value_size
+from trioraft.kv.items import (
+    LARGE_VALUE,
+    Item,
+    Packed,
+    created_and_version,
+    lease_of,
+    pack,
+    pack_numbers,
+    repack,
+    rev_of,
+    unpack,
+    value_size,
+)
 from trioraft.kv.keys import Keys
 from trioraft.kv.leases import Leases
 from trioraft.kv.locks import Locks
@@ -41,6 +53,7 @@ class Store:
         items, view, keys, leases, history = self._items, self._view, self._keys, self.leases, self.history
         find, note_key, note_item = items.get, history.keys.append, history.items.append
         others: dict[int, Result] = {}
+        new: Packed
         if first <= history.floor:
             history.floor = first - 1
         for index, command in enumerate(commands, first):
@@ -50,17 +63,20 @@ class Store:
                     others[index] = result
                 continue
             # Most are such puts, and nothing but a write can come of them.
-            key = command.key
+            key, value = command.key, command.value
             old = find(key)
             if view is not None:
                 view.before_change(key, old)
-            if old is not None:
-                if type(old) is Item and old.lease:
-                    leases.untie(old.lease, key)
-                items[key] = new = repack(old, command.value, index)
-            else:
-                items[key] = new = pack(command.value, index, index, 1)
+            if type(old) is bytes and len(value) < LARGE_VALUE:  # as `repack` does, without two calls
+                created, version = created_and_version(old)
+                items[key] = new = pack_numbers(index, created, version + 1) + value
+            elif old is None:
+                items[key] = new = pack(value, index, index, 1)
                 keys.add(key)
+            else:
+                if lease := lease_of(old):
+                    leases.untie(lease, key)
+                items[key] = new = repack(old, value, index)
             note_key(key)
             note_item(new)
         history.trim()
