@@ -107,7 +107,7 @@ def _fields(sections: Sequence[Sequence[Item]]) -> dict[str, Any]:
         raise NotationError("there is nothing to do: put '--' and an operation behind the checks")
     read = (_check, _operation, _operation)
     parts = zip(_SECTIONS, sections, read, strict=False)
-    return {name: [one(_Words(item)) for item in items] for name, items, one in parts if items}
+    return {name: [one(_Words(item)) for item in items] for name, items, one in parts if items or name == "then"}
 
 
 class _Words:

@@ -40,8 +40,8 @@ GET = {"op": "get", "key": "a"}
         ("-- put a 1 , get a", {"then": [PUT, GET]}),
         ("-- 'put a 1' 'get a'", {"then": [PUT, GET]}),
         ("-- 'put a 1' , get a", {"then": [PUT, GET]}),
-        ("-- -- get a", {"else": [GET]}),
-        ("'exists a' 'missing b' -- -- get a", {"checks": CHECKS, "else": [GET]}),
+        ("-- -- get a", {"then": [], "else": [GET]}),
+        ("'exists a' 'missing b' -- -- get a", {"checks": CHECKS, "then": [], "else": [GET]}),
         ("exists a , missing b -- get a", {"checks": CHECKS, "then": [GET]}),
         (
             "'lock deploy = 41' 'lease 40' -- get a",

@@ -1,14 +1,22 @@
-"""Writes of the command line that are applied once, with real nodes, which are killed meanwhile."""
+"""Watches, locks, leases and transactions of the command line with real nodes, which are killed meanwhile."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+import click
+import pytest
+from trioraft_cli import main
 
 from ..helpers.processes import Cluster, eventually
 
@@ -67,6 +75,77 @@ def done(cluster: Cluster, *words: str) -> tuple[int, str]:
         return code, "\n".join(started.lines)
 
 
+def events(watch: Program) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in watch.lines if '"synced"' not in line]
+
+
+def test_a_watch_shows_each_change_once_though_its_nodes_die(cluster: Cluster) -> None:
+    leader = cluster.leader()
+    assert leader.put("w/0", 0)["ok"]
+    with program(cluster, "watch", "w/", "--initial", "-o", "json") as watch:
+        eventually(lambda: any('"synced"' in line for line in watch.lines), "it shows what is there", PATIENCE)
+        for round_ in range(1, 4):
+            node = cluster.nodes[round_ % 3]
+            node.kill()
+            cluster.write_until_done(f"w/{round_}", round_)
+            node.start()
+            node.listens()
+        cluster.write_until_done("w/last", 0)
+        eventually(lambda: any(event["key"] == "w/last" for event in events(watch)), "it shows the last", PATIENCE)
+        shown = [(event["key"], event["rev"]) for event in events(watch)]
+        watch.process.send_signal(signal.SIGINT)
+        assert watch.ends() == 130
+    stored = cluster.leader().ask({"op": "scan", "prefix": "w/"})["items"]
+    assert len(shown) == len(set(shown))
+    assert [rev for _, rev in shown] == sorted(rev for _, rev in shown)
+    assert dict(shown) == {item["key"]: item["rev"] for item in stored}
+
+
+def test_a_watch_runs_its_command_at_each_change(steady: Cluster, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    script = f'printf "%s %s\\n" "$TRIORAFT_EVENT" "$TRIORAFT_VALUE" >> {seen}; echo run'
+    key = 'it\'s "quoted"\nhere'
+    with program(steady, "watch", key, "--key", "--initial", "--", "sh", "-c", script) as watch:
+        for words in (("put", key, '{"a": 1.50}'), ("put", key, "text"), ("delete", key)):
+            runs = len(watch.lines)
+            assert done(steady, *words)[0] == 0
+            eventually(lambda runs=runs: len(watch.lines) > runs, "it runs", PATIENCE)  # type: ignore[misc]
+    assert seen.read_text() == 'put {"a": 1.50}\nput "text"\ndelete \n'
+
+
+def test_a_wait_ends_when_the_key_is_as_it_is_to_be(steady: Cluster) -> None:
+    with program(steady, "wait", "job", "--timeout", "20") as wait:
+        assert done(steady, "put", "job", '{"done": true}')[0] == 0
+        assert (wait.ends(), wait.lines) == (0, ['{"done": true}'])
+    assert done(steady, "wait", "job", "--missing", "--timeout", "0.2") == (4, "")
+
+
+def test_a_lock_is_kept_though_its_nodes_die(cluster: Cluster) -> None:
+    with program(cluster, "lock", "kept", "--ttl", "2") as holder:
+        eventually(lambda: holder.lines, "it holds it", PATIENCE)
+        fence = holder.lines[0].partition(",")[0].removeprefix("fence ")
+        for node in cluster.nodes:
+            node.kill()
+            assert done(cluster, "put", "k", "1", "--lock", "kept", "--fence", fence, "--once")[0] == 0
+            node.start()
+            node.listens()
+        holder.process.send_signal(signal.SIGTERM)
+        assert holder.ends() == 143
+    assert json.loads(done(cluster, "locks", "-o", "json")[1])["locks"] == []
+
+
+def test_a_key_goes_with_its_lease(steady: Cluster) -> None:
+    lease = done(steady, "lease", "grant", "--ttl", "30")[1]
+    assert done(steady, "put", "leased", "up", "--lease", lease)[0] == 0
+    assert done(steady, "lease", "keepalive", lease)[0] == 0
+    with program(steady, "watch", "leased", "--key", "--initial") as watch:
+        eventually(lambda: watch.lines, "it is there", PATIENCE)
+        assert done(steady, "lease", "revoke", lease)[0] == 0
+        eventually(lambda: "(with its lease)" in watch.lines[-1], "it goes", PATIENCE)
+    assert done(steady, "lease", "keepalive", lease)[0] == 1
+    assert done(steady, "put", "leased", "up", "--lease", lease)[0] == 1
+
+
 def test_increments_are_applied_once_though_nodes_die(cluster: Cluster) -> None:
     ended = threading.Event()
     failed: list[str] = []
@@ -91,3 +170,36 @@ def test_increments_are_applied_once_though_nodes_die(cluster: Cluster) -> None:
     thread.join(PATIENCE)
     assert failed == []
     assert done(cluster, "get", "n") == (0, str(count))
+
+
+def commands(group: click.Group) -> Iterator[click.Command]:
+    for command in group.commands.values():
+        yield command
+        if isinstance(command, click.Group):
+            yield from commands(command)
+
+
+def examples() -> list[str]:
+    text = "\n".join(command.help or "" for command in commands(main.cli))
+    found = re.findall(r"^\s*(?:Examples?: |          )(\S.*)$", text, re.MULTILINE)
+    return [line for line in found if "trioraft" in line]
+
+
+@pytest.mark.parametrize("example", examples())
+def test_an_example_of_a_help_text_can_be_typed(steady: Cluster, tmp_path: Path, example: str) -> None:
+    (tmp_path / "deploy.sh").write_text("#!/bin/sh\nexit 0\n")
+    (tmp_path / "deploy.sh").chmod(0o755)
+    (tmp_path / "transfer.json").write_text('{"then":[{"op":"incr","key":"b","by":-1},{"op":"incr","key":"a"}]}')
+    (tmp_path / "trioraft").write_text(f'#!/bin/sh\nexec {sys.executable} -m trioraft_cli "$@"\n')
+    (tmp_path / "trioraft").chmod(0o755)
+    for key, value in (("jobs/7/result", 1), ("leader", "node-2"), ("a", 1), ("b", 1), ("sessions/x", 1)):
+        assert steady.leader().put(key, value)["ok"]
+    environment = {**os.environ, "TRIORAFT_SERVERS": str(steady.servers), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    goes_on = example.startswith("trioraft watch")
+    command = f"timeout --signal INT 3 {example}" if goes_on else example
+    result = subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode in ((124, 130) if goes_on else (0, 1)), result.stderr
+    assert "Usage:" not in result.stderr
+    assert "internal" not in result.stderr

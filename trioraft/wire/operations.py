@@ -262,6 +262,7 @@ OPERATION_OF[ReadTxn] = Operation(
     answer="`lease`, a number that no other gets",
     prompt="there it is typed with options, as on the command line",
     command=commands.LeaseGrant,
+    repeatable=True,
     level=2,
 )
 class LeaseGrant(FencedWrite, tag="lease_grant", kw_only=True, gc=False):
@@ -278,6 +279,7 @@ class LeaseGrant(FencedWrite, tag="lease_grant", kw_only=True, gc=False):
     answer="`deleted`: how many keys went, `rev`, 0 where it had ended",
     prompt="there it is typed with options, as on the command line",
     command=commands.LeaseRevoke,
+    repeatable=True,
     level=2,
 )
 class LeaseRevoke(FencedWrite, tag="lease_revoke", kw_only=True, gc=False):
@@ -295,6 +297,7 @@ class LeaseRevoke(FencedWrite, tag="lease_revoke", kw_only=True, gc=False):
     " included; `timeout` with `applied` no where another holds it and `wait_ms` is 0",
     prompt="there it is typed with options, as on the command line",
     command=commands.Lock,
+    repeatable=True,
     codes=("lease_expired",),
     level=2,
 )
@@ -319,6 +322,7 @@ class Lock(FencedWrite, tag="lock", kw_only=True, gc=False):
     answer="`rev`: the index of the entry that released it, 0 where it was not held so",
     prompt="there it is typed with options, as on the command line",
     command=commands.Unlock,
+    repeatable=True,
     level=2,
 )
 class Unlock(Write, tag="unlock", kw_only=True, gc=False):
