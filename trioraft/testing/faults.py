@@ -26,6 +26,7 @@ EVENTS: Final = (
     "kill_many",
     "coup",
     "usurper",
+    "late_answers",
     "pause",
     "slow_disk",
     "sync_error",
@@ -103,6 +104,7 @@ class Faults:
             "round_trip": self._round_trip,
             "members": self._members,
             "usurper": self._usurper,
+            "late_answers": self._late_answers,
             "pause": self._pause,
             "slow_disk": self._slow_disk,
             "sync_error": self._sync_error,
@@ -118,6 +120,8 @@ class Faults:
         self._rates = {kind: random.choice((0.003, 0.01, 0.03)) for kind in kinds}
         if "round_trip" in kinds:
             self._rates["round_trip"] = random.choice((0.03, 0.1))  # often: it needs a client that writes just then
+        if "late_answers" in kinds:
+            self._rates["late_answers"] = 0.03  # likewise: what was sent last must be under way just then
         self._storm = False
         self._storm_length, self._lull_length = random.choice(((60, 3), (30, 3), (15, 6)))
         """In election timeouts."""
@@ -360,6 +364,26 @@ class Faults:
         for node in self._world.nodes:
             wrong = (SLOWEST, QUICKEST, self._random.uniform(SLOWEST, QUICKEST))
             self._clock_rates[node.node] = self._random.choice(wrong)
+
+    def _late_answers(self) -> None:
+        """Let the others take a leader for dead, and their answers to what it sent last reach it only later."""
+        leader = self._world.leader()
+        if leader is None:
+            return
+        self._world.count("late_answers")
+        others = [node.node for node in self._world.nodes if node is not leader]
+        ticks = self._random.uniform(0.3, 1.8) * self._world.election_ticks
+        for other in others:
+            self._hold_up((other, leader.node), int(ticks * self._world.tick))
+        self._world.after(3 * MILLISECOND, self._take_for_dead, leader.node, others)
+        self._world.after(int(2 * ticks * self._world.tick), self._world.network.mend)
+
+    def _take_for_dead(self, leader: NodeId, others: list[NodeId]) -> None:
+        if not self.calm:
+            self._world.network.cut([(leader, other) for other in others])
+            for other in others:
+                if (node := self._world.nodes[other]).up:
+                    self._world.disturb(node, lambda core: core.peer_lost(leader))
 
     # Disks
 
