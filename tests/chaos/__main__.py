@@ -27,6 +27,8 @@ def main() -> int:
     )
     parser.add_argument("--counters", type=int, default=2, help="users that count, each in a session")
     parser.add_argument("--increments", type=int, help="how often each of them counts; the run lasts until then")
+    parser.add_argument("--lockers", type=int, default=0, help="users that want one lock")
+    parser.add_argument("--watchers", type=int, default=3, help="users that watch")
     parser.add_argument("--keep", action="store_true", help="keep the folder in any case")
     arguments = parser.parse_args()
     only = arguments.faults.split(",") if arguments.faults else None
@@ -34,6 +36,7 @@ def main() -> int:
         arguments.seed, arguments.nodes, arguments.minutes * 60, arguments.clients, rate=arguments.rate, only=only
     )
     plan.switched = arguments.switched
+    plan.lockers, plan.watchers = arguments.lockers, arguments.watchers
     plan.counters, plan.increments = arguments.counters, arguments.increments
     folder = Path(tempfile.mkdtemp(prefix=f"trioraft-chaos-{plan.seed}-"))
     gc.disable()  # the garbage collector would visit a million operations again and again

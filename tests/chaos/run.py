@@ -66,7 +66,7 @@ class Plan:
     """How often each of them counts; None for as long as the run lasts."""
     window: int = 4
     """How many increments each of them has under way at once."""
-    bankers: int = 0
+    bankers: int = 2
     lockers: int = 0
     """How many users want one lock."""
     watchers: int = 3
@@ -77,7 +77,7 @@ class Plan:
         random = Random(self.seed)
         users: list[User] = [Counting(self.window, self.increments) for _ in range(self.counters)]
         users += [Banking(random) for _ in range(self.bankers)]
-        users += [Locking(random, 2000, number % 2 == 0) for number in range(self.lockers)]
+        users += [Locking(random, 2000, 2.0, number % 2 == 0) for number in range(self.lockers)]
         where = {"progress_ms": 500}
         kinds = ({"prefix": ""}, {"prefix": USED, "initial": True}, {"key": COUNT})
         users += [Watching(random, {**kinds[number % len(kinds)], **where}) for number in range(self.watchers)]

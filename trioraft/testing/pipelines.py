@@ -54,8 +54,8 @@ _CHOICES: Final = {
     "wait_ms": (0, 1, 100, 1000),
     "max_age_ms": (1, 500, 60_000),
     "progress_ms": (100, 1000),
-    "changes": (50, 100_000),
-    "bytes": (20_000, 16 * 1024 * 1024),
+    "changes": (20, 60, 120),
+    "bytes": (2_000, 20_000),
 }
 _WHENEVER: Final = ("timeout_ms", "forward")
 """The fields with which a request may fail even if nothing is wrong."""
@@ -209,9 +209,9 @@ class Pipelines:
                 return False
             case "exists" | "missing":
                 return True
-            case "min_rev":  # one that is still to come, now and then
+            case "min_rev" if op != "txn":  # one that is still to come, now and then; a txn that writes heeds it not
                 return belongings.rev() + (0 if self.patient else random.choice((0, 0, 1, 3)))
-            case "after_rev" | "rev_above":
+            case "min_rev" | "after_rev" | "rev_above":
                 return belongings.rev()
             case "lease":
                 return belongings.lease()

@@ -152,7 +152,7 @@ class Simulation:
         self.history = History()
         self.connections = Connections(self, random, self.history)
         self.clients = Clients(self, self.connections, random, 12 * self.election_ticks * TICK, changes)
-        self.users = draw_users(random)
+        self.users = draw_users(random, self.lease_tick_ms)
         start_users(self.users, self, self.connections, random, 12 * self.election_ticks * TICK)
         self.lease_clients = LeaseClients(
             self, self.connections, random, self.leases, 12 * self.election_ticks * TICK, TICK, self.lease_tick_ms
@@ -568,9 +568,9 @@ def draw_snapshot_settings(random: Random) -> SnapshotSettings:
         least_log_bytes=random.choice((1_000, 10_000, never)),
         least_log_entries=random.choice((10, 50, never)),
         keep_entries=random.choice((0, 3, 30)),
-        slice_lines=random.choice((1, 3, 100)),
-        write_bytes=random.choice((1, 300)),
-        piece_bytes=random.choice((100, 1000, 1_000_000)),
+        slice_lines=random.choice((3, 20, 100)),
+        write_bytes=random.choice((300, 3000)),
+        piece_bytes=random.choice((500, 3000, 1_000_000)),
         retry_ticks=random.choice((1, 20)),
         most_retry_ticks=100,
     )

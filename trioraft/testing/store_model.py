@@ -230,7 +230,8 @@ class StoreModel:
         return {"succeeded": succeeded, "results": results, "rev": self._index if changed else 0}
 
     def _txn(self, command: Command) -> Result:
-        return {**self.transact(command), "at": self._index}
+        result = self.transact(command)
+        return result if "code" in result else {**result, "at": self._index}
 
     def _holds(self, check: _Check) -> bool:
         if check.lease is not None:

@@ -13,29 +13,28 @@ from trioraft.testing.users.locking import Locking
 from trioraft.testing.users.user import USED, User
 from trioraft.testing.users.waiting import Waiting
 from trioraft.testing.users.watching import Watching
-from trioraft.wire.operations import OPERATIONS
 
 NUMBERS: Final = 1000
 """The number of the first user; clients have lower ones."""
 
 
-_KINDS: Final = {"count": "open_session", "bank": "txn", "watch": "watch", "wait": "wait"}
-"""The kinds of users, each with the operation that it is about."""
+_KINDS: Final = ("count", "bank", "watch", "wait")
 
 
-def draw_users(random: Random) -> list[User]:
-    """Draw some users of a few kinds."""
+def draw_users(random: Random, tick_ms: int = 10) -> list[User]:
+    """Draw some users of a few kinds. `tick_ms`: how much of a ttl a hundredth of a second uses up."""
     users: list[User] = []
-    present = [kind for kind, op in _KINDS.items() if op in OPERATIONS]
-    kinds = random.sample(present, min(len(present), random.choice((0, 1, 2, 3))))
-    for kind in kinds:
+    for kind in random.sample(_KINDS, random.choice((0, 1, 2, 3))):
         match kind:
             case "count":
                 users += [Counting(random.choice((1, 1, 3))) for _ in range(random.randint(1, 3))]
             case "bank":
                 users += [Banking(random) for _ in range(2)]
             case "lock":
-                users += [Locking(random, 1000, random.random() < 0.7) for _ in range(random.randint(2, 4))]
+                users += [
+                    Locking(random, max(1000, 100 * tick_ms), 1.0, random.random() < 0.7)
+                    for _ in range(random.randint(2, 4))
+                ]
             case "watch":
                 users += [Watching(random, where) for where in random.sample(_WATCHED, random.randint(1, 2))]
             case "wait":

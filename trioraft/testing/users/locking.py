@@ -10,7 +10,6 @@ from trioraft.testing.belongings import Fields
 from trioraft.testing.store_model import StoreModel
 from trioraft.testing.streams import Push, Stream
 from trioraft.testing.users.user import USED, Next, User
-from trioraft.wire.operations import OPERATIONS
 
 _NAME: Final = "guarded"
 _GUARDED: Final = f"{USED}guarded"
@@ -22,8 +21,8 @@ _IDLES: Final = 10
 class Locking(User):
     """One client that wants the lock again and again."""
 
-    def __init__(self, random: Random, ttl_ms: int, keeps: bool) -> None:
-        """`keeps`: whether it keeps its lease alive."""
+    def __init__(self, random: Random, ttl_ms: int, seconds: float, keeps: bool) -> None:
+        """`seconds`: how long a lease of `ttl_ms` lasts here. `keeps`: whether it keeps its lease alive."""
         super().__init__()
         self.held: list[tuple[int, int]] = []
         """The leases and the fences under which it held the lock."""
@@ -31,6 +30,7 @@ class Locking(User):
         """How many of its writes were refused because another held the lock by then."""
         self._random = random
         self._ttl_ms = ttl_ms
+        self._seconds = seconds
         self._keeps = keeps
         self._lease: int | None = None
         self._fence: int | None = None
@@ -108,7 +108,7 @@ class Locking(User):
         self._fence = fence
         self.held.append((lease, fence))
         if not self.finishing and self._random.random() < 0.2:
-            self._pause = int(self._ttl_ms / 1000 * _IDLES * self._random.uniform(0.5, 2.5))
+            self._pause = int(self._seconds * _IDLES * self._random.uniform(0.5, 2.5))
             return []
         return self._write()
 
@@ -116,7 +116,7 @@ class Locking(User):
         return [{"op": "incr", "key": _GUARDED, "lock": _NAME, "fence": self._fence}]
 
     def _keep_alive(self) -> list[Fields]:
-        if self._lease is None or not self._keeps or "lease_keepalive" not in OPERATIONS:
+        if self._lease is None or not self._keeps:
             return []
         return [{"op": "lease_keepalive", "lease": self._lease}]
 
