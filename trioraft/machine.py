@@ -49,6 +49,22 @@ class Leasing(Protocol):
         """Make the command that ends these leases."""
 
 
+class PlaceNews(Protocol):
+    """What became of a place in the queue of a lock."""
+
+    @property
+    def entry(self) -> int:
+        """The index of the entry that owns the place, or owned it."""
+
+    @property
+    def kind(self) -> str:
+        """One of locked, superseded, lease_expired, given_up."""
+
+    @property
+    def fence(self) -> int:
+        """The fence under which the lock is held, where it is locked."""
+
+
 class Streams(Protocol):
     """The changes of a machine, for those who want to be told of them.
 
@@ -100,6 +116,16 @@ class Streams(Protocol):
 
         With the last of them; None where no key follows.
         """
+
+    @property
+    def news(self) -> list[Any]:
+        """What became of places in the queues of locks (`PlaceNews`); whoever applies entries empties it."""
+
+    def place(self, name: str, lease: int, entry: int) -> PlaceNews | None:
+        """What has become of the place that this entry owned; None where it owns it still."""
+
+    def giving_up(self, name: str, lease: int, entry: int) -> Any:
+        """Make the command that gives up the place that this entry owns."""
 
     def look(self, interest: Any, at: int) -> bytes | None:
         """The state that is waited for, as the end of a reply, if it holds now, at that revision."""

@@ -9,7 +9,7 @@ from trioraft.key_values import key_value_machine
 from trioraft.kv.commands import Command
 from trioraft.kv.history import History
 from trioraft.replica.session import Session
-from trioraft.replica.slots import ReadSlot, Slot
+from trioraft.replica.slots import ReadSlot, Slot, WriteSlot
 from trioraft.replica.subscriptions import Subscriptions
 from trioraft.testing.stores import store_of
 from trioraft.wire.codec import decode, encode
@@ -31,7 +31,15 @@ class Teller:
         self.machine.raise_level(2, 0)
         self.asked: list[ReadSlot] = []
         """Reads that are to be confirmed."""
-        self.subscriptions = Subscriptions(self, self.machine, self.asked.append)
+        self.writes: list[tuple[WriteSlot, Any]] = []
+        """Writes that are to be carried out."""
+        self.subscriptions = Subscriptions(self, self.machine, 200, self.asked.append, self._take, _answer)
+
+    is_removed = False
+
+    def _take(self, slot: WriteSlot, command: Any) -> None:
+        """A write of the node's own, which is carried out later."""
+        self.writes.append((slot, command))
 
     def whom_to_wait_for(self) -> tuple[str, str]:
         return "nobody", "wait"
@@ -60,7 +68,7 @@ class Teller:
         """End the read that is under way, if there is one."""
         for slot in self.asked:
             slot.confirmed = succeeds
-            slot.answer(self.subscriptions.begin(slot) if succeeds else b"no\n")
+            slot.answer((succeeds and self.subscriptions.begin(slot)) or b"")
         self.asked.clear()
 
     def settle(self) -> None:
@@ -86,6 +94,10 @@ class Teller:
         return machine
 
 
+def _answer(slot: Slot, reply: Any) -> None:
+    slot.answer(reply)
+
+
 class Listener:
     """A connection."""
 
@@ -105,7 +117,8 @@ class Listener:
     def begin(self, slot: Slot) -> None:
         """Carry it out."""
         assert isinstance(slot, ReadSlot)
-        slot.answer(self.teller.subscriptions.begin(slot))
+        if (reply := self.teller.subscriptions.begin(slot)) is not None:
+            slot.answer(reply)
 
     def read(self) -> list[dict[str, Any]]:
         """The whole lines that have come since the last time."""

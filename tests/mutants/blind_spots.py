@@ -378,7 +378,7 @@ BLIND_SPOTS = (
     Mutant(
         "a write has the read before it served below the revision that it asks for",
         ANSWERING,
-        "_overtaken(read) if read.min_rev > self._reader.applied else self._reader.reply(read)",
+        "_overtaken(read) if late else self._reader.reply(read)",
         "self._reader.reply(read)",
         "tests/server/test_revisions.py::test_a_later_write_has_no_read_served_below_the_revision_that_it_asks_for",
     ),

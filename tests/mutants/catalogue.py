@@ -1523,10 +1523,8 @@ MUTANTS = (
     Mutant(
         "a read that fails unforeseen ends the node",
         ANSWERING,
-        """                    slot.answer(self._reader.reply(slot))
-""",
-        """                    slot.answer(self._reader._read(slot))
-""",
+        "                elif (reply := self._reader.reply(slot)) is not None:\n",
+        "                elif (reply := self._reader._read(slot)) is not None:\n",
         f"{UNFORESEEN}::test_a_read_of_any_kind_that_fails_is_answered",
         simulated=False,
     ),
@@ -1915,9 +1913,8 @@ MUTANTS = (
     Mutant(
         "a read that waits for its turn sees the write behind it",
         ANSWERING,
-        "                read.answer("
-        "_overtaken(read) if read.min_rev > self._reader.applied else self._reader.reply(read))\n",
-        "",
+        "                    read.answer(reply)\n                    self._advance(read)\n",
+        "                    self._advance(read)\n",
         f"{SLICES}::test_scans_that_wait_for_their_turn_do_not_see_the_writes_behind_them",
         simulated=False,
     ),

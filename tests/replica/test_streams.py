@@ -302,6 +302,14 @@ class TestEnds:
         assert codes(listener.read_all()) == ["shutting_down"]
         assert listener.session.done
 
+    def test_a_node_that_was_removed_says_so_to_all(self, teller: Teller, listener: Listener) -> None:
+        listener.ask(op="watch", id=1, key="k")
+        listener.ask(op="wait", id=2, key="k", exists=True)
+        listener.read_all()
+        teller.is_removed = True
+        teller.pass_time(1)
+        assert codes(listener.read_all()) == ["no_quorum", "no_quorum"]
+
     def test_nothing_is_opened_at_a_node_that_stops(self, teller: Teller, listener: Listener) -> None:
         teller.subscriptions.stop()
         listener.ask(op="watch", id=1, key="k")

@@ -10,9 +10,11 @@ from collections.abc import Hashable
 from itertools import pairwise
 from typing import Any, Final, Protocol
 
+from trioraft.kv.commands import GiveUp
 from trioraft.kv.history import Change, Gone, revision
 from trioraft.kv.interests import Condition, Interest, PrefixInterest
 from trioraft.kv.items import Item, unpack
+from trioraft.kv.locks import LockNews
 from trioraft.kv.store import Store
 from trioraft.kv.watches import Watches
 
@@ -78,6 +80,28 @@ class KeyStreams:
     def rev_at(self, position: int) -> int:
         """The revision of the change at that position, which can still be read."""
         return self._history.rev_at(position)
+
+    # Places in the queues of locks
+
+    @property
+    def news(self) -> list[LockNews]:
+        """What became of places; whoever applies entries empties it."""
+        return self._store.locks.news
+
+    def place(self, name: str, lease: int, entry: int) -> LockNews | None:
+        """What has become of the place that this entry owned; None where it owns it still."""
+        lock = self._store.locks.get(name)
+        if lock is not None and lock.lease == lease:
+            return LockNews(name, lease, entry, "locked", lock.fence)
+        place = None if lock is None else lock.queue.get(lease)
+        if place is not None and place.entry == entry:
+            return None
+        ended = self._store.leases.get(lease) is None
+        return LockNews(name, lease, entry, "lease_expired" if ended else "superseded")
+
+    def giving_up(self, name: str, lease: int, entry: int) -> GiveUp:
+        """Make the command that gives up the place that this entry owns."""
+        return GiveUp(name, lease, entry)
 
     # Those who want to be told of each change as it comes
 

@@ -14,6 +14,7 @@ from trioraft.replica.revisions import AwaitedRevisions
 from trioraft.replica.slots import LaterSlot, LeaseSlot, ReadSlot, Slot, WriteSlot
 from trioraft.wire import replies
 from trioraft.wire.replies import Reply
+from trioraft.wire.table import ReadRequest
 
 _UNKNOWN_HINT: Final = "read the key before you write it again"
 
@@ -147,8 +148,11 @@ class Answering:
         for read in write.reads_before:
             if read.reply is None:
                 read.confirmed = read.is_first = True
-                read.answer(_overtaken(read) if read.min_rev > self._reader.applied else self._reader.reply(read))
-                self._advance(read)
+                late = read.min_rev > self._reader.applied
+                reply = _overtaken(read) if late else self._reader.reply(read)
+                if reply is not None:
+                    read.answer(reply)
+                    self._advance(read)
         if write.reads_before:
             write.reads_before = []  # they know of this write, as what follows them
 
@@ -165,8 +169,10 @@ class Answering:
                     return
                 if slot.max_age_ms is not None and self._freshness.age_ms > slot.max_age_ms:
                     slot.answer(self._freshness.refusal(slot))
+                elif (reply := self._reader.reply(slot)) is not None:
+                    slot.answer(reply)
                 else:
-                    slot.answer(self._reader.reply(slot))
+                    return  # its answer takes a while
             if isinstance(slot, LaterSlot) and slot.writes_behind:
                 self._release(slot)
             following = slot.following
@@ -187,7 +193,7 @@ class Answering:
         """Let the reads before a write that is over wait for the next; refuse them if that may take effect unseen."""
         exposed, write.reads_before = write.owner.pass_reads_on(write), []
         for read in exposed:
-            if read.operation.kind in ("read", "stream"):
+            if read.operation.kind == "read" or isinstance(read.request, ReadRequest):
                 why = "a write behind it on its connection may have taken effect, which it must not see"
                 self.fail(read, "leader_changed", why, "ask again", "")
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from trioraft.raft.core import Core
 from trioraft.raft.runs import Entries, Run
 from trioraft.replica.answering import Answering
+from trioraft.replica.lock_waits import LockWaits
 from trioraft.replica.placed import Placed
 from trioraft.replica.reader import Reader
 from trioraft.replica.slots import WriteSlot
@@ -31,11 +32,14 @@ class Ports(Protocol):
 class Applier:
     """Applies entries to the machine that reads are answered from."""
 
-    def __init__(self, node: Ports, reader: Reader, placed: Placed, answering: Answering) -> None:
+    def __init__(
+        self, node: Ports, reader: Reader, placed: Placed, answering: Answering, lock_waits: LockWaits
+    ) -> None:
         self._node = node
         self._reader = reader
         self._placed = placed
         self._answering = answering
+        self._lock_waits = lock_waits
 
     def apply(self, entries: Entries) -> None:
         """Apply committed entries in order, and answer those who wait for them."""
@@ -60,6 +64,8 @@ class Applier:
         self._node.core.applied(last)
         for index, slots in spans:
             self._answer(slots, index, last, results)
+        if self._lock_waits.news:
+            self._lock_waits.hear()
         return last
 
     def _own_writes(self, run: Run, first: int) -> tuple[list[_Span], int]:
@@ -92,6 +98,8 @@ class Applier:
         done = len(slots[0].replies)  # of the others nothing was applied before
         applied = slice(done, done + last - first + 1)
         requests = list(chain.from_iterable([slot.requests for slot in slots]))[applied]
+        if results:
+            self._lock_waits.open(slots, first, results)
         made = replies.write_replies(requests, first, results, self._node.cluster)
         if results and len(slots) < len(requests):
             made = list(map(replies.whole, made))

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from trioraft.machine import Streams
 from trioraft.raft.core import Core
 from trioraft.replica.alarms import Alarms
-from trioraft.replica.slots import Slot
+from trioraft.replica.slots import Owner, Slot
 from trioraft.replica.subscriber import Opened, Stream, Subscriber
 from trioraft.wire import events
 
@@ -82,6 +82,12 @@ class FanOut:
         return bool(self._awake or self._due) or not self.is_level
 
     # What is open
+
+    def listener(self, owner: Owner) -> Subscriber:
+        """The listener at the connection of these requests."""
+        if owner.subscriber is None:
+            owner.subscriber = Subscriber(owner.on_answered, self)
+        return owner.subscriber
 
     def open(self, opened: Opened, answer: Slot) -> None:
         """Take up what is opened by that answer."""

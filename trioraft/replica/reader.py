@@ -30,8 +30,8 @@ class Ports(Protocol):
     def answer_locally(self, slot: ReadSlot) -> Reply:
         """The reply to a request about this node itself."""
 
-    def begin_stream(self, slot: ReadSlot) -> Reply:
-        """The first answer to a request that may go on."""
+    def begin_stream(self, slot: ReadSlot) -> Reply | None:
+        """The first answer to a request that may go on, or None where it follows later."""
 
 
 class Reader:
@@ -60,14 +60,17 @@ class Reader:
         """About how many bytes the replies to requests that change nothing will have, as things are now."""
         return reckoned(operation, requests, self.machine, self._node.core)
 
-    def reply(self, slot: ReadSlot) -> Reply:
-        """Make the reply. A read changes nothing, so that no failure in it needs to end the node."""
+    def reply(self, slot: ReadSlot) -> Reply | None:
+        """Make the reply; None where it follows later.
+
+        A read changes nothing, so that no failure in it needs to end the node.
+        """
         try:
             return self._read(slot)
         except Exception as error:
             return [internal_reply(bytes(request.id), None, error) for request in slot.requests]
 
-    def _read(self, slot: ReadSlot) -> Reply:
+    def _read(self, slot: ReadSlot) -> Reply | None:
         operation = slot.operation
         query, read, reply_of = operation.query, self.machine.read, operation.reply
         if query is not None and reply_of is not None:

@@ -514,8 +514,8 @@ class Replica:
         """The reply to a request about this node itself."""
         return local_reply(self, slot)
 
-    def begin_stream(self, slot: ReadSlot) -> Reply:
-        """The first answer to a request that may go on."""
+    def begin_stream(self, slot: ReadSlot) -> Reply | None:
+        """The first answer to a request that may go on, or None where it follows later."""
         return self.requests.subscriptions.begin(slot)
 
     def administer(self, slot: Slot) -> None:

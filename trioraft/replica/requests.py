@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain, count
-from typing import Protocol
+from typing import Any, Protocol
 
 from trioraft.machine import Machine
 from trioraft.raft.messages import NodeId
@@ -33,6 +33,7 @@ from trioraft.replica.reader import Reader
 from trioraft.replica.reads import Reads
 from trioraft.replica.slots import LeaseSlot, ReadSlot, Slot, WriteSlot
 from trioraft.replica.subscriptions import Subscriptions
+from trioraft.wire.operations import Lock
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
 from trioraft.wire.replies import Reply
 from trioraft.wire.table import AnyRequest, InSession, KeyRead, Operation, ReadRequest, Write
@@ -76,10 +77,11 @@ class Requests:
         contexts = count()
         self.reads = Reads(node, self.forwarding, self.answering, contexts)
         self.leases = LeaseRequests(node, self.forwarding, self.answering, lease_clock, contexts, hold_ticks)
-        self.applier = Applier(node, self.reader, self.placed, self.answering)
+        answer = self.answering.answer
+        self.subscriptions = Subscriptions(node, machine, hold_ticks, self.accept, self._write, answer)
+        self.applier = Applier(node, self.reader, self.placed, self.answering, self.subscriptions.locks)
         self.deadlines = Deadlines()
         self.level_check = LevelCheck(node, self.answering)
-        self.subscriptions = Subscriptions(node, machine, self.accept)
         self._node = node
         self._hold_ticks = hold_ticks
         self._numbers = count()
@@ -143,8 +145,7 @@ class Requests:
             if self.proposals.stopping:
                 self.answering.fail(slot, "shutting_down", "this node is stopping", "ask another node", "no")
                 return
-            if isinstance(request, InSession) and request.is_of_another(self._node.cluster):
-                self._refuse_session(slot)
+            if isinstance(request, InSession) and self._refuses(slot, request):
                 return
             slot.commands = slot.operation.commands(slot.requests)
             if slot.waits:
@@ -161,6 +162,8 @@ class Requests:
             if isinstance(request, ReadRequest):
                 slot.min_rev = request.min_rev
             kind = slot.operation.kind
+            if kind == "stream":
+                self.subscriptions.claim(slot)
             if kind in ("read", "stream") and (not request.is_stale or self._must_be_confirmed(slot, request)):
                 self.reads.hold(slot)
             else:
@@ -169,6 +172,23 @@ class Requests:
                 return
         if request.timeout_ms is not None:
             self.deadlines.add(slot, self.now)
+
+    def _write(self, slot: WriteSlot, command: Any) -> None:
+        """Take a write of this node's own."""
+        slot.since = self.now
+        slot.number = next(self._numbers)
+        slot.commands = [command]
+        self._hold_write(slot)
+
+    def _refuses(self, slot: WriteSlot, request: InSession) -> bool:
+        """Refuse a write of a session that is not of this cluster, or a lock that could not be waited for."""
+        if request.is_of_another(self._node.cluster):
+            self._refuse_session(slot)
+            return True
+        if type(request) is Lock and (refusal := self.subscriptions.refusal_of_lock(slot)) is not None:
+            self.answering.fail(slot, *refusal, "no")
+            return True
+        return False
 
     def _refuse_session(self, slot: WriteSlot) -> None:
         why = "the session is another cluster's: this one was made by 'trioraft recover' or 'restore', or never knew it"

@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Container, Iterator
 from itertools import chain
 from typing import Any, Final, Protocol
+from weakref import WeakValueDictionary
 
 from trioraft.wire.events import PROGRESS, head, told
 from trioraft.wire.replies import Piece
@@ -98,6 +99,8 @@ class Subscriber:
         """The tick at which it is to be looked whether it has been silent for too long; 0 where it is not."""
         self.ahead = 0
         """No stream begins above this revision."""
+        self.claims: WeakValueDictionary[bytes, Any] = WeakValueDictionary()
+        """The newest request under each id that may open something."""
         self._notify = notify
         self._surroundings = surroundings
         self._named: dict[bytes, Opened] = {}

@@ -13,8 +13,9 @@ from trioraft.raft.core import Core
 from trioraft.replica.alarms import Alarms
 from trioraft.replica.confirming import CONFIRM, Confirming
 from trioraft.replica.fan_out import FanOut, compacted
+from trioraft.replica.lock_waits import LockWait, LockWaits
 from trioraft.replica.ports import TICK_SECONDS
-from trioraft.replica.slots import ReadSlot
+from trioraft.replica.slots import ReadSlot, Slot, WriteSlot
 from trioraft.replica.subscriber import Stream, Subscriber
 from trioraft.wire import replies
 from trioraft.wire.operations import Cancel, Wait, Watch
@@ -37,6 +38,10 @@ class Ports(Protocol):
     def cluster(self) -> str:
         """The id of the cluster; empty before it has formed."""
 
+    @property
+    def is_removed(self) -> bool:
+        """Whether this node knows that it is a member no more."""
+
     def whom_to_wait_for(self) -> tuple[str, str]:
         """Why there is no leader, and what to do, for a person."""
 
@@ -44,13 +49,25 @@ class Ports(Protocol):
 class Subscriptions:
     """All that is open on the connections of this node."""
 
-    def __init__(self, node: Ports, machine: Machine, accept: Callable[[ReadSlot], None]) -> None:
-        """`accept` takes a read that this node asks itself."""
+    def __init__(
+        self,
+        node: Ports,
+        machine: Machine,
+        hold_ticks: int,
+        accept: Callable[[ReadSlot], None],
+        write: Callable[[WriteSlot, Any], None],
+        answer: Callable[[Slot, Reply], None],
+    ) -> None:
+        """`accept` takes a read that this node asks itself, and `write` a write, with its command; `answer` a reply.
+
+        `hold_ticks`: how long it tries to give up the place in the queue of a lock.
+        """
         self.stopping = False
         """Whether nothing new is opened."""
         self.fan_out = FanOut(node, machine.streams)
         self._node = node
         self._confirming = Confirming(accept, self.fan_out.confirm)
+        self.locks = LockWaits(node, self.fan_out, hold_ticks, write, answer)
         self._silences: Alarms[Subscriber] = Alarms()
         """When to look which connections were silent for too long."""
         self._waits: Alarms[Stream] = Alarms()
@@ -59,21 +76,22 @@ class Subscriptions:
     @property
     def hurries(self) -> bool:
         """Whether the next turn has something to do, whatever comes in."""
-        return self.fan_out.hurries or self._confirming.wants(self.fan_out.now)
+        return self.fan_out.hurries or self._confirming.wants(self.fan_out.now) or self.locks.hurries
 
     @property
     def next_due(self) -> int:
         """The tick at which something is to be told because time has passed."""
-        return min(self._silences.next, self._waits.next)
+        return min(self._silences.next, self._waits.next, self.locks.next_due)
 
     def begin_turn(self) -> None:
         """Ask for what has to be confirmed."""
         self._confirming.ask(self.fan_out.now)
+        self.locks.begin_turn()
 
     # From the clients
 
-    def begin(self, slot: ReadSlot) -> Reply:
-        """Carry out a request, and make its reply."""
+    def begin(self, slot: ReadSlot) -> Reply | None:
+        """Carry out a request, and make its reply; None where that follows later."""
         if slot.operation is CONFIRM or slot.owner.abandoned:
             return b""
         return _BEGINNINGS[slot.operation.request](self, slot, slot.request)
@@ -86,7 +104,7 @@ class Subscriptions:
         after = applied if request.after_rev is None else request.after_rev
         if request.after_rev is not None and after < (first := self.fan_out.first_rev):
             return replies.error_reply(slot.id, *compacted(first), None, first_rev=first)
-        stream = Stream(self._subscriber(slot), slot.id, request.interest, after)
+        stream = Stream(self.fan_out.listener(slot.owner), slot.id, request.interest, after)
         stream.progress_ticks = -(-request.progress_ms // TICK_MS)
         stream.is_listing = request.initial
         self.fan_out.open(stream, slot)
@@ -112,20 +130,46 @@ class Subscriptions:
             return replies.ok_reply(slot.id, state)
         if request.wait_ms == 0:
             return replies.error_reply(slot.id, *_NOT_YET, None)
-        stream = Stream(self._subscriber(slot), slot.id, request.interest, applied, once=True)
+        stream = Stream(self.fan_out.listener(slot.owner), slot.id, request.interest, applied, once=True)
         self.fan_out.open(stream, slot)
         self.fan_out.enter(stream, applied)
         if request.wait_ms is not None:
             self._waits.set(self.fan_out.now - (-request.wait_ms // TICK_MS), stream)
         return self._opened(slot, at=applied)
 
-    def _cancel(self, slot: ReadSlot, request: Cancel) -> Reply:
+    def _cancel(self, slot: ReadSlot, request: Cancel) -> Reply | None:
         subscriber = slot.owner.subscriber
         opened = None if subscriber is None else subscriber.find(bytes(request.request))
+        if isinstance(opened, LockWait):
+            self.locks.cancel(opened, slot)
+            return None
         if opened is not None:
             opened.subscriber.forget(opened)
             self.fan_out.close(opened)
         return replies.object_reply(slot.id, {})
+
+    def claim(self, slot: Slot) -> None:
+        """Note that a request came which may open something under its id."""
+        if slot.request.id:
+            self.fan_out.listener(slot.owner).claims[slot.id] = slot
+
+    def refusal_of_lock(self, slot: WriteSlot) -> tuple[str, str, str] | None:
+        """Why this request for a lock could not wait under its id, if so; else it claims that."""
+        subscriber = slot.owner.subscriber
+        if subscriber is not None:
+            claim = subscriber.claims.get(slot.id)
+            if subscriber.find(slot.id) is not None or (claim is not None and claim.reply is None):
+                return _NOT_UNIQUE
+        if self._is_full(subscriber):
+            return _TOO_MUCH
+        self.claim(slot)
+        return None
+
+    def _is_full(self, subscriber: Subscriber | None) -> bool:
+        """Whether nothing more can be open, on that connection or at all."""
+        if len(self.fan_out.opened) >= MOST:
+            return True
+        return subscriber is not None and len(subscriber) >= MOST_A_CONNECTION
 
     def _refusal(self, slot: ReadSlot, cluster: str | None) -> bytes | None:
         """Why nothing more can be opened under that id, if so."""
@@ -141,18 +185,10 @@ class Subscriptions:
             why = "what is replicated here tells nobody of its changes"
             return replies.error_reply(slot.id, "bad_request", why, "read it again and again", None)
         if subscriber is not None and subscriber.find(slot.id) is not None:
-            return replies.error_reply(slot.id, "bad_request", "that id is open", "use another, or cancel it", None)
-        if len(self.fan_out.opened) >= MOST or (subscriber is not None and len(subscriber) >= MOST_A_CONNECTION):
-            why = f"at most {MOST_A_CONNECTION:,} are open on a connection, and {MOST:,} at a node"
-            return replies.error_reply(slot.id, "overloaded", why, "cancel some, or ask another node", None)
+            return replies.error_reply(slot.id, *_NOT_UNIQUE, None)
+        if self._is_full(subscriber):
+            return replies.error_reply(slot.id, *_TOO_MUCH, None)
         return None
-
-    def _subscriber(self, slot: ReadSlot) -> Subscriber:
-        """The listener at the connection of that request."""
-        owner = slot.owner
-        if owner.subscriber is None:
-            owner.subscriber = Subscriber(owner.on_answered, self.fan_out)
-        return owner.subscriber
 
     def _opened(self, slot: ReadSlot, at: int) -> Reply:
         return replies.object_reply(slot.id, {"waiting": True, "at": at, "cluster": self._node.cluster})
@@ -162,6 +198,9 @@ class Subscriptions:
     def tick(self) -> None:
         """End the waits whose time is over, and tell connections that were silent for long how far they are."""
         now, fan_out = self.fan_out.now, self.fan_out
+        if fan_out.opened and self._node.is_removed:
+            self._end_all("no_quorum", *self._node.whom_to_wait_for())  # nothing happens here any more
+        self.locks.tick()
         for wait in self._waits.pop_due(now):
             if not wait.is_open:
                 continue
@@ -204,16 +243,27 @@ class Subscriptions:
         """The state is another; the former one had reached entry `applied`."""
         if machine.streams is not self.fan_out.source:
             self.fan_out.move(machine.streams, applied)
+            self.locks.restore()
 
     def stop(self) -> None:
         """Close all that is open, and open nothing more."""
         self.stopping = True
+        self._end_all("shutting_down", "this node is stopping", "go on at another node")
+
+    def _end_all(self, code: str, message: str, hint: str) -> None:
         for opened in list(self.fan_out.opened):
-            self.fan_out.end(opened, "shutting_down", "this node is stopping", "go on at another node")
+            if not isinstance(opened, LockWait) or not opened.cancels:  # the answer to those is under way
+                self.fan_out.end(opened, code, message, hint)
 
 
+_NOT_UNIQUE: Final = "bad_request", "that id is open", "use another, or cancel it"
+_TOO_MUCH: Final = (
+    "overloaded",
+    f"at most {MOST_A_CONNECTION:,} are open on a connection, and {MOST:,} at a node",
+    "cancel some, or ask another node",
+)
 _NOT_YET: Final = "timeout", "the key was not in that state within 'wait_ms'", "read the key, or wait longer"
-_BEGINNINGS: Final[dict[type[Request], Callable[[Subscriptions, ReadSlot, Any], Reply]]] = {
+_BEGINNINGS: Final[dict[type[Request], Callable[[Subscriptions, ReadSlot, Any], Reply | None]]] = {
     Watch: Subscriptions._watch,
     Wait: Subscriptions._wait,
     Cancel: Subscriptions._cancel,

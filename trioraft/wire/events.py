@@ -48,6 +48,11 @@ def told(event: str, at: int) -> bytes:
     return b'"event":"%b","at":%d}\n' % (event.encode(), at)
 
 
+def locked(fence: int) -> bytes:
+    """The event of a lock that is held now."""
+    return b'"event":"locked","fence":%d}\n' % fence
+
+
 def closed(at: int, code: str, message: str, hint: str, **more: object) -> bytes:
     """The last event of what ends with an error; `more` are fields of the error."""
     error = encode({"code": code, "message": message, "hint": hint, **more})

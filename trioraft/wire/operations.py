@@ -294,7 +294,8 @@ class LeaseRevoke(FencedWrite, tag="lease_revoke", kw_only=True, gc=False):
     example='{"op":"lock","name":"job","lease":1234,"wait_ms":0}',
     fields="`name`, `lease`; `wait_ms`: how long to wait; absent: for ever, 0: not at all",
     answer="`fence`: the index of the entry that granted it; or `waiting`: true, `ahead`: how many, its holder"
-    " included; `timeout` with `applied` no where another holds it and `wait_ms` is 0",
+    " included, and then [an event](#locks-that-are-waited-for); `timeout` with `applied` no where another holds it and"
+    " `wait_ms` is 0",
     prompt="there it is typed with options, as on the command line",
     command=commands.Lock,
     repeatable=True,
@@ -486,7 +487,9 @@ class Wait(ReadRequest, tag="wait", kw_only=True, gc=False):
     summary="end what was asked with that id on this connection, and goes on",
     example='{"op":"cancel","request":7}',
     fields="`request`: the `id` of it",
-    answer="once no event of it can come any more; also where it is not open",
+    answer="once no event of it can come any more; also where it is not open; `fence` where it waited for a lock that"
+    " it holds now",
+    codes=("timeout",),
     prompt="Ctrl-C does it there",
 )
 class Cancel(Request, tag="cancel", kw_only=True, gc=False):

@@ -19,6 +19,7 @@ from trioraft.kv.results import (
     Counted,
     Deleted,
     Done,
+    GivenUp,
     Granted,
     Locked,
     Queued,
@@ -125,7 +126,7 @@ def result_reply(raw: Raw, result: Result | ClusterResult, cluster: str = "") ->
             return transaction_reply(id, result, as_of(result.at))
         case Opened(session):
             return b'%b,"client":"%b-%d"}\n' % (_ok(id), cluster[:CLUSTER_DIGITS].encode(), session)
-        case Closed():
+        case Closed() | GivenUp():
             return b"%b}\n" % _ok(id)
         case Replayed(index, first):
             return b'%b,"replayed":true}\n' % whole(result_reply(raw, first or Written(index)))[:-2]
@@ -187,6 +188,13 @@ def _item(item: Item) -> list[Piece]:
 def _failed(place: int | None) -> bytes:
     """The place of the operation that cannot be done, in an error's fields."""
     return b"" if place is None else b',"failed":%d' % place
+
+
+def place_of(result: object) -> int | None:
+    """The entry that owns the place in a queue that the result tells of; None where it tells of none."""
+    if isinstance(result, Replayed):
+        result = result.result
+    return result.entry if isinstance(result, Queued) else None
 
 
 def error_reply(id: bytes, code: str, message: str, hint: str, applied: str | None, **more: object) -> bytes:

@@ -18,7 +18,8 @@ NUMBERS: Final = 1000
 """The number of the first user; clients have lower ones."""
 
 
-_KINDS: Final = ("count", "bank", "watch", "wait")
+_KINDS: Final = ("counting", "banking", "locking", "watching", "waiting")
+"""The kinds of users."""
 
 
 def draw_users(random: Random, tick_ms: int = 10) -> list[User]:
@@ -26,18 +27,18 @@ def draw_users(random: Random, tick_ms: int = 10) -> list[User]:
     users: list[User] = []
     for kind in random.sample(_KINDS, random.choice((0, 1, 2, 3))):
         match kind:
-            case "count":
+            case "counting":
                 users += [Counting(random.choice((1, 1, 3))) for _ in range(random.randint(1, 3))]
-            case "bank":
+            case "banking":
                 users += [Banking(random) for _ in range(2)]
-            case "lock":
+            case "locking":
                 users += [
                     Locking(random, max(1000, 100 * tick_ms), 1.0, random.random() < 0.7)
                     for _ in range(random.randint(2, 4))
                 ]
-            case "watch":
+            case "watching":
                 users += [Watching(random, where) for where in random.sample(_WATCHED, random.randint(1, 2))]
-            case "wait":
+            case "waiting":
                 users.append(Waiting(f"{USED}count"))
     return users
 
