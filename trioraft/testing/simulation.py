@@ -420,13 +420,14 @@ class Simulation:
             self.do(node, node.disturb, lambda core: core.peer_lost(dead))
 
     def disturb(self, node: SimulatedNode, event: Callable[[Core], object]) -> None:
-        """Let `event` happen to a node's core; a refusal is no failure."""
+        """Let `event` happen to a node's core, if it is up; a refusal is no failure."""
 
         def happen(core: Core) -> None:
             with suppress(NotLeader, ChangeRefused):
                 event(core)
 
-        self.do(node, node.disturb, happen)
+        if node.up:
+            self.do(node, node.disturb, happen)
 
     def pause(self, node: SimulatedNode, duration: int) -> None:
         """Let a node stand still for `duration` microseconds; it finds afterwards what came meanwhile."""
