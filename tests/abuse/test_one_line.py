@@ -85,7 +85,7 @@ def test_no_line_keeps_a_node_from_everything_else(value: bytes) -> None:
     ("value", "deep"),
     [
         (b"[" * (MAX_DEPTH - 1) + b'"[[[\\"[[["' + b"]" * (MAX_DEPTH - 1), False),
-        (b'"\\\\",' + b"[" * (MAX_DEPTH + 1), True),
+        (b'["\\\\",' + b"[" * MAX_DEPTH + b'"[' + b'"' + b"]" * MAX_DEPTH + b"]", True),
         (b'["\\\\",' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"]", True),
         (b"[" + b",".join([b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1)] * 3) + b"]", False),
     ],

@@ -9,6 +9,7 @@ from zlib import crc32
 
 import pytest
 
+from trioraft.wire.cluster_commands import LEVEL
 from trioraft.wire.entries import seal
 
 from ..helpers.bystanders import MEBIBYTE, nobody_is_harmed
@@ -30,6 +31,7 @@ def as_node_1(cluster: Cluster, /, **changes: Any) -> dict[str, Any]:
         "last_index": 2**40,
         "servers": cluster.servers.read_text().split(),
         "formation": record["formation"],
+        "level": LEVEL,
     }
     return TRUE_INTRODUCTION | true | changes
 

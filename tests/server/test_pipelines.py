@@ -55,6 +55,8 @@ def plainest(op: str) -> dict[str, Any]:
     needed = {field.encode_name for field in msgspec.structs.fields(OPERATIONS[op].request) if field.required}
     needed.update(ONE_OF.get(op, ()))
     asked = Pipelines(Random(1), Scene(Random(1))).request(op)
+    if op == "txn":
+        asked["then"] = [{"op": "put", "key": "a", "value": 1}]  # without it, it would be a read
     return {name: value for name, value in asked.items() if name == "op" or name in needed}
 
 
