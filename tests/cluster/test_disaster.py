@@ -20,13 +20,16 @@ from trioraft.addresses import Address
 from trioraft.cluster.disaster import INDEX_LEAP, recover_survivor, restore_backup
 from trioraft.cluster.startup import Recovered, recover
 from trioraft.key_values import key_value_machine
-from trioraft.kv.commands import Put
+from trioraft.kv.commands import LeaseGrant, Lock, Put
+from trioraft.machine import contents
 from trioraft.raft.membership import Configuration, Member
 from trioraft.raft.messages import Entry, HardState
 from trioraft.storage.errors import Damaged, FolderLocked, StorageError
 from trioraft.storage.folder import DataFolder
 from trioraft.storage.snapshots import SnapshotWriter
 from trioraft.testing.disk import MemoryDisk
+from trioraft.testing.stores import store_of
+from trioraft.wire.cluster_commands import OpenSession
 from trioraft.wire.codec import seal_line
 from trioraft.wire.commands import encode_commands
 from trioraft.wire.entries import seal
@@ -92,6 +95,27 @@ def test_two_clusters_of_one_backup_begin_at_different_revisions(tmp_path: Path,
     assert made[0].index != made[1].index
     assert all(INDEX_LEAP <= one.index - KEYS < 2 * INDEX_LEAP for one in made)
     assert made[0].cluster != made[1].cluster
+
+
+def test_a_new_cluster_has_neither_leases_nor_sessions_of_the_old_one(tmp_path: Path) -> None:
+    machine = key_value_machine()
+    machine.raise_level(2, 0)
+    leased = [LeaseGrant(1000), Put("tied", Raw(b"1"), None, 1), Put("free", Raw(b"2")), Lock("m", 1), OpenSession()]
+    machine.apply(1, leased)
+    view, disk = machine.freeze(), MemoryDisk()
+    configuration = Configuration((Member(0, "h:1", "voter", "f" * 32),), 1, 2)
+    header = SnapshotHeader(FORMAT, "c" * 32, len(leased), 3, 0, configuration, dict(view.sections))
+    writer = SnapshotWriter(disk, header)
+    for lines, count in view.slices(100, 10**6):
+        writer.append(lines, count)
+    file = tmp_path / "backup.jsonl"
+    file.write_bytes(disk.read(writer.finish().name))
+    reborn = restore_backup(file, tmp_path / "n0", 0, ADDRESS, key_value_machine())
+    found = started(tmp_path / "n0").machine
+    assert contents(found.sections) == contents(reborn.sections) == "1 key"
+    assert found.read("tied") is None
+    assert found.level == 2
+    assert store_of(found).history.first_rev == reborn.index
 
 
 @pytest.mark.parametrize("there", ["nothing", "nothing, nor its parents", "an empty folder", "a link to a folder"])
