@@ -148,3 +148,120 @@ def test_each_lie_about_single_keys_is_found(lie: str) -> None:
     spoil(story)
     with pytest.raises(WrongAnswer, match=words):
         judge(story.log, story.history)
+
+
+def whole() -> Story:
+    """Transactions, sessions, leases and locks: what is about many keys, or about none."""
+    story = Story()
+    story.entry(2, op="lease_grant", ttl_ms=5000)
+    story.ask({"lease": 2}, op="lease_grant", ttl_ms=5000)
+    story.entry(3, op="put", key="a", value=1, lease=2)
+    story.ask({"rev": 3}, op="put", key="a", value=1, lease=2)
+    then = [{"op": "incr", "key": "n", "by": 2}, {"op": "get", "key": "n"}, {"op": "delete", "key": "x"}]
+    story.entry(4, op="txn", checks=[{"key": "a", "rev": 3}], then=then)
+    item = {"value": 2, "rev": 4, "created": 4, "version": 1}
+    results = [{"value": 2, "rev": 4}, item, {"deleted": 0, "rev": 0}]
+    story.ask(
+        {"succeeded": True, "results": results, "rev": 4, "at": 4},
+        op="txn",
+        checks=[{"key": "a", "rev": 3}],
+        then=then,
+    )
+    story.entry(5, op="open_session")
+    story.ask({"client": "5eed5eed-5"}, op="open_session")
+    once = {"op": "once", "session": 5, "seq": 1, "command": {"op": "incr", "key": "n"}}
+    story.entry(6, **once)
+    story.entry(7, **once)
+    story.ask(None, op="incr", key="n", client="5eed5eed-5", seq=1)
+    story.ask({"value": 3, "rev": 6, "replayed": True}, op="incr", key="n", client="5eed5eed-5", seq=1)
+    story.entry(8, op="lock", name="l", lease=2)
+    story.ask({"fence": 8}, op="lock", name="l", lease=2)
+    story.entry(9, op="lease_grant", ttl_ms=5000)
+    story.ask({"lease": 9}, op="lease_grant", ttl_ms=5000)
+    story.entry(10, op="lock", name="l", lease=9)
+    story.ask({"waiting": True, "ahead": 1}, op="lock", name="l", lease=9)
+    story.entry(11, op="fenced", lock="l", fence=8, command={"op": "put", "key": "b", "value": 1})
+    story.ask({"rev": 11}, op="put", key="b", value=1, lock="l", fence=8)
+    story.entry(12, op="expire", leases=[2])
+    story.ask({"value": None, "rev": 0, "created": 0, "version": 0, "at": 12}, op="get", key="a")
+    story.entry(13, op="fenced", lock="l", fence=8, command={"op": "put", "key": "b", "value": 2})
+    story.ask(story.failed("fenced", "no"), op="put", key="b", value=2, lock="l", fence=8)
+    lock = {"name": "l", "lease": 9, "fence": 12, "waiters": 0}
+    story.ask({"locks": [lock], "more": False, "at": 13}, op="locks")
+    story.entry(14, op="delete_prefix", prefix="", limit=1)
+    story.ask({"deleted": 1, "rev": 14, "more": True}, op="delete", prefix="", limit=1)
+    story.ask(
+        {"succeeded": False, "results": [{"value": 3, "rev": 6, "created": 4, "version": 2}], "rev": 0, "at": 14},
+        op="txn",
+        checks=[{"key": "b", "exists": True}],
+        **{"then": [], "else": [{"op": "get", "key": "n"}]},
+    )
+    return story
+
+
+def test_a_right_history_of_many_keys_is_believed() -> None:
+    story = whole()
+    model = judge(story.log, story.history)
+    assert model.grants == {("l", 8): 2, ("l", 12): 9}
+
+
+WHOLE_LIES: dict[str, tuple[Callable[[Story], object], str]] = {
+    "a transaction that shows another result": (
+        lambda story: reply(story, 2, results=[{"value": 3, "rev": 4}, {}, {}]),
+        "entry 4 gives",
+    ),
+    "a transaction that took the other branch": (lambda story: reply(story, 2, succeeded=False), "entry 4 gives"),
+    "a transaction of which a check was lost": (
+        lambda story: entry(story, 4, op="txn", then=story.history.requests[2].asked["then"]),
+        "entry 4 is",
+    ),
+    "a replayed write that counted again": (lambda story: reply(story, 5, value=4), "explains it"),
+    "a replayed write that is told as a new one": (
+        lambda story: reply(story, 5, replayed=None, rev=7),
+        "entry 7 gives",
+    ),
+    "a number that was not remembered": (
+        lambda story: entry(story, 7, op="once", session=5, seq=2, command={"op": "incr", "key": "n"}),
+        "it should show",
+    ),
+    "a lock that two hold": (lambda story: reply(story, 8, waiting=None, fence=10), "explains it"),
+    "a place in the queue that is too far ahead": (lambda story: reply(story, 8, ahead=2), "explains it"),
+    "a fence that did not hold": (
+        lambda story: reply(story, 11, ok=True, error=None, rev=13),
+        "entry 13 gives",
+    ),
+    "a fence that was lost on its way to the log": (
+        lambda story: entry(story, 11, op="put", key="b", value=1),
+        "entry 11 is",
+    ),
+    "a key that outlives its lease": (
+        lambda story: reply(story, 10, value=1, rev=3, created=3, version=1),
+        "at 12 the key is",
+    ),
+    "a lock that did not pass on": (
+        lambda story: reply(story, 12, locks=[{"name": "l", "lease": 2, "fence": 8, "waiters": 1}]),
+        "the locks are",
+    ),
+    "a delete by prefix that takes more": (lambda story: reply(story, 13, deleted=2), "entry 14 gives"),
+    "a delete by prefix that hides that there is more": (lambda story: reply(story, 13, more=False), "entry 14 gives"),
+    "a transaction that reads the past": (lambda story: reply(story, 14, at=13), "it should show|was known before"),
+}
+
+
+@pytest.mark.parametrize("lie", WHOLE_LIES)
+def test_each_lie_about_many_keys_is_found(lie: str) -> None:
+    story = whole()
+    spoil, words = WHOLE_LIES[lie]
+    spoil(story)
+    with pytest.raises(WrongAnswer, match=words):
+        judge(story.log, story.history)
+
+
+def test_a_watch_that_has_caught_up_has_seen_what_was_known_when_it_was_asked() -> None:
+    story = plain()
+    asked = Request(0, 9, 0, {"op": "watch", "prefix": "", "after_rev": 3}, 50.0)
+    story.history.synced.append((asked, 51.0, 8))
+    judge(story.log, story.history)
+    story.history.synced[0] = (asked, 51.0, 7)
+    with pytest.raises(WrongAnswer, match="8 was known before it"):
+        judge(story.log, story.history)
