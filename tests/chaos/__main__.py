@@ -27,7 +27,7 @@ def main() -> int:
     )
     parser.add_argument("--counters", type=int, default=2, help="users that count, each in a session")
     parser.add_argument("--increments", type=int, help="how often each of them counts; the run lasts until then")
-    parser.add_argument("--lockers", type=int, default=0, help="users that want one lock")
+    parser.add_argument("--lockers", type=int, default=4, help="users that want one lock")
     parser.add_argument("--watchers", type=int, default=3, help="users that watch")
     parser.add_argument("--keep", action="store_true", help="keep the folder in any case")
     arguments = parser.parse_args()

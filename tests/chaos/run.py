@@ -67,7 +67,7 @@ class Plan:
     window: int = 4
     """How many increments each of them has under way at once."""
     bankers: int = 2
-    lockers: int = 0
+    lockers: int = 4
     """How many users want one lock."""
     watchers: int = 3
     waiters: int = 1
