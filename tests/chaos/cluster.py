@@ -232,6 +232,13 @@ class ChaosCluster:
                     continue
         return found
 
+    def takes_a_snapshot(self, index: int) -> bool:
+        """Ask that node for a snapshot. Return whether it has written one."""
+        try:
+            return bool(ask_port(self.nodes[index].port, {"op": "snapshot"}, 3.0)["ok"])
+        except (OSError, ValueError):
+            return False
+
     def leader(self) -> int | None:
         """The node that says it leads, in the highest term."""
         leaders = [(status["term"], int(status["node"])) for status in self.statuses() if status["role"] == "leader"]

@@ -44,6 +44,7 @@ class Planner:
             "power cut of all": lambda length: self._cut_power(self._some(self.size), length),
             "terminate one": lambda length: self._terminate(self._some(1), length),
             "terminate the leader": lambda length: self._terminate(self._leader, length),
+            "leave one behind": self._leave_behind,
             "pause one": lambda length: self._pause(self._some(1), length),
             "pause the leader": lambda length: self._pause(self._leader, length),
             "pause a majority": lambda length: self._pause(self._some(self.size // 2 + 1), min(length, 3.0)),
@@ -133,6 +134,27 @@ class Planner:
             return f"start of {dead}" if dead else None
 
         return Step(self.random.uniform(0.1, min(3.0, max(0.2, length))), start)
+
+    def _leave_behind(self, length: float) -> list[Step]:
+        """Kill a follower, and let the others shorten their logs before it comes back."""
+        behind: list[int] = []
+
+        def kill() -> str | None:
+            leader = self.cluster.leader()
+            behind.append(self.random.choice([node for node in range(self.size) if node != leader]))
+            self.cluster.kill(behind)
+            return f"kill -9 of {behind}"
+
+        def shorten() -> str | None:
+            taken = [node.index for node in self.cluster.nodes if self.cluster.takes_a_snapshot(node.index)]
+            return f"snapshots of {taken}"
+
+        def start() -> str | None:
+            for node in behind:
+                self.cluster.start(node)
+            return f"start of {behind}"
+
+        return [Step(0.0, kill), Step(0.8 * length, shorten), Step(0.9 * length, start)]
 
     def _lie(self) -> str:
         for node in self.cluster.nodes:

@@ -56,6 +56,8 @@ class Plan:
     rounds: list[list[str]] | None = None
     """The faults of each round, by name; None to draw them from the seed, for `seconds`."""
     round_seconds: tuple[float, float] = (0.5, 8.0)
+    last_seconds: float | None = None
+    """How long the last round lasts; None for as long as any."""
     only: list[str] | None = None
     """The faults to draw from; None for all."""
     switched: bool = False
@@ -206,6 +208,8 @@ class Run:
         """Carry out some faults at once, end them, wait for the recovery, and let it be calm for a while."""
         low, high = self._plan.round_seconds
         length = low + (high - low) * self._random.random() ** 2
+        if self._plan.rounds is not None and kinds is self._plan.rounds[-1]:
+            length = self._plan.last_seconds or length
         steps: list[Step] = []
         for kind in kinds:
             self.report.faults[kind] += 1

@@ -76,6 +76,31 @@ def test_three_nodes_bear_packets_that_vanish(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_what_is_counted_and_watched_is_exact_through_ten_failovers_and_a_snapshot(tmp_path: Path) -> None:
+    """One node restarts so far behind that it gets the leader's snapshot, and watches go on there too."""
+    rounds = [["kill the leader"], ["terminate the leader"]] * 5 + [["leave one behind"]]
+    plan = Plan(seed=15, nodes=3, clients=1, keys=10, rate=50.0, rounds=rounds, round_seconds=(0.5, 1.5))
+    plan.counters, plan.window, plan.watchers, plan.lockers, plan.last_seconds = 6, 16, 4, 0, 8.0
+    report = run(plan, tmp_path)
+    print(report)
+    assert not report.failures, report.failures
+    assert report.term > 10
+    for log in tmp_path.glob("n*.log"):
+        life = log.read_text().rpartition("listens on")[2]
+        assert "snapshot of" in life, "it was not left so far behind that it needed a snapshot"
+
+
+@pytest.mark.slow
+def test_fifty_take_one_lock_in_turn_while_leaders_die(tmp_path: Path) -> None:
+    plan = Plan(seed=16, nodes=3, clients=1, keys=10, rate=50.0, rounds=[["kill the leader"], ["pause the leader"]] * 4)
+    plan.counters, plan.bankers, plan.watchers, plan.lockers = 0, 0, 1, 50
+    report = run(plan, tmp_path)
+    print(report)
+    assert not report.failures, report.failures
+    assert report.users.count("held the lock 0 times") <= 25, "one that keeps its lease alive never got it"
+
+
+@pytest.mark.slow
 def test_disks_that_sync_nothing_are_found_out(tmp_path: Path) -> None:
     """The harness itself notices data that was acknowledged and then lost."""
     plan = Plan(seed=13, nodes=3, clients=6, keys=10, round_seconds=(1.5, 2.0))
