@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
+from itertools import starmap
 from struct import Struct
 from typing import Any, Final
 
@@ -181,6 +182,10 @@ class Sessions:
 
     # Snapshots
 
+    def lines(self) -> Iterator[bytes]:
+        """The line of each session in a snapshot taken now, with its newline."""
+        return starmap(_line, self._by_number.items())
+
     def freeze(self) -> SessionsView:
         """A view of all sessions as they are now. Raises ValueError while another is open."""
         if self._view is not None:
@@ -227,7 +232,7 @@ class SessionsView:
         lines: list[bytes] = []
         size = 0
         for number in self._numbers:
-            line = encode_session(self._line(number))
+            line = _line(number, self._taken(number))
             lines.append(line)
             size += len(line)
             if len(lines) >= most_lines or size >= enough_bytes:
@@ -236,18 +241,12 @@ class SessionsView:
         if lines:
             yield b"".join(lines), len(lines)
 
-    def _line(self, number: int) -> SessionLine:
+    def _taken(self, number: int) -> ClientSession:
         session = self._aside.pop(number, None)
         if session is None:
             self._left.remove(number)
             session = self._live[number]
-        return SessionLine(
-            number,
-            session.used,
-            session.highest,
-            session.acked,
-            [_outcome_line(seq, outcome) for seq, outcome in session.outcomes.items()],
-        )
+        return session
 
     def close(self) -> None:
         """Let the sessions go on without copies."""
@@ -258,6 +257,11 @@ class SessionsView:
 
 def _size(outcome: bytes) -> int:
     return len(outcome) - _HEAD.size + OUTCOME_OVERHEAD
+
+
+def _line(number: int, session: ClientSession) -> bytes:
+    outcomes = [_outcome_line(seq, outcome) for seq, outcome in session.outcomes.items()]
+    return encode_session(SessionLine(number, session.used, session.highest, session.acked, outcomes))
 
 
 def _outcome_line(seq: int, packed: bytes) -> OutcomeLine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
+from zlib import crc32
 
 from trioraft.key_values import key_value_machine
 from trioraft.kv.invariants import KnownHistory, digest
@@ -31,7 +32,11 @@ def store_of(machine: Machine) -> Store:
 
 def digest_of(machine: Machine, index: int, known: KnownHistory) -> int:
     """A checksum of all that a key-value machine replicates, as of that index. Raises BrokenStore."""
-    return digest(store_of(machine), index, known if machine.level > 1 else None)
+    checksum = digest(store_of(machine), index, known if machine.level > 1 else None)
+    assert isinstance(machine, Replicated)
+    for line in machine.sessions.lines():
+        checksum = crc32(line, checksum)
+    return checksum + machine.level
 
 
 def contents_of(machine: Machine) -> list[tuple[str, Item]]:
