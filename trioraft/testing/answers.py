@@ -473,6 +473,8 @@ def codes(asked: Asked) -> set[str]:
             possible |= {"no_quorum", "leader_changed", "timeout", "overloaded", "shutting_down"}
     if not asked.get("forward", True):
         possible.add("not_leader")
+    if operation.level_with(asked) > 1:
+        possible |= {"needs_upgrade", "no_quorum"}
     return possible
 
 

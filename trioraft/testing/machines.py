@@ -34,6 +34,7 @@ from trioraft.testing.disk_threads import SimulatedThread
 from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryListener, MemoryNetwork
 from trioraft.testing.stores import checked_machine
 from trioraft.testing.virtual_time import Agenda
+from trioraft.wire.cluster_commands import LEVEL
 
 MAX_REQUEST_BYTES: Final = 1024 * 1024
 RECENT: Final = 80
@@ -146,8 +147,10 @@ class Life:
 class Machine:
     """One machine: its disk, and its node while that lives."""
 
-    def __init__(self, world: World, index: NodeId, address: Address, servers: Sequence[str]) -> None:
-        """`servers`: the lines of its servers.txt."""
+    def __init__(
+        self, world: World, index: NodeId, address: Address, servers: Sequence[str], level: int = LEVEL
+    ) -> None:
+        """`servers`: the lines of its servers.txt; `level`: the newest that its version supports at its first start."""
         self.world = world
         self.index = index
         self.address = address
@@ -157,6 +160,7 @@ class Machine:
         self.name = address.host
         self.random = Random(f"{world.random.random()} {index}")
         self.disk = MemoryDisk(f"disk of {self.name}")
+        self._level = level
         self.life: Life | None = None
         self.write_seconds: Callable[[], float] = lambda: 0.0
         self._orphans: list[MemoryConnection] = []
@@ -197,7 +201,7 @@ class Machine:
                 self.random,
                 MAX_REQUEST_BYTES,
                 new_machine=lambda: checked_machine(lambda: driver.replica.core.log),
-                tuning=Tuning(snapshots=world.snapshots),
+                tuning=Tuning(snapshots=world.snapshots, level=self._level),
                 observer=_Witness(self.index, world, writer),
             )
         except (PowerCut, OSError) as error:
@@ -216,7 +220,18 @@ class Machine:
             return
         self.note(f"starts, for the {folder.starts}. time")
         self.life = Life(driver, hub, writer, background, listener)
+        self._level = LEVEL  # whoever starts it again installs the newest version first
         world.nursery.start_soon(self._live, self.life)
+
+    @property
+    def is_older(self) -> bool:
+        """Whether its node is of an older version."""
+        return self.life is not None and self.life.driver.replica.levels.supported < LEVEL
+
+    def upgrade(self) -> None:
+        """Start a node of the newest version in the place of an older one."""
+        self.kill()
+        self.start()
 
     def retire(self) -> None:
         """Switch the machine off for good, because its node is no longer a member."""

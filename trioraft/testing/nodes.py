@@ -18,6 +18,7 @@ import msgspec
 import trio
 
 from trioraft.addresses import Address
+from trioraft.kv.invariants import KnownHistory
 from trioraft.raft.invariants import Invariants
 from trioraft.testing.history import History
 from trioraft.testing.linearizability import check
@@ -30,9 +31,10 @@ from trioraft.testing.node_operator import Operator
 from trioraft.testing.node_users import NodeUser
 from trioraft.testing.outcome import SimulationFailed, is_eventful
 from trioraft.testing.simulation import draw_snapshot_settings
-from trioraft.testing.stores import contents_of, empty_model
+from trioraft.testing.stores import digest_of, empty_model
 from trioraft.testing.users.crew import NUMBERS, draw_users, verify
 from trioraft.testing.virtual_time import Agenda, StepCounter, run_in_virtual_time
+from trioraft.wire.cluster_commands import LEVEL
 
 SECONDS: Final = 10.0
 SETTLE_SECONDS: Final = 5.0
@@ -132,7 +134,11 @@ class _Simulation:
             snapshots = draw_snapshot_settings(random)
             world = World(random, nursery, agenda, network, self.trace, self.invariants, snapshots)
             listed = [str(address) for address in self.addresses]
-            self.machines = [Machine(world, index, address, listed) for index, address in enumerate(self.addresses)]
+            levels = random.choice(((LEVEL,), (LEVEL,), (LEVEL,), (1, 1, LEVEL)))
+            self.machines = [
+                Machine(world, index, address, listed, random.choice(levels))
+                for index, address in enumerate(self.addresses)
+            ]
             for machine in self.machines:
                 agenda.after(random.uniform(0, 0.3), machine.start)
             await self._use(world, weather)
@@ -181,8 +187,12 @@ class _Simulation:
             )  # a message may be on its way for half a second, and later ones on its connection wait for it
             await self._until("there is no leader", lambda: any(self._leads(machine) for machine in self.machines))
             await self._settle_members()
+            for machine in self.members:
+                if machine.is_older:
+                    machine.upgrade()
             await self._until("not all nodes are up", lambda: all(machine.steady for machine in self.members))
             await self._until("there is no leader", self._has_leader)
+            await self._until("the level is too low", lambda: all(map(self._is_newest, self.members)))
             for client in clients:
                 client.calm = True
             for user in self.users:
@@ -195,8 +205,9 @@ class _Simulation:
             self.asked += client.asked
         await self._settle_members()
         await self._until("the nodes do not agree", self._has_converged)
-        stores = [contents_of(machine.life.driver.replica.machine) for machine in self.members if machine.life]
-        assert all(store == stores[0] for store in stores), "equal logs, and different stores"
+        states = [machine.life.driver.replica for machine in self.members if machine.life]
+        found = {digest_of(one.machine, one.core.last_applied, KnownHistory()) for one in states}
+        assert len(found) == 1, "equal logs, and different states"
 
     async def _settle_members(self) -> None:
         """Make sure that each member has a machine, and that each future voter has its vote."""
@@ -213,6 +224,9 @@ class _Simulation:
         self.machines.append(machine)
         self.addresses.append(machine.address)
         faults.take_in(machine)
+
+    def _is_newest(self, machine: Machine) -> bool:
+        return machine.life is not None and machine.life.driver.replica.levels.applied == LEVEL
 
     def _leads(self, machine: Machine) -> bool:
         return machine.core is not None and machine.core.role == "leader" and machine.core.may_change

@@ -707,7 +707,6 @@ class ReadSnapshot(Request, tag="read_snapshot", kw_only=True, gc=False):
     answer="with `lease` no more, `lease_expired` where it has ended; with `leases` `expired`: those that have ended",
     prompt="it is typed as on the command line: `lease keepalive`",
     codes=("lease_expired",),
-    level=2,
 )
 class LeaseKeepalive(Request, tag="lease_keepalive", kw_only=True, gc=False):
     """Let leases live on: their full time begins again."""
@@ -736,7 +735,6 @@ class LeaseKeepalive(Request, tag="lease_keepalive", kw_only=True, gc=False):
     " ends it, up to 1¼ of `ttl_ms`), `more`, `at`",
     prompt="it is typed as on the command line: `lease list`",
     large=True,
-    level=2,
 )
 class Leases(Request, tag="leases", kw_only=True, gc=False):
     """The leases that live."""

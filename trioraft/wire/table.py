@@ -270,8 +270,13 @@ class Operation(msgspec.Struct, eq=False, kw_only=True):
     def level_of(self, request: AnyRequest) -> int:
         """The level that the cluster must have for this request."""
         if self.level == 1 and isinstance(request, self.request):
-            return 2 if any(getattr(request, name) != default for name, default in self._newer.items()) else 1
+            newer = self._newer.items()
+            return self.level_with([name for name, default in newer if getattr(request, name) != default])
         return self.level
+
+    def level_with(self, fields: Iterable[str]) -> int:
+        """The level that the cluster must have for a request with these fields."""
+        return self.level if self._newer.keys().isdisjoint(fields) else max(self.level, 2)
 
     def commands(self, requests: Sequence[AnyRequest]) -> list[Any]:
         """Turn requests of this operation, all of one type, into commands for the log.
