@@ -24,6 +24,7 @@ from trioraft.kv.commands import LeaseGrant, Lock, Put
 from trioraft.machine import contents
 from trioraft.raft.membership import Configuration, Member
 from trioraft.raft.messages import Entry, HardState
+from trioraft.replica.replicated import Replicated
 from trioraft.storage.errors import Damaged, FolderLocked, StorageError
 from trioraft.storage.folder import DataFolder
 from trioraft.storage.snapshots import SnapshotWriter
@@ -43,10 +44,14 @@ KEYS = 100
 def write_backup(file: Path, keys: int) -> Path:
     machine = key_value_machine()
     machine.apply(1, [Put(f"key-{number}", Raw(b'"value"')) for number in range(keys)])
+    return write_backup_of(machine, file, keys)
+
+
+def write_backup_of(machine: Replicated, file: Path, index: int) -> Path:
     configuration = Configuration((Member(0, "h:1", "voter", "f" * 32),), 1)
     disk = MemoryDisk()
-    writer = SnapshotWriter(disk, SnapshotHeader(FORMAT, "c" * 32, keys, 3, 0, configuration, {"keys": keys}))
-    for lines, count in machine.freeze().slices(keys, 10**6):
+    writer = SnapshotWriter(disk, SnapshotHeader(FORMAT, "c" * 32, index, 3, 0, configuration, dict(machine.sections)))
+    for lines, count in machine.freeze().slices(KEYS, 10**6):
         writer.append(lines, count)
     file.write_bytes(disk.read(writer.finish().name))
     return file
@@ -116,6 +121,26 @@ def test_a_new_cluster_has_neither_leases_nor_sessions_of_the_old_one(tmp_path: 
     assert found.read("tied") is None
     assert found.level == 2
     assert store_of(found).history.first_rev == reborn.index
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_a_new_cluster_keeps_the_level_and_no_session(tmp_path: Path, level: int) -> None:
+    """Whoever retried in a session of the old cluster would believe that it knows what became of the first attempt."""
+    machine = key_value_machine()
+    machine.raise_level(level, 0)
+    machine.apply(1, [Put("key", Raw(b"1")), *([OpenSession()] if level > 1 else [])])
+    backup = write_backup_of(machine, tmp_path / "backup.jsonl", 2)
+    for made in (
+        partial(restore_backup, backup, tmp_path / "n0", 0, ADDRESS),
+        partial(recover_survivor, tmp_path / "n0", OTHER),
+    ):
+        made(key_value_machine())
+        found = started(tmp_path / "n0")
+        assert isinstance(found.machine, Replicated)
+        assert (found.machine.level, len(found.machine.sessions), keys_of(found)) == (level, 0, 1)
+    formation = DataFolder.peek(tmp_path / "n0").formation
+    assert formation is not None
+    assert formation.configuration.level == level
 
 
 @pytest.mark.parametrize("there", ["nothing", "nothing, nor its parents", "an empty folder", "a link to a folder"])

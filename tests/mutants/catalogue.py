@@ -6,6 +6,7 @@ The text to be replaced must stand exactly once in its file, so that a change of
 
 from __future__ import annotations
 
+from tests.mutants.around_the_machine import AROUND_THE_MACHINE
 from tests.mutants.blind_spots import BLIND_SPOTS
 from tests.mutants.leases import LEASES
 from tests.mutants.mutant import Mutant
@@ -2275,4 +2276,5 @@ MUTANTS = (
     *LEASES,
     *STATE,
     *BLIND_SPOTS,
+    *AROUND_THE_MACHINE,
 )

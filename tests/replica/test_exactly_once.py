@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.stores import contents_of
 from trioraft.key_values import key_value_machine
 from trioraft.kv.commands import Command, Delete, Incr, Put
 from trioraft.kv.results import Conflict, Counted
@@ -18,7 +19,6 @@ from trioraft.machine import Machine, MachineView
 from trioraft.raft.runs import Entries
 from trioraft.replica.exactly_once import OUTCOME_OVERHEAD, Bounds, Sessions
 from trioraft.replica.replicated import Replicated
-from trioraft.testing.stores import contents_of
 from trioraft.wire.cluster_commands import (
     Closed,
     CloseSession,

@@ -293,6 +293,17 @@ def test_a_peer_that_has_applied_it_says_that_it_will_come(old: OldPlace) -> Non
     assert old.replies() == []
 
 
+def test_what_may_raise_the_level_is_waited_for(old: OldPlace) -> None:
+    """It may be among the entries that are in the log and not applied yet, as after a start."""
+    old.core.propose(encode_commands([RaiseLevel(2)]))
+    old.introduce(2, 1)
+    old.ask(ONCE)
+    assert old.replies() == []
+    old.acknowledge()
+    old.turn()
+    assert old.commands() == ["raise_level", "once"]
+
+
 def test_without_a_leader_nobody_knows_the_level() -> None:
     place = OldPlace()
     place.introduce(1, 1)

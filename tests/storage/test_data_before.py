@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.folders import started
+from tests.helpers.stores import contents_of
 from trioraft.addresses import Address
 from trioraft.cluster.disaster import recover_survivor, restore_backup
 from trioraft.cluster.startup import Recovered
@@ -28,7 +29,6 @@ from trioraft.storage.errors import StorageError, UnknownFormat
 from trioraft.storage.snapshots import Snapshot, SnapshotReader, newest
 from trioraft.testing.disk import MemoryDisk
 from trioraft.testing.disk_threads import ImmediateThread
-from trioraft.testing.stores import contents_of
 from trioraft.wire.codec import seal_line
 
 DATA = Path(__file__).parent / "data_before"

@@ -8,7 +8,6 @@ from zlib import crc32
 
 from trioraft.key_values import key_value_machine
 from trioraft.kv.invariants import KnownHistory, digest
-from trioraft.kv.items import Item
 from trioraft.kv.machine import KeyValueMachine
 from trioraft.kv.store import Store
 from trioraft.machine import Machine
@@ -37,11 +36,6 @@ def digest_of(machine: Machine, index: int, known: KnownHistory) -> int:
     for line in machine.sessions.lines():
         checksum = crc32(line, checksum)
     return checksum + machine.level
-
-
-def contents_of(machine: Machine) -> list[tuple[str, Item]]:
-    """All keys of a key-value machine, with their items, in order."""
-    return store_of(machine).scan("", None, 10**9, 10**12)[0]
 
 
 def empty_model() -> StoreModel:
