@@ -305,9 +305,11 @@ class Faults:
             self._world.kill(node, power=power, rest=self._rest())
 
     def _pause(self) -> None:
+        """Let a node stand still, often for so short that a leader goes on leading."""
         if (node := self._drawn()) is not None:
             self._world.count("pause")
-            self._world.pause(node, self._rest())
+            short = int(self._random.uniform(0.3, 1) * self._world.election_ticks * self._world.tick)
+            self._world.pause(node, self._random.choice((self._rest(), short)))
 
     def _coup(self) -> None:
         """Kill the leader, or cut it off with a few others while its clients go on."""
