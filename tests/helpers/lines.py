@@ -23,6 +23,7 @@ TRUE_INTRODUCTION: dict[str, Any] = {
     "last_index": 0,
     "servers": ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"],
     "formation": None,
+    "level": 2,
 }
 
 

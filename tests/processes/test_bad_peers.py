@@ -35,6 +35,8 @@ def as_node_1(cluster: Cluster, /, **changes: Any) -> dict[str, Any]:
         "last_index": 2**40,
         "servers": cluster.servers.read_text().split(),
         "formation": record["formation"],
+        "level": 2,
+        "cluster_level": 2,
     }
     return true | changes
 
