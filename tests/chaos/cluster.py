@@ -96,7 +96,9 @@ class ChaosNode(Node):
             if self.stop_by is not None and (code == 0 or early):
                 return None
             return f"node {self.index} ended by itself, with code {code}: {said[-1000:]}"
-        if code != DISK_FAILED or not re.search(r"its disk has failed: |cannot be used: |could not be closed", said):
+        right = {DISK_FAILED} if self.stop_by is None else {DISK_FAILED, -signal.SIGTERM}  # as it ended already
+        why = re.search(r"its disk has failed: |cannot be used: |could not be closed", said)
+        if code not in right or why is None:
             return f"node {self.index}, whose disk failed, ended with code {code} and said {said[-1000:]!r}"
         return None
 

@@ -30,7 +30,7 @@ from .faults import Planner, Step
 from .log_reader import LogReader
 from .users import UserThread
 
-RECOVERY_SECONDS = 20.0
+RECOVERY_SECONDS = 40.0
 """How long the cluster may take, after all faults, until it writes through every node; generous for busy machines."""
 LONG_RECOVERY_SECONDS = 3.0
 """After how many seconds the report names the nodes that lag."""
