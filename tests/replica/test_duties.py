@@ -10,12 +10,13 @@ from tests.raft.test_whose_answers_count import elected
 from trioraft.key_values import key_value_machine
 from trioraft.machine import Machine
 from trioraft.raft.core import Core
-from trioraft.raft.membership import with_vote
-from trioraft.raft.messages import AppendEntriesReply
+from trioraft.raft.membership import with_learner, with_vote
+from trioraft.raft.messages import AppendEntries, AppendEntriesReply, PreVoteReply, RequestVoteReply
 from trioraft.raft.ready import Lost, Won
 from trioraft.replica.duties import Duties
 from trioraft.replica.lease_clock import LeaseClock
 from trioraft.replica.levels import Levels
+from trioraft.wire.entries import seal
 
 
 class Place:
@@ -89,6 +90,41 @@ def test_a_learner_that_has_caught_up_and_is_silent_gets_no_vote() -> None:
         place.tick()
     assert core.commit_index == core.progress[3].match_index
     assert 3 not in core.configuration.voters
+
+
+def test_a_folder_whose_binding_is_undone_is_bound_by_whoever_leads_then() -> None:
+    """The newcomer does not introduce itself again, as its connections stay."""
+    core = settled()
+    place = Place(core)
+    core.propose_configuration(with_learner(core.configuration, "new:1", promote=True))
+    drain(core)
+    acknowledge(core, 1, 2)
+    place.duties.bind(3, "f-new")
+    for _ in range(3):
+        place.tick()
+    assert folder(core) == "f-new"
+    end, term = core.commit_index, core.log.term_at(core.commit_index) or 0
+    core.step(1, AppendEntries(core.term + 1, end, term, end + 1, 0, [seal(end + 1, core.term + 1, "noop", b"null")]))
+    drain(core)
+    place.tick()
+    assert folder(core) == ""
+    while core.role == "follower":
+        place.tick()
+        drain(core)
+    core.step(1, PreVoteReply(core.term + 1, True))
+    drain(core)
+    core.step(1, RequestVoteReply(core.term, True))
+    drain(core)
+    acknowledge(core, 1, 2)
+    place.tick()
+    assert folder(core) == "f-new"
+
+
+def folder(core: Core) -> str:
+    """The folder that the newcomer is bound to, as the node's log has it."""
+    newcomer = core.configuration.member(3)
+    assert newcomer is not None
+    return newcomer.folder
 
 
 def test_who_leads_no_more_gives_no_vote() -> None:

@@ -123,8 +123,9 @@ class Duties:
             return None
 
     def _bind_folders(self, core: Core) -> None:
+        committed = core.configuration_at(core.commit_index)[1]
         for node, folder in list(self._to_bind.items()):
-            newcomer = core.configuration.member(node)
+            newcomer = committed.member(node)  # what is not committed may yet be undone, and is to be proposed again
             if newcomer is None or newcomer.folder:
                 del self._to_bind[node]
             elif core.may_change:
