@@ -190,11 +190,13 @@ def whole() -> Story:
     story.ask({"locks": [lock], "more": False, "at": 13}, op="locks")
     story.entry(14, op="delete_prefix", prefix="", limit=1)
     story.ask({"deleted": 1, "rev": 14, "more": True}, op="delete", prefix="", limit=1)
+    otherwise: dict[str, Any] = {"else": [{"op": "get", "key": "n"}]}
     story.ask(
         {"succeeded": False, "results": [{"value": 3, "rev": 6, "created": 4, "version": 2}], "rev": 0, "at": 14},
         op="txn",
         checks=[{"key": "b", "exists": True}],
-        **{"then": [], "else": [{"op": "get", "key": "n"}]},
+        then=[],
+        **otherwise,
     )
     return story
 

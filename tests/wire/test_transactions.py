@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from trioraft.kv import commands
+from trioraft.kv.bounds import MAX_OPERATIONS
 from trioraft.kv.items import LARGE_VALUE, Item
 from trioraft.kv.queries import LockItem, LockPage
 from trioraft.kv.results import Conflict, Counted, Deleted, Done, Queued, Refused, Written
 from trioraft.kv.store import Store
-from trioraft.kv.transactions import MAX_OPERATIONS
 from trioraft.wire.codec import decode, encode
 from trioraft.wire.operations import OPERATION_OF, ReadTxn
 from trioraft.wire.parsing import MAX_DEPTH, RequestError, parse_request
