@@ -135,6 +135,8 @@ class _Simulation:
             world = World(random, nursery, agenda, network, self.trace, self.invariants, snapshots)
             listed = [str(address) for address in self.addresses]
             levels = random.choice(((LEVEL,), (LEVEL,), (LEVEL,), (1, 1, LEVEL)))
+            if self.kinds is not None and "kill" not in self.kinds:
+                levels = (LEVEL,)  # an older node is started anew, which may cost an election
             self.machines = [
                 Machine(world, index, address, listed, random.choice(levels))
                 for index, address in enumerate(self.addresses)
