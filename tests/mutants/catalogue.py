@@ -11,6 +11,7 @@ from tests.mutants.blind_spots import BLIND_SPOTS
 from tests.mutants.leases import LEASES
 from tests.mutants.mutant import Mutant
 from tests.mutants.state import STATE
+from tests.mutants.streams import STREAMS
 
 CORE = "trioraft/raft/core.py"
 LEADERSHIP = "trioraft/raft/leadership.py"
@@ -2275,6 +2276,7 @@ MUTANTS = (
     ),
     *LEASES,
     *STATE,
+    *STREAMS,
     *BLIND_SPOTS,
     *AROUND_THE_MACHINE,
 )

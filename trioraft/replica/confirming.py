@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Final
+from weakref import ReferenceType, ref
 
 from trioraft.replica.slots import ReadSlot, WriteSlot
 from trioraft.replica.subscriber import Stream, Subscriber
@@ -25,9 +26,9 @@ class Confirming:
         """`accept` takes the read, and `confirmed` each stream once it has succeeded."""
         self._accept = accept
         self._confirmed = confirmed
-        self._waiting: list[Stream] = []
-        """Those for whom no read has begun."""
-        self._asking: list[Stream] = []
+        self._waiting: list[ReferenceType[Stream]] = []
+        """Those for whom no read has begun; their connections hold them, and may be gone."""
+        self._asking: list[ReferenceType[Stream]] = []
         self._slot: ReadSlot | None = None
         self._again = 0
 
@@ -37,7 +38,7 @@ class Confirming:
 
     def add(self, stream: Stream) -> None:
         """Confirm that stream; a read that is under way has begun too early for it."""
-        self._waiting.append(stream)
+        self._waiting.append(ref(stream))
 
     def ask(self, now: int) -> None:
         """Begin a read, if one should."""
@@ -53,11 +54,12 @@ class Confirming:
         slot, asking = self._slot, self._asking
         assert slot is not None
         self._slot, self._asking = None, []
-        if slot.confirmed:
-            for stream in asking:
+        if not slot.confirmed:
+            self._waiting += asking
+            return
+        for one in asking:
+            if (stream := one()) is not None and stream.is_open:
                 self._confirmed(stream)
-        else:
-            self._waiting += [stream for stream in asking if stream.is_open]
 
     def pass_reads_on(self, write: WriteSlot) -> Sequence[ReadSlot]:  # noqa: ARG002
         """There is no read before a write."""

@@ -21,7 +21,7 @@ from trioraft.replica.slots import Owner, Slot
 from trioraft.replica.subscriber import Opened, Stream, Subscriber
 from trioraft.wire import events
 
-EVENTS_A_TURN: Final = 512
+EVENTS_A_TURN: Final = 256
 """How many events are brought on their way in a turn: the next one follows at once, and begins with requests."""
 SLICE: Final = 1024
 """How many changes are looked at for one stream before others have their turn."""
@@ -139,6 +139,11 @@ class FanOut:
 
     def bring(self) -> bool:
         """Bring events on their way, as many as this turn may; whether there were any."""
+        if not self.opened:
+            self._told, self._due = [], []
+            while self._awake:
+                self._awake.pop().is_awake = False
+            return False
         if self._early.next <= self._node.core.last_applied:
             self._due += self._early.pop_due(self._node.core.last_applied)
         if not self.hurries:

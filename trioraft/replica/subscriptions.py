@@ -76,7 +76,10 @@ class Subscriptions:
     @property
     def hurries(self) -> bool:
         """Whether the next turn has something to do, whatever comes in."""
-        return self.fan_out.hurries or self._confirming.wants(self.fan_out.now) or self.locks.hurries
+        fan_out = self.fan_out
+        if not fan_out.opened:
+            return False
+        return fan_out.hurries or self._confirming.wants(fan_out.now) or self.locks.hurries
 
     @property
     def next_due(self) -> int:
@@ -85,8 +88,9 @@ class Subscriptions:
 
     def begin_turn(self) -> None:
         """Ask for what has to be confirmed."""
-        self._confirming.ask(self.fan_out.now)
-        self.locks.begin_turn()
+        if self.fan_out.opened:
+            self._confirming.ask(self.fan_out.now)
+            self.locks.begin_turn()
 
     # From the clients
 
