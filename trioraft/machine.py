@@ -111,8 +111,8 @@ class Streams(Protocol):
         one.
         """
 
-    def page(self, interest: Any, after: str | None, room: int) -> tuple[list[bytes], str | None]:
-        """The first keys of interest after that one, as they are now, as events: some, until they have `room` bytes.
+    def page(self, interest: Any, after: str | None, most: int, room: int) -> tuple[list[bytes], str | None]:
+        """The first keys of interest after that one, as they are now, as events: `most`, until they have `room` bytes.
 
         With the last of them; None where no key follows.
         """

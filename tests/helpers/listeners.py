@@ -8,6 +8,7 @@ from typing import Any
 from trioraft.key_values import key_value_machine
 from trioraft.kv.commands import Command
 from trioraft.kv.history import History
+from trioraft.replica.fan_out import Portions
 from trioraft.replica.session import Session
 from trioraft.replica.slots import ReadSlot, Slot, WriteSlot
 from trioraft.replica.subscriptions import Subscriptions
@@ -24,7 +25,7 @@ class Core:
 class Teller:
     """A machine, and those who listen to it: what a node has of that."""
 
-    def __init__(self) -> None:
+    def __init__(self, portions: Portions | None = None) -> None:
         self.core: Any = Core()
         self.cluster = CLUSTER
         self.machine: Any = key_value_machine()
@@ -33,7 +34,9 @@ class Teller:
         """Reads that are to be confirmed."""
         self.writes: list[tuple[WriteSlot, Any]] = []
         """Writes that are to be carried out."""
-        self.subscriptions = Subscriptions(self, self.machine, 200, self.asked.append, self._take, _answer)
+        self.subscriptions = Subscriptions(
+            self, self.machine, 200, self.asked.append, self._take, _answer, portions or Portions()
+        )
 
     is_removed = False
 

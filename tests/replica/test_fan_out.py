@@ -16,7 +16,7 @@ from trioraft.kv.commands import Command, Delete, DeletePrefix, Incr, Put, SetHi
 from trioraft.kv.history import Gone
 from trioraft.kv.items import unpack
 from trioraft.kv.transactions import DeleteInside, PutInside, Txn
-from trioraft.replica import fan_out, subscriber
+from trioraft.replica.fan_out import Portions
 from trioraft.wire.codec import decode
 
 from ..helpers.listeners import Listener, Teller
@@ -208,13 +208,15 @@ class Watcher:
         assert self.got == self._log.changes(self.asked, self.begun, upto)
 
 
-def run(seed: int, monkeypatch: pytest.MonkeyPatch, *, bound: bool) -> list[Watcher]:
+def run(seed: int, *, bound: bool) -> list[Watcher]:
     random = Random(seed)
-    monkeypatch.setattr(fan_out, "EVENTS_A_TURN", random.choice((1, 3, 20)))
-    monkeypatch.setattr(fan_out, "SLICE", random.choice((1, 4, 100)))
-    monkeypatch.setattr(subscriber, "PENDING_BYTES", random.choice((50, 400, 10_000)))
-    monkeypatch.setattr("trioraft.kv.streams.PAGE_KEYS", random.choice((1, 2, 100)))
-    log, tellers = Log(random), [Teller() for _ in range(3)]
+    portions = Portions(
+        events_a_turn=random.choice((1, 3, 20)),
+        slice=random.choice((1, 4, 100)),
+        page_keys=random.choice((1, 2, 100)),
+        pending_bytes=random.choice((50, 400, 10_000)),
+    )
+    log, tellers = Log(random), [Teller(portions) for _ in range(3)]
     watchers = [Watcher(random, log, initial=random.random() < 0.4) for _ in range(random.randrange(1, 8))]
     if bound:
         log.bound(random.choice((5, 20)), 10**6)
@@ -265,11 +267,11 @@ def step(random: Random, log: Log, tellers: list[Teller], teller: Teller) -> Non
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_every_change_is_told_once_and_in_order(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for watcher in run(seed, monkeypatch, bound=False):
+def test_every_change_is_told_once_and_in_order(seed: int) -> None:
+    for watcher in run(seed, bound=False):
         assert not watcher.ends
 
 
-def test_whoever_falls_out_of_the_history_is_told_so_and_nothing_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    ends = [code for seed in range(60) for watcher in run(seed, monkeypatch, bound=True) for code in watcher.ends]
+def test_whoever_falls_out_of_the_history_is_told_so_and_nothing_wrong() -> None:
+    ends = [code for seed in range(60) for watcher in run(seed, bound=True) for code in watcher.ends]
     assert set(ends) == {"compacted", "slow_consumer"}

@@ -25,6 +25,7 @@ from trioraft.raft.messages import (
 )
 from trioraft.raft.ready import Lost
 from trioraft.replica.administration import Administration
+from trioraft.replica.fan_out import Portions
 from trioraft.replica.forwarding import FAREWELL_TICKS
 from trioraft.replica.lease_clock import LeaseClock
 from trioraft.replica.levels import Levels
@@ -68,7 +69,7 @@ class Place:
         self.machine.raise_level(LEVEL, 0)
         self.levels = Levels(self, LEVEL)
         self.lease_clock = LeaseClock(10)
-        self.requests = Requests(self, self.machine, self.lease_clock, HOLD_TICKS)
+        self.requests = Requests(self, self.machine, self.lease_clock, HOLD_TICKS, Portions())
         self.administration = Administration(self, self.requests.forwarding, self.requests.answering, HOLD_TICKS)
         self.session = Session(1024 * 1024, lambda: None, self.requests.reply_size)
 

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from trioraft.kv.commands import Command, Delete, Expire, LeaseGrant, Put
-from trioraft.replica import fan_out, subscriber, subscriptions
+from trioraft.replica import subscriptions
+from trioraft.replica.fan_out import Portions
 
 from ..helpers.listeners import CLUSTER, Listener, Teller
 
@@ -112,11 +113,8 @@ class TestWatches:
         listener.ask(op="watch", prefix="", cluster=CLUSTER)
         assert codes(listener.read_all()) == ["membership", "membership", "ok", "synced"]
 
-    def test_initial_shows_what_is_there_page_by_page_and_the_changes_of_what_was_shown(
-        self, teller: Teller, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("trioraft.kv.streams.PAGE_KEYS", 2)
-        monkeypatch.setattr(subscriber, "PENDING_BYTES", 100)
+    def test_initial_shows_what_is_there_page_by_page_and_the_changes_of_what_was_shown(self) -> None:
+        teller = Teller(Portions(page_keys=2, pending_bytes=100))
         teller.apply(*[put(key) for key in "abcde"])
         listener = Listener(teller)
         listener.ask(op="watch", id=1, prefix="", initial=True)
@@ -140,7 +138,7 @@ class TestWatches:
         assert codes(lines).count("put") == 10_000
         told = slow.session.subscriber
         assert told is not None
-        assert told._size < subscriber.PENDING_BYTES + 1000
+        assert told._size < Portions().pending_bytes + 1000
         slow._room = lambda: 10**6
         assert codes(slow.read_all())[-1] == "slow_consumer"
         assert len(teller.subscriptions.fan_out.opened) == 1
@@ -231,8 +229,8 @@ class TestProgress:
         teller.pass_time(10_000)
         assert codes(listener.read_all() + other.read_all()) == ["ok"]
 
-    def test_it_comes_behind_what_it_speaks_of(self, teller: Teller, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(fan_out, "EVENTS_A_TURN", 1)
+    def test_it_comes_behind_what_it_speaks_of(self) -> None:
+        teller = Teller(Portions(events_a_turn=1))
         listener = Listener(teller)
         listener.ask(op="watch", id=1, key="k", progress_ms=100)
         listener.read_all()

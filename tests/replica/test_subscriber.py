@@ -14,7 +14,7 @@ class Surroundings:
 
 
 def test_progress_does_not_leave_behind_the_answer_that_opens_a_watch_which_is_not_so_far() -> None:
-    subscriber = Subscriber(lambda: None, Surroundings())
+    subscriber = Subscriber(lambda: None, Surroundings(), 1000)
     first, second = object(), object()
     subscriber.open(Stream(subscriber, b"1", None, 0), first)
     subscriber.tell_progress(18)

@@ -18,8 +18,6 @@ from trioraft.kv.locks import LockNews
 from trioraft.kv.store import Store
 from trioraft.kv.watches import Watches
 
-PAGE_KEYS: Final = 256
-"""The most keys on a page of those that are present."""
 KEPT: Final = 1024
 """The most texts of events that are kept for others who read the same part of the history."""
 KEPT_BYTES: Final = 1024 * 1024
@@ -185,13 +183,13 @@ class KeyStreams:
                 break
         return events, base + end
 
-    def page(self, interest: Interest, after: str | None, room: int) -> tuple[list[bytes], str | None]:
+    def page(self, interest: Interest, after: str | None, most: int, room: int) -> tuple[list[bytes], str | None]:
         """The first keys of interest after that one, as they are now, as events; and the last, if others follow."""
         put = self._events.put
         if not isinstance(interest, PrefixInterest):
             item = self._store.get(interest.key)
             return [] if item is None else [put(interest.key, item, False, True)], None
-        items, more = self._store.scan(interest.prefix, after, PAGE_KEYS, max(room, 1))
+        items, more = self._store.scan(interest.prefix, after, most, max(room, 1))
         return [put(key, item, False, True) for key, item in items], items[-1][0] if more else None
 
     def look(self, interest: Interest, at: int) -> bytes | None:

@@ -14,6 +14,8 @@ from collections import deque
 from itertools import chain
 from typing import Final, Protocol
 
+import msgspec
+
 from trioraft.machine import Streams
 from trioraft.raft.core import Core
 from trioraft.replica.alarms import Alarms
@@ -21,10 +23,6 @@ from trioraft.replica.slots import Owner, Slot
 from trioraft.replica.subscriber import Opened, Stream, Subscriber
 from trioraft.wire import events
 
-EVENTS_A_TURN: Final = 256
-"""How many events are brought on their way in a turn: the next one follows at once, and begins with requests."""
-SLICE: Final = 1024
-"""How many changes are looked at for one stream before others have their turn."""
 CHANGES_AN_EVENT: Final = 16
 """How many changes can be looked at in the time that an event takes."""
 TOO_SLOW: Final = (
@@ -32,6 +30,19 @@ TOO_SLOW: Final = (
     "the client reads so slowly that the history does not reach back to it any more",
     "read faster, or watch fewer keys; and begin again",
 )
+
+
+class Portions(msgspec.Struct, frozen=True):
+    """How much is told at once, so that nobody waits for it."""
+
+    events_a_turn: int = 256
+    """How many events are brought on their way in a turn: the next one follows at once, and begins with requests."""
+    slice: int = 1024
+    """How many changes are looked at for one stream before others have their turn."""
+    page_keys: int = 256
+    """The most keys on a page of those that are present."""
+    pending_bytes: int = 64 * 1024
+    """From this many bytes of events on that have not left, a connection gets no more."""
 
 
 class Ports(Protocol):
@@ -43,7 +54,8 @@ class Ports(Protocol):
 class FanOut:
     """The streams of all connections, and how far they are."""
 
-    def __init__(self, node: Ports, source: Streams | None) -> None:
+    def __init__(self, node: Ports, source: Streams | None, portions: Portions) -> None:
+        self.portions = portions
         self.source = source
         """The changes; None where the machine tells nobody of them."""
         self.now = 0
@@ -86,7 +98,7 @@ class FanOut:
     def listener(self, owner: Owner) -> Subscriber:
         """The listener at the connection of these requests."""
         if owner.subscriber is None:
-            owner.subscriber = Subscriber(owner.on_answered, self)
+            owner.subscriber = Subscriber(owner.on_answered, self, self.portions.pending_bytes)
         return owner.subscriber
 
     def open(self, opened: Opened, answer: Slot) -> None:
@@ -148,7 +160,7 @@ class FanOut:
             self._due += self._early.pop_due(self._node.core.last_applied)
         if not self.hurries:
             return False
-        self._room = EVENTS_A_TURN
+        self._room = self.portions.events_a_turn
         self._tell_found()
         for _ in range(len(self._awake)):
             if self._room <= 0:
@@ -237,11 +249,13 @@ class FanOut:
             self.end(stream, *TOO_SLOW)
             return
         if position < source.end:
-            tails, stream.position = source.read(stream.interest, position, SLICE, subscriber.room, stream.last_listed)
+            most, room = self.portions.slice, subscriber.room
+            tails, stream.position = source.read(stream.interest, position, most, room, stream.last_listed)
             self._room -= 1 + (stream.position - position) // CHANGES_AN_EVENT
             self._tell_some(stream, tails)
         elif stream.is_listing:
-            tails, stream.last_listed = source.page(stream.interest, stream.last_listed, subscriber.room)
+            most, room = self.portions.page_keys, subscriber.room
+            tails, stream.last_listed = source.page(stream.interest, stream.last_listed, most, room)
             self._room -= 1
             stream.is_listing = stream.last_listed is not None
             self._tell_some(stream, tails)

@@ -25,6 +25,7 @@ from trioraft.raft.settings import Settings
 from trioraft.replica.administration import Administration
 from trioraft.replica.duties import Duties
 from trioraft.replica.failures import decides
+from trioraft.replica.fan_out import Portions
 from trioraft.replica.introductions import Introductions
 from trioraft.replica.lease_clock import LeaseClock
 from trioraft.replica.levels import Levels
@@ -89,6 +90,8 @@ class Tuning(msgspec.Struct, frozen=True):
     """How much of a lease's ttl one tick uses up."""
     level: int = LEVEL
     """The newest level that this node supports."""
+    portions: Portions = Portions()
+    """How much is told of changes at once."""
 
 
 class Replica:
@@ -131,7 +134,7 @@ class Replica:
             self._start(folder.formation)
         hold_ticks = 4 * tuning.raft.election_ticks
         self._lease_clock = LeaseClock(tuning.lease_tick_ms)
-        self.requests = requests = Requests(self, self.machine, self._lease_clock, hold_ticks)
+        self.requests = requests = Requests(self, self.machine, self._lease_clock, hold_ticks, tuning.portions)
         self.administration = Administration(self, requests.forwarding, requests.answering, hold_ticks)
         self.removal = Removal(node)
         self.duties = Duties(self, self._lease_clock)

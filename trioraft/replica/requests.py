@@ -21,6 +21,7 @@ from trioraft.replica.answering import Answering
 from trioraft.replica.applier import Applier
 from trioraft.replica.deadlines import Deadlines
 from trioraft.replica.failures import decides
+from trioraft.replica.fan_out import Portions
 from trioraft.replica.forwarding import Forwarding
 from trioraft.replica.freshness import Freshness
 from trioraft.replica.lease_clock import LeaseClock
@@ -64,7 +65,9 @@ class Ports(
 class Requests:
     """The requests at this node that are not answered yet, whoever they came from."""
 
-    def __init__(self, node: Ports, machine: Machine, lease_clock: LeaseClock, hold_ticks: int) -> None:
+    def __init__(
+        self, node: Ports, machine: Machine, lease_clock: LeaseClock, hold_ticks: int, portions: Portions
+    ) -> None:
         """`hold_ticks`: how long a request is held without a leader, two election timeouts."""
         self.now = 0
         """In ticks."""
@@ -78,7 +81,7 @@ class Requests:
         self.reads = Reads(node, self.forwarding, self.answering, contexts)
         self.leases = LeaseRequests(node, self.forwarding, self.answering, lease_clock, contexts, hold_ticks)
         answer = self.answering.answer
-        self.subscriptions = Subscriptions(node, machine, hold_ticks, self.accept, self._write, answer)
+        self.subscriptions = Subscriptions(node, machine, hold_ticks, self.accept, self._write, answer, portions)
         self.applier = Applier(node, self.reader, self.placed, self.answering, self.subscriptions.locks)
         self.deadlines = Deadlines()
         self.level_check = LevelCheck(node, self.answering)

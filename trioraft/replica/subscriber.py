@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Container, Iterator
 from itertools import chain
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from trioraft.wire.events import PROGRESS, head, told
 from trioraft.wire.replies import Piece
-
-PENDING_BYTES: Final = 64 * 1024
-"""From this many bytes of events on that have not left, a connection gets no more."""
 
 
 class Surroundings(Protocol):
@@ -87,8 +84,9 @@ class Stream(Opened):
 class Subscriber:
     """The listener at one connection."""
 
-    def __init__(self, notify: Callable[[], None], surroundings: Surroundings) -> None:
-        """`notify` is called when there is something to take."""
+    def __init__(self, notify: Callable[[], None], surroundings: Surroundings, most: int) -> None:
+        """`notify` is called when there is something to take. From `most` bytes on, it gets no more for now."""
+        self._most = most
         self.behind: dict[Stream, None] = {}
         """The streams that read the history, the one that is next first."""
         self.is_awake = False
@@ -181,12 +179,12 @@ class Subscriber:
     @property
     def is_full(self) -> bool:
         """Whether it gets no more events for now, but the last ones of streams."""
-        return self._size >= PENDING_BYTES
+        return self._size >= self._most
 
     @property
     def room(self) -> int:
         """How many bytes of events it gets before it is full."""
-        return PENDING_BYTES - self._size
+        return self._most - self._size
 
     def tell(self, head: bytes, tail: bytes) -> None:
         """Put an event behind the others."""

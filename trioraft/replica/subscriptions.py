@@ -12,7 +12,7 @@ from trioraft.machine import Machine
 from trioraft.raft.core import Core
 from trioraft.replica.alarms import Alarms
 from trioraft.replica.confirming import CONFIRM, Confirming
-from trioraft.replica.fan_out import FanOut, compacted
+from trioraft.replica.fan_out import FanOut, Portions, compacted
 from trioraft.replica.lock_waits import LockWait, LockWaits
 from trioraft.replica.ports import TICK_SECONDS
 from trioraft.replica.slots import ReadSlot, Slot, WriteSlot
@@ -57,6 +57,7 @@ class Subscriptions:
         accept: Callable[[ReadSlot], None],
         write: Callable[[WriteSlot, Any], None],
         answer: Callable[[Slot, Reply], None],
+        portions: Portions,
     ) -> None:
         """`accept` takes a read that this node asks itself, and `write` a write, with its command; `answer` a reply.
 
@@ -64,7 +65,7 @@ class Subscriptions:
         """
         self.stopping = False
         """Whether nothing new is opened."""
-        self.fan_out = FanOut(node, machine.streams)
+        self.fan_out = FanOut(node, machine.streams, portions)
         self._node = node
         self._confirming = Confirming(accept, self.fan_out.confirm)
         self.locks = LockWaits(node, self.fan_out, hold_ticks, write, answer)

@@ -21,6 +21,7 @@ from trioraft.raft.membership import ChangeRefused
 from trioraft.raft.messages import Message, NodeId
 from trioraft.raft.ready import Batch, NotLeader
 from trioraft.replica.failures import HalfDone
+from trioraft.replica.fan_out import Portions
 from trioraft.replica.ports import Observer
 from trioraft.replica.replica import Tuning
 from trioraft.replica.snapshots import SnapshotSettings
@@ -89,6 +90,7 @@ class World(msgspec.Struct):
     trace: Trace
     invariants: Invariants
     snapshots: SnapshotSettings
+    portions: Portions
 
 
 class _Witness(Observer):
@@ -201,7 +203,7 @@ class Machine:
                 self.random,
                 MAX_REQUEST_BYTES,
                 new_machine=lambda: checked_machine(lambda: driver.replica.core.log),
-                tuning=Tuning(snapshots=world.snapshots, level=self._level),
+                tuning=Tuning(snapshots=world.snapshots, level=self._level, portions=world.portions),
                 observer=_Witness(self.index, world, writer),
             )
         except (PowerCut, OSError) as error:

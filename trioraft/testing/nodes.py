@@ -30,7 +30,7 @@ from trioraft.testing.node_faults import Faults
 from trioraft.testing.node_operator import Operator
 from trioraft.testing.node_users import NodeUser
 from trioraft.testing.outcome import SimulationFailed, is_eventful
-from trioraft.testing.simulation import draw_snapshot_settings
+from trioraft.testing.simulation import draw_portions, draw_snapshot_settings
 from trioraft.testing.stores import digest_of, empty_model
 from trioraft.testing.users.crew import NUMBERS, draw_users, verify
 from trioraft.testing.virtual_time import Agenda, StepCounter, run_in_virtual_time
@@ -132,7 +132,9 @@ class _Simulation:
             self.counter.after(int(MAX_STEPS_A_SECOND * (self.seconds + 30)), lambda: self._give_up(nursery))
             nursery.start_soon(agenda.run)
             snapshots = draw_snapshot_settings(random)
-            world = World(random, nursery, agenda, network, self.trace, self.invariants, snapshots)
+            world = World(
+                random, nursery, agenda, network, self.trace, self.invariants, snapshots, draw_portions(self.seed)
+            )
             listed = [str(address) for address in self.addresses]
             levels = random.choice(((LEVEL,), (LEVEL,), (LEVEL,), (1, 1, LEVEL)))
             if self.kinds is not None and "kill" not in self.kinds:

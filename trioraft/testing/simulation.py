@@ -30,6 +30,7 @@ from trioraft.raft.messages import Message, NodeId
 from trioraft.raft.ready import NotLeader
 from trioraft.raft.settings import Settings
 from trioraft.replica.failures import HalfDone
+from trioraft.replica.fan_out import Portions
 from trioraft.replica.ports import Forwarded
 from trioraft.replica.replica import Tuning
 from trioraft.replica.snapshots import SnapshotSettings
@@ -170,7 +171,8 @@ class Simulation:
         )
         segment_bytes = random.choice((2_000, 20_000, 1_000_000))
         mark_ticks = random.choice((1, 10, 100))
-        return Tuning(raft, draw_snapshot_settings(random), segment_bytes, mark_ticks, self.lease_tick_ms)
+        snapshots, portions = draw_snapshot_settings(random), draw_portions(self.seed)
+        return Tuning(raft, snapshots, segment_bytes, mark_ticks, self.lease_tick_ms, portions=portions)
 
     def _form(self) -> None:
         """Give every node the folder of a member of a cluster that has just formed."""
@@ -574,6 +576,17 @@ def draw_snapshot_settings(random: Random) -> SnapshotSettings:
         piece_bytes=random.choice((500, 3000, 1_000_000)),
         retry_ticks=random.choice((1, 20)),
         most_retry_ticks=100,
+    )
+
+
+def draw_portions(seed: int) -> Portions:
+    """Draw how much is told of changes at once: mostly so little that watches fall behind."""
+    random = Random(f"portions {seed}")
+    return Portions(
+        events_a_turn=random.choice((1, 3, 256)),
+        slice=random.choice((1, 5, 1024)),
+        page_keys=random.choice((1, 2, 256)),
+        pending_bytes=random.choice((50, 200, 64 * 1024)),
     )
 
 
