@@ -93,13 +93,13 @@ def parse_request(line: bytes) -> AnyRequest:
         return _parse_words(line)
     nests = _BRACKET in line or line.rfind(b"{") > 0
     deep = nests and line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth(line) - MAX_DEPTH
-    if deep > _MOST_INSIDE:
+    if deep and deep > _MOST_INSIDE:
         raise _too_deep(line)
     try:
         request: Request = _decoder.decode(line)
     except DecodeError as error:
         request = _parse_again(line, str(error))
-    if deep > request.inside:
+    if deep and deep > request.inside:
         raise _too_deep(line)
     if nests and bytes(request.id)[:1] in (b"{", b"["):
         raise RequestError("bad_request", "an id is a string, a number, true, false or null", _hint(request))
