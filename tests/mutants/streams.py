@@ -90,10 +90,10 @@ STREAMS: Final = (
         simulated=False,
     ),
     Mutant(
-        "the last change of an entry is not called so",
+        "a watch is not told that an entry has further changes for it",
         KEY_STREAMS,
         "        return self._last.get(prefix, 0) > history.base + place\n",
-        "        return self._last.get(prefix, 0) >= history.base + place\n",
+        "        return False\n",
         EVERY_CHANGE,
     ),
     Mutant(
