@@ -118,6 +118,7 @@ STATE: Final = (
         "        if place is not None and place.entry == entry:\n",
         "        if place is not None:\n",
         STATE_TESTS,
+        simulated=False,  # only where both cross on their way to the log
     ),
     Mutant(
         "a lock that passes on keeps its fence",
