@@ -140,7 +140,6 @@ ALLOWED = {
 # What a room or module that only decides may import from outside the project.
 _OF_NO_CONSEQUENCE = {
     "__future__",
-    "array",
     "bisect",
     "collections",
     "dataclasses",

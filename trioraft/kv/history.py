@@ -6,11 +6,8 @@ later, many changes at once. What others see is cut exactly first, so that it de
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
-from operator import add
 from typing import Final
 
 import msgspec
@@ -22,6 +19,8 @@ _SLACK: Final = 8
 """The lists are cut once they are beyond a bound by its eighth: cutting moves all that is left."""
 _FEW: Final = 16
 """Fewer changes than this wait to be measured together with the next, unless the newest is a large one."""
+_PIECE: Final = 64
+"""At most so many changes are measured as one: within a piece, they are measured one by one where it is cut."""
 
 
 class Gone(msgspec.Struct, frozen=True, gc=False):
@@ -64,10 +63,14 @@ class History:
         """How many changes were cut from the lists; the position of the first in them."""
         self._start = 0
         """Where in the lists the changes within the bounds begin, as of the last exact cut."""
-        self._totals = array("q")
-        """For each measured change: the size of all up to it, each counted with the numbers of a packed item."""
-        self._cut_total = 0
-        """The same for the last change that was cut from the lists."""
+        self._ends: list[int] = []
+        """The positions behind the pieces that are measured,"""
+        self._totals: list[int] = []
+        """and the size of all changes up to there, in bytes of keys and values."""
+        self._base_total = 0
+        """The same for the changes that were cut from the lists,"""
+        self._start_total = 0
+        """and for those before `_start`."""
         self.floor = 0
         """The revision above which every change is known, as of the last exact cut.
 
@@ -148,54 +151,75 @@ class History:
 
     def trim(self) -> None:
         """Let go of what is beyond the bounds, if it is so much that it pays. To be called after each block."""
-        if len(self.keys) - len(self._totals) >= _FEW or (self.items and not isinstance(self.items[-1], bytes)):
+        if len(self.keys) - self._measured >= _FEW or (self.items and not isinstance(self.items[-1], bytes)):
             self._measure()
         changes, size = self.max_changes, self.max_bytes
-        if len(self.keys) > changes + changes // _SLACK or self._size(0) > size + size // _SLACK:
+        held = self._total - self._base_total
+        if len(self.keys) > changes + changes // _SLACK or held > size + size // _SLACK:
             self._cut()
             start = self._start
-            self._cut_total = self._total(start)
-            del self.keys[:start], self.items[:start], self._totals[:start]
             self.base += start
+            del self.keys[:start], self.items[:start]
+            pieces = bisect_right(self._ends, self.base)
+            del self._ends[:pieces], self._totals[:pieces]
+            self._base_total = self._start_total
             self._start = 0
 
+    @property
+    def _measured(self) -> int:
+        """How many changes of the lists are measured."""
+        return self._ends[-1] - self.base if self._ends else 0
+
+    @property
+    def _total(self) -> int:
+        """The size of all changes that are measured."""
+        return self._totals[-1] if self._totals else self._base_total
+
     def _measure(self) -> None:
-        """Reckon the sizes of the changes that came since the last time."""
-        since = len(self._totals)
-        if since == len(self.keys):
-            return
-        keys, items = self.keys[since:], self.items[since:]
-        lengths = map(len, keys) if "".join(keys).isascii() else [len(key.encode()) for key in keys]
+        """Measure the changes that came since the last time."""
+        for begin in range(self._measured, len(self.keys), _PIECE):
+            end = min(begin + _PIECE, len(self.keys))
+            self._totals.append(self._total + self._size(begin, end))
+            self._ends.append(self.base + end)
+
+    def _size(self, begin: int, end: int) -> int:
+        """The size of these changes of the lists: their keys and values, in bytes."""
+        text, items = "".join(self.keys[begin:end]), self.items[begin:end]
+        size = len(text) if text.isascii() else len(text.encode())
         try:
-            values = list(map(len, items))  # type: ignore[arg-type]
+            return size + sum(map(len, items)) - NUMBERS_SIZE * len(items)  # type: ignore[arg-type]
         except TypeError:  # seldom: not all are packed
-            values = [NUMBERS_SIZE + (0 if isinstance(item, Gone) else value_size(item)) for item in items]
-        totals = accumulate(map(add, lengths, values), initial=self._total(since))
-        next(totals)
-        self._totals.extend(totals)
+            return size + sum(0 if isinstance(item, Gone) else value_size(item) for item in items)
 
-    def _total(self, count: int) -> int:
-        """The size of all changes up to the first `count` of the lists, each with the numbers of a packed item."""
-        return self._totals[count - 1] if count else self._cut_total
+    def _total_before(self, place: int) -> int:
+        """The size of all changes before that place in the lists."""
+        piece = bisect_left(self._ends, self.base + place)
+        if piece == len(self._ends):
+            return self._total
+        return self._totals[piece] - self._size(place, self._ends[piece] - self.base)
 
-    def _size(self, start: int) -> int:
-        """The size of the measured changes from there on: keys and values, in bytes."""
-        count = len(self._totals)
-        return self._total(count) - self._total(start) - NUMBERS_SIZE * (count - start)
+    def _place_of(self, total: int) -> int:
+        """The first place in the lists before which the changes have that size, or more."""
+        piece = bisect_left(self._totals, total)
+        place, found = (self._ends[piece - 1] - self.base, self._totals[piece - 1]) if piece else (0, self._base_total)
+        while found < total:
+            found += self._size(place, place + 1)
+            place += 1
+        return place
 
     def _cut(self) -> None:
         """Move the start to where both bounds hold, over whole entries, and not beyond the newest."""
         self._measure()
-        start, end = self._start, len(self.keys)
-        if end - start <= self.max_changes and self._size(start) <= self.max_bytes:
+        start, end, total = self._start, len(self.keys), self._total
+        if end - start <= self.max_changes and total - self._start_total <= self.max_bytes:
             return
-        start = max(start, end - self.max_changes)
-        start += bisect_left(range(start, end), -self.max_bytes, key=lambda place: -self._size(place))
-        newest = bisect_left(self.items, revision(self.items[-1]), self._start, key=revision)
+        newest = bisect_left(self.items, revision(self.items[-1]), start, key=revision)
+        start = max(start, end - self.max_changes, self._place_of(total - self.max_bytes))
         start = min(start, newest)
         if start > self._start:
             self.floor = revision(self.items[start - 1])
             self._start = bisect_right(self.items, self.floor, start, key=revision)
+            self._start_total = self._total_before(self._start)
 
 
 class HistoryView:
