@@ -20,7 +20,7 @@ from trioraft.raft.messages import NodeId
 from trioraft.replica.answering import Answering
 from trioraft.replica.failures import internal_reply
 from trioraft.replica.forwarding import Forwarding, Lead, PassedOn
-from trioraft.replica.ports import TICK_SECONDS
+from trioraft.replica.ports import TICK_MS
 from trioraft.replica.reports import snapshot_reply
 from trioraft.replica.slots import Slot
 from trioraft.replica.snapshots import Snapshots
@@ -30,8 +30,6 @@ from trioraft.wire.operations import OPERATION_OF, AddMember, PromoteMember, Rem
 from trioraft.wire.parsing import RequestError, parse_request, without_id
 from trioraft.wire.peers import AdminReply, AdminRequest
 from trioraft.wire.table import AnyRequest, Operation, Request
-
-TICK_MS: Final = int(TICK_SECONDS * 1000)
 
 Answer = Callable[[bytes, int], None]
 """Is called with a reply without an id, and with the index of the entry that made it true, or 0."""

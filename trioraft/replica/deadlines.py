@@ -7,6 +7,7 @@ from itertools import count
 from typing import Final
 from weakref import ReferenceType, ref
 
+from trioraft.replica.ports import ticks_of
 from trioraft.replica.slots import Slot
 
 FEW_DEADLINES: Final = 64
@@ -49,8 +50,7 @@ class Deadlines:
                 self._heap = list(filter(_is_open, self._heap))
                 heapq.heapify(self._heap)
                 self._most = max(2 * len(self._heap), FEW_DEADLINES)
-            # A tick is 10 ms; a part of one counts as one.
-            heapq.heappush(self._heap, (now + -(-timeout // 10), next(self._numbers), ref(slot)))
+            heapq.heappush(self._heap, (now + ticks_of(timeout), next(self._numbers), ref(slot)))
 
     def pop_due(self, now: int) -> list[Slot]:
         """Remove the requests whose time is over by tick `now`, and return those not answered yet."""

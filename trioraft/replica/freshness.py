@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Final, Protocol
+from typing import Protocol
 
 from trioraft.raft.core import Core
-from trioraft.replica.ports import TICK_SECONDS
+from trioraft.replica.ports import TICK_MS
 from trioraft.replica.slots import ReadSlot
 from trioraft.wire import replies
-
-_TICK_MS: Final = round(TICK_SECONDS * 1000)
 
 
 class Ports(Protocol):
@@ -57,7 +55,7 @@ class Freshness:
     @property
     def age_ms(self) -> float:
         """How old the state may be, a part of a tick counting as one; infinite before a leader was heard."""
-        return math.inf if self._fresh is None else (self._now - self._fresh + 1) * _TICK_MS
+        return math.inf if self._fresh is None else (self._now - self._fresh + 1) * TICK_MS
 
     def refusal(self, read: ReadSlot) -> bytes:
         """The reply to a read that allows for less."""

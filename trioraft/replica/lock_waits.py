@@ -15,7 +15,7 @@ from trioraft.machine import PlaceNews
 from trioraft.raft.core import Core
 from trioraft.replica.alarms import Alarms
 from trioraft.replica.fan_out import FanOut
-from trioraft.replica.ports import TICK_SECONDS
+from trioraft.replica.ports import ticks_of
 from trioraft.replica.slots import ReadSlot, Slot, WriteSlot
 from trioraft.replica.subscriber import Opened, Subscriber
 from trioraft.wire import events, replies
@@ -23,7 +23,6 @@ from trioraft.wire.operations import Lock
 from trioraft.wire.replies import Reply
 from trioraft.wire.table import Operation, Request
 
-TICK_MS: Final = int(TICK_SECONDS * 1000)
 AGAIN_TICKS: Final = 10
 """How long after an attempt to give a place up it is tried again."""
 _GIVING_UP: Final = Operation(kind="write", summary="", example="", fields="", answer="", prompt="")
@@ -128,7 +127,7 @@ class LockWaits:
         self._fan_out.open(wait, slot)
         self._by_entry[entry] = wait
         if request.wait_ms is not None:
-            self._alarms.set(self._fan_out.now - (-request.wait_ms // TICK_MS), wait)
+            self._alarms.set(self._fan_out.now + ticks_of(request.wait_ms), wait)
         if entry < self._node.core.last_applied:  # it was answered once before
             self._judge(wait)
 

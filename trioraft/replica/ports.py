@@ -21,9 +21,16 @@ from trioraft.wire.peers import (
 
 TICK_SECONDS: Final = 0.01
 """How long a tick lasts."""
+TICK_MS: Final = 10
+"""The same in milliseconds."""
 
 Forwarded = Propose | Proposed | NotProposed | ReadIndexRequest | ReadIndexReply | AdminRequest | AdminReply
 """A message about requests, in one direction or the other."""
+
+
+def ticks_of(milliseconds: int) -> int:
+    """The ticks that last so long at least: a part of one counts as one."""
+    return -(-milliseconds // TICK_MS)
 
 
 class Peers(Protocol):

@@ -30,7 +30,7 @@ from trioraft.replica.introductions import Introductions
 from trioraft.replica.lease_clock import LeaseClock
 from trioraft.replica.levels import Levels
 from trioraft.replica.log_writer import LogWriter
-from trioraft.replica.ports import TICK_SECONDS, Clients, DiskThread, Forwarded, Observer, Pace, Peers
+from trioraft.replica.ports import TICK_MS, Clients, DiskThread, Forwarded, Observer, Pace, Peers
 from trioraft.replica.removal import Removal
 from trioraft.replica.reports import local_reply, say_recovered, say_role, why_no_leader
 from trioraft.replica.requests import Requests
@@ -86,7 +86,7 @@ class Tuning(msgspec.Struct, frozen=True):
     """A segment of the log that has grown to this is the last but one."""
     mark_ticks: int = 100
     """After this time without a write the log is marked."""
-    lease_tick_ms: int = int(TICK_SECONDS * 1000)
+    lease_tick_ms: int = TICK_MS
     """How much of a lease's ttl one tick uses up."""
     level: int = LEVEL
     """The newest level that this node supports."""

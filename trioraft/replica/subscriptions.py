@@ -14,7 +14,7 @@ from trioraft.replica.alarms import Alarms
 from trioraft.replica.confirming import CONFIRM, Confirming
 from trioraft.replica.fan_out import FanOut, Portions, compacted
 from trioraft.replica.lock_waits import LockWait, LockWaits
-from trioraft.replica.ports import TICK_SECONDS
+from trioraft.replica.ports import ticks_of
 from trioraft.replica.slots import ReadSlot, Slot, WriteSlot
 from trioraft.replica.subscriber import Stream, Subscriber
 from trioraft.wire import replies
@@ -22,7 +22,6 @@ from trioraft.wire.operations import Cancel, Wait, Watch
 from trioraft.wire.replies import Reply
 from trioraft.wire.table import Request
 
-TICK_MS: Final = int(TICK_SECONDS * 1000)
 MOST_A_CONNECTION: Final = 10_000
 """The most watches, waits and waiting locks that are open on a connection,"""
 MOST: Final = 100_000
@@ -110,7 +109,7 @@ class Subscriptions:
         if request.after_rev is not None and after < (first := self.fan_out.first_rev):
             return replies.error_reply(slot.id, *compacted(first), None, first_rev=first)
         stream = Stream(self.fan_out.listener(slot.owner), slot.id, request.interest, after)
-        stream.progress_ticks = -(-request.progress_ms // TICK_MS)
+        stream.progress_ticks = ticks_of(request.progress_ms)
         stream.is_listing = request.initial
         self.fan_out.open(stream, slot)
         if request.initial:
@@ -139,7 +138,7 @@ class Subscriptions:
         self.fan_out.open(stream, slot)
         self.fan_out.enter(stream, applied)
         if request.wait_ms is not None:
-            self._waits.set(self.fan_out.now - (-request.wait_ms // TICK_MS), stream)
+            self._waits.set(self.fan_out.now + ticks_of(request.wait_ms), stream)
         return self._opened(slot, at=applied)
 
     def _cancel(self, slot: ReadSlot, request: Cancel) -> Reply | None:
