@@ -52,12 +52,16 @@ class Child:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)  # its orphans become children of this process
         self._deaf.__enter__()
         try:
-            self._process = subprocess.Popen(self._command, env=self._environment, stdin=self._stdin)
+            process = subprocess.Popen(self._command, env=self._environment, stdin=self._stdin)
+            self._end = in_background(process.wait)
         except OSError as error:
             self._deaf.__exit__()
             streams.say(f"{self._command[0]} cannot be started: {error.strerror}")
             raise Failure(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_STARTED) from None
-        self._end = in_background(self._process.wait)
+        except BaseException:  # a signal, which may have come once the command ran
+            self.end(GRACE_SECONDS)
+            self._deaf.__exit__()
+            raise
         self._end.add_done_callback(lambda _: self._changed.set())
         return self
 
