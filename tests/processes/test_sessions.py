@@ -14,6 +14,7 @@ from ..helpers.processes import Cluster, Line
 
 @pytest.mark.parametrize("session", sessions(PAGE.read_text()), ids=lambda session: session.name)
 def test_a_session_of_the_page(steady: Cluster, session: Session) -> None:
+    empty(steady)
     reading = Reading()
     with contextlib.ExitStack() as stack:
         terminals: dict[str, Line] = {}
@@ -31,6 +32,15 @@ def test_a_session_of_the_page(steady: Cluster, session: Session) -> None:
         for left in terminals.values():
             left.send(b'{"op":"ping","id":"the end"}\n')
             assert heard(left, "") == {"id": "the end", "ok": True}, "the page shows less than comes"
+
+
+def empty(cluster: Cluster) -> None:
+    """Remove what other tests have left, as a session begins with nothing there."""
+    node = cluster.leader()
+    for row in node.ask({"op": "leases"})["leases"]:
+        node.ask({"op": "lease_revoke", "lease": row["lease"]})
+    while node.ask({"op": "delete", "prefix": "", "limit": 10_000})["more"]:
+        pass
 
 
 def heard(terminal: Line, shown: str) -> dict[str, Any]:
