@@ -325,8 +325,8 @@ BLIND_SPOTS = (
     ),
     Mutant(
         "a node wakes for the time given with a request that is answered",
-        "trioraft/replica/deadlines.py",
-        "while self._heap and not _is_open(self._heap[0]):",
+        "trioraft/replica/alarms.py",
+        "while self._heap and self._open(self._heap[0]) is None:",
         "while False:",
         "tests/replica/test_timeouts.py::test_a_node_rests_whatever_time_it_was_given_for_what_is_answered",
         simulated=False,

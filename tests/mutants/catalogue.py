@@ -33,7 +33,7 @@ REPLICA_READS = "trioraft/replica/reads.py"
 PROPOSALS = "trioraft/replica/proposals.py"
 PLACED = "trioraft/replica/placed.py"
 APPLIER = "trioraft/replica/applier.py"
-DEADLINES = "trioraft/replica/deadlines.py"
+ALARMS = "trioraft/replica/alarms.py"
 FORWARDING = "trioraft/replica/forwarding.py"
 STORE = "trioraft/kv/store.py"
 WRITES = "trioraft/kv/writes.py"
@@ -1754,7 +1754,7 @@ MUTANTS = (
         "a change of members knows no deadline",
         "trioraft/replica/requests.py",
         """            self._node.administer(slot)
-            self.deadlines.add(slot, self.now)
+            self._note_deadline(slot)
 """,
         """            self._node.administer(slot)
 """,
@@ -1794,10 +1794,10 @@ MUTANTS = (
     ),
     Mutant(
         "an answered request is held until its deadline",
-        DEADLINES,
-        """next(self._numbers), ref(slot)))
+        ALARMS,
+        """next(self._numbers), ref(thing)))
 """,
-        """next(self._numbers), lambda: slot))  # type: ignore[arg-type]
+        """next(self._numbers), lambda: thing))  # type: ignore[arg-type]
 """,
         f"{GONE}::test_nothing_is_left_of_a_connection_that",
         simulated=False,
@@ -2211,18 +2211,10 @@ MUTANTS = (
         simulated=False,
     ),
     Mutant(
-        "a node that stops waits for the times of what it has answered",
-        DEADLINES,
-        "return not any(map(_is_open, self._heap))",
-        "return not self._heap",
-        f"{TIMEOUTS}::test_a_node_stops_at_once_though_what_it_has_answered_had_much_time",
-        simulated=False,
-    ),
-    Mutant(
         "the times of what is answered are kept until they are over",
-        DEADLINES,
-        "            if len(self._heap) >= self._most:\n",
-        "            if False:\n",
+        ALARMS,
+        "        if len(self._heap) >= self._most:\n",
+        "        if False:\n",
         f"{TIMEOUTS}::test_answered_requests_with_much_time_leave_nothing",
         simulated=False,
     ),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from trioraft.replica.deadlines import NEVER
+from trioraft.replica.alarms import NEVER
 from trioraft.replica.lease_clock import FEW_ENDS, LOOKED_AT, LeaseClock
 
 TICK_MS = 10

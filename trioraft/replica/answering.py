@@ -8,10 +8,10 @@ from typing import Final, cast
 from weakref import ReferenceType, ref
 
 from trioraft.raft.ready import LostReason
+from trioraft.replica.alarms import Alarms
 from trioraft.replica.freshness import Freshness
 from trioraft.replica.reader import Reader
-from trioraft.replica.revisions import AwaitedRevisions
-from trioraft.replica.slots import LaterSlot, LeaseSlot, ReadSlot, Slot, WriteSlot
+from trioraft.replica.slots import LaterSlot, LeaseSlot, ReadSlot, Slot, WriteSlot, is_unanswered
 from trioraft.wire import replies
 from trioraft.wire.replies import Reply
 from trioraft.wire.table import ReadRequest
@@ -39,7 +39,8 @@ class Answering:
         self._begin_lease = begin_lease
         self._postponed: deque[ReferenceType[ReadSlot]] = deque()
         """Reads that this turn had no room for; their connections hold them."""
-        self._awaited = AwaitedRevisions()
+        self._awaited: Alarms[ReadSlot] = Alarms(is_unanswered)
+        """Reads that are new enough but for their `min_rev`, at which each goes on."""
 
     @property
     def postpones(self) -> bool:
@@ -120,18 +121,18 @@ class Answering:
         """
         for read in reads:
             if read.min_rev and read.min_rev > self._reader.applied:
-                self._awaited.add(read)
+                self._awaited.set(read.min_rev, read)
                 continue
             read.confirmed = True
             self._advance(read)
 
     def applied(self, index: int) -> None:
         """Serve the reads that waited for that revision to be applied."""
-        self.confirm(self._awaited.pop(index))
+        self.confirm(self._awaited.pop_due(index))
 
     def give_up_where_behind(self, oldest: int) -> None:
         """Fail the reads that came by that tick and wait for a revision. Those with a `timeout_ms` wait on."""
-        for read in self._awaited.pop_late(oldest):
+        for read in self._awaited.pop_if(lambda read: read.since <= oldest and read.request.timeout_ms is None):
             self.fail_behind(read, read.min_rev)
 
     def fail_behind(self, read: Slot, index: int) -> None:

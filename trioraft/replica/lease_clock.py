@@ -18,7 +18,7 @@ from itertools import takewhile
 from typing import Final
 
 from trioraft.machine import Leasing
-from trioraft.replica.deadlines import NEVER
+from trioraft.replica.alarms import NEVER
 
 LOOKED_AT: Final = 4000
 """The most leases that one tick looks at, and that may wait for an entry which ends them: some milliseconds' work."""

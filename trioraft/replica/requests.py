@@ -17,9 +17,9 @@ from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import LostReason
 from trioraft.raft.runs import Entries
 from trioraft.replica import applier, forwarding, lease_requests, level_check, proposals, reader, subscriptions
+from trioraft.replica.alarms import Alarms
 from trioraft.replica.answering import Answering
 from trioraft.replica.applier import Applier
-from trioraft.replica.deadlines import Deadlines
 from trioraft.replica.failures import decides
 from trioraft.replica.fan_out import Portions
 from trioraft.replica.forwarding import Forwarding
@@ -28,11 +28,11 @@ from trioraft.replica.lease_clock import LeaseClock
 from trioraft.replica.lease_requests import LeaseRequests
 from trioraft.replica.level_check import LevelCheck
 from trioraft.replica.placed import Placed
-from trioraft.replica.ports import Forwarded
+from trioraft.replica.ports import Forwarded, ticks_of
 from trioraft.replica.proposals import Proposals
 from trioraft.replica.reader import Reader
 from trioraft.replica.reads import Reads
-from trioraft.replica.slots import LeaseSlot, ReadSlot, Slot, WriteSlot
+from trioraft.replica.slots import LeaseSlot, ReadSlot, Slot, WriteSlot, is_unanswered
 from trioraft.replica.subscriptions import Subscriptions
 from trioraft.wire.operations import Lock
 from trioraft.wire.peers import NotProposed, Propose, Proposed, ReadIndexReply, ReadIndexRequest
@@ -83,7 +83,8 @@ class Requests:
         answer = self.answering.answer
         self.subscriptions = Subscriptions(node, machine, hold_ticks, self.accept, self._write, answer, portions)
         self.applier = Applier(node, self.reader, self.placed, self.answering, self.subscriptions.locks)
-        self.deadlines = Deadlines()
+        self.deadlines: Alarms[Slot] = Alarms(is_unanswered)
+        """When the time is over that was given with a request; most are answered long before."""
         self.level_check = LevelCheck(node, self.answering)
         self._node = node
         self._hold_ticks = hold_ticks
@@ -141,7 +142,7 @@ class Requests:
         slot.since = self.now
         slot.number = next(self._numbers)
         if self.level_check.is_needed and not self.level_check.admits(slot):
-            self.deadlines.add(slot, self.now)
+            self._note_deadline(slot)
             return
         request = slot.requests[0]
         if type(slot) is WriteSlot:
@@ -152,14 +153,14 @@ class Requests:
                 return
             slot.commands = slot.operation.commands(slot.requests)
             if slot.waits:
-                self.deadlines.add(slot, self.now)
+                self._note_deadline(slot)
                 return
             self.proposals.hold(slot)
         elif type(slot) is LeaseSlot:
             self.leases.accept(slot)
         elif type(slot) is not ReadSlot:
             self._node.administer(slot)
-            self.deadlines.add(slot, self.now)
+            self._note_deadline(slot)
             return
         else:
             if isinstance(request, ReadRequest):
@@ -171,10 +172,10 @@ class Requests:
                 self.reads.hold(slot)
             else:
                 self.answering.confirm([slot])
-                self.deadlines.add(slot, self.now)
+                self._note_deadline(slot)
                 return
         if request.timeout_ms is not None:
-            self.deadlines.add(slot, self.now)
+            self._note_deadline(slot)
 
     def _write(self, slot: WriteSlot, command: Any) -> None:
         """Take a write of this node's own."""
@@ -192,6 +193,12 @@ class Requests:
             self.answering.fail(slot, *refusal, "no")
             return True
         return False
+
+    def _note_deadline(self, slot: Slot) -> None:
+        """Note when the request must have been answered, if it says so."""
+        timeout = slot.request.timeout_ms
+        if timeout is not None and slot.reply is None:
+            self.deadlines.set(self.now + ticks_of(timeout), slot)
 
     def _refuse_session(self, slot: WriteSlot) -> None:
         why = "the session is another cluster's: this one was made by 'trioraft recover' or 'restore', or never knew it"

@@ -112,6 +112,11 @@ class Slot(msgspec.Struct, eq=False, weakref=True):
         self.reply = rest
 
 
+def is_unanswered(slot: Slot) -> bool:
+    """Whether there is no reply to it yet."""
+    return slot.reply is None
+
+
 class ReadSlot(Slot):
     """Requests that change nothing: served in their order, so that they see what those before them did or saw."""
 
