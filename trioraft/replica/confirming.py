@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 from weakref import ReferenceType, ref
 
-from trioraft.replica.slots import ReadSlot, WriteSlot
-from trioraft.replica.subscriber import Stream, Subscriber
+from trioraft.replica.slots import ReadSlot, Unordered
+from trioraft.replica.subscriber import Stream
 from trioraft.wire.table import Operation, Request
 
-CONFIRM: Final = Operation(kind="stream", summary="", example="", fields="", answer="", prompt="")
-"""What such a read asks for. It is not in the table."""
+CONFIRM: Final = Operation.unlisted("stream")
+"""What such a read asks for."""
 PAUSE_TICKS: Final = 10
 """How long after a failure it is asked again."""
 
 
-class Confirming:
+class Confirming(Unordered):
     """The streams that are not confirmed yet, and the read that is under way for some of them."""
-
-    abandoned = False
-    subscriber: Subscriber | None = None
 
     def __init__(self, accept: Callable[[ReadSlot], None], confirmed: Callable[[Stream], None]) -> None:
         """`accept` takes the read, and `confirmed` each stream once it has succeeded."""
@@ -60,10 +57,3 @@ class Confirming:
         for one in asking:
             if (stream := one()) is not None and stream.is_open:
                 self._confirmed(stream)
-
-    def pass_reads_on(self, write: WriteSlot) -> Sequence[ReadSlot]:  # noqa: ARG002
-        """There is no read before a write."""
-        return ()
-
-    def outgrown(self, more: int) -> None:
-        """Nothing is held for it."""

@@ -16,7 +16,7 @@ from trioraft.raft.core import Core
 from trioraft.replica.alarms import Alarms
 from trioraft.replica.fan_out import FanOut
 from trioraft.replica.ports import ticks_of
-from trioraft.replica.slots import ReadSlot, Slot, WriteSlot
+from trioraft.replica.slots import ReadSlot, Slot, Unordered, WriteSlot
 from trioraft.replica.subscriber import Opened, Subscriber
 from trioraft.wire import events, replies
 from trioraft.wire.operations import Lock
@@ -25,8 +25,8 @@ from trioraft.wire.table import Operation, Request
 
 AGAIN_TICKS: Final = 10
 """How long after an attempt to give a place up it is tried again."""
-_GIVING_UP: Final = Operation(kind="write", summary="", example="", fields="", answer="", prompt="")
-"""The operation of an entry that gives a place up. It is not in the table."""
+_GIVING_UP: Final = Operation.unlisted("write")
+"""The operation of an entry that gives a place up."""
 _ENDS: Final = {
     "superseded": (
         "superseded",
@@ -192,7 +192,7 @@ class LockWaits:
             source = self._fan_out.source
             if wait.is_open and source is not None:
                 self._alarms.set(self._fan_out.now + AGAIN_TICKS, wait)
-                slot = WriteSlot(_NoOwner(), _GIVING_UP, [Request()], 0)
+                slot = WriteSlot(Unordered(), _GIVING_UP, [Request()], 0)
                 self._write(slot, source.giving_up(wait.name, wait.lease, wait.entry))
 
     def _give_up(self, wait: LockWait) -> None:
@@ -207,20 +207,3 @@ class LockWaits:
             self._answer(slot, replies.error_reply(slot.id, *_UNKNOWN, "unknown"))
         if not cancels:
             wait.tell(events.closed(self._node.core.last_applied, *_UNKNOWN, applied="unknown"))
-
-
-class _NoOwner:
-    """The owner of a write of this node's own: nobody waits for its reply."""
-
-    abandoned = False
-    subscriber: Subscriber | None = None
-
-    def on_answered(self) -> None:
-        """The state tells what has come of it."""
-
-    def pass_reads_on(self, write: WriteSlot) -> Sequence[ReadSlot]:  # noqa: ARG002
-        """There is no read before it."""
-        return ()
-
-    def outgrown(self, more: int) -> None:
-        """Nothing is held for it."""

@@ -53,6 +53,23 @@ class Owner(Protocol):
         """A reply is known, and has that many bytes more than were reckoned for it."""
 
 
+class Unordered:
+    """An owner whose requests stand behind nothing: those of the node itself, or the first ones of several clients."""
+
+    abandoned = False
+    subscriber: Subscriber | None = None
+
+    def on_answered(self) -> None:
+        """Nobody waits for the reply."""
+
+    def pass_reads_on(self, write: WriteSlot) -> Sequence[ReadSlot]:  # noqa: ARG002
+        """There is no read before a write."""
+        return ()
+
+    def outgrown(self, more: int) -> None:
+        """Nothing is held for it here."""
+
+
 class Slot(msgspec.Struct, eq=False, weakref=True):
     """A request, or some of a kind that came together, and the place of the reply.
 

@@ -18,8 +18,7 @@ from typing import Final, Protocol
 from trioraft.replica.failures import decides
 from trioraft.replica.requests import Requests
 from trioraft.replica.session import read_alike
-from trioraft.replica.slots import ReadSlot, Slot, WriteSlot
-from trioraft.replica.subscriber import Subscriber
+from trioraft.replica.slots import ReadSlot, Slot, Unordered, WriteSlot
 from trioraft.wire.replies import Piece, Reply
 from trioraft.wire.table import AnyRequest, Operation
 
@@ -112,11 +111,8 @@ class Gathering:
             client.go_alone()
 
 
-class Merged:
+class Merged(Unordered):
     """Plain requests of one kind from many connections, in one slot; the replies are dealt out to their places."""
-
-    abandoned = False
-    subscriber: Subscriber | None = None
 
     def __init__(
         self, node: Ports, clients: Sequence[Client], operation: Operation, requests: list[AnyRequest], size: int
@@ -132,13 +128,6 @@ class Merged:
     def on_answered(self) -> None:
         """The replies are there."""
         self._node.dirty.append(self)
-
-    def pass_reads_on(self, write: WriteSlot) -> Sequence[ReadSlot]:  # noqa: ARG002
-        """There is no read before it: whoever has one under way asks alone."""
-        return ()
-
-    def outgrown(self, more: int) -> None:
-        """Nothing is held for it here: each share counts in the session that it goes to."""
 
     @decides
     def flush(self) -> bool:

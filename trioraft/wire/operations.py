@@ -743,8 +743,8 @@ class Leases(Request, tag="leases", kw_only=True, gc=False):
     limit: Limit = USUAL_LIMIT
 
 
-UNREAD: Final = Operation(kind="local", summary="", example="", fields="", answer="", prompt="")
-"""The operation of a line that could not be read. It is not in the table."""
+UNREAD: Final = Operation.unlisted("local")
+"""The operation of a line that could not be read."""
 
 
 def described() -> list[dict[str, str]]:

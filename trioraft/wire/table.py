@@ -248,6 +248,11 @@ class Operation(msgspec.Struct, eq=False, kw_only=True):
                 self._fields_of[one] = _getter(one, self.command)
         return request
 
+    @classmethod
+    def unlisted(cls, kind: Kind) -> Operation:
+        """Make a row that is not in the table: no client can ask for it."""
+        return cls(kind=kind, summary="", example="", fields="", answer="", prompt="")
+
     @property
     def changes(self) -> bool:
         """Whether it changes keys, members or the leader; a failure then says whether it was applied."""
