@@ -9,6 +9,7 @@ from typing import Final
 
 from trioraft.kv.items import Item
 from trioraft.wire.codec import encode
+from trioraft.wire.replies import as_of, item_fields
 
 SYNCED: Final = "synced"
 PROGRESS: Final = "progress"
@@ -24,7 +25,7 @@ def head(id: bytes) -> bytes:
 def put(key: str, item: Item, more: bool, initial: bool = False) -> bytes:
     """The event of a key that was written; `initial`: it was there before."""
     start = b'"event":"put","key":%b,' % encode(key)
-    return b"%b%b%b%b}\n" % (start, _fields(item), _MORE if more else b"", _INITIAL if initial else b"")
+    return b"%b%b%b%b}\n" % (start, item_fields(item), _MORE if more else b"", _INITIAL if initial else b"")
 
 
 def delete(key: str, rev: int, by_lease: bool, more: bool) -> bytes:
@@ -35,7 +36,7 @@ def delete(key: str, rev: int, by_lease: bool, more: bool) -> bytes:
 
 def state(item: Item | None, at: int) -> bytes:
     """The state of a key at that revision, as the end of a line; null and zeros where the key is missing."""
-    return b'%b,"at":%d}\n' % (_fields(item), at)
+    return item_fields(item) + as_of(at)
 
 
 def held(item: Item | None, at: int) -> bytes:
@@ -57,14 +58,6 @@ def closed(at: int, code: str, message: str, hint: str, **more: object) -> bytes
     """The last event of what ends with an error; `more` are fields of the error."""
     error = encode({"code": code, "message": message, "hint": hint, **more})
     return b'"event":"closed","error":%b,"at":%d}\n' % (error, at)
-
-
-def _fields(item: Item | None) -> bytes:
-    if item is None:
-        return b'"value":null,"rev":0,"created":0,"version":0'
-    lease = b',"lease":%d' % item.lease if item.lease else b""
-    numbers = item.value, item.rev, item.created, item.version, lease
-    return b'"value":%b,"rev":%d,"created":%d,"version":%d%b' % numbers
 
 
 _MORE: Final = b',"more":true'

@@ -170,7 +170,8 @@ def transaction_reply(id: bytes | Raw, done: Done, end: bytes) -> Reply:
             pieces.append(start)
             if isinstance(result, Item):
                 room -= len(result.value)
-                pieces += _item(result) if room >= 0 else [b'{"omitted":true,%b}' % _numbers(result)]
+                shown: list[Piece] = [b'"value":', result.value] if room >= 0 else [b'"omitted":true']
+                pieces += [b"{", *shown, b",%b}" % item_numbers(result)]
             elif result is None:
                 pieces.append(b"{%b}" % _MISSING)
             else:
@@ -179,10 +180,6 @@ def transaction_reply(id: bytes | Raw, done: Done, end: bytes) -> Reply:
         pieces.append(b"]" if done.results else b"[]")
     pieces.append(b',"rev":%d%b' % (done.rev, end))
     return _gathered(pieces)
-
-
-def _item(item: Item) -> list[Piece]:
-    return [b'{"value":', item.value, b",%b}" % _numbers(item)]
 
 
 def _failed(place: int | None) -> bytes:
@@ -232,18 +229,19 @@ def get_reply(id: bytes | Raw, item: Item | None, end: bytes) -> Reply:
             item.version,
             end,
         )
-    return [b'%b,"value":' % _ok(id), item.value, b",%b%b" % (_numbers(item), end)]
+    return [b'%b,"value":' % _ok(id), item.value, b",%b%b" % (item_numbers(item), end)]
 
 
 def scan_reply(id: bytes | Raw, page: Page, end: bytes) -> Reply:
     """Make the reply to a scan: keys in order, and whether there are more. `end` is from `as_of`."""
     start, end = b'%b,"items":[' % _ok(id), b'],"more":%b%b' % (encode(page.more), end)
     if page.keys_only:
-        return start + b",".join([b'{"key":%b,%b}' % (encode(key), _numbers(item)) for key, item in page.items]) + end
+        keys = [b'{"key":%b,%b}' % (encode(key), item_numbers(item)) for key, item in page.items]
+        return start + b",".join(keys) + end
     pieces: list[Piece] = [start]
     comma = b""
     for key, item in page.items:
-        pieces += (b'%b{"key":%b,"value":' % (comma, encode(key)), item.value, b",%b}" % _numbers(item))
+        pieces += (b'%b{"key":%b,"value":' % (comma, encode(key)), item.value, b",%b}" % item_numbers(item))
         comma = b","
     pieces.append(end)
     return _gathered(pieces)
@@ -298,6 +296,12 @@ def _gathered(pieces: Sequence[Piece]) -> Reply:
     return gathered[0] if len(gathered) == 1 and isinstance(gathered[0], bytes) else gathered
 
 
-def _numbers(item: Item) -> bytes:
+def item_fields(item: Item | None) -> bytes:
+    """The fields of a key's state: its value and numbers, null and zeros where it is missing."""
+    return _MISSING if item is None else b'"value":%b,%b' % (item.value, item_numbers(item))
+
+
+def item_numbers(item: Item) -> bytes:
+    """The fields of a key's state beside its value."""
     numbers = b'"rev":%d,"created":%d,"version":%d' % (item.rev, item.created, item.version)
     return b'%b,"lease":%d' % (numbers, item.lease) if item.lease else numbers
