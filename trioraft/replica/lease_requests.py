@@ -26,6 +26,7 @@ from trioraft.raft.core import Core
 from trioraft.raft.messages import NodeId
 from trioraft.replica.answering import Answering
 from trioraft.replica.forwarding import Forwarding, Lead, PassedOn
+from trioraft.replica.held import Held
 from trioraft.replica.lease_clock import LeaseClock
 from trioraft.replica.slots import LeaseSlot, Slot
 from trioraft.wire import replies
@@ -86,7 +87,7 @@ class _Told(NamedTuple):
     slots: list[LeaseSlot]
 
 
-class LeaseRequests:
+class LeaseRequests(Held[LeaseSlot]):
     """The requests about leases at one node: those of its clients, and those that peers ask this leader."""
 
     def __init__(
@@ -99,16 +100,14 @@ class LeaseRequests:
         hold_ticks: int,
     ) -> None:
         """`contexts` numbers what the core confirms. `hold_ticks`: how long a request waits without a leader."""
+        super().__init__(forwarding)
         self._node = node
-        self._forwarding = forwarding
         self._answering = answering
         self._clock = clock
         self._contexts = contexts
         self._hold_ticks = hold_ticks
         self._now = 0
         self._numbers = count()
-        self._held: list[LeaseSlot] = []
-        """Those of clients that are to be sent on their way."""
         self._from_peers: list[_Remote] = []
         """Those of peers that are to be confirmed."""
         self._under_way: dict[int, list[_Asked]] = {}
@@ -124,12 +123,7 @@ class LeaseRequests:
     @property
     def idle(self) -> bool:
         """Whether nothing of a client is under way."""
-        return not (self._held or self._under_way or self._ending or self._passed_on or self._told)
-
-    @property
-    def gathered(self) -> int:
-        """How many requests wait to be sent on their way."""
-        return len(self._held) + len(self._from_peers)
+        return not (self.held or self._under_way or self._ending or self._passed_on or self._told)
 
     # From the clients
 
@@ -148,40 +142,34 @@ class LeaseRequests:
                 return
             following.begun = True
             following.since = self._now
-            self._held.append(following)
+            self.hold(following)
             self._renew(following)
             following = following.following
-
-    def remove(self, late: set[Slot]) -> None:
-        """Hold these no longer."""
-        self._held = [slot for slot in self._held if slot not in late]
 
     def route(self) -> None:
         """Send on its way what is held, and ask again what was asked of a leader that another has followed."""
         core, forwarding = self._node.core, self._forwarding
         if self._passed_on and core.leader is not None and self._lead != (core.leader, core.term):
             self._hold_again(self._passed_on.pop_all())
-        if core.transferring or not (self._held or self._from_peers):
-            return  # while the lead is handed over, requests wait for whoever leads then
+        if core.transferring:
+            return  # requests wait for whoever leads then
+        self.gathered = 0
+        if not (self.held or self._from_peers):
+            return
         if core.role == "leader":
             self._confirm()
         elif (leader := forwarding.to) is not None:
             self._pass_on(leader)
         else:
-            kept = forwarding.kept(self._take())
-            self._held[:0] = kept  # to answer may have begun some that came later
+            self.refuse_to_forward()
             if self._node.is_removed:
                 self._give_up_held(self._now)
-
-    def _take(self) -> list[LeaseSlot]:
-        held, self._held = self._held, []
-        return held
 
     def _hold_again(self, groups: Iterable[Sequence[LeaseSlot]]) -> None:
         """Ask these again, which changes nothing. Where this node leads by now, they arrive now."""
         for slots in groups:
             waiting = [slot for slot in slots if slot.reply is None]
-            self._held += waiting
+            self.held.extend(waiting)
             for slot in waiting:
                 self._renew(slot)
 
@@ -246,6 +234,7 @@ class LeaseRequests:
             return
         self._renew(remote)
         self._from_peers.append(remote)
+        self.gathered += 1
 
     def _refuse(self, remote: _Remote) -> None:
         self._node.send(remote.peer, AdminReply(remote.number, msgspec.Raw(b"null"), leads=False))
@@ -372,7 +361,7 @@ class LeaseRequests:
         """Refuse what has waited for a leader since that tick."""
         for slot in self._take():
             if slot.since > oldest:
-                self._held.append(slot)
+                self.held.append(slot)
             elif slot.reply is None:
                 self._answering.fail(slot, "no_quorum", *self._node.whom_to_wait_for(), "")
 
