@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from .helpers import in_virtual_time
+from .helpers.fake_nodes import Make, fake_nodes
 
 HERE = Path(__file__).parent
 QUICK = ("architecture", "cli", "cluster", "docs", "kv", "raft", "storage", "wire")
@@ -85,3 +86,10 @@ def disk_of(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     yield mount
     for place in mounted:
         subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture
+def fake() -> Iterator[Make]:
+    """Give a function that makes nodes which say what the test says."""
+    with fake_nodes() as make:
+        yield make

@@ -23,18 +23,12 @@ from trioraft_cli.connection import Connection
 
 from trioraft.addresses import Address
 
-from ..helpers.fake_nodes import Make, fake_nodes
+from ..helpers.fake_nodes import Make
 
 KEYS = ["it's", 'a "b"', "two words", "line\nend", "plain"]
 PATIENCE = 10.0
 """From how many seconds on something counts as hanging."""
 TAB, ENTER, CLEAR, CTRL_D = b"\t", b"\r", b"\x15", b"\x04"
-
-
-@pytest.fixture
-def fake() -> Iterator[Make]:
-    with fake_nodes() as make:
-        yield make
 
 
 def keys(request: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from trioraft_cli import going_on
 from trioraft_cli.connection import Connection
 from trioraft_cli.lines import run_line
 
-from ..helpers.fake_nodes import FakeNode, Make, fake_nodes
+from ..helpers.fake_nodes import FakeNode, Make
 from ..helpers.processes import eventually
 from ..helpers.terminals import OnTerminal
 from .test_locks_and_leases import Answers, error
@@ -22,12 +22,6 @@ from .test_locks_and_leases import Answers, error
 ENTER, CTRL_C = b"\r", b"\x03"
 PROMPT = "trioraft>"
 PATIENCE = 20.0
-
-
-@pytest.fixture
-def fake() -> Iterator[Make]:
-    with fake_nodes() as make:
-        yield make
 
 
 class Prompt:

@@ -8,37 +8,16 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from trioraft_cli.main import command_line
-from trioraft_cli.outcomes import conclude
 
-from ..helpers.fake_nodes import FakeNode, Make, fake_nodes
+from ..helpers.fake_nodes import FakeNode, Make
 from ..helpers.processes import is_running
+from .conftest import Call
 
-Call = Callable[..., tuple[int, str, str]]
 PATIENCE = 20.0
-
-
-@pytest.fixture
-def fake() -> Iterator[Make]:
-    with fake_nodes() as make:
-        yield make
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
-    """Give a function that carries out a command here: its exit code, and what it printed on both streams."""
-
-    def act(node: FakeNode, *words: str) -> tuple[int, str, str]:
-        monkeypatch.setenv("TRIORAFT_SERVERS", str(node.address))
-        monkeypatch.setattr("sys.argv", ["trioraft", *words])
-        return conclude(command_line), *capfd.readouterr()
-
-    return act
 
 
 class Answers:

@@ -7,37 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from trioraft_cli import watching
-from trioraft_cli.main import command_line
-from trioraft_cli.outcomes import conclude
 
-from ..helpers.fake_nodes import FakeNode, Make, fake_nodes
+from ..helpers.fake_nodes import FakeNode, Make
+from .conftest import Call
 
 ODD = 'it\'s "quoted"\nand ☾'
 CLOSED = {"event": "closed", "error": {"code": "compacted", "message": "too long ago"}, "at": 30}
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def fake() -> Iterator[Make]:
-    with fake_nodes() as make:
-        yield make
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
-    """Give a function that carries out a command here: its exit code, and what it printed on both streams."""
-
-    def act(node: FakeNode, *words: str) -> tuple[int, str, str]:
-        monkeypatch.setenv("TRIORAFT_SERVERS", str(node.address))
-        monkeypatch.setattr("sys.argv", ["trioraft", *words])
-        return conclude(command_line), *capfd.readouterr()
-
-    return act
 
 
 def program(node: FakeNode, *words: str, **options: Any) -> subprocess.Popen[str]:

@@ -6,7 +6,7 @@ import errno
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from trioraft_cli.membership import Member, Members
 from trioraft.addresses import Address
 from trioraft.client import Client, NoNode, Unknown
 
-from ..helpers.fake_nodes import Make, fake_nodes
+from ..helpers.fake_nodes import Make
 
 NOBODY = Address("127.0.0.1", 1)
 Run = Callable[..., tuple[int, str, str]]
@@ -42,12 +42,6 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return code, told.out, told.err
 
     return run
-
-
-@pytest.fixture
-def fake() -> Iterator[Make]:
-    with fake_nodes() as make:
-        yield make
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,16 +11,10 @@ from trioraft.client import KeptLease, NoNode, attempts
 from trioraft.client import leases as kept_leases
 from trioraft.client.tenure import MARGIN
 
-from ..helpers.fake_nodes import Make, fake_nodes
+from ..helpers.fake_nodes import Make
 
 PATIENCE = 20.0
 TTL = 1.0
-
-
-@pytest.fixture
-def fake() -> Iterator[Make]:
-    with fake_nodes() as make:
-        yield make
 
 
 class Leases:

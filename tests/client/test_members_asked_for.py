@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,15 +10,9 @@ from trioraft_cli.membership import Members, ask_members, show_members
 from trioraft.addresses import Address
 from trioraft.client import Client
 
-from ..helpers.fake_nodes import Answer, FakeNode, Make, fake_nodes
+from ..helpers.fake_nodes import Answer, FakeNode, Make
 
 GONE = Address("127.0.0.1", 1)
-
-
-@pytest.fixture
-def fake() -> Iterator[Make]:
-    with fake_nodes() as make:
-        yield make
 
 
 def answering(listed: list[Address], leader: Address | None = None, **more: Any) -> Answer:

@@ -15,7 +15,7 @@ import pytest
 from trioraft.addresses import Address
 from trioraft.client import Client, NoNode, attempts
 
-from ..helpers.fake_nodes import Make, fake_nodes
+from ..helpers.fake_nodes import Make
 from ..helpers.hanging_names import Names, hanging_names
 
 DEAF = """
@@ -38,12 +38,6 @@ socket.getaddrinfo = hang
 from trioraft_cli.__main__ import main
 sys.exit(main())
 """
-
-
-@pytest.fixture
-def fake() -> Iterator[Make]:
-    with fake_nodes() as make:
-        yield make
 
 
 @pytest.fixture

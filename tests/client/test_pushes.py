@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,16 +9,10 @@ import pytest
 from trioraft.client import Client, NoNode, Push, Unknown, attempts
 from trioraft.client.protocol import NotANode, Protocol
 
-from ..helpers.fake_nodes import Make, fake_nodes
+from ..helpers.fake_nodes import Make
 
 EVENT = {"event": "put", "id": 7, "key": "cfg/a", "value": 1, "rev": 12}
 PROGRESS = {"event": "progress", "at": 40}
-
-
-@pytest.fixture
-def fake() -> Iterator[Make]:
-    with fake_nodes() as make:
-        yield make
 
 
 def conversation() -> tuple[Protocol, list[Push]]:

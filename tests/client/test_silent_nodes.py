@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,13 +12,7 @@ import pytest
 from trioraft.addresses import Address
 from trioraft.client import Client, NoNode, Unknown, attempts
 
-from ..helpers.fake_nodes import Make, fake_nodes
-
-
-@pytest.fixture
-def fake() -> Iterator[Make]:
-    with fake_nodes() as make:
-        yield make
+from ..helpers.fake_nodes import Make
 
 
 @pytest.fixture(autouse=True)

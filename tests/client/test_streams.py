@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,15 +11,9 @@ import pytest
 from trioraft.addresses import Address
 from trioraft.client import Line, NoNode, Refused, Stream, Waiting, Watching, attempts, standing
 
-from ..helpers.fake_nodes import FakeNode, Make, fake_nodes
+from ..helpers.fake_nodes import FakeNode, Make
 
 PATIENCE = 20.0
-
-
-@pytest.fixture
-def fake() -> Iterator[Make]:
-    with fake_nodes() as make:
-        yield make
 
 
 @pytest.fixture(autouse=True)
