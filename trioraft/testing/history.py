@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import count
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
 
-from trioraft.wire.codec import Decoder
+from trioraft.testing.log_replies import decode_reply
 from trioraft.wire.operations import OPERATIONS
 
 Outcome = Literal["done", "conflict", "refused", "unknown"]
@@ -92,27 +92,6 @@ class Request(msgspec.Struct):
     """The reply; None while there is none."""
 
 
-class _Error(msgspec.Struct):
-    code: str
-    applied: str | None = None
-    rev: int | None = None
-    value: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Reply(msgspec.Struct):
-    ok: bool
-    error: _Error | None = None
-    value: msgspec.Raw = msgspec.Raw(b"null")
-    rev: int | None = None
-    created: int | None = None
-    version: int | None = None
-    deleted: int | None = None
-    at: int | None = None
-
-
-_replies: Final = Decoder(_Reply)
-
-
 class History:
     """Operations in the order in which they were called."""
 
@@ -154,7 +133,7 @@ class History:
         A read that failed saw nothing. A write that failed with `applied` "no" had no effect; any other failed write
         may take effect now or later. Raises AssertionError for an error that the node itself calls a bug.
         """
-        reply: _Reply = _replies.decode(line)
+        reply = decode_reply(line)
         operation.returned = now
         if reply.ok:
             operation.outcome = "done"
