@@ -67,9 +67,16 @@ async def leave_one_behind(cluster: Cluster) -> tuple[int, Node]:
     """Stop a follower, and write so much that it needs a snapshot. Return the leader and the follower."""
     leader = await cluster.leader()
     behind = cluster.nodes[(leader + 1) % 3]
+    assert behind.driver is not None
+    held = behind.driver.replica.core.last_index
     behind.crash()
     await trio.sleep(3)  # the entries that it lacks are no longer kept for it
     await fill(cluster, leader, 100)
+    driver = cluster.nodes[leader].driver
+    assert driver is not None
+    with trio.fail_after(20):
+        while driver.replica.core.log.base_index <= held:
+            await trio.sleep(0.01)
     return leader, behind
 
 
