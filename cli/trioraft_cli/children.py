@@ -28,6 +28,8 @@ GRACE_SECONDS: Final = 2.0
 _KILLING_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.02
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_adopted: Final[set[int]] = set()
+"""What commands have left behind. Nobody else can wait for its end."""
 
 
 class Child:
@@ -49,18 +51,19 @@ class Child:
     def __enter__(self) -> Self:
         """Start it. Raises Failure, once it is said why that is impossible."""
         streams.flush()
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)  # its orphans become children of this process
+        self._children = set(_processes()[os.getpid()])
+        _adopt_orphans(True)
         self._deaf.__enter__()
         try:
             process = subprocess.Popen(self._command, env=self._environment, stdin=self._stdin)
             self._end = in_background(process.wait)
         except OSError as error:
-            self._deaf.__exit__()
+            self._leave()
             streams.say(f"{self._command[0]} cannot be started: {error.strerror}")
             raise Failure(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_STARTED) from None
         except BaseException:  # a signal, which may have come once the command ran
             self.end(GRACE_SECONDS)
-            self._deaf.__exit__()
+            self._leave()
             raise
         self._end.add_done_callback(lambda _: self._changed.set())
         return self
@@ -71,7 +74,18 @@ class Child:
                 self.end(GRACE_SECONDS)
             self._end.result()
         finally:
-            self._deaf.__exit__()
+            self._leave()
+
+    def _leave(self) -> None:
+        """Adopt no orphans any more, and look after those that are here."""
+        _adopt_orphans(False)
+        _adopted.update(set(_processes()[os.getpid()]) - self._children)
+        for process in list(_adopted):
+            with contextlib.suppress(ChildProcessError):
+                if os.waitpid(process, os.WNOHANG)[0] == 0:
+                    continue
+            _adopted.remove(process)
+        self._deaf.__exit__()
 
     @property
     def was_interrupted(self) -> bool:
@@ -108,17 +122,27 @@ def _tell(processes: Sequence[int], number: signal.Signals) -> None:
             os.kill(process, number)
 
 
-def _descendants() -> list[int]:
-    """The processes below this one that have not ended."""
-    children = defaultdict(list)
-    ended = set()
+def _adopt_orphans(adopts: bool) -> None:
+    """Have what a descendant leaves behind become a child of this process, or of the system's first one."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(adopts))
+
+
+def _processes() -> defaultdict[int, dict[int, bool]]:
+    """For each process that has children: these, and whether each runs."""
+    children: defaultdict[int, dict[int, bool]] = defaultdict(dict)
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             process, rest = int(path.parent.name), path.read_bytes().rpartition(b")")[2].split()
-            children[int(rest[1])].append(process)
-            if rest[0] in (b"Z", b"X"):
-                ended.add(process)
-    found = [os.getpid()]
-    for process in found:
-        found.extend(children[process])
-    return [process for process in found[1:] if process not in ended]
+            children[int(rest[1])][process] = rest[0] not in (b"Z", b"X")
+    return children
+
+
+def _descendants() -> list[int]:
+    """The processes below this one that have not ended."""
+    children = _processes()
+    running: list[int] = []
+    parents = [os.getpid()]
+    for parent in parents:
+        parents.extend(children[parent])
+        running.extend(process for process, runs in children[parent].items() if runs)
+    return running

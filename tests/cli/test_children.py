@@ -96,3 +96,22 @@ return code + 10 * child.was_interrupted
         os.killpg(process.pid, signal.SIGINT)
         assert process.stdout.read() == "told\n"
         assert process.wait(20) == 15
+
+
+def test_what_commands_leave_behind_is_waited_for_and_no_orphan_of_others_is_taken_in() -> None:
+    body = """
+import os, subprocess, sys, time
+from pathlib import Path
+for _ in range(3):
+    with Child(['sh', '-c', 'sleep 0.1 & exit 0'], {}) as child: child.wait()
+    time.sleep(0.5)
+with Child(['true'], {}) as child: child.wait()
+stats = [path.read_text().rpartition(')')[2].split()[:2] for path in Path('/proc').glob('[0-9]*/stat')]
+assert ['Z', str(os.getpid())] not in stats, stats
+outside = subprocess.run(['sh', '-c', 'sleep 60 >/dev/null 2>&1 & echo $!'], capture_output=True, text=True).stdout
+parent = open(f'/proc/{outside.strip()}/stat').read().rpartition(')')[2].split()[1]
+os.kill(int(outside), 9)
+return int(int(parent) == os.getpid())
+"""
+    result = run(body)
+    assert result.returncode == 0, result.stderr
