@@ -18,6 +18,7 @@ from benchmarks.load import Address, Load
 
 _KV: Final = "/etcdserverpb.KV/"
 _LEASE: Final = "/etcdserverpb.Lease/"
+_LOCK: Final = "/v3lockpb.Lock/"
 _MOD_REVISION: Final = 2
 _GREATER: Final = 1
 
@@ -117,6 +118,10 @@ class Client:
 
     def __init__(self, address: Address) -> None:
         self._line = Connection(address)
+        self._second = Connection(address)
+        """For what is asked while a call on the first connection goes on."""
+        self._waits = 0
+        self._lock = b""
 
     @property
     def socket(self) -> socket.socket:
@@ -124,8 +129,9 @@ class Client:
         return self._line.socket
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
         self._line.close()
+        self._second.close()
 
     def put(self, key: str, value: bytes) -> None:
         """Put a value, and wait for the reply."""
@@ -142,6 +148,35 @@ class Client:
                 for _, data in self._line.receive():
                     told, rest = unframed(rest + (data or b""))
                     left -= len(told)
+
+    def grant(self) -> int:
+        """Grant a lease that outlasts the benchmark."""
+        lease = self._line.call(_LEASE + "LeaseGrant", number(1, 3600))[2][0]
+        assert isinstance(lease, int)
+        return lease
+
+    def lock(self, name: str, lease: int) -> None:
+        """Ask for a lock. Return once it is held or this client is in the queue, which a key of its own shows."""
+        self._waits, begun = self._line.begin(_LOCK + "Lock", text(1, name.encode()) + number(2, lease))
+        self._line.socket.sendall(begun)
+        key = text(1, f"{name}/{lease:x}".encode())
+        while not self._second.call(_KV + "Range", key).get(4):
+            time.sleep(0.001)
+
+    def wait_for_lock(self) -> None:
+        """Wait until the lock is held."""
+        key = self._line.reply(self._waits)[2][0]
+        assert isinstance(key, bytes)
+        self._lock = key
+
+    def unlock(self) -> None:
+        """Give the lock back, without waiting for the reply."""
+        self._waits, begun = self._line.begin(_LOCK + "Unlock", text(1, self._lock))
+        self._line.socket.sendall(begun)
+
+    def unlocked(self) -> None:
+        """Wait for the reply to that."""
+        self._line.reply(self._waits)
 
 
 class _Talk:

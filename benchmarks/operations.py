@@ -1,4 +1,4 @@
-"""The operations beyond single keys, on three nodes: transactions, leases, watches. An etcd is measured alike.
+"""The operations beyond single keys, on three nodes: transactions, leases, locks, watches. An etcd is measured alike.
 
 The clients of both are written in Python, in this process, and go to the leader. Both sync every write.
 """
@@ -22,10 +22,13 @@ from benchmarks.results import Figures, Result
 
 LEASES: Final = (1_000, 10_000)
 WATCHERS: Final = (1, 100, 10_000)
+WAITERS: Final = (1, 49)
 LOADS: Final = ((64, 1), (64, 16))
 """For each load: the number of connections, and of outstanding requests on each."""
 WATCHING: Final = 100
 """The connections that share the watchers."""
+SETTLED_SECONDS: Final = 0.15
+"""How long clients are in the queue before a lock is handed over: an etcd sees to new ones ten times a second."""
 ENOUGH: Final = 5
 """The least number of times that something is measured of which a median is shown."""
 
@@ -42,6 +45,21 @@ class Client(Protocol):
 
     def watch(self, keys: Sequence[str]) -> None:
         """Watch keys, each by a watch of its own. Return once all have begun."""
+
+    def grant(self) -> int:
+        """Grant a lease that outlasts the benchmark."""
+
+    def lock(self, name: str, lease: int) -> None:
+        """Ask for a lock. Return once it is held or this client is in the queue."""
+
+    def wait_for_lock(self) -> None:
+        """Wait until the lock is held."""
+
+    def unlock(self) -> None:
+        """Give the lock back, without waiting for the reply."""
+
+    def unlocked(self) -> None:
+        """Wait for the reply to that."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -112,6 +130,8 @@ class LineClient:
         self.socket = socket.create_connection(address, timeout=30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._replies = self.socket.makefile("rb")
+        self._held: dict[str, Any] = {}
+        """The unlock of the lock that this client holds or waits for."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -148,6 +168,11 @@ class LineClient:
             for _ in range(2 * len(some)):  # the reply, and that it is synced
                 self._hear()
 
+    def grant(self) -> int:
+        """Grant a lease that outlasts the benchmark."""
+        [lease] = self.grant_many(1)
+        return lease
+
     def grant_many(self, count: int) -> list[int]:
         """Grant leases that outlast the benchmark."""
         leases: list[int] = []
@@ -156,6 +181,24 @@ class LineClient:
             replies = self.ask(*[{"op": "lease_grant", "ttl_ms": 3_600_000}] * some)
             leases.extend(reply["lease"] for reply in replies)
         return leases
+
+    def lock(self, name: str, lease: int) -> None:
+        """Ask for a lock. Return once it is held or this client is in the queue."""
+        [reply] = self.ask({"id": 1, "op": "lock", "name": name, "lease": lease})
+        self._held = {"op": "unlock", "name": name, "lease": lease, "fence": reply.get("fence")}
+
+    def wait_for_lock(self) -> None:
+        """Wait until the lock is held."""
+        if self._held["fence"] is None:
+            self._held["fence"] = self._hear()["fence"]
+
+    def unlock(self) -> None:
+        """Give the lock back, without waiting for the reply."""
+        self._send(self._held)
+
+    def unlocked(self) -> None:
+        """Wait for the reply to that."""
+        self._hear()
 
 
 def measure(system: System, seconds: float) -> list[Result]:
@@ -171,6 +214,9 @@ def measure(system: System, seconds: float) -> list[Result]:
         found.append(Result(f"{name}, one a request, 64 connections x 16", rate, "keepalives/s"))
         once = _median(partial(system.keep_all_alive, leases), seconds)
         found.append(Result(f"{name}, one client for all", count / once, "keepalives/s"))
+    for waiters in WAITERS:
+        handed = handed_over(system, waiters, seconds)
+        found.append(Result(f"operations: unlock to next holder, {waiters} waiting, median", handed * 1e3, "ms"))
     for watchers in WATCHERS:
         put, last = told(system, watchers, seconds)
         name = f"operations: put of a key with {watchers:,} watchers"
@@ -188,6 +234,32 @@ def _median(measure: Callable[[], float], seconds: float) -> float:
     while len(found) < ENOUGH or time.perf_counter() - began < seconds:
         found.append(measure())
     return sorted(found)[len(found) // 2]
+
+
+def handed_over(system: System, waiters: int, seconds: float) -> float:
+    """The median time from an unlock until the next in the queue holds the lock, in seconds."""
+    name = f"lock-{waiters}"
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(contextlib.closing(system.connect())) for _ in range(waiters + 1)]
+        leases = [client.grant() for client in clients]
+        for client, lease in zip(clients, leases, strict=True):
+            client.lock(name, lease)
+        clients[0].wait_for_lock()
+        holder = 0
+
+        def hand_over() -> float:
+            nonlocal holder
+            time.sleep(SETTLED_SECONDS)
+            before, holder = holder, (holder + 1) % len(clients)
+            began = time.perf_counter()
+            clients[before].unlock()
+            clients[holder].wait_for_lock()
+            passed = time.perf_counter() - began
+            clients[before].unlocked()
+            clients[before].lock(name, leases[before])
+            return passed
+
+        return _median(hand_over, seconds)
 
 
 def told(system: System, watchers: int, seconds: float, others: bool = False) -> tuple[float, float]:

@@ -18,15 +18,17 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sizes that take no time."""
     monkeypatch.setattr(operations, "LOADS", ((3, 2),))
     monkeypatch.setattr(operations, "LEASES", (20,))
+    monkeypatch.setattr(operations, "WAITERS", (2,))
     monkeypatch.setattr(operations, "WATCHERS", (1, 30))
     monkeypatch.setattr(operations, "WATCHING", 4)
+    monkeypatch.setattr(operations, "SETTLED_SECONDS", 0.001)
 
 
 def measured(system: System) -> set[str]:
     """The names of the figures, none of which is zero."""
     found = measure(system, 0.01)
     assert all(one.value > 0 for one in found)
-    assert len({one.name for one in found}) == len(found) == 8
+    assert len({one.name for one in found}) == len(found) == 9
     return {one.name for one in found}
 
 
