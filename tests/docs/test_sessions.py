@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.docs.sessions import PAGE, Answered, Closed, Opened, Reading, Session, Step, Typed, sessions
+from trioraft.wire.operations import OPERATIONS
 
 SOME = """# Page
 
@@ -34,6 +37,13 @@ def test_a_line_of_something_else_is_told() -> None:
 
 def test_every_block_that_calls_itself_a_session_is_one() -> None:
     assert len(sessions(PAGE.read_text())) == PAGE.read_text().count("```session")
+
+
+def test_a_session_shows_every_operation_on_keys_leases_and_locks() -> None:
+    typed = [step.line for one in sessions(PAGE.read_text()) for step in one.steps if isinstance(step, Typed)]
+    shown = {json.loads(line)["op"] for line in typed}
+    kinds = ("write", "read", "stream", "lease")
+    assert {row.name for row in OPERATIONS.values() if row.kind in kinds} <= shown
 
 
 def test_indexes_and_names_stand_for_those_of_the_run() -> None:
