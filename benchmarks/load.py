@@ -62,7 +62,7 @@ class Cluster:
         self.leader = self.wait_for_leader()
 
     def _start(self, node: int) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "trioraft_cli", "node", str(node), str(self._servers)]
+        command = [sys.executable, "-P", "-m", "trioraft_cli", "node", str(node), str(self._servers)]
         with (self.folder / f"node-{node}.log").open("ab") as log:
             return subprocess.Popen([*command, "--data-dir", str(self.folder / f"node-{node}")], stderr=log)
 

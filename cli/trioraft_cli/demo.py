@@ -52,7 +52,7 @@ def run_demo(nodes: int) -> int:
 
 
 def _start(index: int, servers: Path, folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "trioraft_cli", "node", str(index), str(servers)]
+    command = [sys.executable, "-P", "-m", "trioraft_cli", "node", str(index), str(servers)]
     with open(folder / f"node-{index}.log", "wb") as log:
         return subprocess.Popen(
             [*command, "--data-dir", str(folder / f"node-{index}")],

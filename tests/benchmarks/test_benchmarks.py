@@ -128,6 +128,20 @@ def test_a_load_on_a_cluster(tmp_path: Path) -> None:
     assert all(process.returncode is not None for process in cluster.processes)
 
 
+def test_the_nodes_are_of_the_tree_that_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = tmp_path / "tree"
+    for package in ("trioraft", "trioraft_cli"):
+        (tree / package).mkdir(parents=True)
+        (tree / package / "__init__.py").touch()
+    (tree / "trioraft_cli" / "__main__.py").write_text("import trioraft\nraise SystemExit(trioraft.__file__)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tree))
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(load.Cluster, "wait_for_leader", lambda _: 0)
+    with load.Cluster(tmp_path, 1) as cluster:
+        cluster.processes[0].wait(20)
+    assert (tmp_path / "node-0.log").read_text() == f"{tree / 'trioraft' / '__init__.py'}\n"
+
+
 def test_a_load_says_what_failed(tmp_path: Path) -> None:
     with load.Cluster(tmp_path, 1) as cluster, pytest.raises(RuntimeError, match="unknown_op"):
         load.run(cluster.addresses, lambda number: b'{"op":"pot","id":%d}' % number, 1, 1, seconds=5)

@@ -178,6 +178,16 @@ def test_a_demo_ends_all_that_it_started() -> None:
         os.kill(process, 0)
 
 
+def test_the_nodes_of_a_demo_run_nothing_from_the_folder_where_it_is_typed(tmp_path: Path) -> None:
+    for name in ("trioraft.py", "trio.py", "random.py"):
+        (tmp_path / name).write_text("raise RuntimeError('of the user')\n")
+    demo = [sys.executable, "-P", "-m", "trioraft_cli", "demo"]
+    result = subprocess.run(
+        demo, input="put d 1\n", capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=SLOW)])
 def test_a_demo_that_is_killed_leaves_nobody_behind(number: signal.Signals) -> None:
     demo = subprocess.Popen(
