@@ -78,7 +78,7 @@ def give(part: str, seconds: float, folder: Path) -> None:
 )
 @click.option("--rounds", default=5, show_default=True, help="How many turns, with --against or --beside-etcd.")
 @click.option(
-    "--guard", "guarded", is_flag=True, help="With --against: end with 1 if slower by a tenth, twice in a row."
+    "--guard", "guarded", is_flag=True, help="With --against: end with 1 if slower by a tenth, three times in a row."
 )
 @click.option("--record", is_flag=True, help=f"Keep the figures in {history.PLACE}, a line for each commit measured.")
 @click.option(
