@@ -7,7 +7,7 @@ bytes from the quote of the second field to the closing brace.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar, overload
 
 import msgspec
@@ -26,7 +26,7 @@ class BadLine(ValueError):
     """A line that should have come from this program is damaged or makes no sense."""
 
 
-_WRONG: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
+WRONG: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
 """The exceptions that reading JSON may raise."""
 
 _encoder: Final = msgspec.json.Encoder()
@@ -67,11 +67,12 @@ def decode(data: bytes, type: Any = Any) -> Any:
 class Decoder:
     """A decoder for JSON of one type, made once and used often."""
 
-    __slots__ = ("_decode", "_decode_lines")
+    __slots__ = ("_decode_lines", "decode_ascii")
 
     def __init__(self, type: Any) -> None:
         decoder = msgspec.json.Decoder(type)
-        self._decode = decoder.decode
+        self.decode_ascii: Final[Callable[[bytes], Any]] = decoder.decode
+        """Reads one value of ASCII alone, without a call between. Raises any of WRONG."""
         self._decode_lines = decoder.decode_lines
 
     def decode(self, data: bytes) -> Any:
@@ -79,8 +80,8 @@ class Decoder:
         try:
             if not data.isascii():
                 data.decode()  # msgspec does not check the values that it keeps raw
-            return self._decode(data)
-        except _WRONG as error:
+            return self.decode_ascii(data)
+        except WRONG as error:
             raise DecodeError(str(error)) from None
 
     def decode_lines(self, lines: bytes) -> list[Any]:
@@ -90,7 +91,7 @@ class Decoder:
         """
         try:
             return self._decode_lines(lines)
-        except _WRONG as error:
+        except WRONG as error:
             raise DecodeError(str(error)) from None
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from trioraft.kv.bounds import MAX_KEY_BYTES
-from trioraft.wire.codec import DecodeError, Decoder, decode, encode
+from trioraft.wire.codec import WRONG, DecodeError, Decoder, decode, encode
 from trioraft.wire.complaints import in_words
 from trioraft.wire.operations import OPERATION_OF, OPERATIONS
 from trioraft.wire.table import AnyRequest, Operation, PlainRequest, Request
@@ -44,6 +44,7 @@ class HttpRequest(ValueError):
 
 
 _decoder: Final = Decoder(reduce(or_, [row.request for row in OPERATIONS.values()]))
+_decode_ascii: Final = _decoder.decode_ascii
 _plain_decoders: Final = [
     (encode(row.name), Decoder(row.plain)) for row in OPERATIONS.values() if row.plain is not None
 ]
@@ -91,8 +92,19 @@ def parse_request(line: bytes) -> AnyRequest:
     """Read one line, without its end. Raises RequestError, HttpRequest."""
     if line[0] != _BRACE and line.lstrip()[:1] != b"{":
         return _parse_words(line)
-    nests = _BRACKET in line or line.rfind(b"{") > 0
-    deep = nests and line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth(line) - MAX_DEPTH
+    if _BRACKET in line or _BACKSLASH in line or line.rfind(b"{") > 0 or not line.isascii():
+        return _parse_with_care(line)
+    try:
+        request: Request = _decode_ascii(line)
+    except WRONG as error:
+        request = _parse_again(line, str(error))
+    return request
+
+
+def _parse_with_care(line: bytes) -> AnyRequest:
+    """Read a line of which some parts may nest, or be escaped, or lie beyond ASCII."""
+    openings = line.count(b"[") + line.count(b"{")
+    deep = openings > MAX_DEPTH and _depth(line) - MAX_DEPTH
     if deep and deep > _MOST_INSIDE:
         raise _too_deep(line)
     try:
@@ -101,7 +113,7 @@ def parse_request(line: bytes) -> AnyRequest:
         request = _parse_again(line, str(error))
     if deep and deep > request.inside:
         raise _too_deep(line)
-    if nests and bytes(request.id)[:1] in (b"{", b"["):
+    if openings > 1 and bytes(request.id)[:1] in (b"{", b"["):
         raise RequestError("bad_request", "an id is a string, a number, true, false or null", _hint(request))
     escapes = _BACKSLASH in line
     if escapes and b"\\u" in line:
@@ -109,7 +121,7 @@ def parse_request(line: bytes) -> AnyRequest:
     if escapes or not line.isascii():
         for part in (request, *request.parts):
             _check_lengths(part, request)
-    return request.narrowed() if nests else request
+    return request.narrowed() if openings > 1 else request
 
 
 def _too_deep(line: bytes) -> RequestError:
