@@ -121,6 +121,8 @@ class StoreModel:
         """The least revision after which the history has every change."""
         self.floors: set[int] = set()
         """Every `first_rev` that there was."""
+        self.raised = 0
+        """The entry that raised the level last. Before it each node has a history of its own, since it started."""
         self._bounds = changes, size
         self._start = 0
         """The first change that the history still has."""
@@ -350,6 +352,7 @@ class StoreModel:
 
     def _raise_level(self, command: Command) -> Result:  # noqa: ARG002
         self._start, self._size, self.first_rev = len(self.changes), 0, self._index
+        self.raised = self._index
         return {}
 
     def _set_history(self, command: Command) -> Result:

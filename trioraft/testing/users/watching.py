@@ -154,7 +154,7 @@ class Watching(User):
             if stretch.began is not None:
                 self._verify(stretch, stretch.began, known)
         for position, first_rev in self._cuts:
-            assert first_rev in model.floors, f"the history never began above {first_rev}"
+            assert first_rev in model.floors or first_rev < model.raised, f"the history never began above {first_rev}"
             assert position < first_rev, f"the history reached back to {position}, since it began above {first_rev}"
 
     def _verify(self, stretch: _Stretch, began: int, known: Sequence[Change]) -> None:
