@@ -333,6 +333,29 @@ def test_what_the_reads_of_an_earlier_process_must_see_is_not_said_to_the_next(l
     assert leading.sent == [(THIRD, ReadIndexReply(6, leading.core.commit_index))]
 
 
+@pytest.mark.parametrize(
+    "read",
+    [
+        {"op": "get", "key": "k"},
+        {"op": "scan"},
+        {"op": "txn", "then": [{"op": "get", "key": "k"}]},
+        {"op": "locks"},
+        {"op": "watch", "key": "k"},
+        {"op": "wait", "key": "k", "exists": True},
+    ],
+    ids=lambda read: str(read["op"]),
+)
+def test_a_read_is_given_up_that_a_living_leader_does_not_confirm(place: Place, read: dict[str, object]) -> None:
+    place.ask(read)
+    place.tick(HOLD_TICKS - 1)
+    assert place.replies() == []
+    place.tick(1)
+    [reply] = place.replies()
+    assert reply["error"]["code"] == "no_quorum"  # type: ignore[index]
+    place.tick(HOLD_TICKS)
+    assert len([message for _, message in place.sent if isinstance(message, ReadIndexRequest)]) == 1
+
+
 # A write behind a read that is answered while its fate is open
 
 READ: dict[str, object] = {"op": "get", "key": "k"}

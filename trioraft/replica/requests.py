@@ -350,6 +350,7 @@ class Requests:
         if core.leader is not None:
             self._leaderless_since = self.now
         oldest = self.now - self._hold_ticks
+        self.reads.give_up_asked(oldest)  # first: what is held again must not be asked again
         self._give_up_held(oldest)
         if self._leaderless_since <= oldest:
             self.placed.give_up("no_quorum")
@@ -357,7 +358,6 @@ class Requests:
         unplaced = self.proposals.unplaced
         if unplaced and unplaced.first[0].since <= oldest - self._hold_ticks:
             self._give_up_forwarded()  # its connection lives, but it does not answer
-        self.reads.give_up_asked(oldest)
         self.answering.give_up_where_behind(oldest)
         if core.role != "leader":
             # A write, whose entry may yet come, is waited for twice as long as a read.
