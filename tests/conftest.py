@@ -18,8 +18,6 @@ from .helpers.fake_nodes import Make, fake_nodes
 HERE = Path(__file__).parent
 QUICK = ("architecture", "cli", "cluster", "docs", "kv", "raft", "storage", "wire")
 """The folders whose tests start no node: all that they hold is quick, but for what is marked slow."""
-NODES = ("abuse", "benchmarks", "chaos", "processes")
-"""The folders whose tests start nodes, and mostly wait for them."""
 WHOLE_NODES = ("cluster", "replica", "server")
 """The folders whose tests run whole nodes in virtual time."""
 
@@ -53,18 +51,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `pytest -m quick` runs: by the folder, so that a new file needs no mark.
-
-    Where two processes share the tests, one runs all those with nodes, which would be in each other's way, and the
-    other, file by file, what only computes.
-    """
+    """Mark what `pytest -m quick` runs: by the folder, so that a new file needs no mark."""
     for item in items:
         folder = item.path.relative_to(HERE).parts[0]
         if folder in QUICK and item.get_closest_marker("slow") is None:
             item.add_marker(pytest.mark.quick)
         if folder in WHOLE_NODES:
             in_virtual_time.mark(item)
-        item.add_marker(pytest.mark.xdist_group("nodes" if folder in NODES else str(item.path)))
 
 
 @pytest.fixture

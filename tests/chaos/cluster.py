@@ -14,6 +14,7 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self
 
+from ..helpers import prepared
 from ..helpers.processes import HOST, Line, Node, ask_port, eventually, free_ports
 from ..helpers.processes import _die_with_us as die_with_us
 from .disks import DiskControl
@@ -52,15 +53,17 @@ class ChaosNode(Node):
         self.disk.forget()
         self.killed = self.paused = False
         self.start_at = self.stop_by = self._failed_since = None
-        command = [*die_with_us(), *self.wrapper, sys.executable, "-m", "tests.chaos.faulty_node"]
-        command += [f"{self.log_file.with_suffix('.disk')}"]
-        command += ["node", str(self.index), str(self.servers), "--data-dir", str(self.data)]
-        command += ["--listen", f"{self.host}:{self.port}"]
+        words = [f"{self.log_file.with_suffix('.disk')}"]
+        words += ["node", str(self.index), str(self.servers), "--data-dir", str(self.data)]
+        words += ["--listen", f"{self.host}:{self.port}"]
         path = os.pathsep.join([str(ROOT), str(ROOT / "cli"), os.environ.get("PYTHONPATH", "")])
+        environment = os.environ | {"PYTHONPATH": path}
         with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": path}
-            )
+            if not self.wrapper:
+                self.process = prepared.start("tests.chaos.faulty_node", words, log.fileno(), environment)
+                return
+            command = [*die_with_us(), *self.wrapper, sys.executable, "-m", "tests.chaos.faulty_node", *words]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
 
     def kill(self) -> None:
         self.killed = True

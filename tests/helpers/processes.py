@@ -19,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from . import prepared
+
 T = TypeVar("T")
 
 HOST = "127.0.0.1"
@@ -143,7 +145,7 @@ class Node:
         self.servers = servers
         self.data = folder / f"n{index}"
         self.log_file = folder / f"n{index}.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: prepared.Process | None = None
         self.options: list[str] = []
         self.wrapper: list[str] = []
         """A command before the node's own that keeps its process id, such as `strace -D`."""
@@ -152,10 +154,13 @@ class Node:
 
     def start(self) -> None:
         assert not self.running
-        command = [*_die_with_us(), *self.wrapper, sys.executable, "-m", "trioraft_cli", "node", str(self.index)]
-        command += [str(self.servers), "--data-dir", str(self.data), *self.options]
+        words = ["node", str(self.index), str(self.servers), "--data-dir", str(self.data), *self.options]
         environment = {**os.environ, **_sources(self.program)}
         with self.log_file.open("ab") as log:
+            if not self.wrapper and self.program is None:
+                self.process = prepared.start("trioraft_cli", words, log.fileno(), environment)
+                return
+            command = [*_die_with_us(), *self.wrapper, sys.executable, "-m", "trioraft_cli", *words]
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.program, env=environment
             )
