@@ -115,6 +115,10 @@ class Network:
         link = self.links.get((sender, receiver))
         return link is not None and link.up and link.in_flight < self.traffic.window
 
+    def is_cut(self, a: NodeId, b: NodeId) -> bool:
+        """Whether one of the two nodes cannot hear the other."""
+        return self.links[a, b].cut or self.links[b, a].cut
+
     def cut(self, links: Iterable[tuple[NodeId, NodeId]]) -> None:
         """Let nothing through these links from now on, without telling anybody."""
         for pair in links:

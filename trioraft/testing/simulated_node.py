@@ -24,7 +24,7 @@ from trioraft.testing.disk import MemoryDisk, PowerCut
 from trioraft.testing.disk_threads import ImmediateThread, SimulatedThread
 from trioraft.testing.lease_watch import LeaseWatch
 from trioraft.testing.stores import checked_machine, digest_of, store_of
-from trioraft.wire.peers import FormationView, PeerMessage
+from trioraft.wire.peers import FormationView, PeerMessage, PeerRefused
 
 MAX_REQUEST_BYTES = 64 * 1024
 EVENT_BYTES = 2048
@@ -53,6 +53,12 @@ class World(Protocol):
 
     def linked(self, sender: NodeId, receiver: NodeId) -> bool:
         """Whether the sender believes that there is a connection."""
+
+    def heard(self, receiver: NodeId) -> Collection[NodeId]:
+        """The nodes that have a connection to that one."""
+
+    def dismiss(self, receiver: NodeId, sender: NodeId) -> None:
+        """Close the connection from `sender`, which makes another and introduces itself again."""
 
     def disk_delay(self, node: NodeId) -> int:
         """How many microseconds the disk takes for the next write."""
@@ -117,12 +123,13 @@ class SimulatedSession:
 class _Peers:
     """The connections of a node; the simulation itself makes and breaks them."""
 
-    heard: Collection[NodeId] = ()
-    """Empty: no peer introduces itself here, and none is dismissed."""
-
     def __init__(self, node: NodeId, world: World) -> None:
         self._node = node
         self._world = world
+
+    @property
+    def heard(self) -> Collection[NodeId]:
+        return self._world.heard(self._node)
 
     def tell(self, peer: NodeId, message: Message | FormationView) -> None:
         assert not isinstance(message, FormationView), "the cluster has formed"
@@ -147,7 +154,7 @@ class _Peers:
         """Do nothing: the other end knows all members."""
 
     def dismiss(self, peer: NodeId) -> None:
-        """Do nothing: no peer is dismissed."""
+        self._world.dismiss(self._node, peer)
 
     def begin_anew(self) -> None:
         """Do nothing: the cluster has formed."""
@@ -336,6 +343,16 @@ class SimulatedNode:
         """Note that a connection to that peer, or from it, is gone."""
         self.replica.link_down(peer)
         self.turn()
+
+    def is_accepted_by(self, other: SimulatedNode) -> bool:
+        """Introduce this node to another, which may refuse it, and tell it that it has been removed."""
+        mine, theirs = self.replica.introductions, other.replica.introductions
+        known = mine.acknowledged(other.node)
+        answer = theirs.greet(mine.introduction(other.node))
+        if isinstance(answer, PeerRefused):
+            mine.is_removed_by(other.node, answer, known)
+            return False
+        return True
 
     def serve(self, session: SimulatedSession, data: bytes) -> None:
         """Take bytes from a client."""

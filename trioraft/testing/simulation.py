@@ -58,6 +58,8 @@ from trioraft.wire.cluster_commands import LEVEL
 TICK: Final = 10 * MILLISECOND
 USERS_LIMIT: Final = 20_000 * MILLISECOND
 """How long users may take to bring their work to an end: some wait for leases to end first."""
+_AGAIN: Final = 20 * TICK
+"""How long after a node was refused, or heard no answer, it introduces itself again."""
 
 logging.getLogger("trioraft").addHandler(logging.NullHandler())  # the timeline replaces the log of simulated nodes
 
@@ -235,6 +237,7 @@ class Simulation:
         self._run_until(self._has_one_leader, 10 * timeouts, "no leader within ten election timeouts")
         backlog = max(node.core.last_index for node in self._members())
         self._run_until(self._agrees, 20 * timeouts + 10 * backlog * TICK, "the nodes do not converge")
+        self._run_until(self._removed_know, 20 * timeouts, "a removed node does not hear of it")
         self._await_answers(20 * timeouts)
         self._run_until(
             lambda: all(user.done for user in self.users), 20 * timeouts + USERS_LIMIT, "a user comes to no end"
@@ -276,6 +279,10 @@ class Simulation:
             node.core.last_applied == node.core.last_index == node.core.durable_index == total
             for node in self._members()
         )
+
+    def _removed_know(self) -> bool:
+        members = self._members()
+        return all(node.replica.is_removed for node in self.nodes if node not in members)
 
     def _await_answers(self, limit: int) -> None:
         """Wait until every client is answered; a snapshot is written a line a turn at worst, and perhaps twice."""
@@ -516,6 +523,34 @@ class Simulation:
         self._notice(sender, receiver)
         self.network.connect((sender, receiver))
         self.do(node, node.disturb, lambda core: core.peer_connected(receiver))
+        self._introduce(sender, receiver, link.epoch)
+
+    def _introduce(self, sender: NodeId, receiver: NodeId, epoch: int) -> None:
+        """Let a node introduce itself on that connection, again and again until nothing is cut and it is accepted."""
+        link = self.network.links[sender, receiver]
+        if link.dead or link.epoch != epoch:
+            return
+        if self.network.is_cut(sender, receiver):
+            self.after(_AGAIN, self._introduce, sender, receiver, epoch)
+        else:
+            self.do(self.nodes[receiver], self._greet, sender, receiver, epoch)
+
+    def _greet(self, sender: NodeId, receiver: NodeId, epoch: int) -> None:
+        link = self.network.links[sender, receiver]
+        if link.dead or link.epoch != epoch:
+            return  # the one that was to answer has stood still meanwhile
+        # One that is refused is heard all the same: the members must withstand whatever a removed node says.
+        if not self.nodes[sender].is_accepted_by(self.nodes[receiver]):
+            self.after(_AGAIN, self._introduce, sender, receiver, epoch)
+
+    def heard(self, receiver: NodeId) -> list[NodeId]:
+        """The nodes that have a connection to this one."""
+        return [a for (a, b), link in self.network.links.items() if b == receiver and not link.dead]
+
+    def dismiss(self, receiver: NodeId, sender: NodeId) -> None:
+        """Close the connection from `sender`, which makes another and introduces itself again."""
+        self._break_one(sender, receiver)
+        self.after(1 + self.random.randrange(20 * TICK), self._reconnect, sender, receiver)
 
     def _deliver(self, sender: NodeId, receiver: NodeId, message: Message) -> None:
         node = self.nodes[receiver]
