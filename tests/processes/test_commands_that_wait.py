@@ -185,7 +185,17 @@ def examples() -> list[str]:
     return [line for line in found if "trioraft" in line]
 
 
-@pytest.mark.parametrize("example", examples())
+def goes_on(example: str) -> bool:
+    return example.startswith("trioraft watch")
+
+
+def some(examples: list[str]) -> list[Any]:
+    """All of them, but of those that take seconds, because they go on, one; the others run in the slow part."""
+    (_, *others) = filter(goes_on, examples)
+    return [pytest.param(example, marks=pytest.mark.slow if example in others else []) for example in examples]
+
+
+@pytest.mark.parametrize("example", some(examples()))
 def test_an_example_of_a_help_text_can_be_typed(steady: Cluster, tmp_path: Path, example: str) -> None:
     (tmp_path / "deploy.sh").write_text("#!/bin/sh\nexit 0\n")
     (tmp_path / "deploy.sh").chmod(0o755)
@@ -195,11 +205,10 @@ def test_an_example_of_a_help_text_can_be_typed(steady: Cluster, tmp_path: Path,
     for key, value in (("jobs/7/result", 1), ("leader", "node-2"), ("a", 1), ("b", 1), ("sessions/x", 1)):
         assert steady.leader().put(key, value)["ok"]
     environment = {**os.environ, "TRIORAFT_SERVERS": str(steady.servers), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    goes_on = example.startswith("trioraft watch")
-    command = f"timeout --signal INT 3 {example}" if goes_on else example
+    command = f"timeout --signal INT 3 {example}" if goes_on(example) else example
     result = subprocess.run(
         ["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
-    assert result.returncode in ((124, 130) if goes_on else (0, 1)), result.stderr
+    assert result.returncode in ((124, 130) if goes_on(example) else (0, 1)), result.stderr
     assert "Usage:" not in result.stderr
     assert "internal" not in result.stderr

@@ -20,8 +20,8 @@ from trioraft.testing.outcome import SimulationFailed
 from trioraft.testing.simulation import Report, simulate
 from trioraft.wire.operations import OPERATIONS
 
-ALWAYS = range(40)
-MORE = range(40, 600)
+ALWAYS = range(20)
+MORE = range(20, 600)
 SLOW = pytest.mark.slow
 
 
