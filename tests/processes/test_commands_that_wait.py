@@ -134,6 +134,32 @@ def test_a_lock_is_kept_though_its_nodes_die(cluster: Cluster) -> None:
     assert json.loads(done(cluster, "locks", "-o", "json")[1])["locks"] == []
 
 
+def test_a_holder_that_stands_still_past_its_lease_can_write_no_more(steady: Cluster) -> None:
+    with program(steady, "lock", "stood", "--ttl", "1") as first:
+        eventually(lambda: first.lines, "it holds it", PATIENCE)
+        fence = first.lines[0].partition(",")[0].removeprefix("fence ")
+        fenced = ("--lock", "stood", "--fence", fence)
+        with program(steady, "lock", "stood", "--", "sh", "-c", "echo $TRIORAFT_FENCE; sleep 60") as second:
+            first.process.send_signal(signal.SIGSTOP)
+            eventually(lambda: second.lines, "the lock passes on", PATIENCE)
+            assert int(second.lines[0]) > int(fence)
+            for late in (
+                ["put", "stood/key", "1"],
+                ["put", "stood/key", "1", "--once"],
+                ["delete", "stood/key"],
+                ["delete", "--prefix", "stood/"],
+                ["incr", "stood/key"],
+            ):
+                assert done(steady, *late, *fenced)[0] == 1
+            first.process.send_signal(signal.SIGCONT)
+            assert first.ends() == 1
+            assert "lost" in "\n".join(first.said)
+            assert done(steady, "locks", "-o", "json")[1].count('"stood"') == 1, "the second holds it still"
+            second.process.send_signal(signal.SIGTERM)
+            assert second.ends() == 143
+    assert done(steady, "get", "stood/key")[0] == 1
+
+
 def test_a_key_goes_with_its_lease(steady: Cluster) -> None:
     lease = done(steady, "lease", "grant", "--ttl", "30")[1]
     assert done(steady, "put", "leased", "up", "--lease", lease)[0] == 0
