@@ -245,6 +245,25 @@ def test_what_needs_the_next_level_waits_while_it_is_being_reached_and_later_wri
     assert old.commands() == ["put", "raise_level", "once", "put"]
 
 
+def test_a_write_between_two_that_wait_keeps_its_place_when_the_first_waits_no_longer(old: OldPlace) -> None:
+    old.ask({**ONCE, "timeout_ms": 50}, put(1), {**ONCE, "seq": 2}, put(2))
+    old.tick(5)
+    old.rise()
+    old.acknowledge()
+    assert old.commands() == ["put", "raise_level", "once", "put"]
+    timed_out, first, _, second = old.codes()
+    assert timed_out == "timeout"
+    assert first["rev"] < second["rev"]
+
+
+def test_the_time_of_a_write_that_waits_behind_another_counts_from_when_it_came(old: OldPlace) -> None:
+    old.ask({**ONCE, "timeout_ms": 50}, {**put(1), "timeout_ms": 100})
+    old.tick(9)
+    assert old.codes() == ["timeout"]
+    old.tick(1)
+    assert old.codes() == ["timeout"]
+
+
 def test_the_writes_of_others_do_not_wait(old: OldPlace) -> None:
     old.ask(ONCE)
     other = OldPlace()

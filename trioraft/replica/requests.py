@@ -143,7 +143,11 @@ class Requests:
         slot.number = next(self._numbers)
         if self.level_check.is_needed and not self.level_check.admits(slot):
             self._note_deadline(slot)
-            return
+        else:
+            self._admitted(slot)
+
+    def _admitted(self, slot: Slot) -> None:
+        """Begin a request that the level of the cluster allows."""
         request = slot.requests[0]
         if type(slot) is WriteSlot:
             if self.proposals.stopping:
@@ -198,7 +202,7 @@ class Requests:
         """Note when the request must have been answered, if it says so."""
         timeout = slot.request.timeout_ms
         if timeout is not None and slot.reply is None:
-            self.deadlines.set(self.now + ticks_of(timeout), slot)
+            self.deadlines.set(slot.since + ticks_of(timeout), slot)
 
     def _refuse_session(self, slot: WriteSlot) -> None:
         why = "the session is another cluster's: this one was made by 'trioraft recover' or 'restore', or never knew it"
@@ -230,7 +234,7 @@ class Requests:
         core, proposals, reads = self._node.core, self.proposals, self.reads
         if self.level_check.is_needed:
             for slot in self.level_check.advance():
-                self.accept(slot)
+                self._admitted(slot)
         self.leases.route()
         proposals.gathering = False
         proposals.go_on()
