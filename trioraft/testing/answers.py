@@ -436,7 +436,7 @@ _FIELDS_THAT_FAIL: Final = {
     "lock": ("fenced",),
     "lease": ("lease_expired",),
     "leases": ("lease_expired",),
-    "max_age_ms": ("no_quorum",),
+    "max_age_ms": ("no_quorum", "timeout"),  # a leader confirms it, and may be behind
     "cluster": ("membership",),
     "after_rev": ("compacted",),
     "wait_ms": ("timeout",),
