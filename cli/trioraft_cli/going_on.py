@@ -54,9 +54,9 @@ class GoingOn:
     def hold(self, name: str, lock: ExitStack, kept: KeptLease) -> None:
         """Keep a lock: with `lock` it is given back."""
         self._locks[name] = lock
-        kept.on_lost = lambda: self._lost(name)
+        kept.on_lost = lambda: self._lost(name, kept)
         if kept.lost.is_set():
-            self._lost(name)
+            self._lost(name, kept)
 
     def holds(self, name: str) -> bool:
         """Whether this prompt holds the lock."""
@@ -83,9 +83,9 @@ class GoingOn:
                 self._watches.remove(stream)
                 complain(error)
 
-    def _lost(self, name: str) -> None:
+    def _lost(self, name: str, kept: KeptLease) -> None:
         if self._locks.pop(name, None) is not None:
-            say(f"the lock {quote(name, sys.stderr.encoding)} is lost: its lease was not kept alive in time")
+            say(f"the lock {quote(name, sys.stderr.encoding)} is lost: {kept.why_lost}")
 
 
 class _Joined:

@@ -48,8 +48,9 @@ def lock(asker: Asker, name: str, ttl: float, timeout: float | None, tail: tuple
     """Hold the lock NAME while COMMAND runs, or until Ctrl-C.
 
     COMMAND finds TRIORAFT_LOCK, TRIORAFT_FENCE and TRIORAFT_LEASE in its environment, and its exit code is passed on.
-    Where the lock is lost, because no node could be reached for too long, COMMAND and all that it started get SIGTERM,
-    and SIGKILL a tenth of the ttl later; the exit code is 1 then. Where the lock cannot be had in time it is 4.
+    Where the lock is lost, because no node could be reached for too long, or because somebody unlocked it, COMMAND and
+    all that it started get SIGTERM, and SIGKILL a tenth of the ttl later; the exit code is 1 then. Where the lock
+    cannot be had in time it is 4. If this process itself is killed, COMMAND runs on, and others get the lock.
 
     Who writes with --lock and --fence is refused once the lock is another's, however late the write comes.
 
@@ -61,9 +62,10 @@ def lock(asker: Asker, name: str, ttl: float, timeout: float | None, tail: tuple
         raise click.UsageError("there is no command behind the '--'")
     with Leaving(), asker.printing(), KeptLease(asker.addresses, ttl) as kept:
         fence = asker.settle("lock", timeout, name=name, lease=kept.lease)["fence"]
+        kept.holds(name, fence)
         code = _hold(asker, kept, name, fence) if tail is None else _run(kept, name, fence, tail)
         if kept.lost.is_set():
-            say(f"the lock {quote(name, sys.stderr.encoding)} is lost: its lease was not kept alive in time")
+            say(f"the lock {quote(name, sys.stderr.encoding)} is lost: {kept.why_lost}")
             return NO
     return code
 

@@ -80,6 +80,7 @@ def _lock(connection: Connection, name: str, ttl: float, timeout: float | None) 
     with ExitStack() as lock:
         kept = lock.enter_context(KeptLease(connection.addresses, ttl))
         fence = connection.settle("lock", timeout, name=name, lease=kept.lease)["fence"]
+        kept.holds(name, fence)
         print(f"fence {fence}, lease {kept.lease}")
         typed = quote(name, sys.stderr.encoding)
         say(f"the lock is kept while this prompt runs, or until 'unlock {typed}'")

@@ -141,13 +141,19 @@ def test_a_lock_that_cannot_be_had_leaves_no_lease(fake: Make, opened: Open) -> 
     assert not prompt.connection.going_on.holds("l")
 
 
-def test_a_lock_that_is_lost_is_said(fake: Make, opened: Open, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("happened", "why"),
+    [("is_expired", "its lease was revoked"), ("is_unlocked", "it was unlocked by somebody else")],
+)
+def test_a_lock_that_is_lost_is_said(
+    fake: Make, opened: Open, capsys: pytest.CaptureFixture[str], happened: str, why: str
+) -> None:
     answers = Answers()
     prompt = opened(fake(answers))
     prompt.types("lock l --ttl 1")
-    answers.is_expired = True
+    setattr(answers, happened, True)
     eventually(lambda: not prompt.connection.going_on.holds("l"), "it is lost")
-    eventually(lambda: "the lock l is lost" in capsys.readouterr().err, "it is said")
+    eventually(lambda: f"the lock l is lost: {why}" in capsys.readouterr().err, "it is said")
 
 
 class Watched:

@@ -27,6 +27,7 @@ class Answers:
         self.replies = {"lease_grant": {"lease": 41}, "lock": {"fence": 42}, **replies}
         self.asked: list[dict[str, Any]] = []
         self.is_expired = False
+        self.is_unlocked = False
         self.kept = threading.Event()
 
     def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -35,6 +36,8 @@ class Answers:
         if request["op"] == "lease_keepalive" and "lease" in request:
             self.kept.set()
             return error("lease_expired") if self.is_expired else {}
+        if any("fence" in check for check in request.get("checks", ())):
+            return {"succeeded": not self.is_unlocked, "results": [], "rev": 0, "at": 60}
         self.asked.append({name: value for name, value in request.items() if name != "id"})
         reply = self.replies.get(request["op"], {})
         return dict(reply.pop(0) if isinstance(reply, list) else reply)
@@ -89,18 +92,22 @@ def test_a_lock_that_cannot_be_had_runs_nothing(
     assert answers.ops[-1] == "lease_revoke"
 
 
-def test_a_command_whose_lock_is_lost_is_ended_with_all_that_it_started(fake: Make) -> None:
+@pytest.mark.parametrize(
+    ("happened", "why"),
+    [("is_expired", "its lease was revoked"), ("is_unlocked", "it was unlocked by somebody else")],
+)
+def test_a_command_whose_lock_is_lost_is_ended_with_all_that_it_started(fake: Make, happened: str, why: str) -> None:
     answers = Answers()
     script = "(trap '' TERM; while :; do sleep 0.1; done) & echo $!; wait"
     with program(fake(answers), "lock", "l", "--ttl", "1", "--", "sh", "-c", script) as process:
         assert process.stdout is not None
         started = int(process.stdout.readline())
         assert answers.kept.wait(PATIENCE)
-        answers.is_expired = True
+        setattr(answers, happened, True)
         assert process.wait(PATIENCE) == 1
         assert not is_running(started)
         assert process.stderr is not None
-        assert process.stderr.read() == "trioraft: the lock l is lost: its lease was not kept alive in time\n"
+        assert process.stderr.read() == f"trioraft: the lock l is lost: {why}\n"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -24,6 +24,7 @@ class Leases:
         self.asked: list[tuple[str, Any]] = []
         self.ended = False
         self.mute = False
+        self.locked = True
         self.kept = threading.Semaphore(0)
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any] | None:
@@ -34,6 +35,9 @@ class Leases:
             return {"lease": 41, "rev": 41}
         if self.mute:
             return None
+        if request["op"] == "txn":
+            assert request["checks"] == [{"lock": "l", "fence": 42}]
+            return {"succeeded": self.locked, "results": []}
         self.kept.release()
         return {"ok": False, "error": {"code": "lease_expired", "message": "it has ended"}} if self.ended else {}
 
@@ -61,7 +65,21 @@ def test_it_is_lost_when_the_cluster_says_so(fake: Make) -> None:
         kept.on_lost = told.set
         assert told.wait(PATIENCE)
         assert kept.lost.is_set()
+        assert kept.why_lost == "its lease was revoked"
     assert count(leases, "lease_keepalive") == 1
+
+
+def test_it_is_lost_when_its_lock_was_taken_from_it(fake: Make) -> None:
+    leases = Leases()
+    with KeptLease([fake(leases.answer).address], TTL) as kept:
+        kept.holds("l", 42)
+        for _ in range(3):
+            assert leases.kept.acquire(timeout=PATIENCE)
+        assert not kept.lost.is_set()
+        leases.locked = False
+        assert kept.lost.wait(PATIENCE)
+        assert kept.why_lost == "it was unlocked by somebody else"
+    assert leases.asked[-1] == ("lease_revoke", 41)
 
 
 def test_it_is_lost_in_time_though_a_keepalive_hangs(fake: Make) -> None:
@@ -70,6 +88,7 @@ def test_it_is_lost_in_time_though_a_keepalive_hangs(fake: Make) -> None:
     with KeptLease([node.address], TTL) as kept:
         leases.mute = True
         assert kept.lost.wait(PATIENCE)
+    assert kept.why_lost == "its lease was not kept alive in time"
     assert kept.margin == pytest.approx(TTL * MARGIN)
 
 

@@ -160,6 +160,20 @@ def test_a_holder_that_stands_still_past_its_lease_can_write_no_more(steady: Clu
     assert done(steady, "get", "stood/key")[0] == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [(["unlock", "taken"], "it was unlocked by somebody else"), (["lease", "revoke"], "its lease was revoked")],
+)
+def test_a_command_ends_when_its_lock_is_taken(steady: Cluster, words: list[str], why: str) -> None:
+    script = "echo $TRIORAFT_LEASE; sleep 60; echo it had it"
+    with program(steady, "lock", "taken", "--ttl", "1", "--", "sh", "-c", script) as holder:
+        eventually(lambda: holder.lines, "it holds it", PATIENCE)
+        lease = holder.lines[0]
+        assert done(steady, *words, lease)[0] == 0
+        assert (holder.ends(), holder.lines) == (1, [lease])
+        assert f"trioraft: the lock taken is lost: {why}" in holder.said
+
+
 def test_a_key_goes_with_its_lease(steady: Cluster) -> None:
     lease = done(steady, "lease", "grant", "--ttl", "30")[1]
     assert done(steady, "put", "leased", "up", "--lease", lease)[0] == 0

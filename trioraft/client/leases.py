@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from trioraft.addresses import Address
 from trioraft.client.blocking import Client
@@ -15,6 +15,9 @@ from trioraft.client.tenure import Tenure
 
 GIVING_BACK_SECONDS: Final = 2.0
 """How long it may take to find a node, and to have its reply, when a lease is given back."""
+_NOT_KEPT: Final = "its lease was not kept alive in time"
+_REVOKED: Final = "its lease was revoked"
+_UNLOCKED: Final = "it was unlocked by somebody else"
 _LONGEST_WAIT: Final = 1.0
 """A thread's wait stands still while the machine is suspended: after this long it looks at the clock again."""
 
@@ -22,7 +25,8 @@ _LONGEST_WAIT: Final = 1.0
 class KeptLease:
     """A lease that is kept alive from its grant until it is lost or given back. A context, at whose end it is revoked.
 
-    When it is lost nothing can be undone here: `lost` is set, and `on_lost` is called, by another thread.
+    With `holds` it is lost as soon as its lock is another's, too. When it is lost nothing can be undone here: `lost` is
+    set, and `on_lost` is called, by another thread.
     """
 
     def __init__(self, addresses: Sequence[Address], ttl: float) -> None:
@@ -32,7 +36,11 @@ class KeptLease:
         with Client(addresses) as client:
             self.lease: int = client.call("lease_grant", ttl_ms=round(ttl * 1000))["lease"]
         self._tenure = Tenure(ttl, sent)
+        self._lock_held: dict[str, Any] | None = None
+        """The check that the lock is held still."""
         self.lost = threading.Event()
+        self.why_lost = _NOT_KEPT
+        """What became of it, once it is lost."""
         self.on_lost: Callable[[], object] | None = None
         self._given_back = threading.Event()
         self._client = Client(addresses, timeout=self._tenure.interval)
@@ -41,6 +49,10 @@ class KeptLease:
     def margin(self) -> float:
         """How many seconds after its loss the lease may live still."""
         return self._tenure.margin
+
+    def holds(self, name: str, fence: int) -> None:
+        """Look whether this lock is held under this fence, from now on and whenever the lease is kept alive."""
+        self._lock_held = {"lock": name, "fence": fence}
 
     def __enter__(self) -> Self:
         for work in (self._keep, self._watch):
@@ -69,11 +81,24 @@ class KeptLease:
             return
         if reply.ok:
             self._tenure.kept(sent)
+            self._look_after_lock()
         elif reply.error.code == "lease_expired":
+            if self._tenure.until_lost(clock()) > 0.0:  # its time cannot be over yet
+                self.why_lost = _REVOKED
             self._tenure.end()
             self._lose()
         else:
             self._tenure.failed(clock())
+
+    def _look_after_lock(self) -> None:
+        """Notice that the lock was taken from the lease. A node that cannot tell is asked again the next time."""
+        if self._lock_held is None:
+            return
+        with contextlib.suppress(ClientError):
+            [reply] = self._client.pipeline([{"op": "txn", "checks": [self._lock_held], "then": []}])
+            if reply.ok and reply.raw("succeeded") == b"false" and not self.lost.is_set():
+                self.why_lost = _UNLOCKED
+                self._lose()
 
     def _watch(self) -> None:
         """Notice the loss in time, whatever a keepalive waits for."""
