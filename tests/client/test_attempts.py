@@ -138,6 +138,15 @@ def test_one_that_insists_asks_the_only_node_again(code: str) -> None:
     assert sent.lost(None, "timed out", 1e6) == LONGEST_PAUSE_SECONDS
 
 
+@pytest.mark.parametrize("insists", [False, True])
+def test_what_one_node_does_not_know_is_asked_of_each_other_once(insists: bool) -> None:
+    sent = Attempts({"op": "watch"}, 3, 0.0, math.inf, insists=insists)
+    unknown = Reply(error_reply(b"1", "unknown_op", "there is no operation 'watch'", "", None))
+    assert [sent.refused(unknown, SOON) for _ in range(2)] == [0.0, 0.0]
+    with pytest.raises(Refused):
+        sent.refused(unknown, SOON)
+
+
 def test_what_a_node_is_to_answer_by_itself_goes_to_no_other() -> None:
     assert decision("put", "not_leader", "no", 3, SOON, forward=False) == "Refused"
     assert decision("put", "not_leader", "no", 3, SOON, forward=True) == "again"

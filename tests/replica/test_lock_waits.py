@@ -132,6 +132,17 @@ async def test_a_request_that_is_sent_again_is_told_what_the_first_would_be(plac
     assert await late.events(1) == [{"id": 6, "event": "locked", "fence": rev}]
 
 
+async def test_a_place_that_the_same_request_gave_up_elsewhere_is_no_matter_of_time(place: Place) -> None:
+    session = (await place.one(op="open_session"))["client"]
+    one, other = await place.cluster.connect(place.node), await place.cluster.connect((place.node + 1) % 3)
+    await place.lock(one, place.leases[0])
+    await place.lock(one, place.leases[1], id=1, client=session, seq=1)
+    await place.lock(other, place.leases[1], id=5, client=session, seq=1)
+    other.send({"op": "cancel", "request": 5})
+    [closed] = await one.events(1)
+    assert closed["error"]["code"] == "superseded"
+
+
 async def test_without_a_majority_nobody_knows_whether_a_place_is_given_up(place: Place) -> None:
     client = await place.cluster.connect(place.node)
     await place.lock(client, place.leases[0])

@@ -23,6 +23,8 @@ def refusal(line: bytes) -> RequestError:
         (b'{"op":"put","key":"a","value":1,"x":1}', "there is no field 'x' here"),
         (b'{"op":"put","key":"a","value":1,"if_rev":-1}', "'if_rev' must be at least 0"),
         (b'{"op":"show_log","limit":0}', "'limit' must be at least 1"),
+        (b'{"op":"close_session","client":"x"}', "'client' must be one that open_session gave"),
+        (b'{"op":"incr","key":"a","client":"3FA9C2D1-1","seq":1}', "'client' must be one that open_session gave"),
         (b'{"op":"show_log","limit":5000}', "'limit' must be at most 1000"),
         (b'{"op":"show_log","limit":1.5}', "'limit' must be a whole number, and not a number with a fraction"),
         (b'{"op":"scan","after":[]}', "'after' must be a string or null, and not an array"),

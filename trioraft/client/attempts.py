@@ -166,6 +166,8 @@ class Attempts:
         harmless = self._repeats or refused.applied == "no"
         unsure = self._writes and refused.applied == "unknown" and refused.code not in _FORGOTTEN
         momentary = (refused.code in self._codes and self._elsewhere) or (unsure and self._repeats)
+        if refused.code == "unknown_op" and self._elsewhere:
+            momentary = self._failures + 1 < self._nodes  # this node may be older than others
         if harmless and momentary and now <= self._deadline:
             self._is_uncertain |= unsure
             return self._pause(now)

@@ -60,7 +60,7 @@ class Freshness:
     def refusal(self, read: ReadSlot) -> bytes:
         """The reply to a read that allows for less."""
         if self._fresh is None:
-            why = "no leader has told this node what is committed since it started"
+            why = "this node has not heard from another what is committed, since it started"
         else:
             why = f"this node was last told {self.age_ms:.0f} ms ago what is committed"
         hint = "ask another node, allow a larger 'max_age_ms', or leave out 'read'"

@@ -157,6 +157,8 @@ class LockWaits:
 
     def _end(self, wait: LockWait, kind: str, fence: int = 0) -> None:
         """Close a wait, and say what became of it: to those who cancel it, if there are any."""
+        if kind == "given_up" and wait.until is None:
+            kind = "superseded"  # the same request, asked again on another connection, has done it
         locked = kind == "locked"
         cancels, wait.cancels = wait.cancels, []
         self._fan_out.close(wait)  # first: an answer lets what follows it on its connection begin

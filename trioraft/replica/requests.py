@@ -206,8 +206,12 @@ class Requests:
 
     def _refuse_session(self, slot: WriteSlot) -> None:
         why = "the session is another cluster's: this one was made by 'trioraft recover' or 'restore', or never knew it"
-        hint = "an earlier attempt may have been applied: see how things are, and open a new session"
-        applied = "unknown" if isinstance(slot.request, Write) else "no"  # to close it can have no effect here
+        hint, applied = (
+            "an earlier attempt may have been applied: see how things are, and open a new session",
+            "unknown",
+        )
+        if not isinstance(slot.request, Write):
+            hint, applied = "there is nothing to close here", "no"
         self.answering.fail(slot, "session_expired", why, hint, applied)
 
     def _must_be_confirmed(self, slot: ReadSlot, request: AnyRequest) -> bool:

@@ -45,6 +45,11 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...]
         (r"Expected `str(?: \| null)?` of length (>=|<=) (\d+)", _PLACE, _length),
         (r"Expected `int(?: \| null)?` (>=|<=) (-?\d+)", _PLACE, lambda m: f"'{m[3]}' must be {_BOUNDS[m[1]]} {m[2]}"),
         (r"Expected `([^`]+)`, got `([^`]+)`", _PLACE, _kind),
+        (
+            r"Expected `str(?: \| null)?` matching regex .*",
+            _PLACE,
+            lambda m: f"'{m[1]}' must be one that open_session gave",
+        ),
         (r"Number out of range", _PLACE, lambda m: f"'{m[1]}' is out of the range of numbers"),
         (r"Invalid enum value (.+)", _PLACE, lambda m: f"'{m[2]}' cannot be {m[1]}"),
         (r"Expected `array` of length <= (\d+)", _PLACE, lambda m: f"'{m[2]}' may have {m[1]} elements at most"),

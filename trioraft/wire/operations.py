@@ -390,7 +390,7 @@ class OpenSession(Request, tag="open_session", kw_only=True, gc=False):
     summary="close a session; what it remembers is forgotten",
     example='{"op":"close_session","client":"3fa9c2d1-118"}',
     fields="`client`",
-    answer="also where it was not open",
+    answer="also where it was not open; `session_expired` where it is another cluster's",
     prompt="it is for programs",
     command=cluster_commands.CloseSession,
     repeatable=True,
