@@ -114,8 +114,9 @@ class _Piper:
             connection.sendall(piece)
         if end:
             connection.shutdown(socket.SHUT_WR)
+        goes_on = any(OPERATIONS[str(asked["op"])].kind == "stream" for asked in requests)  # perhaps for ever
         rest = b""
-        while exchange.waiting or end:
+        while exchange.waiting or (end and not goes_on):
             data = connection.recv(1 << 16)
             if not data:
                 return
