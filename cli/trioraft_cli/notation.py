@@ -141,14 +141,14 @@ class _Words:
         return int(word)
 
     def value(self) -> msgspec.Raw:
-        """Take a value, which is all that is left."""
+        """Take a value, which is all that is left. An empty word is an empty string."""
+        if not self._rest:
+            raise self.error("it ends too early")
         if isinstance(self._rest, list):
             text = self.next()
             self.end()
         else:
             text, self._rest = self._rest, ""
-        if not text:
-            raise self.error("it ends too early")
         try:
             return to_json(text)
         except NotText as error:

@@ -72,6 +72,13 @@ def test_a_value_in_a_shell_is_one_word_and_at_the_prompt_the_rest() -> None:
     }
 
 
+def test_an_empty_word_is_an_empty_string() -> None:
+    assert from_shell("value a = '' -- put a '' , put '' 1") == {
+        "checks": [{"key": "a", "value": ""}],
+        "then": [{"op": "put", "key": "a", "value": ""}, {"op": "put", "key": "", "value": 1}],
+    }
+
+
 def test_numbers_keep_their_digits() -> None:
     fields = of_words([], ["put", "a", "1.50"])
     assert encode(fields["then"][0]["value"]) == b"1.50"
