@@ -39,11 +39,12 @@ class Child:
     """
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, bytes], stdin: IO[bytes] | None = None
+        self, command: Sequence[str], environment: Mapping[str, bytes | None], stdin: IO[bytes] | None = None
     ) -> None:
-        """Nothing runs yet. `environment` comes beside that of this process."""
+        """Nothing runs yet. `environment` changes that of this process: None takes a variable away."""
         self._command = command
-        self._environment = {**os.environb, **{name.encode(): value for name, value in environment.items()}}
+        changed = {**os.environb, **{name.encode(): value for name, value in environment.items()}}
+        self._environment = {name: value for name, value in changed.items() if value is not None}
         self._stdin = stdin
         self._deaf = Deaf()
         self._changed = threading.Event()

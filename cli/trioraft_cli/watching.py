@@ -89,8 +89,8 @@ def _run(command: Sequence[str], push: Push) -> None:
         streams.say(f"{command[0]} ended with {code} at revision {push['rev']}")
 
 
-def _environment(push: Push) -> Iterator[tuple[str, bytes]]:
-    """Yield what an environment can hold of a change."""
+def _environment(push: Push) -> Iterator[tuple[str, bytes | None]]:
+    """Yield what an environment can hold of a change, and None for the rest, which an outer watch may have set."""
     parts = {
         "EVENT": push.event.encode(),
         "KEY": push["key"].encode(),
@@ -98,8 +98,8 @@ def _environment(push: Push) -> Iterator[tuple[str, bytes]]:
         "REV": push.raw("rev"),
     }
     for name, value in parts.items():
-        if value and b"\0" not in value and len(value) <= LONGEST_VARIABLE:
-            yield f"TRIORAFT_{name}", value
+        fits = value and b"\0" not in value and len(value) <= LONGEST_VARIABLE
+        yield f"TRIORAFT_{name}", value if fits else None
 
 
 @click.command()

@@ -102,6 +102,8 @@ def test_a_command_is_run_at_each_change_with_the_change_in_its_hands(
     fake: Make, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "LONGEST_VARIABLE", 50)
+    for name in ("EVENT", "KEY", "VALUE", "REV"):
+        monkeypatch.setenv(f"TRIORAFT_{name}", "of a watch around this one")
     long = {"event": "put", "key": "n\0ul", "value": "v" * 60, "rev": 19}
     node = watched(fake, *EVENTS[:4], long, CLOSED)
     code, out, err = call(node, "watch", "--", sys.executable, "-c", SHOW)
