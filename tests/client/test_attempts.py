@@ -90,6 +90,9 @@ def test_a_request_goes_out_again_only_where_that_does_no_harm_and_may_help(
         ("timeout", "unknown", 1, SOON, "again"),
         ("timeout", "unknown", 1, REPEAT_SECONDS * 2, "Refused"),
         ("timeout", "no", 3, SOON, "Refused"),
+        ("timeout", "unknown", 3, LATE, "again"),
+        ("no_quorum", "no", 3, SOON, "again"),
+        ("no_quorum", "no", 3, LATE, "Refused"),
         ("no_quorum", "no", 1, SOON, "Refused"),
         ("conflict", "no", 3, SOON, "Refused"),
         ("session_expired", "unknown", 3, SOON, "Refused"),
@@ -100,6 +103,16 @@ def test_a_write_that_is_applied_once_goes_out_again_whatever_became_of_it(
     happened: str, applied: str | None, nodes: int, now: float, expected: str
 ) -> None:
     assert decision("put", happened, applied, nodes, now, client="3fa9c2d1-118", seq=1) == expected
+
+
+@pytest.mark.parametrize("op", ["lease_grant", "lease_revoke", "lock", "unlock", "open_session"])
+def test_a_write_that_does_no_harm_twice_is_tried_no_longer_than_any_other(op: str) -> None:
+    assert decision(op, LOST, None, 3, SOON) == "again"
+    assert decision(op, LOST, None, 3, LATE) == "Unknown"
+    assert decision(op, "timeout", "unknown", 3, SOON) == "again"
+    assert decision(op, "timeout", "unknown", 3, LATE) == "Refused"
+    assert decision(op, "no_quorum", "no", 3, SOON) == "again"
+    assert decision(op, "no_quorum", "no", 3, LATE) == "Refused"
 
 
 @pytest.mark.parametrize(

@@ -1121,7 +1121,7 @@ MUTANTS = (
     Mutant(
         "a write goes out again though the node may have got it",
         "trioraft/client/attempts.py",
-        "        if not self._repeats or (self._writes and now > self._deadline):\n",
+        "        if not self._repeats or (self._writes and now > self._end):\n",
         "        if self._writes and now > self._deadline:\n",
         "tests/client/test_silent_nodes.py::test_what_a_node_was_asked_before_it_stopped",
         simulated=False,
@@ -1247,7 +1247,7 @@ MUTANTS = (
     Mutant(
         "what an earlier attempt may have applied is said not to be",
         "trioraft/client/attempts.py",
-        "        if self._is_uncertain and refused.code in _OF_THE_ATTEMPT:\n",
+        "        if was_uncertain and refused.code in _OF_THE_ATTEMPT:\n",
         "        if False:\n",
         "tests/client/test_attempts.py::test_what_a_later_attempt_did_not_apply_an_earlier_one_may_have",
         simulated=False,

@@ -30,7 +30,7 @@ LONG_REPLY_SECONDS: Final = 600.0
 RETRY_SECONDS: Final = 3.0
 """How long a request that failed for the moment is tried again."""
 REPEAT_SECONDS: Final = 15.0
-"""How long a write that may be asked twice is tried again: while it is not, its outcome stays unknown."""
+"""How long a write that is applied once is tried again when an attempt left open whether it was applied."""
 FIRST_PAUSE_SECONDS: Final = 0.02
 """The pause once every node has failed; it doubles with each further failure."""
 LONGEST_PAUSE_SECONDS: Final = 1.0
@@ -126,9 +126,8 @@ class Attempts:
         self._codes = MOMENTARY
         if insists:  # one that waits for a time of its own is told when that is over
             self._codes = _OF_THE_ATTEMPT - {"timeout"} if "wait_ms" in request else _OF_THE_ATTEMPT
-        if seconds is None:
-            seconds = REPEAT_SECONDS if self._writes and self._repeats else RETRY_SECONDS
-        self._deadline = now + seconds
+        self._deadline = now + (RETRY_SECONDS if seconds is None else seconds)
+        self._uncertain_deadline = now + REPEAT_SECONDS if seconds is None and "seq" in request else self._deadline
         self._failures = 0
         self._is_uncertain = False
         """Whether an earlier attempt at a write may have been applied, or may be yet."""
@@ -141,7 +140,7 @@ class Attempts:
         if not self._is_uncertain:
             error.applied = "no" if self._writes else None
             raise error from None
-        if now > self._deadline:
+        if now > self._end:
             raise _unknown(error.message) from None
         return self._pause(now)
 
@@ -151,9 +150,9 @@ class Attempts:
         Raises Unknown for a write, and NoNode where no time is left.
         """
         self._is_uncertain = self._writes
-        if not self._repeats or (self._writes and now > self._deadline):
+        if not self._repeats or (self._writes and now > self._end):
             raise _unknown(f"{node} did not answer ({why})") from None
-        if now > self._deadline:
+        if now > self._end:
             raise NoNode(f"{node} did not answer: {why}", _WHERE_HINT) from None
         return self._pause(now)
 
@@ -168,12 +167,17 @@ class Attempts:
         momentary = (refused.code in self._codes and self._elsewhere) or (unsure and self._repeats)
         if refused.code == "unknown_op" and self._elsewhere:
             momentary = self._failures + 1 < self._nodes  # this node may be older than others
-        if harmless and momentary and now <= self._deadline:
-            self._is_uncertain |= unsure
+        was_uncertain, self._is_uncertain = self._is_uncertain, self._is_uncertain or unsure
+        if harmless and momentary and now <= self._end:
             return self._pause(now)
-        if self._is_uncertain and refused.code in _OF_THE_ATTEMPT:
+        if was_uncertain and refused.code in _OF_THE_ATTEMPT:
             raise _unknown(refused.message)
         raise refused
+
+    @property
+    def _end(self) -> float:
+        """When it is tried no more: later where that may still tell what became of a write."""
+        return self._uncertain_deadline if self._is_uncertain else self._deadline
 
     def _pause(self, now: float) -> float:
         """No pause while there are nodes that have not been asked."""
@@ -181,7 +185,7 @@ class Attempts:
         rounds = self._failures - self._nodes
         if rounds < 0:
             return 0.0
-        return min(growing_pause(rounds), max(0.0, self._deadline - now))
+        return min(growing_pause(rounds), max(0.0, self._end - now))
 
 
 def growing_pause(failures: int) -> float:
