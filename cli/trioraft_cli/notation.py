@@ -3,7 +3,8 @@
     'rev a = 7' 'missing b' -- put a 1 , incr n -- get a
 
 A `--` ends the checks, and a second one what is done where they hold. A check or an operation is one word with blanks
-in it, which is read as at the prompt, or several words up to the next comma that stands alone.
+in it, which is read as at the prompt, or several words up to the next comma that stands alone. A comma at the end of a
+word is refused there: it is meant to end an operation, and would become a part of what is stored.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from trioraft_cli.commands import COMMANDS, is_integer
-from trioraft_cli.values import NotText, to_json
+from trioraft_cli.values import NotText, is_json, to_json
 from trioraft_cli.words import WordError, next_word, quote
 
 Item = str | list[str]
@@ -23,6 +24,9 @@ Item = str | list[str]
 _SECTIONS: Final = ("checks", "then", "else")
 _DASHES: Final = "--"
 _COMMA: Final = ","
+_COMMA_HINT: Final = """put a blank before one that ends an operation, or double quotes as in 'put a "x,"'"""
+_TOO_LONG_HINT: Final = "a value with blanks stands in double quotes, and options stand before the first '--'"
+_QUOTES: Final = "\"'"
 _IN_TXN: Final = {
     name: command
     for name, command in COMMANDS.items()
@@ -126,11 +130,16 @@ class _Words:
             raise self.error("it ends too early")
         if isinstance(self._rest, list):
             word, *self._rest = self._rest
+            if word.split() == [word]:  # one with blanks was put in quotes
+                self._refuse_comma(word)
             return word
+        typed = self._rest.strip()
         try:
-            word, self._rest = next_word(self._rest.strip())
+            word, self._rest = next_word(typed)
         except WordError as error:
             raise self.error(str(error)) from None
+        if typed[:1] not in _QUOTES:
+            self._refuse_comma(word)
         return word
 
     def number(self) -> int:
@@ -149,6 +158,8 @@ class _Words:
             self.end()
         else:
             text, self._rest = self._rest, ""
+            if not is_json(text):
+                self._refuse_comma(text)
         try:
             return to_json(text)
         except NotText as error:
@@ -162,7 +173,13 @@ class _Words:
     def end(self) -> None:
         """Find nothing left."""
         if self._rest:
-            raise self.error("it goes on too long")
+            raise self.error(f"it goes on too long: {_TOO_LONG_HINT}")
+
+    def _refuse_comma(self, text: str) -> None:
+        """Find no word that ends in a comma."""
+        for word in text.split():
+            if word.endswith(_COMMA):
+                raise self.error(f"{quote(word)} ends in a comma: {_COMMA_HINT}")
 
     def error(self, why: str) -> NotationError:
         """The error of this check or operation."""
