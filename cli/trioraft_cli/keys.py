@@ -14,7 +14,7 @@ from trioraft_cli.counts import counted
 from trioraft_cli.outcomes import no_key
 from trioraft_cli.streams import say
 from trioraft_cli.values import STORED_AS_STRING, is_broken_json, to_json
-from trioraft_cli.words import shell_word
+from trioraft_cli.words import quote, shell_word
 
 
 @click.command()
@@ -59,20 +59,32 @@ def put(asker: Asker, key: str, value: str, string: bool, **options: Any) -> int
 @click.option("--if-rev", type=int, help="Only if KEY has this revision.")
 @click.option("--prefix", is_flag=True, help="KEY is a prefix: remove all keys that begin with it.")
 @click.option("--limit", type=NUMBER, help="With --prefix: at most so many keys, up to 10000; else all.")
+@click.option("--all", "everything", is_flag=True, help="With --prefix '': yes, every key of the store.")
 @write_options
 @asks
-def delete(asker: Asker, key: str, if_rev: int | None, prefix: bool, limit: int | None, **options: Any) -> int:
+def delete(
+    asker: Asker, key: str, if_rev: int | None, prefix: bool, limit: int | None, everything: bool, **options: Any
+) -> int:
     """Remove KEY, or with --prefix all keys that begin with it.
+
+    An empty prefix, as of a variable that is not set, is refused without --all. Where --limit leaves keys, standard
+    error says so.
 
     \b
     Example: trioraft delete --prefix sessions/
     """
     if not prefix:
-        if limit is not None:
-            raise click.UsageError("--limit is for --prefix")
+        if limit is not None or everything:
+            raise click.UsageError(f"{'--all' if limit is None else '--limit'} is for --prefix")
         return 0 if asker.call("delete", key=key, if_rev=if_rev, **options)["deleted"] else no_key(key)
     if if_rev is not None:
         raise click.UsageError("--if-rev is for one key, and --prefix for many")
+    if everything == bool(key):
+        raise click.UsageError(
+            "--all is for the empty prefix"
+            if key
+            else "every key begins with the empty prefix: add --all to remove all"
+        )
     return _delete_all(asker, key, limit, options)
 
 
@@ -83,6 +95,8 @@ def _delete_all(asker: Asker, prefix: str, limit: int | None, options: dict[str,
         reply = asker.call("delete", prefix=prefix, limit=limit, **options)
         deleted += reply["deleted"]
         more = limit is None and reply["more"]
+    if reply["more"]:
+        say(f"there are more keys that begin with {quote(prefix, sys.stderr.encoding)}: they are left")
     if not asker.as_json and render.on_terminal():
         print(f"deleted {counted(deleted, 'key')}")
     return 0 if deleted else no_key(prefix, "that begins with")

@@ -96,19 +96,27 @@ def _hold(asker: Asker, kept: KeptLease, name: str, fence: int) -> int:
 
 @click.command()
 @click.argument("name", type=TEXT)
-@click.argument("lease", type=NUMBER, required=False)
+@click.argument("lease", type=NUMBER, required=False, metavar="LEASE")
 @click.option("--fence", type=NUMBER, help="Only if it is held under this fence.")
 @asks
 def unlock(asker: Asker, name: str, lease: int | None, fence: int | None) -> int:
     """Take the lock NAME from LEASE, or its place among those that wait. `locks` shows who holds it.
+
+    To do it again does no harm. Where LEASE did not hold the lock, standard error says so; the exit code is 0 all the
+    same.
 
     \b
     Example: trioraft unlock deploy 41
     """
     if lease is None:
         raise click.UsageError("say from which LEASE: 'locks' shows who holds the lock")
-    asker.call("unlock", name=name, lease=lease, fence=fence)
+    if asker.call("unlock", name=name, lease=lease, fence=fence)["rev"] == 0:
+        say(f"the lock {quote(name, sys.stderr.encoding)} was not held {_so(lease, fence)}: 'locks' shows who holds it")
     return 0
+
+
+def _so(lease: int, fence: int | None) -> str:
+    return f"by the lease {lease}" + ("" if fence is None else f" under the fence {fence}")
 
 
 @click.command()

@@ -152,10 +152,17 @@ def test_a_command_that_does_not_exist_holds_no_lock(fake: Make, call: Call) -> 
 
 
 def test_unlock_needs_to_know_whose(fake: Make, call: Call) -> None:
-    answers = Answers()
+    answers = Answers(unlock={"rev": 60})
     assert call(fake(answers), "unlock", "l")[0] == 2
     assert call(fake(answers), "unlock", "l", "41", "--fence", "42") == (0, "", "")
     assert answers.asked == [{"op": "unlock", "name": "l", "lease": 41, "fence": 42}]
+
+
+def test_unlock_says_that_the_lease_did_not_hold_the_lock(fake: Make, call: Call) -> None:
+    node = fake(Answers(unlock={"rev": 0}))
+    said = "trioraft: the lock l was not held by the lease 41{}: 'locks' shows who holds it\n"
+    assert call(node, "unlock", "l", "41") == (0, "", said.format(""))
+    assert call(node, "unlock", "l", "41", "--fence", "42") == (0, "", said.format(" under the fence 42"))
 
 
 def test_the_locks_and_leases_are_tables_that_go_on(fake: Make, call: Call) -> None:
@@ -228,10 +235,23 @@ def test_all_keys_with_a_prefix_go_some_at_a_time(fake: Make, call: Call) -> Non
     assert call(node, "delete", "--prefix", "a/") == (0, "", "")
     assert answers.asked == [{"op": "delete", "prefix": "a/"}] * 2
     assert call(node, "delete", "--prefix", "a/") == (1, "", "trioraft: there is no key that begins with a/\n")
-    assert call(node, "delete", "--prefix", "a/", "--limit", "1000") == (0, "", "")
+    left = "trioraft: there are more keys that begin with a/: they are left\n"
+    assert call(node, "delete", "--prefix", "a/", "--limit", "1000") == (0, "", left)
     assert answers.asked[-1] == {"op": "delete", "prefix": "a/", "limit": 1000}
     assert call(node, "delete", "--prefix", "a/", "--if-rev", "3")[0] == 2
     assert call(node, "delete", "a/", "--limit", "3")[0] == 2
+
+
+def test_an_empty_prefix_is_refused_unless_all_is_meant(fake: Make, call: Call) -> None:
+    answers = Answers(delete={"deleted": 3, "more": False, "rev": 7})
+    node = fake(answers)
+    code, _, err = call(node, "delete", "--prefix", "")
+    assert (code, err.splitlines()[-1][:51]) == (2, "trioraft: every key begins with the empty prefix: a")
+    assert call(node, "delete", "--prefix", "a/", "--all")[0] == 2
+    assert call(node, "delete", "a", "--all")[0] == 2
+    assert answers.asked == []
+    assert call(node, "delete", "--prefix", "", "--all") == (0, "", "")
+    assert answers.asked == [{"op": "delete", "prefix": ""}]
 
 
 def test_a_transaction_prints_what_it_has_found(fake: Make, call: Call) -> None:
