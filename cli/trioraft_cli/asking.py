@@ -41,8 +41,11 @@ class Asker:
         return reply
 
     def settle(self, op: str, seconds: float | None, **fields: Any) -> Line:
-        """Ask what may have to wait that long, for ever if None, and return the answer. Raises ClientError, Failure."""
-        with self.printing(), _waited_for(op):
+        """Ask what may have to wait that long, for ever if None, and return the answer. Raises ClientError, Failure.
+
+        Ctrl-C leaves nothing open: the place of a lock that is waited for goes with its lease.
+        """
+        with self.printing():
             line = answer_of(self.addresses, op, seconds, fields)
         if self.as_json:
             render.show_json(line.line)

@@ -32,6 +32,11 @@ class PromptCommand(msgspec.Struct, frozen=True):
         return " ".join(takewhile(lambda word: word.isidentifier() and word.islower(), self.typed.usage.split()))
 
     @property
+    def may_change(self) -> bool:
+        """Whether what was asked may take effect after it is given up; of a lock the place goes with its lease."""
+        return self.name in _CHANGES if self.operation is None else self.operation.changes
+
+    @property
     def takes_key(self) -> bool:
         """Whether its first word is a key, or how keys begin."""
         return self.typed.fields[:1] in (("key",), ("prefix",))
@@ -75,6 +80,8 @@ _WITH_OPTIONS: Final = (
     Prompt("lease list", "the leases that live"),
 )
 """How those with options are typed. `--help` behind one of them tells more."""
+_CHANGES: Final = frozenset(("txn", "unlock", "lease grant", "lease revoke"))
+"""Which of those change something that outlives them."""
 COMMANDS: Final = {
     command.name: command
     for command in (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from trioraft.addresses import Address
@@ -13,7 +14,7 @@ from trioraft_cli.commands import COMMANDS, PromptError, has_broken_json, help_l
 from trioraft_cli.connection import Connection
 from trioraft_cli.counts import snapshot_taken
 from trioraft_cli.membership import added, show_members
-from trioraft_cli.outcomes import USAGE, complain, no_key
+from trioraft_cli.outcomes import GIVEN_UP, NOT_WAITED_FOR, USAGE, complain, no_key
 from trioraft_cli.status import ClusterStatus, show_status
 from trioraft_cli.streams import say
 from trioraft_cli.values import STORED_AS_STRING
@@ -28,7 +29,8 @@ def run_line(connection: Connection, addresses: Sequence[Address], line: str) ->
         name, fields = parse_line(line)
         if name == "exit":
             return None
-        code = _carry_out(connection, addresses, name, fields)
+        with _saying_what_is_open(name):
+            code = _carry_out(connection, addresses, name, fields)
         if has_broken_json(line):
             say(STORED_AS_STRING)
         return code
@@ -37,6 +39,16 @@ def run_line(connection: Connection, addresses: Sequence[Address], line: str) ->
         return USAGE
     except ClientError as error:
         return complain(error)
+
+
+@contextmanager
+def _saying_what_is_open(name: str) -> Iterator[None]:
+    """A context that says what Ctrl-C leaves open."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(NOT_WAITED_FOR if COMMANDS[name].may_change else GIVEN_UP)
+        raise
 
 
 def _carry_out(connection: Connection, addresses: Sequence[Address], name: str, fields: dict[str, Any]) -> int:

@@ -57,12 +57,9 @@ def _prompt(connection: Connection, addresses: Sequence[Address]) -> int:
                 text = typing.next()
                 if text is None:
                     return 0
-                try:
-                    with interrupts.breaking_off():
-                        if not _run_lines(connection, addresses, split_commands(text)):
-                            return 0
-                except KeyboardInterrupt:
-                    say("not waited for; a write may still take effect")
+                with contextlib.suppress(KeyboardInterrupt), interrupts.breaking_off():
+                    if not _run_lines(connection, addresses, split_commands(text)):
+                        return 0
 
 
 class _Typing:

@@ -13,6 +13,7 @@ import pytest
 from trioraft_cli import going_on
 from trioraft_cli.connection import Connection
 from trioraft_cli.lines import run_line
+from trioraft_cli.outcomes import GIVEN_UP, NOT_WAITED_FOR
 
 from ..helpers.fake_nodes import FakeNode, Make
 from ..helpers.processes import eventually
@@ -212,3 +213,30 @@ def test_a_watch_prints_above_the_line_that_is_typed_and_ctrl_c_ends_it(fake: Ma
         prompt.terminal.type(b"exit" + ENTER)
         assert prompt.ends() == 0
         assert "Traceback" not in prompt.shown
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("put k 1", NOT_WAITED_FOR),
+        ("txn -- put k 1", NOT_WAITED_FOR),
+        ("lease revoke 41", NOT_WAITED_FOR),
+        ("get k", GIVEN_UP),
+        ("locks", GIVEN_UP),
+        ("wait k", GIVEN_UP),
+        ("lock l", GIVEN_UP),
+    ],
+)
+def test_ctrl_c_says_what_it_leaves_open(
+    fake: Make, opened: Open, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, said: str
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    answers = Answers()
+    prompt = opened(fake(answers))
+    monkeypatch.setattr(prompt.connection, "call", interrupted)
+    monkeypatch.setattr(prompt.connection, "settle", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prompt.types(line)
+    assert capsys.readouterr().err == f"trioraft: {said}\n"

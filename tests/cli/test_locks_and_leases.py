@@ -142,6 +142,8 @@ def test_ctrl_c_while_a_lock_is_waited_for_leaves_no_place_behind(fake: Make) ->
         assert process.wait(PATIENCE) == 130
         assert process.stdout is not None
         assert process.stdout.read() == ""
+        assert process.stderr is not None
+        assert "may have been applied" not in process.stderr.read()
     assert answers.ops[-1] == "lease_revoke"
 
 
