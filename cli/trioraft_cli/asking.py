@@ -34,8 +34,12 @@ class Asker:
 
         `once`: in a session of its own, so that a write whose reply is lost is asked again, and applied once.
         """
+        return self.ask(op, fields, once=once)
+
+    def ask(self, op: str, fields: dict[str, Any], *, once: bool = False) -> Reply:
+        """Ask as `call` does, with fields of any names."""
         with self.printing(), _waited_for(op), Client(self.addresses) as client:
-            reply = call(client, op, once=once, **fields)
+            reply = reply_of(client, op, fields, once=once)
         if self.as_json:
             render.show_json(reply.line)
         return reply
@@ -101,13 +105,13 @@ def asks(command: Callable[..., T]) -> Callable[..., T]:
     return added
 
 
-def call(client: Client, op: str, *, once: bool, **fields: Any) -> Reply:
+def reply_of(client: Client, op: str, fields: dict[str, Any], *, once: bool) -> Reply:
     """Ask with this client, and return the reply; `once` in a session of its own. Raises ClientError."""
     if not once:
         return client.call(op, **fields)
     session = client.call("open_session")["client"]
     try:
-        reply = client.call(op, client=session, seq=1, **fields)
+        reply = client.call(op, **{"client": session, "seq": 1, **fields})
     except Refused:
         _close(client, session)
         raise

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from trioraft.addresses import Address
 from trioraft.background import in_background
 from trioraft.client import Client, Line, NoNode, Reply
-from trioraft_cli.asking import Asker, answer_of, call
+from trioraft_cli.asking import Asker, answer_of, reply_of
 from trioraft_cli.going_on import GoingOn
 from trioraft_cli.membership import Members, ask_members
 from trioraft_cli.streams import say
@@ -36,9 +36,9 @@ class Connection(Asker):
         """The node that answered last."""
         return self._node
 
-    def call(self, op: str, *, once: bool = False, **fields: Any) -> Reply:
+    def ask(self, op: str, fields: dict[str, Any], *, once: bool = False) -> Reply:
         """Ask and wait; Ctrl-C gives up the wait and the connection, and the next call has a new one."""
-        return self._wait(lambda client: call(client, op, once=once, **fields))
+        return self._wait(lambda client: reply_of(client, op, fields, once=once))
 
     def settle(self, op: str, seconds: float | None, **fields: Any) -> Line:
         """Ask what may have to wait, on a connection of its own, which Ctrl-C gives up."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import click
 import msgspec
@@ -15,6 +15,9 @@ from trioraft_cli.asking import Asker, asks, write_options
 from trioraft_cli.notation import NotationError, of_words
 from trioraft_cli.outcomes import NO
 from trioraft_cli.streams import MOST_READ, say
+
+_GIVEN_BY: Final = {"lock": ("lock",), "fence": ("fence",), "once": ("client", "seq")}
+"""The fields that an option gives a transaction."""
 
 
 class _Txn(WithTail):
@@ -51,10 +54,11 @@ def txn(
     if file is not None:
         if checks or tail is not None:
             raise click.UsageError("a transaction is in the file, or in the words behind 'txn': choose")
-        fields = _of_file(file)
+        fields = _of_file(file, options)
     else:
         fields = _of_words(checks, tail or ())
-    reply = asker.call("txn", **fields, **options)
+    once = options.pop("once")
+    reply = asker.ask("txn", {**options, **fields}, once=once)
     if not asker.as_json:
         show_txn(reply)
     return 0 if reply["succeeded"] else NO
@@ -84,7 +88,8 @@ def _of_words(checks: tuple[str, ...], tail: tuple[str, ...]) -> dict[str, Any]:
         raise click.UsageError(str(error)) from None
 
 
-def _of_file(file: BinaryIO) -> dict[str, Any]:
+def _of_file(file: BinaryIO, options: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the transaction in the file. Raises click.UsageError, also where an option gives one of them."""
     try:
         fields = decode(file.read(MOST_READ + 1), dict[str, msgspec.Raw])
     except DecodeError as error:
@@ -92,6 +97,9 @@ def _of_file(file: BinaryIO) -> dict[str, Any]:
     op = bytes(fields.pop("op", b'"txn"'))
     if op != b'"txn"':
         raise click.UsageError(f"{file.name} holds no transaction: its 'op' is {op.decode()}")
+    for option, names in _GIVEN_BY.items():
+        if options[option] not in (None, False) and (both := [name for name in names if name in fields]):
+            raise click.UsageError(f"{file.name} has '{both[0]}' already: leave it out, or --{option}")
     return dict(fields)
 
 

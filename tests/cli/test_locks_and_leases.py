@@ -292,6 +292,60 @@ def test_a_transaction_comes_from_a_file_to_the_digit(fake: Make, call: Call, tm
     assert call(node, "txn", "--file", str(tmp_path / "none"))[0] == 2
 
 
+THEN = [{"op": "get", "key": "a"}]
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_a_file_may_hold_fields_of_any_name(fake: Make, call: Call, tmp_path: Path, once: bool) -> None:
+    answers = Answers(open_session={"client": "c-1"}, txn={"succeeded": True, "results": [], "rev": 0, "at": 9})
+    fields = {"then": THEN, "self": 1, "fields": 2, "once": True, "lock": "l", "fence": 42, "timeout_ms": 500}
+    if not once:
+        fields.update(client="c-2", seq=7)
+    file = tmp_path / "txn.json"
+    file.write_text(json.dumps(fields))
+    assert call(fake(answers), "txn", "--file", str(file), *(["--once"] if once else [])) == (0, "", "")
+    session = {"client": "c-1", "seq": 1} if once else {}
+    assert answers.asked[int(once)] == {"op": "txn", **session, **fields}
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("lock", ["--lock", "l", "--fence", "42"]),
+        ("fence", ["--lock", "l", "--fence", "42"]),
+        ("client", ["--once"]),
+        ("seq", ["--once"]),
+    ],
+)
+def test_what_the_file_and_an_option_say_is_wrong_usage(
+    fake: Make, call: Call, tmp_path: Path, field: str, words: list[str]
+) -> None:
+    file = tmp_path / "txn.json"
+    file.write_text(json.dumps({"then": THEN, field: 1}))
+    code, _, err = call(fake(None), "txn", "--file", str(file), *words)
+    option = "once" if field in ("client", "seq") else field
+    assert (code, err.splitlines()[-1]) == (
+        2,
+        f"trioraft: {file} has '{field}' already: leave it out, or --{option}",
+    )
+
+
+@pytest.mark.parametrize("number", ["nan", "-nan", "inf", "-inf", "1e999"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["lease", "grant", "--ttl"],
+        ["lock", "l", "--ttl"],
+        ["lock", "l", "--timeout"],
+        ["wait", "k", "--timeout"],
+    ],
+)
+def test_a_time_is_a_number_within_bounds(fake: Make, call: Call, words: list[str], number: str) -> None:
+    code, _, err = call(fake(None), *words, number)
+    assert code == 2
+    assert "range" in err or "is not a valid number" in err
+
+
 @pytest.mark.parametrize("words", [["exists a"], ["exists a", "--"], ["nonsense", "--", "get", "a"], []])
 def test_a_transaction_that_cannot_be_read_is_wrong_usage(fake: Make, call: Call, words: list[str]) -> None:
     assert call(fake(None), "txn", *words)[0] == 2

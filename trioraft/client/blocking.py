@@ -57,7 +57,7 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def call(self, op: str, **fields: Any) -> Reply:
+    def call(self, /, op: str, **fields: Any) -> Reply:
         """Send a request and return its reply.
 
         Raises BadRequest, Refused, NoNode, and, for a write that was sent, Unknown.
