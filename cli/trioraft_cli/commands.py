@@ -97,6 +97,8 @@ COMMANDS: Final = {
 
 _WORDS_HELP: Final = (
     "",
+    "Options are those shown here: the others, as --once and put --lease, are for 'trioraft' in a shell.",
+    "The value of put is the rest of the line, whatever stands there.",
     'A word with blanks, or one that begins with a quote, stands in double quotes as JSON has them: get "my key"',
     "Several lines, pasted, are a command each, up to the first that fails; a value in JSON may go on over lines.",
     "A line that begins with # is a remark.",
