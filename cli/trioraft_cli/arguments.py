@@ -43,14 +43,21 @@ class WithTail(click.Command):
     """A command that takes what follows the first `--` as it stands: `tail`, None where there is no `--`."""
 
     tail_metavar = "[-- COMMAND...]"
+    tail_hint = "a command stands behind a '--'"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse what stands before the `--`."""
+        """Parse what stands before the `--`. Raises click.UsageError."""
         tail = None
         if _DASHES in args:
             place = args.index(_DASHES)
             args, tail = args[:place], tuple(args[place + 1 :])
-        rest = super().parse_args(ctx, args)
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.UsageError as error:
+            message = error.format_message()
+            if tail is not None or not (isinstance(error, click.NoSuchOption) or "unexpected extra" in message):
+                raise
+            raise click.UsageError(f"{message.rstrip('.')}: {self.tail_hint}", ctx) from None
         ctx.params["tail"] = tail
         return rest
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -78,7 +79,7 @@ def cluster_options(command: Any) -> Any:
 
 
 def write_options(command: Any) -> Any:
-    """Add the options of a write."""
+    """Add the options of a write, of which two go together."""
     once = click.option(
         "--once", is_flag=True, help="Ask again where a reply is lost, and be applied once all the same."
     )
@@ -86,7 +87,14 @@ def write_options(command: Any) -> Any:
         "--lock", type=TEXT, metavar="NAME", help="With --fence: only while that lock is held under it."
     )
     fence = click.option("--fence", type=NUMBER, help="The fence that the lock was granted with.")
-    return once(lock(fence(command)))
+
+    @functools.wraps(command)
+    def checked(*asker: Any, **arguments: Any) -> Any:
+        if (arguments["lock"] is None) != (arguments["fence"] is None):
+            raise click.UsageError("--lock NAME and --fence FENCE go together")
+        return command(*asker, **arguments)
+
+    return once(lock(fence(checked)))
 
 
 def page_options(command: Any) -> Any:
@@ -122,7 +130,14 @@ def reply_of(client: Client, op: str, fields: dict[str, Any], *, once: bool) -> 
 def answer_of(addresses: Sequence[Address], op: str, seconds: float | None, fields: dict[str, Any]) -> Line:
     """Ask what may have to wait that long, for ever if None, and return its answer. Raises ClientError."""
     request = {"op": op, **{name: value for name, value in fields.items() if value is not None}}
-    return next(iter(Stream(addresses, Waiting(request, seconds, time.monotonic()), say)))
+    return next(iter(Stream(addresses, Waiting(request, seconds, time.monotonic(), _say_that_it_waits), say)))
+
+
+def _say_that_it_waits(reply: Reply) -> None:
+    """Tell whoever looks at a terminal why nothing happens; of a lock also how many come first."""
+    if sys.stderr.isatty():
+        ahead = reply.raw("ahead").decode()
+        say(f"waiting: {ahead} ahead, with the one that holds it" if ahead else "waiting")
 
 
 def _close(client: Client, session: str) -> None:

@@ -60,7 +60,7 @@ def keepalive(asker: Asker, leases: tuple[int, ...]) -> int:
     """
     expired = asker.call("lease_keepalive", leases=leases)["expired"]
     for number in expired:
-        say(f"the lease {number} has ended")
+        say(f"the lease {number} has ended, or never was")
     return NO if expired else 0
 
 
@@ -83,6 +83,9 @@ def revoke(asker: Asker, lease: int) -> int:
 @asks
 def list_(asker: Asker, after: int | None, limit: int | None) -> int:
     """List the leases that live: how long, for how much longer, and with how many keys.
+
+    TTL is the least that a lease lives unkept. LEFT may be up to a quarter more: the leader ends a lease that late, so
+    that it lives long enough by its holder's clock too.
 
     \b
     Example: trioraft lease list

@@ -14,7 +14,7 @@ from trioraft_cli import render
 from trioraft_cli.arguments import NUMBER, SECONDS, TEXT, TTL, WithTail
 from trioraft_cli.asking import Asker, asks, page_options
 from trioraft_cli.children import Child
-from trioraft_cli.outcomes import NO
+from trioraft_cli.outcomes import NO, telling
 from trioraft_cli.signals import Leaving
 from trioraft_cli.streams import flush, say
 from trioraft_cli.words import quote, shell_word
@@ -61,13 +61,22 @@ def lock(asker: Asker, name: str, ttl: float, timeout: float | None, tail: tuple
     if tail == ():
         raise click.UsageError("there is no command behind the '--'")
     with Leaving(), asker.printing(), KeptLease(asker.addresses, ttl) as kept:
-        fence = asker.settle("lock", timeout, name=name, lease=kept.lease)["fence"]
-        kept.holds(name, fence)
+        fence = take(asker, kept, name, timeout)
         code = _hold(asker, kept, name, fence) if tail is None else _run(kept, name, fence, tail)
         if kept.lost.is_set():
             say(f"the lock {quote(name, sys.stderr.encoding)} is lost: {kept.why_lost}")
             return NO
     return code
+
+
+def take(asker: Asker, kept: KeptLease, name: str, timeout: float | None) -> int:
+    """Take the lock for a lease; its fence. Raises ClientError, Failure."""
+    shown = quote(name, sys.stderr.encoding)
+    late = f"the lock {shown} was not to be had within {timeout:g} s" if timeout else f"another holds the lock {shown}"
+    with telling("wait_ms", late):
+        fence: int = asker.settle("lock", timeout, name=name, lease=kept.lease)["fence"]
+    kept.holds(name, fence)
+    return fence
 
 
 def _run(kept: KeptLease, name: str, fence: int, command: Sequence[str]) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import click
@@ -33,6 +34,8 @@ LONGEST_COMPLAINT: Final = 1000
 """In characters: what was given on the command line may be repeated in a message, and may be long."""
 
 _APPLIED: Final = {"no": " It was not applied.", "unknown": " It may have been applied."}
+_WORDS: Final = {"lease_grant": "'lease grant'", "'initial'": "--initial", "give wait_ms": "wait with --timeout"}
+"""Words of the protocol in hints, and what is typed for them."""
 _NO_CODES: Final = ("conflict", "fenced", "lease_expired")
 """The codes of answers that are no."""
 _USAGE_CODES: Final = ("bad_json", "bad_request", "unknown_op", "too_deep", "line_too_long")
@@ -95,9 +98,20 @@ def complain(error: ClientError) -> int:
     """Say what happened and what to do; the exit code."""
     code = f"{error.code}: " if isinstance(error, Refused) else ""
     state = _APPLIED.get(error.applied or "", "")
-    hint = f" ({error.hint})" if error.hint else ""
+    hint = f" ({_as_typed(error.hint)})" if error.hint else ""
     say(f"{code}{error.message}.{state}{hint}")
     return exit_code(error)
+
+
+@contextmanager
+def telling(about: str, message: str) -> Iterator[None]:
+    """A context in which a refusal that mentions `about`, a field of the protocol, is told in these words instead."""
+    try:
+        yield
+    except Refused as refused:
+        if about in f"{refused.message} {refused.hint}":
+            refused.message = message
+        raise
 
 
 def fail(code: int, message: str, hint: str) -> int:
@@ -110,6 +124,12 @@ def no_key(key: str, which: str = "") -> int:
     """Say that the key, or one that is like it in the way that `which` says, is missing; the exit code."""
     say(f"there is no key {which}{' ' if which else ''}{quote(key, sys.stderr.encoding)}")
     return NO
+
+
+def _as_typed(hint: str) -> str:
+    for word, typed in _WORDS.items():
+        hint = hint.replace(word, typed)
+    return hint
 
 
 def _code_of(command: Callable[[], object]) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO, Final
 
 import click
 import msgspec
 
-from trioraft.client import Reply
+from trioraft.client import Refused, Reply
 from trioraft.wire.codec import DecodeError, decode
 from trioraft_cli import render
 from trioraft_cli.arguments import TEXT, WithTail
@@ -22,6 +24,7 @@ _GIVEN_BY: Final = {"lock": ("lock",), "fence": ("fence",), "once": ("client", "
 
 class _Txn(WithTail):
     tail_metavar = "-- OPERATION... [-- ELSE...]"
+    tail_hint = "operations stand behind a '--'"
 
 
 @click.command(cls=_Txn)
@@ -58,10 +61,22 @@ def txn(
     else:
         fields = _of_words(checks, tail or ())
     once = options.pop("once")
-    reply = asker.ask("txn", {**options, **fields}, once=once)
+    with naming_the_failed():
+        reply = asker.ask("txn", {**options, **fields}, once=once)
     if not asker.as_json:
         show_txn(reply)
     return 0 if reply["succeeded"] else NO
+
+
+@contextmanager
+def naming_the_failed() -> Iterator[None]:
+    """A context in which a refusal says which operation cannot be done."""
+    try:
+        yield
+    except Refused as refused:
+        if place := refused.reply.raw("failed"):
+            refused.message = f"operation {int(place) + 1} cannot be done: {refused.message}"
+        raise
 
 
 def show_txn(reply: Reply) -> None:
@@ -93,14 +108,18 @@ def _of_file(file: BinaryIO, options: dict[str, Any]) -> dict[str, Any]:
     try:
         fields = decode(file.read(MOST_READ + 1), dict[str, msgspec.Raw])
     except DecodeError as error:
-        raise click.UsageError(f"{file.name} holds no transaction in JSON: {error}") from None
+        raise click.UsageError(f"{_name(file)} holds no transaction in JSON: {error}") from None
     op = bytes(fields.pop("op", b'"txn"'))
     if op != b'"txn"':
-        raise click.UsageError(f"{file.name} holds no transaction: its 'op' is {op.decode()}")
+        raise click.UsageError(f"{_name(file)} holds no transaction: its 'op' is {op.decode()}")
     for option, names in _GIVEN_BY.items():
         if options[option] not in (None, False) and (both := [name for name in names if name in fields]):
-            raise click.UsageError(f"{file.name} has '{both[0]}' already: leave it out, or --{option}")
+            raise click.UsageError(f"{_name(file)} has '{both[0]}' already: leave it out, or --{option}")
     return dict(fields)
+
+
+def _name(file: BinaryIO) -> str:
+    return file.name if isinstance(file.name, str) and file.name != "<stdin>" else "standard input"
 
 
 COMMANDS = (txn,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -14,8 +15,10 @@ from trioraft_cli.arguments import REVISION, SECONDS, TEXT, WithTail
 from trioraft_cli.asking import Asker, asks
 from trioraft_cli.children import Child
 from trioraft_cli.counts import counted
+from trioraft_cli.outcomes import telling
 from trioraft_cli.signals import Leaving
 from trioraft_cli.values import to_json
+from trioraft_cli.words import quote
 
 LONGEST_VARIABLE: Final = 100_000
 """In bytes. The system takes no variable of an environment that is longer than 128 KiB."""
@@ -59,6 +62,8 @@ def watched(prefix: str, key: bool, initial: bool, after: int | None) -> dict[st
     """The fields of the request for a watch. Raises click.UsageError."""
     if initial and after is not None:
         raise click.UsageError("--initial shows the newest state, and --after what came since an older one: choose")
+    if key and not prefix:
+        raise click.UsageError("--key needs a whole key in the place of PREFIX")
     fields: dict[str, Any] = {"key" if key else "prefix": prefix}
     if initial:
         fields["initial"] = True
@@ -138,7 +143,9 @@ def wait(
     given = {name: condition for name, condition in conditions.items() if condition is not None}
     if len(given) > 1:
         raise click.UsageError(f"one condition at a time, and not {counted(len(given), 'condition')}")
-    line = asker.settle("wait", timeout, key=key, **(given or {"exists": True}))
+    shown = quote(key, sys.stderr.encoding)
+    with telling("wait_ms", f"the key {shown} was not so within {timeout or 0:g} s"):
+        line = asker.settle("wait", timeout, key=key, **(given or {"exists": True}))
     if not asker.as_json and not missing:
         (render.show_raw if raw else render.show_json)(line.raw("value"))
     return 0

@@ -17,7 +17,7 @@ from trioraft_cli.connection import Connection
 from trioraft_cli.notation import NotationError, of_line
 from trioraft_cli.outcomes import NO
 from trioraft_cli.streams import say
-from trioraft_cli.transactions import show_txn
+from trioraft_cli.transactions import naming_the_failed, show_txn
 from trioraft_cli.words import WordError, quote, words_of
 
 _OF_THE_COMMAND_LINE: Final = ("servers", "connect", "output")
@@ -34,7 +34,7 @@ def carry_out(connection: Connection, name: str, typed: str) -> int:
     except (WordError, NotationError) as error:
         raise PromptError(str(error)) from None
     except click.UsageError as error:
-        raise PromptError(f"{error.format_message()}; usage: {COMMANDS[name].typed.usage}") from None
+        raise PromptError(f"{error.format_message().rstrip('.')}; usage: {COMMANDS[name].typed.usage}") from None
     except click.exceptions.Exit:  # --help was printed
         return 0
 
@@ -62,7 +62,8 @@ def _inner(command: click.Command) -> Callable[..., int]:
 
 
 def _txn(connection: Connection, typed: str) -> int:
-    reply = connection.call("txn", **of_line(typed))
+    with naming_the_failed():
+        reply = connection.call("txn", **of_line(typed))
     show_txn(reply)
     return 0 if reply["succeeded"] else NO
 
@@ -79,8 +80,7 @@ def _lock(connection: Connection, name: str, ttl: float, timeout: float | None) 
         raise PromptError(f"this prompt holds the lock {quote(name)} already")
     with ExitStack() as lock:
         kept = lock.enter_context(KeptLease(connection.addresses, ttl))
-        fence = connection.settle("lock", timeout, name=name, lease=kept.lease)["fence"]
-        kept.holds(name, fence)
+        fence = locks.take(connection, kept, name, timeout)
         print(f"fence {fence}, lease {kept.lease}")
         typed = quote(name, sys.stderr.encoding)
         say(f"the lock is kept while this prompt runs, or until 'unlock {typed}'")

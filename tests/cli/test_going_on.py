@@ -151,7 +151,7 @@ def test_a_lock_that_is_lost_is_said(
 ) -> None:
     answers = Answers()
     prompt = opened(fake(answers))
-    prompt.types("lock l --ttl 1")
+    prompt.types("lock l --ttl 3")
     setattr(answers, happened, True)
     eventually(lambda: not prompt.connection.going_on.holds("l"), "it is lost")
     eventually(lambda: f"the lock l is lost: {why}" in capsys.readouterr().err, "it is said")

@@ -82,6 +82,15 @@ def test_a_lock_is_waited_for(fake: Make, call: Call) -> None:
     assert 50_000 < answers.asked[1]["wait_ms"] <= 60_000
 
 
+def test_on_a_terminal_it_says_that_it_waits_and_behind_how_many(
+    fake: Make, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    waiting = {"waiting": True, "ahead": 2, "pushes": [{"event": "locked", "fence": 50}]}
+    said = call(fake(Answers(lock=waiting)), "lock", "l", "--", "true")
+    assert said == (0, "", "trioraft: waiting: 2 ahead, with the one that holds it\n")
+
+
 @pytest.mark.parametrize(("code", "applied", "exit_code"), [("timeout", "no", 4), ("lease_expired", "no", 1)])
 def test_a_lock_that_cannot_be_had_runs_nothing(
     fake: Make, call: Call, code: str, applied: str, exit_code: int
@@ -99,7 +108,7 @@ def test_a_lock_that_cannot_be_had_runs_nothing(
 def test_a_command_whose_lock_is_lost_is_ended_with_all_that_it_started(fake: Make, happened: str, why: str) -> None:
     answers = Answers()
     script = "(trap '' TERM; while :; do sleep 0.1; done) & echo $!; wait"
-    with program(fake(answers), "lock", "l", "--ttl", "1", "--", "sh", "-c", script) as process:
+    with program(fake(answers), "lock", "l", "--ttl", "3", "--", "sh", "-c", script) as process:
         assert process.stdout is not None
         started = int(process.stdout.readline())
         assert answers.kept.wait(PATIENCE)
@@ -147,6 +156,59 @@ def test_ctrl_c_while_a_lock_is_waited_for_leaves_no_place_behind(fake: Make) ->
     assert answers.ops[-1] == "lease_revoke"
 
 
+@pytest.mark.parametrize(
+    ("timeout", "hint", "said"),
+    [
+        ("0", "try again, or give wait_ms", "another holds the lock l. It was not applied. (try again, or wait with "),
+        ("1.5", "not had within 'wait_ms'", "the lock l was not to be had within 1.5 s. It was not applied."),
+    ],
+)
+def test_a_lock_that_was_not_had_is_named(fake: Make, call: Call, timeout: str, hint: str, said: str) -> None:
+    refusal = {"code": "timeout", "message": "held", "hint": hint, "applied": "no"}
+    node = fake(Answers(lock={"ok": False, "error": refusal}))
+    code, _, err = call(node, "lock", "l", "--timeout", timeout, "--", "true")
+    assert (code, err[: len(said) + 19]) == (4, f"trioraft: timeout: {said}")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["lock", "l", "echo", "hi"], "unexpected extra arguments (echo hi): a command stands behind a '--'"),
+        (["lock", "l", "sh", "-c", "x"], "a command stands behind a '--'"),
+        (["watch", "k", "sh", "-c", "x"], "a command stands behind a '--'"),
+        (["txn", "put", "n", "-x"], "operations stand behind a '--'"),
+        (["watch", "--key"], "--key needs a whole key"),
+        (["put", "k", "1", "--lock", "l"], "--lock NAME and --fence FENCE go together"),
+        (["incr", "k", "--fence", "42"], "--lock NAME and --fence FENCE go together"),
+    ],
+)
+def test_what_lacks_is_named(fake: Make, call: Call, words: list[str], said: str) -> None:
+    node = fake(None)
+    code, _, err = call(node, *words)
+    assert (code, node.asked) == (2, [])
+    assert said in err
+
+
+def test_a_hint_has_the_words_of_the_command_line(fake: Make, call: Call) -> None:
+    refusal = {"code": "lease_expired", "message": "lease 9 has ended", "hint": "grant another with lease_grant"}
+    node = fake(Answers(put={"ok": False, "error": refusal}))
+    said = "trioraft: lease_expired: lease 9 has ended. (grant another with 'lease grant')\n"
+    assert call(node, "put", "k", "1", "--lease", "9") == (1, "", said)
+
+
+def test_the_operation_that_cannot_be_done_is_named(fake: Make, call: Call) -> None:
+    node = fake(Answers(txn={**error("conflict", "no"), "failed": 1}))
+    _, _, err = call(node, "txn", "--", "put", "a", "1", ",", "incr", "b")
+    assert err == "trioraft: conflict: operation 2 cannot be done: it failed. It was not applied.\n"
+
+
+def test_a_transaction_from_standard_input_is_called_so(fake: Make) -> None:
+    with program(fake(None), "txn", "--file", "-", stdin=subprocess.PIPE) as process:
+        _, err = process.communicate("{", PATIENCE)
+        assert process.returncode == 2
+        assert "trioraft: standard input holds no transaction in JSON" in err
+
+
 def test_a_command_that_does_not_exist_holds_no_lock(fake: Make, call: Call) -> None:
     answers = Answers()
     assert call(fake(answers), "lock", "l", "--", "/no/such/command")[0] == 127
@@ -183,7 +245,7 @@ def test_leases_are_granted_kept_and_revoked(fake: Make, call: Call) -> None:
     node = fake(answers)
     assert call(node, "lease", "grant", "--ttl", "1.5") == (0, "41\n", "")
     assert call(node, "lease", "keepalive", "41") == (0, "", "")
-    assert call(node, "lease", "keepalive", "41", "42") == (1, "", "trioraft: the lease 42 has ended\n")
+    assert call(node, "lease", "keepalive", "41", "42") == (1, "", "trioraft: the lease 42 has ended, or never was\n")
     assert call(node, "lease", "revoke", "41") == (0, "", "")
     assert answers.asked == [
         {"op": "lease_grant", "ttl_ms": 1500},

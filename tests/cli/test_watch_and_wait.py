@@ -206,3 +206,10 @@ def test_a_wait_has_one_condition(fake: Make, call: Call) -> None:
     code, _, err = call(fake(None), "wait", "k", "--missing", "--rev-above", "3")
     assert code == 2
     assert "one condition at a time, and not 2 conditions" in err
+
+
+def test_a_key_that_was_not_so_in_time_is_named(fake: Make, call: Call) -> None:
+    refusal = {"code": "timeout", "message": "the key was not in that state within 'wait_ms'"}
+    node = fake(lambda request: {} if request["op"] == "ping" else {"ok": False, "error": refusal})
+    said = 'trioraft: timeout: the key "my key" was not so within 1 s.\n'
+    assert call(node, "wait", "my key", "--timeout", "1") == (4, "", said)

@@ -166,7 +166,7 @@ def test_a_holder_that_stands_still_past_its_lease_can_write_no_more(steady: Clu
 )
 def test_a_command_ends_when_its_lock_is_taken(steady: Cluster, words: list[str], why: str) -> None:
     script = "echo $TRIORAFT_LEASE; sleep 60; echo it had it"
-    with program(steady, "lock", "taken", "--ttl", "1", "--", "sh", "-c", script) as holder:
+    with program(steady, "lock", "taken", "--ttl", "3", "--", "sh", "-c", script) as holder:
         eventually(lambda: holder.lines, "it holds it", PATIENCE)
         lease = holder.lines[0]
         assert done(steady, *words, lease)[0] == 0

@@ -6,6 +6,7 @@ Times are seconds; `now` is a monotonic clock, read by whoever asks.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from trioraft.client.protocol import Line, Push, Reply, RequestFields
@@ -123,9 +124,19 @@ class Watching:
 class Waiting:
     """A wait, or a wait for a lock: one answer, which may be long in coming. To ask again does no harm."""
 
-    def __init__(self, fields: RequestFields, seconds: float | None, now: float) -> None:
-        """`fields` are those of the request; `seconds` is how long it may wait, for ever without."""
+    def __init__(
+        self,
+        fields: RequestFields,
+        seconds: float | None,
+        now: float,
+        on_waiting: Callable[[Reply], object] = lambda _: None,
+    ) -> None:
+        """`fields` are those of the request; `seconds` is how long it may wait, for ever without.
+
+        `on_waiting` is called, once, with the reply of a node that has no answer yet.
+        """
         self._fields = fields
+        self._on_waiting: Callable[[Reply], object] | None = on_waiting
         self._ends = math.inf if seconds is None else now + seconds
         self.has_ended = False
 
@@ -147,6 +158,9 @@ class Waiting:
     def answered(self, reply: Reply) -> Reply | None:
         """The answer, where it need not wait for it."""
         if reply.raw("waiting") == b"true":
+            on_waiting, self._on_waiting = self._on_waiting, None
+            if on_waiting is not None:
+                on_waiting(reply)
             return None
         self.has_ended = True
         return reply
