@@ -10,14 +10,14 @@ import subprocess
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import IO, Final, Self
+from typing import IO, Final, NamedTuple, Self
 
 from trioraft.background import in_background
 from trioraft_cli import streams
 from trioraft_cli.outcomes import Failure, by_signal
-from trioraft_cli.signals import Deaf
+from trioraft_cli.signals import Deaf, on_ended_child
 
 NOT_FOUND: Final = 127
 """What a shell reports of a command that does not exist."""
@@ -28,8 +28,21 @@ GRACE_SECONDS: Final = 2.0
 _KILLING_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.02
 _PR_SET_CHILD_SUBREAPER: Final = 36
-_adopted: Final[set[int]] = set()
-"""What commands have left behind. Nobody else can wait for its end."""
+_START: Final = 17
+"""Where the start stands among the fields of a process behind its parent."""
+_ENDED: Final = os.WEXITED | os.WNOHANG | os.WNOWAIT
+"""Look for a child that has ended, and leave it to be waited for."""
+
+
+class Process(NamedTuple):
+    """A process that runs or has ended. Numbers are given again, but not with the same start, in ticks since boot."""
+
+    number: int
+    start: int
+
+
+_left_behind: Final[set[Process]] = set()
+"""The children of this process that its commands have left behind. Nobody else can wait for their end."""
 
 
 class Child:
@@ -46,17 +59,23 @@ class Child:
         changed = {**os.environb, **{name.encode(): value for name, value in environment.items()}}
         self._environment = {name: value for name, value in changed.items() if value is not None}
         self._stdin = stdin
+        self._number: int | None = None
+        self._context = contextlib.ExitStack()
         self._deaf = Deaf()
         self._changed = threading.Event()
 
     def __enter__(self) -> Self:
         """Start it. Raises Failure, once it is said why that is impossible."""
         streams.flush()
-        self._children = set(_processes()[os.getpid()])
+        processes = _processes()
+        self._before = {process for process, _ in _below(processes, set())}
+        self._children_of_others = set(processes[os.getpid()]) - _left_behind
         _adopt_orphans(True)
-        self._deaf.__enter__()
+        self._context.enter_context(self._deaf)
+        self._context.enter_context(on_ended_child(self._wait_for_orphans))
         try:
             process = subprocess.Popen(self._command, env=self._environment, stdin=self._stdin)
+            self._number = process.pid
             self._end = in_background(process.wait)
         except OSError as error:
             self._leave()
@@ -78,15 +97,35 @@ class Child:
             self._leave()
 
     def _leave(self) -> None:
-        """Adopt no orphans any more, and look after those that are here."""
+        """Adopt no orphans any more, and note which are here."""
         _adopt_orphans(False)
-        _adopted.update(set(_processes()[os.getpid()]) - self._children)
-        for process in list(_adopted):
-            with contextlib.suppress(ChildProcessError):
-                if os.waitpid(process, os.WNOHANG)[0] == 0:
-                    continue
-            _adopted.remove(process)
-        self._deaf.__exit__()
+        self._number = None
+        _left_behind.clear()
+        _left_behind.update(self._orphans())
+        self._context.close()
+
+    def _wait_for_orphans(self) -> None:
+        """Wait for those that have ended while the command runs: nobody else does."""
+        if self._number is None:
+            return
+        others = {process.number for process in self._children_of_others}
+        with contextlib.suppress(ChildProcessError):  # there are no children
+            while (ended := os.waitid(os.P_ALL, 0, _ENDED)) and ended.si_pid not in {self._number, *others}:
+                _take_exit_code(ended.si_pid)
+            if ended and ended.si_pid in others:  # until somebody waits for it, it hides the others
+                self._orphans()
+
+    def _orphans(self) -> list[Process]:
+        """What commands have left behind, and still runs. Those that have ended are waited for."""
+        running = []
+        for process, runs in _processes()[os.getpid()].items():
+            if process.number == self._number or process in self._children_of_others:
+                continue
+            if runs:
+                running.append(process)
+            else:
+                _take_exit_code(process.number)
+        return running
 
     @property
     def was_interrupted(self) -> bool:
@@ -107,14 +146,18 @@ class Child:
 
     def end(self, grace: float) -> None:
         """Tell it, and all that came of it, to end; kill what is there after so many seconds."""
-        _tell(_descendants(), signal.SIGTERM)
+        _tell(self._running(), signal.SIGTERM)
         deadline = time.monotonic() + grace
-        while _descendants() and time.monotonic() < deadline:
+        while self._running() and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
         deadline = time.monotonic() + _KILLING_SECONDS
-        while (left := _descendants()) and time.monotonic() < deadline:
+        while (left := self._running()) and time.monotonic() < deadline:
             _tell(left, signal.SIGKILL)
             time.sleep(_LOOK_SECONDS)
+
+    def _running(self) -> list[int]:
+        """The command and what has come of it, as far as it has not ended."""
+        return [process.number for process, runs in _below(_processes(), self._before) if runs]
 
 
 def _tell(processes: Sequence[int], number: signal.Signals) -> None:
@@ -123,27 +166,33 @@ def _tell(processes: Sequence[int], number: signal.Signals) -> None:
             os.kill(process, number)
 
 
+def _take_exit_code(process: int) -> None:
+    """Wait for a child that has ended, so that the system forgets it."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(process, os.WNOHANG)
+
+
 def _adopt_orphans(adopts: bool) -> None:
     """Have what a descendant leaves behind become a child of this process, or of the system's first one."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(adopts))
 
 
-def _processes() -> defaultdict[int, dict[int, bool]]:
+def _processes() -> defaultdict[int, dict[Process, bool]]:
     """For each process that has children: these, and whether each runs."""
-    children: defaultdict[int, dict[int, bool]] = defaultdict(dict)
+    children: defaultdict[int, dict[Process, bool]] = defaultdict(dict)
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            process, rest = int(path.parent.name), path.read_bytes().rpartition(b")")[2].split()
-            children[int(rest[1])][process] = rest[0] not in (b"Z", b"X")
+            state, parent, *rest = path.read_bytes().rpartition(b")")[2].split()
+            process = Process(int(path.parent.name), int(rest[_START]))
+            children[int(parent)][process] = state not in (b"Z", b"X")
     return children
 
 
-def _descendants() -> list[int]:
-    """The processes below this one that have not ended."""
-    children = _processes()
-    running: list[int] = []
+def _below(children: Mapping[int, dict[Process, bool]], but: Set[Process]) -> Iterator[tuple[Process, bool]]:
+    """Yield the processes below this one, and whether each runs; not those of `but`, nor what is below them."""
     parents = [os.getpid()]
     for parent in parents:
-        parents.extend(children[parent])
-        running.extend(process for process, runs in children[parent].items() if runs)
-    return running
+        for process, runs in children.get(parent, {}).items():
+            if process not in but:
+                parents.append(process.number)
+                yield process, runs

@@ -112,6 +112,19 @@ class Deaf:
 
 
 @contextlib.contextmanager
+def on_ended_child(act: Callable[[], object]) -> Iterator[None]:
+    """A context in which `act` is called when a child of this process has ended.
+
+    Who has started this process may have made it ignore that. The exit codes of its children would then be lost.
+    """
+    before = signal.signal(signal.SIGCHLD, lambda *_: act())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+@contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """A context that no signal breaks off: one that ended the prompt may be sent twice."""
     with _handled((*_TO_LEAVE, signal.SIGINT), signal.SIG_IGN):

@@ -115,3 +115,70 @@ return int(int(parent) == os.getpid())
 """
     result = run(body)
     assert result.returncode == 0, result.stderr
+
+
+BEFORE = """
+import subprocess, sys, time
+from pathlib import Path
+other = subprocess.Popen(['sh', '-c', 'sleep 60 & echo $!; (sleep 61 & echo $!; exec sleep 0.3) & exec sleep 62'],
+    stdout=subprocess.PIPE, text=True)
+before = [other.pid, *(int(other.stdout.readline()) for _ in range(2))]
+def running(process):
+    try: return Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except FileNotFoundError: return False
+"""
+
+
+def test_what_ran_before_it_is_none_of_its_own() -> None:
+    body = f"""
+{BEFORE}
+with Child(['sh', '-c', 'sleep 60 & echo $!; wait'], {{}}) as child:
+    threading.Timer(1.0, child.wake).start()
+    assert child.wait() is None
+    child.end(0.2)
+    left = list(map(running, before))
+for process in before:
+    os.kill(process, 9)
+assert left == [True] * 3, left
+return 9
+"""
+    result = run(body)
+    assert result.returncode == 9, result.stderr
+    assert not is_running(int(result.stdout))
+
+
+ENDED = """
+import subprocess, sys, time
+from pathlib import Path
+def ended():
+    stats = [path.read_text().rpartition(')')[2].split()[:2] for path in Path('/proc').glob('[0-9]*/stat')]
+    return stats.count(['Z', str(os.getpid())])
+"""
+
+
+@pytest.mark.parametrize("beside_others", [False, True])
+def test_what_it_leaves_behind_is_waited_for_while_it_runs(beside_others: bool) -> None:
+    body = f"""
+{ENDED}
+others = [subprocess.Popen(['sh', '-c', 'exit 5']) for _ in range({int(beside_others)})]
+time.sleep(0.2)
+script = 'for i in 1 2 3 4 5; do (sleep 0.$i &); done; sleep 1.5; exit 7'
+with Child(['sh', '-c', script], {{}}) as child:
+    time.sleep(1.0)
+    assert ended() == len(others), ended()
+    code = child.wait()
+assert [other.wait() for other in others] == [5] * len(others)
+return code
+"""
+    result = run(body)
+    assert result.returncode == 7, result.stderr
+
+
+def test_its_exit_code_is_known_where_ended_children_were_to_be_ignored() -> None:
+    body = """
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+with Child(['sh', '-c', 'exit 7'], {}) as child: code = child.wait()
+assert signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
+return code
+"""
+    assert run(body).returncode == 7
