@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from trioraft.client import BadRequest, ClientError, NoNode, Refused, Unknown
-from trioraft_cli.streams import StreamError, flush, say
+from trioraft_cli.streams import StreamError, end_soon, flush, say
 from trioraft_cli.words import quote
 
 NO: Final = 1
@@ -67,6 +67,7 @@ def conclude(command: Callable[[], object]) -> int:
     try:
         return _flushed(_code_of(command))
     except SystemExit as told:
+        end_soon()
         _flushed(0)
         return told.code if isinstance(told.code, int) else INTERNAL
 
@@ -141,6 +142,7 @@ def _code_of(command: Callable[[], object]) -> int:
     except click.ClickException as error:
         return _complain_of_usage(error)
     except (click.Abort, KeyboardInterrupt):
+        end_soon()
         return INTERRUPTED
     except ClientError as error:
         return complain(error)

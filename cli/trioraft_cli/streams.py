@@ -12,6 +12,7 @@ import io
 import os
 import select
 import sys
+import time
 from typing import TYPE_CHECKING, Final, TextIO
 
 from trioraft_cli.escapes import escape_unencodable, safe
@@ -44,11 +45,18 @@ class _Output(io.FileIO):
     """Standard output. Its first failure is raised; what is written after that is dropped."""
 
     failed = False
+    deadline: float | None = None
+    """Until when its reader may make room, on the monotonic clock; None: as long as it takes."""
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Write all of the data, or as much as fits. Raises StreamError."""
         size = memoryview(data).nbytes
         while not self.failed:
+            if self.deadline is not None:
+                if not select.select([], [self], [], max(0.0, self.deadline - time.monotonic()))[1]:
+                    self.failed = True
+                    break
+                data = memoryview(data).cast("B")[: select.PIPE_BUF]  # a pipe that can be written to has this room
             try:
                 written = super().write(data)
             except OSError as error:
@@ -136,6 +144,14 @@ def wait_for_nobody() -> None:
     raw = getattr(getattr(sys.stderr, "buffer", None), "raw", None)
     if isinstance(raw, _Errors):
         raw.patience = READER_SECONDS
+
+
+def end_soon() -> None:
+    """From now on drop what nobody reads of standard output and error: a signal has told this process to end."""
+    wait_for_nobody()
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    if isinstance(raw, _Output):
+        raw.deadline = time.monotonic() + READER_SECONDS
 
 
 def read_all() -> bytes:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -149,6 +150,15 @@ def test_a_watch_is_ended_by_a_signal(fake: Make, number: signal.Signals, code: 
         assert process.wait(20) == code
         assert process.stderr is not None
         assert process.stderr.read().strip() == ""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_watch_that_nobody_reads_is_ended_by_one_signal(fake: Make, number: signal.Signals, code: int) -> None:
+    events = [{"event": "put", "key": "a", "value": "v" * 1000, "rev": 12 + i} for i in range(200)]
+    with program(watched(fake, *events), "watch") as process:
+        time.sleep(2.0)  # the pipe is full
+        process.send_signal(number)
+        assert process.wait(10) == code
 
 
 def test_ctrl_c_ends_a_watch_once_its_command_has_ended(fake: Make) -> None:
