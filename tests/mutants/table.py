@@ -15,7 +15,7 @@ from tests.mutants.mutant import Mutant
 
 DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "testing.md"
 HEADER: Final = "| mutant | by default | by the slow part |\n|---|---|---|\n"
-SEEDS_BY_DEFAULT: Final = 40
+SEEDS_BY_DEFAULT: Final = 20
 """How many seeds of the simulation run by default (`tests/simulation/test_seeds.py`)."""
 SURVIVES: Final = "SURVIVES"
 Test = Literal["by default", "slow", "never", "none"]
