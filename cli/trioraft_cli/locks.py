@@ -109,7 +109,7 @@ def _hold(asker: Asker, kept: KeptLease, name: str, fence: int) -> int:
 @click.option("--fence", type=NUMBER, help="Only if it is held under this fence.")
 @asks
 def unlock(asker: Asker, name: str, lease: int | None, fence: int | None) -> int:
-    """Take the lock NAME from LEASE, or its place among those that wait. `locks` shows who holds it.
+    """Take the lock NAME from LEASE, which holds it. `locks` shows who does.
 
     To do it again does no harm. Where LEASE did not hold the lock, standard error says so; the exit code is 0 all the
     same.

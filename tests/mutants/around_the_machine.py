@@ -35,6 +35,7 @@ AROUND_THE_MACHINE: Final = (
         "        self._acknowledge(session, once.acked)\n",
         "",
         f"{SESSIONS_TESTS}::test_the_floor_is_exact",
+        simulated=False,  # no client there says that it will not ask again, and asks
     ),
     Mutant(
         "another write under a known number gets the answer of the first",
