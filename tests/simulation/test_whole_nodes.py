@@ -27,7 +27,7 @@ from trioraft.wire.operations import OPERATIONS
 
 ALWAYS = range(10, 20)
 """Few seeds among which every fault happens, and all of `check` holds: to be chosen anew when runs draw otherwise."""
-MORE = (*range(10), *range(20, 275))
+MORE = (*range(10), *range(20, 160))
 SLOW = pytest.mark.slow
 
 
