@@ -198,7 +198,10 @@ def run(
     total: int = 0,
     dial: Callable[[Address], Talk] = Lines,
 ) -> Load:
-    """Keep `depth` requests outstanding on each connection, for `seconds`, or until `total` are answered."""
+    """Keep `depth` requests outstanding on each connection, for `seconds`, or until `total` are answered.
+
+    At least one is answered, however long that takes.
+    """
     latencies: list[float] = []
     asked = 0
     with contextlib.ExitStack() as stack:
@@ -212,7 +215,7 @@ def run(
             ready.register(descriptor, select.EPOLLIN)
             talk.ask([make(asked + number) for number in range(depth)])
             asked += depth
-        while len(latencies) < total if total else time.perf_counter() - began < seconds:
+        while len(latencies) < (total or 1) or (not total and time.perf_counter() - began < seconds):
             for descriptor, _ in ready.poll(30):
                 talk = by_descriptor[descriptor]
                 answered = talk.hear(latencies)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,20 @@ def pytest_configure(config: pytest.Config) -> None:
         patch.setenv("PYTHONPYCACHEPREFIX", folder.name)
         config.add_cleanup(folder.cleanup)
         config.add_cleanup(patch.undo)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Spare the garbage collector what stays until the end: thousands of tests, and the trees of their sources.
+
+    Each full collection would go through all of it, and the tests cause hundreds.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -211,6 +212,12 @@ def sources() -> dict[str, Path]:
     return found
 
 
+@cache
+def parsed(source: str) -> ast.Module:
+    """The tree of a source, which nobody changes: each rule looks through it."""
+    return ast.parse(source)
+
+
 def imports(module: str, source: str, is_package: bool, known: set[str]) -> list[Import]:
     """All that a module imports. `from a import b` counts as a.b where that is a module of `known`."""
     found: list[Import] = []
@@ -238,7 +245,7 @@ def imports(module: str, source: str, is_package: bool, known: set[str]) -> list
                 for part in ast.iter_child_nodes(node):
                     visit(part, deferred, typing_only)
 
-    visit(ast.parse(source), False, False)
+    visit(parsed(source), False, False)
     return found
 
 
@@ -283,7 +290,7 @@ def impurities(module: str, source: str, found: list[Import]) -> Iterator[str]:
         top = item.module.split(".")[0]
         if top not in PURE[pure] and top != "trioraft" and not item.typing_only:
             yield f"{module}:{item.line} imports {item.module}"
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IMPURE_CALLS:
             yield f"{module}:{node.lineno} calls {node.func.id}()"
 
@@ -295,7 +302,7 @@ def codec_uses(module: str, source: str, found: list[Import]) -> Iterator[str]:
     for item in found:
         if item.module in ("json", "msgspec.json") or item.module.startswith("json."):
             yield f"{module}:{item.line} imports {item.module}"
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         match node:
             case ast.ImportFrom(module="msgspec", names=names) if any(name.name == "json" for name in names):
                 yield f"{module}:{node.lineno} imports msgspec.json"
@@ -348,7 +355,7 @@ def graph(everything: dict[str, list[Import]]) -> dict[str, set[str]]:
 
 def longest_functions(source: str) -> Iterator[tuple[int, str, int]]:
     """Yield the number of lines, the name and the first line of every function."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             assert node.end_lineno is not None
             yield node.end_lineno - node.lineno + 1, node.name, node.lineno

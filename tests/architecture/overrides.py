@@ -5,18 +5,20 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from .imports import parsed
+
 Classes = dict[str, ast.ClassDef]
 """The full names of the bases."""
 
 
 def classes_of(module: str, source: str) -> Classes:
     """Every class at the top level of a module."""
-    return {f"{module}.{node.name}": node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
+    return {f"{module}.{node.name}": node for node in parsed(source).body if isinstance(node, ast.ClassDef)}
 
 
 def overridden(module: str, source: str, known: Classes, inside: str) -> Iterator[str]:
     """The private names that classes of the module, nested ones too, override from a class outside of `inside`."""
-    tree = ast.parse(source)
+    tree = parsed(source)
     names = _imported(tree) | {
         node.name: f"{module}.{node.name}" for node in tree.body if isinstance(node, ast.ClassDef)
     }

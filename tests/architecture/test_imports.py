@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,18 @@ from . import imports as rules
 
 SOURCES = rules.sources()
 KNOWN = set(SOURCES)
-FOUND = {
-    module: rules.imports(module, path.read_text(), path.name == "__init__.py", KNOWN)
-    for module, path in SOURCES.items()
-}
 
 MAX_FILE_LINES = 800
 MAX_FUNCTION_LINES = 70
+
+
+@cache
+def found() -> dict[str, list[rules.Import]]:
+    """The imports of each module, read at the first test that needs them: each process collects this file."""
+    return {
+        module: rules.imports(module, path.read_text(), path.name == "__init__.py", KNOWN)
+        for module, path in SOURCES.items()
+    }
 
 
 def look(module: str, source: str) -> list[rules.Import]:
@@ -29,7 +35,7 @@ def look(module: str, source: str) -> list[rules.Import]:
 
 
 def test_modules_import_in_the_allowed_directions_alone() -> None:
-    assert [problem for module in SOURCES for problem in rules.forbidden_directions(module, FOUND[module])] == []
+    assert [problem for module in SOURCES for problem in rules.forbidden_directions(module, found()[module])] == []
 
 
 @pytest.mark.parametrize(
@@ -73,7 +79,7 @@ def test_what_is_pure_does_no_io() -> None:
     problems = [
         problem
         for module, path in SOURCES.items()
-        for problem in rules.impurities(module, path.read_text(), FOUND[module])
+        for problem in rules.impurities(module, path.read_text(), found()[module])
     ]
     assert problems == []
 
@@ -116,7 +122,7 @@ def test_the_codec_is_known_to_the_wire_alone() -> None:
     problems = [
         problem
         for module, path in SOURCES.items()
-        for problem in rules.codec_uses(module, path.read_text(), FOUND[module])
+        for problem in rules.codec_uses(module, path.read_text(), found()[module])
     ]
     assert problems == []
 
@@ -138,7 +144,7 @@ def test_a_use_of_the_codec_is_found(source: str) -> None:
 
 
 def test_functions_import_nothing_but_what_is_slow_to_load() -> None:
-    assert [problem for module in SOURCES for problem in rules.deferred_imports(module, FOUND[module])] == []
+    assert [problem for module in SOURCES for problem in rules.deferred_imports(module, found()[module])] == []
 
 
 def test_a_deferred_import_is_found() -> None:
@@ -150,7 +156,7 @@ def test_a_deferred_import_is_found() -> None:
 
 
 def test_no_modules_import_each_other_in_a_ring() -> None:
-    assert rules.cycle(rules.graph(FOUND)) == []
+    assert rules.cycle(rules.graph(found())) == []
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from . import imports
-from .overrides import classes_of, overridden
+from .overrides import Classes, classes_of, overridden
 
-SOURCES = {module: path.read_text() for module, path in imports.sources().items()}
-KNOWN = {name: node for module, source in SOURCES.items() for name, node in classes_of(module, source).items()}
 TESTING = "trioraft.testing"
+
+
+@cache
+def sources() -> dict[str, str]:
+    """The source of each module."""
+    return {module: path.read_text() for module, path in imports.sources().items()}
+
+
+@cache
+def known() -> Classes:
+    """All classes, read at the first test that needs them: each process collects this file."""
+    return {name: node for module, source in sources().items() for name, node in classes_of(module, source).items()}
 
 
 def test_no_private_method_is_overridden_for_a_simulation() -> None:
     found = [
         problem
-        for module, source in SOURCES.items()
+        for module, source in sources().items()
         if module.startswith(TESTING + ".")
-        for problem in overridden(module, source, KNOWN, TESTING)
+        for problem in overridden(module, source, known(), TESTING)
     ]
     assert found == []
 
@@ -32,7 +44,7 @@ def test_no_private_method_is_overridden_for_a_simulation() -> None:
     ],
 )
 def test_an_override_is_found(source: str) -> None:
-    assert list(overridden("trioraft.testing.simulation", source, KNOWN, TESTING))
+    assert list(overridden("trioraft.testing.simulation", source, known(), TESTING))
 
 
 @pytest.mark.parametrize(
@@ -44,4 +56,4 @@ def test_an_override_is_found(source: str) -> None:
     ],
 )
 def test_what_is_ones_own_is_left_alone(source: str) -> None:
-    assert list(overridden("trioraft.testing.simulation", source, KNOWN, TESTING)) == []
+    assert list(overridden("trioraft.testing.simulation", source, known(), TESTING)) == []

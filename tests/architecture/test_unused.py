@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 import pytest
@@ -32,7 +31,7 @@ USED_BY_OTHERS = {
 def modules(sources: dict[str, tuple[str, bool]]) -> list[Module]:
     """Parse these sources by the names of the modules, each with whether it is a package's `__init__`."""
     return [
-        Module(name, ast.parse(source), rules.imports(name, source, is_door, set(sources)), is_door)
+        Module(name, rules.parsed(source), rules.imports(name, source, is_door, set(sources)), is_door)
         for name, (source, is_door) in sources.items()
     ]
 

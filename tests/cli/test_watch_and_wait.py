@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
 from trioraft_cli import watching
 
 from ..helpers.fake_nodes import FakeNode, Make
+from ..helpers.processes import eventually, is_full
 from .conftest import Call
 
 ODD = 'it\'s "quoted"\nand ☾'
@@ -156,7 +156,9 @@ def test_a_watch_is_ended_by_a_signal(fake: Make, number: signal.Signals, code: 
 def test_a_watch_that_nobody_reads_is_ended_by_one_signal(fake: Make, number: signal.Signals, code: int) -> None:
     events = [{"event": "put", "key": "a", "value": "v" * 1000, "rev": 12 + i} for i in range(200)]
     with program(watched(fake, *events), "watch") as process:
-        time.sleep(2.0)  # the pipe is full
+        assert process.stdout is not None
+        pipe = process.stdout.fileno()
+        eventually(lambda: is_full(pipe), "the pipe is full")
         process.send_signal(number)
         assert process.wait(10) == code
 

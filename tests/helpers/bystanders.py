@@ -55,7 +55,7 @@ class Bystander:
                     self._round(line)
                     self.slowest = max(self.slowest, time.monotonic() - began)
                     self.rounds += 1
-                    time.sleep(0.002)  # leave the machine to others
+                    time.sleep(0.01)  # leave the machine to others
         except (OSError, ValueError, AssertionError) as error:
             self._trouble.append(f"{type(error).__name__}: {error}")
 

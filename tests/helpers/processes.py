@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import random
@@ -13,6 +15,7 @@ import socket
 import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -64,6 +67,12 @@ def eventually(look: Callable[[], T | None], what: str, seconds: float = 10.0) -
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.01)
+
+
+def is_full(pipe: int) -> bool:
+    """Whether a pipe has less room than 2000 bytes, as less than a line. `pipe` is its end to read from."""
+    held = array.array("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
+    return held > fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) - 2000
 
 
 def end_sending(connection: socket.socket) -> None:

