@@ -58,9 +58,10 @@ class ChaosNode(Node):
         words += ["--listen", f"{self.host}:{self.port}"]
         path = os.pathsep.join([str(ROOT), str(ROOT / "cli"), os.environ.get("PYTHONPATH", "")])
         environment = os.environ | {"PYTHONPATH": path}
-        with self.log_file.open("ab") as log:
+        with self.log_file.open("ab") as log, open(os.devnull) as nothing:
             if not self.wrapper:
-                self.process = prepared.start("tests.chaos.faulty_node", words, log.fileno(), environment)
+                streams = [nothing.fileno(), log.fileno(), log.fileno()]
+                self.process = prepared.start("tests.chaos.faulty_node", words, streams, environment)
                 return
             command = [*die_with_us(), *self.wrapper, sys.executable, "-m", "tests.chaos.faulty_node", *words]
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)

@@ -2,14 +2,17 @@
 
 To start Python and to load the program takes more of a core than to elect a leader, and the tests start a thousand
 nodes. So one process beside each process of tests loads what a node needs, and nothing runs in it. A node is a fork of
-it, which goes on as `python -m trioraft_cli ...` would: with its arguments, its environment, its folder and its log. It
-becomes a child of the process that asked for it, and ends with that process, also if this is killed with SIGKILL.
+it, which goes on as `python -m trioraft_cli ...` would: with its arguments, its environment, its folder and its
+streams. It becomes a child of the process that asked for it, and ends with that process, also if this is killed with
+SIGKILL. A command that is carried out to its end (`run`) is one, too.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
+import gc
 import json
 import os
 import runpy
@@ -21,8 +24,9 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -78,14 +82,46 @@ class Fork:
             os.kill(self.pid, sig)
 
 
-def start(module: str, words: Sequence[str], log: int, environment: Mapping[str, str]) -> Fork:
-    """Run `python -m module words`, with both outputs to the descriptor `log`."""
+def run(
+    words: Sequence[str], environment: Mapping[str, str], typed: str | None = None, timeout: float = 60.0
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m trioraft_cli words` to its end, with pipes for its streams. Raises TimeoutExpired.
+
+    `typed` is its standard input, by default nothing. Use a Python of its own where that is what the test is about.
+    """
+    with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours, ThreadPoolExecutor(3) as threads:
+        (stdin, into), (out, stdout), (err, stderr) = (os.pipe() for _ in range(3))
+        for descriptor in (stdin, stdout, stderr):
+            theirs.callback(os.close, descriptor)
+        printed, said = (ours.enter_context(open(end, encoding="utf-8")) for end in (out, err))
+        keys = ours.enter_context(open(into, "w", encoding="utf-8", newline=""))
+        process = start("trioraft_cli", words, (stdin, stdout, stderr), environment)
+        theirs.close()
+        typing = threads.submit(_type, keys, typed or "")
+        outputs = [threads.submit(stream.read) for stream in (printed, said)]
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            raise
+        typing.result()
+        return subprocess.CompletedProcess(words, code, *[output.result() for output in outputs])
+
+
+def _type(stream: TextIO, text: str) -> None:
+    with contextlib.suppress(BrokenPipeError), stream:
+        stream.write(text)
+
+
+def start(module: str, words: Sequence[str], streams: Sequence[int], environment: Mapping[str, str]) -> Fork:
+    """Run `python -m module words`, with these descriptors as its standard input, output and error."""
     request = {"module": module, "words": words, "parent": os.getpid(), "folder": os.getcwd()}
     with _one_at_a_time:
         line = _prepared()
         _set(PR_SET_CHILD_SUBREAPER, 1)
         try:
-            socket.send_fds(line, [json.dumps({**request, "environment": dict(environment)}).encode()], [log])
+            socket.send_fds(line, [json.dumps({**request, "environment": dict(environment)}).encode()], streams)
             said = line.recv(LONGEST)
         finally:
             _set(PR_SET_CHILD_SUBREAPER, 0)
@@ -124,7 +160,7 @@ def _set(option: int, value: int) -> None:
 def _serve(line: socket.socket) -> dict[str, Any] | None:
     """Fork for each request. Returns the request in the fork, and None in the process that forks, at its end."""
     while True:
-        data, descriptors, _, _ = socket.recv_fds(line, LONGEST, 1)
+        data, descriptors, _, _ = socket.recv_fds(line, LONGEST, 3)
         if not data:
             return None
         told, tell = os.pipe()
@@ -132,7 +168,7 @@ def _serve(line: socket.socket) -> dict[str, Any] | None:
         if between:
             os.waitpid(between, 0)  # with its end, the node becomes the child of the tests
             line.send(os.read(told, 100))
-            for descriptor in (told, tell, descriptors[0]):
+            for descriptor in (told, tell, *descriptors):
                 os.close(descriptor)
             continue
         between = os.getpid()
@@ -143,9 +179,10 @@ def _serve(line: socket.socket) -> dict[str, Any] | None:
         for descriptor in (told, tell):
             os.close(descriptor)
         line.close()
-        for output in (1, 2):
-            os.dup2(descriptors[0], output)
-        os.close(descriptors[0])
+        for number, descriptor in enumerate(descriptors):
+            os.dup2(descriptor, number)
+        for descriptor in descriptors:
+            os.close(descriptor)
         return {**json.loads(data), "between": between}
 
 
@@ -160,6 +197,8 @@ def _become(request: Mapping[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.path[:0] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", *sys.path)]
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
     sys.argv[1:] = request["words"]
     runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
 
@@ -170,6 +209,9 @@ def _main() -> None:
     import trioraft_cli.main
     import trioraft_cli.node  # noqa: F401
 
+    # What all forks have is shared as long as nobody writes to it, and the collector writes to all that it visits.
+    gc.collect()
+    gc.freeze()
     request = _serve(line)
     if request is not None:
         signal.signal(signal.SIGINT, signal.default_int_handler)

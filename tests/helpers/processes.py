@@ -165,9 +165,10 @@ class Node:
         assert not self.running
         words = ["node", str(self.index), str(self.servers), "--data-dir", str(self.data), *self.options]
         environment = {**os.environ, **_sources(self.program)}
-        with self.log_file.open("ab") as log:
+        with self.log_file.open("ab") as log, open(os.devnull) as nothing:
             if not self.wrapper and self.program is None:
-                self.process = prepared.start("trioraft_cli", words, log.fileno(), environment)
+                streams = [nothing.fileno(), log.fileno(), log.fileno()]
+                self.process = prepared.start("trioraft_cli", words, streams, environment)
                 return
             command = [*_die_with_us(), *self.wrapper, sys.executable, "-m", "trioraft_cli", *words]
             self.process = subprocess.Popen(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ..helpers import prepared
 from ..helpers.processes import Cluster, eventually, free_ports
 
 SLOW = pytest.mark.slow
@@ -22,15 +23,7 @@ def trioraft(cluster: Cluster | None, *words: str, typed: str | None = None) -> 
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TRIORAFT")}
     if cluster is not None:
         environment["TRIORAFT_SERVERS"] = str(cluster.servers)
-    return subprocess.run(
-        [sys.executable, "-m", "trioraft_cli", *words],
-        input=typed,
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=30,
-        check=False,
-    )
+    return prepared.run(words, environment, typed)
 
 
 @pytest.mark.parametrize("value", [*VALUES[:2], *[pytest.param(value, marks=SLOW) for value in VALUES[2:]]])
@@ -170,7 +163,8 @@ def test_what_the_output_cannot_show_is_escaped_and_the_lines_after_it_are_carri
 
 
 def test_a_demo_ends_all_that_it_started() -> None:
-    result = trioraft(None, "demo", typed="put d 1\nget d\n")
+    demo = [sys.executable, "-m", "trioraft_cli", "demo"]
+    result = subprocess.run(demo, input="put d 1\nget d\n", capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0, result.stderr
     assert "revision 2\n1\n" in result.stdout
     process = int(result.stdout.partition("kill -9 ")[2].split()[0])

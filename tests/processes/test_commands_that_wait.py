@@ -18,6 +18,7 @@ import click
 import pytest
 from trioraft_cli import main
 
+from ..helpers import prepared
 from ..helpers.processes import Cluster, eventually
 
 PATIENCE = 30.0
@@ -69,10 +70,9 @@ def program(cluster: Cluster, *words: str) -> Iterator[Program]:
 
 def done(cluster: Cluster, *words: str) -> tuple[int, str]:
     """Carry out a command; its exit code, and what it printed."""
-    with program(cluster, *words) as started:
-        code = started.ends()
-        print("\n".join(started.said))  # for a test that fails
-        return code, "\n".join(started.lines)
+    result = prepared.run(words, {**os.environ, "TRIORAFT_SERVERS": str(cluster.servers)})
+    print(result.stderr)  # for a test that fails
+    return result.returncode, result.stdout.removesuffix("\n")
 
 
 def events(watch: Program) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,14 +16,14 @@ from typing import Any
 
 import pytest
 
+from ..helpers import prepared
 from ..helpers.processes import HOST, Cluster, Line, Node, eventually, free_ports
 
 
 def command(*words: object, at: Node) -> subprocess.CompletedProcess[str]:
     """Run a command of the command line against that node."""
     environment = {**os.environ, "TRIORAFT_SERVERS": f"{HOST}:{at.port}"}
-    line = [sys.executable, "-m", "trioraft_cli", *map(str, words)]
-    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=60)
+    return prepared.run(list(map(str, words)), environment)
 
 
 def told(*words: object, at: Node) -> str:
