@@ -16,7 +16,9 @@ import pytest
 @pytest.fixture
 def on_all_cores() -> Iterator[Callable[[Callable[[int], Any], Iterable[int]], list[Any]]]:
     """Give a function that runs seeds in processes, one on each core, and raises their failures here."""
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("forkserver")) as pool:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["trioraft.testing.nodes", "trioraft.testing.simulation"])
+    with ProcessPoolExecutor(mp_context=context) as pool:
         yield lambda run, seeds: list(pool.map(run, seeds, chunksize=2))
 
 
