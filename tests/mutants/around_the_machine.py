@@ -42,7 +42,7 @@ AROUND_THE_MACHINE: Final = (
         EXACTLY_ONCE,
         "        if first != digest:\n",
         "        if not first:\n",
-        BY_THE_MODEL,
+        f"{SESSIONS_TESTS}::test_another_write_under_a_known_number_is_refused",
         simulated=False,
     ),
     Mutant(

@@ -45,7 +45,8 @@ def row(mutant: Mutant, test: Test, seed: str) -> str:
 
 def seed_of(line: str) -> str:
     """The cell of a row about the simulations; that they were not tried where there is no row."""
-    return line.split("|")[3].strip().rpartition(_AND)[2] if line else NOT_TRIED
+    cell = line.split("|")[3].strip().rpartition(_AND)[2] if line else NOT_TRIED
+    return NOT_TRIED if "::" in cell else cell  # a test stands alone there, where no simulation was tried
 
 
 def rows(document: str) -> dict[str, str]:

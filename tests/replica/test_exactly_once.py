@@ -157,17 +157,19 @@ COMMANDS = st.one_of(
     st.builds(Incr, KEYS),
     st.builds(Delete, KEYS),
 )
-SESSIONS = st.integers(1, 12)
+SESSIONS = st.sampled_from((*[1, 2, 3] * 4, *range(4, 13)))
+"""Mostly those that are open at first: numbers that meet again are what this is about."""
+NUMBERS = st.sampled_from((*[1, 2, 3] * 3, *range(4, 13)))
 ENTRIES = st.one_of(
     st.builds(OpenSession),
     st.builds(CloseSession, SESSIONS),
     COMMANDS,
-    *[st.builds(once, SESSIONS, st.integers(1, 12), COMMANDS, st.sampled_from((0, 0, 0, 1, 3, 9)))] * 4,
+    *[st.builds(once, SESSIONS, NUMBERS, COMMANDS, st.sampled_from((0, 0, 0, 0, 0, 1, 3, 9)))] * 6,
 )
 FEW_AT_FIRST = [OpenSession(), OpenSession(), OpenSession()]
 
 
-@given(st.lists(ENTRIES, max_size=60), st.integers(0, 60), st.integers(0, 30), st.integers(1, 8))
+@given(st.lists(ENTRIES, min_size=20, max_size=60), st.integers(0, 60), st.integers(0, 30), st.integers(1, 8))
 def test_every_write_is_applied_once_and_a_snapshot_at_any_moment_goes_on_alike(
     entries: list[Any], frozen_at: int, read_after: int, together: int
 ) -> None:
@@ -216,6 +218,16 @@ def test_a_retry_gets_the_first_answer_also_where_much_has_happened_since() -> N
     assert apply(machine, 4, once(1, 1, Incr("n", 5))) == Replayed(2, Counted(5, 2))
     assert apply(machine, 5, once(1, 2, put("n", 1))) == Replayed(3, None)
     assert machine.read("n").rev == 3
+
+
+def test_another_write_under_a_known_number_is_refused() -> None:
+    machine = machine_of()
+    apply(machine, 1, OpenSession())
+    assert apply(machine, 2, once(1, 1, Incr("n", 5))) == Counted(5, 2)
+    for another in (Incr("n", 6), Incr("m", 5), Delete("n")):
+        refused = apply(machine, 3, once(1, 1, another))
+        assert (refused.code, refused.applied) == ("seq_reused", "no")
+    assert machine.read("n").rev == 2
 
 
 def test_a_refusal_by_the_state_is_an_outcome_and_is_remembered() -> None:
