@@ -151,8 +151,12 @@ class History:
 
     def trim(self) -> None:
         """Let go of what is beyond the bounds, if it is so much that it pays. To be called after each block."""
-        if len(self.keys) - self._measured >= _FEW or (self.items and not isinstance(self.items[-1], bytes)):
+        count = len(self.keys)
+        measured = self._ends[-1] - self.base if self._ends else 0
+        if count - measured >= _FEW or (count and type(self.items[-1]) is not bytes):
             self._measure()
+        elif count <= self.max_changes:
+            return  # as mostly
         changes, size = self.max_changes, self.max_bytes
         held = self._total - self._base_total
         if len(self.keys) > changes + changes // _SLACK or held > size + size // _SLACK:

@@ -128,7 +128,8 @@ class Answering:
 
     def applied(self, index: int) -> None:
         """Serve the reads that waited for that revision to be applied."""
-        self.confirm(self._awaited.pop_due(index))
+        if due := self._awaited.pop_due(index):
+            self.confirm(due)
 
     def give_up_where_behind(self, oldest: int) -> None:
         """Fail the reads that came by that tick and wait for a revision. Those with a `timeout_ms` wait on."""

@@ -62,6 +62,8 @@ class FanOut:
         """In ticks."""
         self.opened: dict[Opened, None] = {}
         """All that is open, on all connections."""
+        self.is_used = False
+        """Whether anything is open, or was in this turn. Mostly nothing is, and then nothing here need be called."""
         self._node = node
         self._next = 0
         """The position of the first change that has not been looked at for those whom changes find."""
@@ -103,6 +105,7 @@ class FanOut:
 
     def open(self, opened: Opened, answer: Slot) -> None:
         """Take up what is opened by that answer."""
+        self.is_used = True
         self.opened[opened] = None
         opened.subscriber.open(opened, answer)
 
@@ -152,6 +155,7 @@ class FanOut:
     def bring(self) -> bool:
         """Bring events on their way, as many as this turn may; whether there were any."""
         if not self.opened:
+            self.is_used = False
             self._told, self._due = [], []
             while self._awake:
                 self._awake.pop().is_awake = False

@@ -101,6 +101,8 @@ class LeaseRequests(Held[LeaseSlot]):
     ) -> None:
         """`contexts` numbers what the core confirms. `hold_ticks`: how long a request waits without a leader."""
         super().__init__(forwarding)
+        self.may_wait = False
+        """Whether anything may be under way here, of a client or of a peer; most turns have nothing to do with it."""
         self._node = node
         self._answering = answering
         self._clock = clock
@@ -135,6 +137,7 @@ class LeaseRequests(Held[LeaseSlot]):
 
     def begin(self, slot: LeaseSlot) -> None:
         """Begin a request that has come, and those like it that follow on its connection."""
+        self.may_wait = True
         following: Slot | None = slot
         while type(following) is LeaseSlot:
             following.may_begin = True
@@ -233,6 +236,7 @@ class LeaseRequests(Held[LeaseSlot]):
             self._refuse(remote)
             return
         self._renew(remote)
+        self.may_wait = True
         self._from_peers.append(remote)
         self.gathered += 1
 
@@ -340,7 +344,8 @@ class LeaseRequests(Held[LeaseSlot]):
 
     def give_up_late(self) -> None:
         """Give up what has waited too long."""
-        if self.idle:
+        if self.idle and not self._from_peers:
+            self.may_wait, self.gathered = False, 0
             return
         oldest = self._now - self._hold_ticks
         self._hold_again(self._passed_on.pop_if(lambda slots: slots[0].since <= oldest))

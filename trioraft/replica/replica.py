@@ -253,7 +253,8 @@ class Replica:
                 self.administration.advance()
                 requests.route(gather=True)
             more = self._clients.flush()
-            if not more and requests.subscriptions.bring():  # behind the replies
+            subscriptions = requests.subscriptions
+            if not more and subscriptions.fan_out.is_used and subscriptions.bring():  # behind the replies
                 more = self._clients.flush()
         requests.end_turn()
         self._report_changes()
@@ -354,6 +355,11 @@ class Replica:
     def ticks_until_due(self) -> int:
         """The number of ticks after which this node has something to do, if nothing else happens."""
         return min(self.core.ticks_until_due, self.requests.ticks_until_due, self._lease_clock.ticks_until_due)
+
+    @property
+    def may_be_due_sooner(self) -> bool:
+        """Whether that number may have fallen though no time has passed; it takes long to make at each turn."""
+        return self.core.leader is None or self.requests.waits_for_time
 
     @property
     def leads(self) -> bool:

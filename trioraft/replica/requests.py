@@ -73,6 +73,7 @@ class Requests:
         """In ticks."""
         self.reader = Reader(node, machine)
         self.freshness = Freshness(node)
+        self.end_turn = self.freshness.end_turn
         self.answering = Answering(self.reader, self.freshness, self._hold_write, self._begin_lease)
         self.forwarding = Forwarding(node, self.answering)
         self.placed = Placed(node, self.answering)
@@ -123,16 +124,15 @@ class Requests:
         """Serve the reads that the last turn had no room for, as far as this one has."""
         self.proposals.begin_turn()
         self.answering.begin_turn()
-        self.subscriptions.begin_turn()
-
-    def end_turn(self) -> None:
-        """Note what the leader has said until now."""
-        self.freshness.end_turn()
+        if self.subscriptions.fan_out.is_used:
+            self.subscriptions.begin_turn()
 
     @property
     def hurries(self) -> bool:
         """Whether the next turn has something to do, whatever comes in."""
-        return self.answering.postpones or self.proposals.hurries or self.subscriptions.hurries
+        subscriptions = self.subscriptions
+        hurries = self.answering.postpones or self.proposals.hurries
+        return hurries or (subscriptions.fan_out.is_used and subscriptions.hurries)
 
     # From the clients
 
@@ -153,8 +153,13 @@ class Requests:
             if self.proposals.stopping:
                 self.answering.fail(slot, "shutting_down", "this node is stopping", "ask another node", "no")
                 return
-            if isinstance(request, InSession) and self._refuses(slot, request):
-                return
+            if isinstance(request, InSession):
+                if request.client is not None and request.is_of_another(self._node.cluster):
+                    self._refuse_session(slot)
+                    return
+                if type(request) is Lock and (refusal := self.subscriptions.refusal_of_lock(slot)) is not None:
+                    self.answering.fail(slot, *refusal, "no")
+                    return
             slot.commands = slot.operation.commands(slot.requests)
             if slot.waits:
                 self._note_deadline(slot)
@@ -187,16 +192,6 @@ class Requests:
         slot.number = next(self._numbers)
         slot.commands = [command]
         self._hold_write(slot)
-
-    def _refuses(self, slot: WriteSlot, request: InSession) -> bool:
-        """Refuse a write of a session that is not of this cluster, or a lock that could not be waited for."""
-        if request.is_of_another(self._node.cluster):
-            self._refuse_session(slot)
-            return True
-        if type(request) is Lock and (refusal := self.subscriptions.refusal_of_lock(slot)) is not None:
-            self.answering.fail(slot, *refusal, "no")
-            return True
-        return False
 
     def _note_deadline(self, slot: Slot) -> None:
         """Note when the request must have been answered, if it says so."""
@@ -239,7 +234,8 @@ class Requests:
         if self.level_check.is_needed:
             for slot in self.level_check.advance():
                 self._admitted(slot)
-        self.leases.route()
+        if self.leases.may_wait:
+            self.leases.route()
         proposals.gathering = False
         proposals.go_on()
         if self.forwarding.is_outdated:
@@ -311,7 +307,8 @@ class Requests:
     def applied(self, index: int) -> None:
         """All up to that index has been applied: serve what waited for it."""
         self.reads.applied(index)
-        self.leases.applied(index)
+        if self.leases.may_wait:
+            self.leases.applied(index)
         self.answering.applied(index)
 
     def restore(self, machine: Machine, former: int, index: int, term: int) -> None:
@@ -343,6 +340,11 @@ class Requests:
         self.freshness.pass_time(ticks, lost)
         self.leases.pass_time(ticks)
         self.subscriptions.fan_out.now = self.now
+
+    @property
+    def waits_for_time(self) -> bool:
+        """Whether something here may be over once some time has passed."""
+        return bool(self.subscriptions.fan_out.is_used or self.deadlines)
 
     @property
     def ticks_until_due(self) -> int:

@@ -167,7 +167,7 @@ class FencedWrite(Write, kw_only=True, gc=False):
         if self.lock is not None and self.fence is not None:
             assert not isinstance(command, Fenced)
             command = Fenced(self.lock, self.fence, command)
-        return Write.enveloped(self, command)
+        return command if self.seq is None else Write.enveloped(self, command)
 
 
 R = TypeVar("R", bound=Request)
