@@ -34,9 +34,10 @@ def pace(clock: Clock) -> Pace:
 @pytest.mark.parametrize(
     ("leads", "idle_ticks", "spins"),
     [
-        (True, 1, True),  # answers to its reads come at once
+        (True, 10, True),  # answers to its reads come at once
+        (True, 9, False),  # a writer that waits for each of its writes has a tick between two now and then
         (True, 0, False),  # writes wait for disks: the processor is worth more to the others
-        (False, 1, False),
+        (False, 10, False),
         (False, 0, False),
     ],
 )

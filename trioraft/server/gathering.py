@@ -39,6 +39,9 @@ PLENTY: Final = 128
 """From this many requests on, the fixed cost of a batch no longer matters: propose at once."""
 GATHER_ROUNDS: Final = 8
 """How often more is taken in before a turn, at most."""
+SPINS_AFTER_TICKS: Final = 10
+"""A leader has no writes if there was none for so long. One client's writes that wait for disks have longer gaps than
+a tick."""
 MANY_UNCOMMITTED: Final = 32
 """A leader with more entries under way does not wait for its own disk: the others commit them without."""
 
@@ -176,7 +179,7 @@ class Pace:
 
         A leader without writes waits only for answers that come at once, and each read waits for it twice.
         """
-        return leads and idle_ticks > 0
+        return leads and idle_ticks >= SPINS_AFTER_TICKS
 
     def pause(
         self, *, hurries: bool, snapshot_works: bool, quiet: bool, gathering: bool, uncommitted: int
