@@ -49,7 +49,7 @@ async def test_lines_of_any_length_are_sent_whole(cluster: Cluster, warnings: li
     assert all(reply["ok"] for reply in await cluster.ask(leader, *puts))
     assert (await cluster.ask(leader, {"op": "snapshot"}))[0]["ok"]
     behind.start()
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         while not (behind.driver and behind.driver.replica.snapshots and behind.driver.replica.snapshots.installed):
             await trio.sleep(0.05)
     assert not warnings

@@ -191,7 +191,8 @@ class History:
         text, items = "".join(self.keys[begin:end]), self.items[begin:end]
         size = len(text) if text.isascii() else len(text.encode())
         try:
-            return size + sum(map(len, items)) - NUMBERS_SIZE * len(items)  # type: ignore[arg-type]
+            # Those that are packed are small. To put them together takes half the time of asking each for its size.
+            return size + len(b"".join(items)) - NUMBERS_SIZE * len(items)  # type: ignore[arg-type]
         except TypeError:  # seldom: not all are packed
             return size + sum(0 if isinstance(item, Gone) else value_size(item) for item in items)
 

@@ -67,16 +67,23 @@ class Store:
             old = find(key)
             if view is not None:
                 view.before_change(key, old)
-            if type(old) is bytes and len(value) < LARGE_VALUE:  # as `repack` does, without two calls
-                created, version = created_and_version(old)
-                items[key] = new = pack_numbers(index, created, version + 1) + value
-            elif old is None:
-                items[key] = new = pack(value, index, index, 1)
+            if old is None:
                 keys.add(key)
+                created, version = index, 1
+            elif type(old) is bytes:
+                created, version = created_and_version(old)
+                version += 1
             else:
-                if lease := lease_of(old):
-                    leases.untie(lease, key)
-                items[key] = new = repack(old, value, index)
+                assert isinstance(old, Item)
+                if old.lease:
+                    leases.untie(old.lease, key)
+                created, version = old.created, old.version + 1
+            # As `pack` does, without a call.
+            items[key] = new = (
+                pack_numbers(index, created, version) + value
+                if len(value) < LARGE_VALUE
+                else pack(value, index, created, version)
+            )
             note_key(key)
             note_item(new)
         history.trim()

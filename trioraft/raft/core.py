@@ -176,15 +176,16 @@ class Core:
 
     def step(self, sender: NodeId, message: Message) -> None:
         """Handle one message from a peer. A message that no correct peer would send changes nothing."""
-        if message.term > self.term + MAX_TERM_STEP:
+        own = self.term
+        if message.term > own + MAX_TERM_STEP:
             return  # terms rise by one with each election: a jump would only use them up
-        if message.term > self.term:
+        if message.term > own:
             if isinstance(message, RequestVote) and not message.transfer and self._follows_a_live_leader():
                 return  # the leader is alive, whatever the candidate believes (thesis §4.2.3)
             asks_only = isinstance(message, PreVote) or (isinstance(message, PreVoteReply) and message.granted)
             if not asks_only:
                 self._become_follower(message.term)
-        elif message.term < self.term:
+        elif message.term < own:
             self._answer_stale(sender, message)
             return
         self._handlers[type(message)](sender, message)

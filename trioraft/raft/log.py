@@ -69,6 +69,9 @@ class Log:
         first, last = max(first, self.base_index + 1), min(last, self.last_index)
         if first > last:
             return NO_ENTRIES
+        newest = self._runs[-1]
+        if first == newest.first and last == newest.last:  # as mostly
+            return Entries([newest])
         runs = self._runs[self._position(first) : self._position(last) + 1]
         runs[0] = runs[0].cut(first, last)
         runs[-1] = runs[-1].cut(first, last)
@@ -77,6 +80,8 @@ class Log:
     def slice_bytes(self, first: int, max_bytes: int) -> Entries:
         """The entries from first on that fit in max_bytes, one at least."""
         entries = self.slice(first, first + SLICE_ENTRIES - 1)
+        if entries.size <= max_bytes:
+            return entries
         fitting: list[Run] = []
         for run in entries.runs:
             part = run.fitting(max_bytes)

@@ -41,7 +41,7 @@ class Run(msgspec.Struct, gc=False, frozen=True):
     @property
     def size(self) -> int:
         """The size of the lines in bytes, without the newlines."""
-        return len(self.data) - self.count
+        return len(self.data) - (self.last - self.first + 1)
 
     @property
     def sizes(self) -> list[int]:
@@ -132,7 +132,8 @@ class Entries(Sequence[Entry]):
     @property
     def size(self) -> int:
         """The size of the lines in bytes, without the newlines."""
-        return sum([run.size for run in self.runs])
+        runs = self.runs
+        return runs[0].size if len(runs) == 1 else sum([run.size for run in runs])
 
     def in_one_piece(self) -> tuple[bytes, int]:
         """The lines, each with its newline, in one piece of bytes, and its CRC-32."""

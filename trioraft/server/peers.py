@@ -85,7 +85,8 @@ class PeerConnections:
     def flush(self) -> None:
         """Send the messages put on the links since the last call."""
         for link in self._links.values():
-            link.flush()
+            if link.queued:
+                link.flush()
 
     def dial(self, addresses: Mapping[NodeId, str], kept: Collection[NodeId]) -> None:
         """Stay connected to these peers at their addresses, and to no others; a connection to one of `kept` stays."""
