@@ -142,8 +142,8 @@ MUTANTS = (
     Mutant(
         "messages of an older term are obeyed",
         CORE,
-        "        elif message.term < self.term:\n",
-        "        elif message.term < self.term and isinstance(message, RequestVote):\n",
+        "        elif message.term < own:\n",
+        "        elif message.term < own and isinstance(message, RequestVote):\n",
         f"{PAPER}::test_5_1_a_higher_term_is_adopted_and_a_lower_one_is_answered_with_ones_own",
     ),
     Mutant(
@@ -545,15 +545,15 @@ MUTANTS = (
     Mutant(
         "a key that comes again goes on counting its versions",
         STORE,
-        "pack(value, index, index, 1)\n",
-        "pack(value, index, index, 2)\n",
+        "created, version = index, 1\n",
+        "created, version = index, 2\n",
         "tests/kv/test_store.py",
     ),
     Mutant(
         "a small value that comes again counts as the first",
         STORE,
-        "pack_numbers(index, created, version + 1) + value",
-        "pack_numbers(index, created, version) + value",
+        "                version += 1\n",
+        "",
         "tests/kv/test_store.py",
         simulated=False,  # all count alike
     ),

@@ -37,7 +37,7 @@ STATE: Final = (
     Mutant(
         "a put without a lease leaves the key tied to the former one",
         STORE,
-        "                if lease := lease_of(old):\n                    leases.untie(lease, key)\n",
+        "                if old.lease:\n                    leases.untie(old.lease, key)\n",
         "",
         STATE_TESTS,
     ),
