@@ -51,8 +51,9 @@ class ClientConnection:
 
     def received(self, data: bytes) -> None:
         """Take bytes of requests; no bytes mean that the client asks no more."""
-        if self._may_join(data):
-            self.lines = data
+        whole = len(data) <= self._longest and data[-1:] == b"\n"
+        if whole and not self.lines and self._session.fresh and not self._connection.unsent:
+            self.lines = data  # nothing else of this client is under way
             self._node.gathering.add(self)
             return
         self._take_lines()
@@ -126,11 +127,6 @@ class ClientConnection:
         self._node.reply_room -= len(data)
         if len(data) == room and not connection.unsent:
             self._has_replies()  # there may be more, and the client reads as fast as it gets replies
-
-    def _may_join(self, data: bytes) -> bool:
-        """Whether the data is whole lines, and nothing else of this client is under way."""
-        whole = len(data) <= self._longest and data[-1:] == b"\n"
-        return whole and not self.lines and self._session.fresh and not self._connection.unsent
 
     def _receive(self, data: bytes) -> None:
         self._session.receive(data)

@@ -21,13 +21,9 @@ class LineBuffer:
     def __init__(self, limit: int) -> None:
         """`limit` is the most bytes that a line may have, without its end."""
         self.limit = limit
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    @property
-    def pending(self) -> int:
+        self.pending = 0
         """How many bytes are held of a line that has not ended."""
-        return self._size
+        self._parts: list[bytes] = []
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes and return the lines that they complete. Raises LineTooLong; nothing may be fed after it."""
@@ -44,7 +40,7 @@ class LineBuffer:
             pieces[0] = b"".join([*self._parts, pieces[0]])
             plain = plain and len(pieces[0]) <= self.limit and _RETURN not in pieces[0]
             self._parts = []
-            self._size = 0
+            self.pending = 0
         lines: list[bytes] = []
         if plain:
             lines = list(filter(bytes.strip, pieces))
@@ -64,13 +60,13 @@ class LineBuffer:
         """Return what stands after the last line end, once the input has ended; empty where that is blank."""
         line = b"".join(self._parts)
         self._parts = []
-        self._size = 0
+        self.pending = 0
         line = line.removesuffix(b"\r")
         return b"" if line.isspace() else line
 
     def _keep(self, rest: bytes, lines: list[bytes]) -> None:
         if rest:
             self._parts.append(rest)
-            self._size += len(rest)
-            if self._size > self.limit + 1:  # one more, for a carriage return
+            self.pending += len(rest)
+            if self.pending > self.limit + 1:  # one more, for a carriage return
                 raise LineTooLong(self.limit, lines)
