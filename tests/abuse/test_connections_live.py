@@ -80,7 +80,7 @@ def with_large_values(steady: Cluster) -> Iterator[Cluster]:
 
 @pytest.fixture
 def large(with_large_values: Cluster) -> Cluster:
-    """Ten large values, of which the first may have become another since they were written."""
+    """Ten large values; the one that tests change is written again."""
     assert with_large_values.nodes[0].put("large-1", LARGE)["ok"]
     return with_large_values
 

@@ -26,7 +26,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -89,29 +89,34 @@ def run(
 
     `typed` is its standard input, by default nothing. Use a Python of its own where that is what the test is about.
     """
-    with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours, ThreadPoolExecutor(3) as threads:
+    threads = ThreadPoolExecutor(3)
+    with contextlib.ExitStack() as theirs:
         (stdin, into), (out, stdout), (err, stderr) = (os.pipe() for _ in range(3))
         for descriptor in (stdin, stdout, stderr):
             theirs.callback(os.close, descriptor)
-        printed, said = (ours.enter_context(open(end, encoding="utf-8")) for end in (out, err))
-        keys = ours.enter_context(open(into, "w", encoding="utf-8", newline=""))
         process = start("trioraft_cli", words, (stdin, stdout, stderr), environment)
-        theirs.close()
-        typing = threads.submit(_type, keys, typed or "")
-        outputs = [threads.submit(stream.read) for stream in (printed, said)]
-        try:
-            code = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            raise
-        typing.result()
-        return subprocess.CompletedProcess(words, code, *[output.result() for output in outputs])
+    # Each thread closes its own end: what the command has left behind may hold the other ends for ever.
+    typing = threads.submit(_type, into, typed or "")
+    outputs = [threads.submit(_read, end) for end in (out, err)]
+    threads.shutdown(wait=False)
+    try:
+        code = process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        raise
+    typing.result(timeout)
+    return subprocess.CompletedProcess(words, code, *[output.result(timeout) for output in outputs])
 
 
-def _type(stream: TextIO, text: str) -> None:
-    with contextlib.suppress(BrokenPipeError), stream:
+def _type(descriptor: int, text: str) -> None:
+    with contextlib.suppress(BrokenPipeError), open(descriptor, "w", encoding="utf-8", newline="") as stream:
         stream.write(text)
+
+
+def _read(descriptor: int) -> str:
+    with open(descriptor, encoding="utf-8") as stream:
+        return stream.read()
 
 
 def start(module: str, words: Sequence[str], streams: Sequence[int], environment: Mapping[str, str]) -> Fork:

@@ -182,3 +182,20 @@ def test_what_a_snapshot_shows_of_the_history_goes_on_being_cut_as_before() -> N
         assert changes(store) == [("k5", 7), ("k6", 8), ("k7", 9), ("k8", 10), ("k0", 11)]
         assert store.history.change(store.history.end - 1) == ("k0", Gone(11))
         assert store.history.first_rev == 6
+
+
+def test_memory_is_let_go_of_though_the_bounds_are_looked_at_more_often_than_changes_are_measured() -> None:
+    store = Store()
+    store.history.bound(1000, 500)
+    for index in range(1, 200):
+        store.apply_all(index, [commands.Put("k", msgspec.Raw(b"%020d" % index))])
+        assert store.history.first_rev < index
+        assert len(store.history.keys) <= 30  # 500 bytes, and an eighth of them
+
+
+def test_memory_is_let_go_of_with_the_entry_that_narrows_the_bounds() -> None:
+    store = Store()
+    for index in range(1, 101):
+        store.apply_all(index, [commands.Put("k", msgspec.Raw(b"%020d" % index))])
+    store.apply_all(101, [commands.SetHistory(1000, 210)])
+    assert len(store.history.keys) == 10

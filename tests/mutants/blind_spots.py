@@ -317,6 +317,38 @@ BLIND_SPOTS = (
         simulated=False,
     ),
     Mutant(
+        "nobody asks for the time given with a request before time has passed",
+        "trioraft/replica/requests.py",
+        "bool(self.subscriptions.fan_out.is_used or self.deadlines)",
+        "self.subscriptions.fan_out.is_used",
+        "tests/replica/test_timeouts.py::test_so_it_does_where_there_is_a_leader",
+        simulated=False,
+    ),
+    Mutant(
+        "a leader rests to its next heartbeat though its disk waits for the next tick",
+        REPLICA,
+        "return 1 if core.leadership is not None and core.leadership.waits_for_tick else NEVER",
+        "return NEVER",
+        "tests/server/test_node_in_virtual_time.py::test_a_leader_syncs_in_the_next_tick_what_it_left_for_that",
+        simulated=False,
+    ),
+    Mutant(
+        "requests about leases that have come are taken to be none",
+        "trioraft/replica/lease_requests.py",
+        "        self.may_wait = True\n        following",
+        "        following",
+        "tests/replica/test_lease_requests.py::test_each_node_answers_at_once_though_it_was_asked_nothing_for_long",
+        simulated=False,  # who is not answered asks another node
+    ),
+    Mutant(
+        "what is open on connections is taken to be nothing",
+        "trioraft/replica/fan_out.py",
+        "        self.is_used = True\n",
+        "",
+        "tests/server/test_watches.py",
+        whole_nodes=True,
+    ),
+    Mutant(
         "a node rests beyond the time given with a request",
         REPLICA,
         "self.requests.ticks_until_due, self._lease_clock",

@@ -17,6 +17,14 @@ BOUNDS_TESTS: Final = "tests/kv/test_bounds.py"
 
 STATE: Final = (
     Mutant(
+        "what the history let go of stays in memory where it was looked at",
+        HISTORY,
+        "        elif count <= self.max_changes and not self._start:\n",
+        "        elif count <= self.max_changes:\n",
+        f"{BOUNDS_TESTS}::test_memory_is_let_go_of_with_the_entry_that_narrows_the_bounds",
+        simulated=False,
+    ),
+    Mutant(
         "a lock passes on before all leases of the entry have given up their places",
         STORE,
         "        self.locks.end(ended, index)\n",

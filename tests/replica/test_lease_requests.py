@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import trio
 
 from tests.replica.test_lease_clock import Fake
 from tests.replica.test_passed_on import HOLD_TICKS, LEADER, THIRD, Place, put
@@ -13,6 +14,8 @@ from trioraft.raft.messages import AppendEntries, AppendEntriesReply, NodeId
 from trioraft.wire.codec import decode
 from trioraft.wire.entries import seal
 from trioraft.wire.peers import AdminReply, AdminRequest
+
+from ..helpers.virtual_cluster import Cluster
 
 KEPT = {"op": "lease_keepalive", "lease": 7}
 
@@ -340,3 +343,18 @@ def test_a_node_that_is_behind_gives_up(place: LeasedPlace) -> None:
     place.tick(HOLD_TICKS)
     [reply] = place.replies()
     assert reply["error"]["code"] == "timeout"  # type: ignore[index]
+
+
+async def test_each_node_answers_at_once_though_it_was_asked_nothing_for_long(cluster: Cluster) -> None:
+    await cluster.leader()
+    await trio.sleep(1)  # the cluster comes to its level
+    for node in range(3):
+        [granted] = await cluster.ask(node, {"op": "lease_grant", "ttl_ms": 60_000})
+        for _ in range(2):
+            await trio.sleep(1)
+            with trio.fail_after(0.1):
+                [kept, listed] = await cluster.ask(
+                    node, {"op": "lease_keepalive", "lease": granted["lease"]}, {"op": "leases"}
+                )
+            assert kept["ok"]
+            assert granted["lease"] in [row["lease"] for row in listed["leases"]]

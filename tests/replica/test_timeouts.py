@@ -322,6 +322,18 @@ async def test_the_time_given_counts_from_the_moment_at_which_a_request_comes(cl
         assert -0.0101 <= seconds - milliseconds / 1000 <= 0.0101
 
 
+@pytest.mark.parametrize("rested", [0.0, 0.013, 0.047, 0.094])
+async def test_so_it_does_where_there_is_a_leader(cluster: Cluster, rested: float) -> None:
+    leader = await cluster.leader()
+    for node in (leader, (leader + 1) % 3):
+        for milliseconds in (20, 90, 120, 300):
+            await trio.sleep(0.2 + rested)
+            read = {"op": "get", "key": "k", "read": "stale", "min_rev": 10**9, "timeout_ms": milliseconds}
+            seconds, reply = await ask(cluster, node, read)
+            assert reply["error"]["code"] == "timeout"
+            assert -0.0101 <= seconds - milliseconds / 1000 <= 0.0101
+
+
 async def test_a_node_rests_whatever_time_it_was_given_for_what_is_answered(cluster: Cluster) -> None:
     node = (await cluster.leader() + 1) % 3
     driver = cluster.nodes[node].driver

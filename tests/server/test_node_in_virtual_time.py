@@ -10,6 +10,7 @@ import trio.testing
 
 from trioraft.kv.commands import Delete, Put
 from trioraft.raft.messages import HardState, RequestVote
+from trioraft.replica.ports import TICK_SECONDS
 from trioraft.server.gathering import GATHER_SECONDS, PLENTY
 from trioraft.wire.commands import decode_command, encode_commands
 from trioraft.wire.peers import NotProposed, Propose, Proposed
@@ -410,3 +411,18 @@ async def test_an_answer_to_a_call_is_judged_by_what_was_known_when_it_was_asked
     refused = leader.replica.introductions.objection(peer, answer, leader.replica.introductions.acknowledged(peer))
     assert refused is not None
     assert "older copy" in refused.message
+
+
+async def test_a_leader_syncs_in_the_next_tick_what_it_left_for_that(cluster: Cluster) -> None:
+    leader = await cluster.leader()
+    driver = cluster.nodes[leader].driver
+    assert driver is not None
+    core = driver.replica.core
+    left = 0
+    for place in range(40):
+        await trio.sleep(0.3 + place * 0.003)  # anywhere between two ticks, and between two heartbeats
+        await cluster.ask(leader, *[{"op": "put", "key": str(number), "value": place} for number in range(20)])
+        left += core.durable_index < core.last_index
+        await trio.sleep(2 * TICK_SECONDS)
+        assert core.durable_index == core.last_index, "it sleeps to the next heartbeat"
+    assert left > 5

@@ -155,8 +155,8 @@ class History:
         measured = self._ends[-1] - self.base if self._ends else 0
         if count - measured >= _FEW or (count and type(self.items[-1]) is not bytes):
             self._measure()
-        elif count <= self.max_changes:
-            return  # as mostly
+        elif count <= self.max_changes and not self._start:
+            return  # mostly few have come since the last time, and all are within the bounds
         changes, size = self.max_changes, self.max_bytes
         held = self._total - self._base_total
         if len(self.keys) > changes + changes // _SLACK or held > size + size // _SLACK:

@@ -78,7 +78,7 @@ class Store:
                 if old.lease:
                     leases.untie(old.lease, key)
                 created, version = old.created, old.version + 1
-            # As `pack` does, without a call.
+            # `pack` does the same, but a call for each put takes longer than all of it.
             items[key] = new = (
                 pack_numbers(index, created, version) + value
                 if len(value) < LARGE_VALUE

@@ -87,6 +87,11 @@ class Leadership:
     # Time
 
     @property
+    def waits_for_tick(self) -> bool:
+        """Whether the next tick has something to do: the disk has been left alone, or reads are not confirmed."""
+        return self._outbox.handed_index < self._log.last_index or self.reads.unconfirmed
+
+    @property
     def ticks_until_due(self) -> int:
         """The number of ticks after which this leader has something to do, if nothing else happens."""
         if self._outbox.durable_index < self._log.last_index or self.reads.recent:

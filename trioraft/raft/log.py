@@ -70,7 +70,7 @@ class Log:
         if first > last:
             return NO_ENTRIES
         newest = self._runs[-1]
-        if first == newest.first and last == newest.last:  # as mostly
+        if first == newest.first and last == newest.last:  # mostly it is this that is asked for
             return Entries([newest])
         runs = self._runs[self._position(first) : self._position(last) + 1]
         runs[0] = runs[0].cut(first, last)

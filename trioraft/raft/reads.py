@@ -22,9 +22,14 @@ class Reads:
         self._round_at_tick = 0
 
     @property
+    def unconfirmed(self) -> bool:
+        """Whether a round is under way."""
+        return bool(self._confirming)
+
+    @property
     def recent(self) -> bool:
         """Whether a round began since the last tick, or is not confirmed yet."""
-        return bool(self._confirming) or self.round > self._round_at_tick
+        return self.unconfirmed or self.round > self._round_at_tick
 
     def tick(self) -> bool:
         """Count one unit of time; return whether a round has been under way for all of it."""

@@ -23,6 +23,7 @@ from trioraft.raft.messages import AppendEntries, Entry, HardState, InstallSnaps
 from trioraft.raft.ready import NOWHERE, Batch, Lost, Point, Random, Ready, Role
 from trioraft.raft.settings import Settings
 from trioraft.replica.administration import Administration
+from trioraft.replica.alarms import NEVER
 from trioraft.replica.duties import Duties
 from trioraft.replica.failures import decides
 from trioraft.replica.fan_out import Portions
@@ -357,9 +358,16 @@ class Replica:
         return min(self.core.ticks_until_due, self.requests.ticks_until_due, self._lease_clock.ticks_until_due)
 
     @property
-    def may_be_due_sooner(self) -> bool:
-        """Whether that number may have fallen though no time has passed; it takes long to make at each turn."""
-        return self.core.leader is None or self.requests.waits_for_time
+    def ticks_until_news(self) -> int:
+        """The number of ticks after which something is due that may not have been due when time passed last.
+
+        NEVER where there is no such thing: `ticks_until_due` takes too long to be asked at each turn. A leader's
+        heartbeats, and the patience of a follower, are not new.
+        """
+        core = self.core
+        if core.leader is None or self.requests.waits_for_time:
+            return self.ticks_until_due
+        return 1 if core.leadership is not None and core.leadership.waits_for_tick else NEVER
 
     @property
     def leads(self) -> bool:

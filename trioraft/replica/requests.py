@@ -74,6 +74,7 @@ class Requests:
         self.reader = Reader(node, machine)
         self.freshness = Freshness(node)
         self.end_turn = self.freshness.end_turn
+        """Notes what the leader has said until now."""
         self.answering = Answering(self.reader, self.freshness, self._hold_write, self._begin_lease)
         self.forwarding = Forwarding(node, self.answering)
         self.placed = Placed(node, self.answering)

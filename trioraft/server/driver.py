@@ -110,8 +110,7 @@ class Driver:
             self.hub.expire(now := trio.current_time())
             self.door.expire(now)
         self.replica.turn()
-        if ticks or self.replica.may_be_due_sooner:
-            self.timer.hurry_for(self.replica.ticks_until_due)
+        self.timer.hurry_for(self.replica.ticks_until_due if ticks else self.replica.ticks_until_news)
 
     def tick(self, ticks: int, lost: int) -> None:
         """Tell the replica that time has passed; the next turn, which comes at once, acts on it."""

@@ -61,7 +61,7 @@ class ElectionTimer:
 
     async def run(self) -> None:
         """Tick for ever."""
-        self._clock = trio.lowlevel.current_clock().current_time  # what trio.current_time calls in the end
+        self._clock = trio.lowlevel.current_clock().current_time  # trio.current_time calls the same
         self._told = self._clock()
         while True:
             self._rest = max(1, self._ticks_to_rest())

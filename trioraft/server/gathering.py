@@ -40,8 +40,8 @@ PLENTY: Final = 128
 GATHER_ROUNDS: Final = 8
 """How often more is taken in before a turn, at most."""
 SPINS_AFTER_TICKS: Final = 10
-"""A leader has no writes if there was none for so long. One client's writes that wait for disks have longer gaps than
-a tick."""
+"""After this many ticks without a write, a leader may spin. A single client whose writes wait for disks leaves gaps of
+more than a tick."""
 MANY_UNCOMMITTED: Final = 32
 """A leader with more entries under way does not wait for its own disk: the others commit them without."""
 
