@@ -69,7 +69,8 @@ def check(path: Path, acknowledgement: str) -> int:
 def write(cluster: Cluster) -> None:
     with Line(cluster.leader().port) as line:
         for number in range(WRITES):
-            assert line.ask({"op": "put", "key": f"k{number % 7}", "value": number})["ok"]
+            reply = line.ask({"op": "put", "key": f"k{number % 7}", "value": number})
+            assert reply["ok"], reply
 
 
 def test_a_node_alone_answers_after_its_sync(tmp_path: Path) -> None:
