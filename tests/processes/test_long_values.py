@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,19 +9,26 @@ import pytest
 from ..helpers.processes import Cluster, Line
 
 LONGEST = 32 * 1024 * 1024
-
-
-def hold(condition: bool, what: str) -> None:
-    """Raise AssertionError where it does not, unless the machine is too busy for nodes to keep time."""
-    if not condition and os.getloadavg()[0] > 2 * (os.cpu_count() or 1):
-        pytest.skip(f"not on a machine as busy as this one: {what}")
-    assert condition, what
+ATTEMPTS = 3
+"""A busy machine may cost a lead by itself, but not each time."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("through", ["the leader", "a follower"])
 def test_the_longest_values_cost_no_election(tmp_path: Path, through: str) -> None:
-    with Cluster(tmp_path) as cluster:
+    elections: list[str] = []
+    for attempt in range(ATTEMPTS):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        if not (why := write_long_values(folder, through)):
+            return
+        elections.append(why)
+    pytest.fail(f"each time a leader was lost: {elections}")
+
+
+def write_long_values(folder: Path, through: str) -> str:
+    """Write and read long values. Return what shows that the leader was lost meanwhile; empty where it was not."""
+    with Cluster(folder) as cluster:
         for node in cluster.nodes:
             node.options = ["--max-request-bytes", str(LONGEST)]
         cluster.start()
@@ -32,8 +38,12 @@ def test_the_longest_values_cost_no_election(tmp_path: Path, through: str) -> No
         with Line(node.port, 60) as line:
             for number in range(4):
                 line.send(b'{"op":"put","key":"long-%d","value":"%b"}\n' % (number % 2, b"%d" % number * 30_000_000))
-                hold(line.read()["ok"], "it is taken")
+                reply = line.read()
+                if not reply["ok"]:
+                    assert reply["error"]["applied"] == "unknown", reply
+                    return f"write {number}: {reply['error']}"
             line.send({"op": "get", "key": "long-1"})
             assert line.read()["value"] == "3" * 30_000_000
         cluster.caught_up()
-        hold([node.status()["term"] for node in cluster.nodes] == [term] * 3, "nobody had to be elected")
+        terms = [node.status()["term"] for node in cluster.nodes]
+        return "" if terms == [term] * 3 else f"terms {terms} after {term}"
