@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import re
+
 import pytest
 
 from tests.mutants import table
@@ -15,6 +18,20 @@ from .imports import ROOT
 def test_a_mutant_fits_the_source(mutant: Mutant) -> None:
     assert (ROOT / mutant.file).read_text().count(mutant.old) == 1
     assert (ROOT / mutant.kills.partition("::")[0]).exists()
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_names_what_its_class_has(mutant: Mutant) -> None:
+    """One that sets what nobody reads any more is no mistake, and survives."""
+    source = (ROOT / mutant.file).read_text()
+    line = source.count("\n", 0, source.index(mutant.old)) + 1
+    within = [
+        ast.get_source_segment(source, node) or ""
+        for node in (ast.walk(ast.parse(source)) if "self." in mutant.new else ())
+        if isinstance(node, ast.ClassDef) and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    for name in re.findall(r"\bself\.(\w+)", mutant.new):
+        assert re.search(rf"\b{name}\b", "".join(within)), name
 
 
 def test_the_names_tell_them_apart() -> None:

@@ -100,7 +100,7 @@ BLIND_SPOTS = (
         "the count of what was passed on begins again where a connection broke",
         FORWARDING,
         "gone, self._by_number = self._by_number, {}",
-        "gone, self._by_number, self._next = self._by_number, {}, 0",
+        "gone, self._by_number, self._numbers = self._by_number, {}, Numbers()",
         f"{PASSED_ON_TESTS}::test_an_answer_about_writes_of_an_earlier_connection_says_nothing_of_the_present_ones",
         simulated=False,  # it takes many hundred seeds
     ),
