@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,36 +67,53 @@ def check(path: Path, acknowledgement: str) -> int:
     return acknowledged
 
 
-def write(cluster: Cluster) -> None:
+def write(cluster: Cluster) -> dict[str, Any] | None:
+    """Write, and return the error where a write is refused: a busy machine may cost a traced leader its lead."""
     with Line(cluster.leader().port) as line:
         for number in range(WRITES):
             reply = line.ask({"op": "put", "key": f"k{number % 7}", "value": number})
-            assert reply["ok"], reply
+            if not reply["ok"]:
+                return reply
+    return None
 
 
 def test_a_node_alone_answers_after_its_sync(tmp_path: Path) -> None:
     with Cluster(tmp_path, 1) as cluster:
         path = trace(cluster.nodes[0])
         cluster.start()
-        write(cluster)
+        assert write(cluster) is None
         cluster.nodes[0].stop()
         assert check(path, r'\\"ok\\":true,\\"rev\\":(\d+)\}') == WRITES
 
 
 def test_leader_and_follower_acknowledge_after_their_syncs(tmp_path: Path) -> None:
-    with Cluster(tmp_path, 3) as cluster:
+    refusals = []
+    for attempt in range(3):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        if (refusal := check_both(folder)) is None:
+            return
+        refusals.append(refusal)
+    pytest.fail(f"a write was refused each time: {refusals}")
+
+
+def check_both(folder: Path) -> dict[str, Any] | None:
+    """Check the calls of a leader and a follower while there are writes; the error where one is refused."""
+    with Cluster(folder, 3) as cluster:
         paths = [trace(node) for node in cluster.nodes]
         cluster.start()
         leader = cluster.leader()
         cluster.followers()[0].kill()
         follower = cluster.followers()[0]
-        write(cluster)
+        if (refusal := write(cluster)) is not None:
+            return refusal
         cluster.caught_up()
         follower.kill()
         leader.kill()
         assert check(paths[leader.index], r'\\"ok\\":true,\\"rev\\":(\d+)\}') == WRITES
         matched = r'\\"append_entries_reply\\",\\"term\\":\d+,\\"accepted\\":true,\\"match_index\\":(\d+)'
         assert check(paths[follower.index], matched) >= WRITES
+    return None
 
 
 def test_a_vote_is_told_after_its_sync(tmp_path: Path) -> None:
