@@ -341,6 +341,14 @@ BLIND_SPOTS = (
         simulated=False,  # who is not answered asks another node
     ),
     Mutant(
+        "an event that has not left follows the answer to a cancel",
+        "trioraft/replica/subscriptions.py",
+        "last = None if subscriber is None else subscriber.take_back(id)",
+        "last = None",
+        "tests/replica/test_lock_waits.py::test_so_does_one_that_comes_before_the_event_has_left",
+        simulated=False,
+    ),
+    Mutant(
         "what is open on connections is taken to be nothing",
         "trioraft/replica/fan_out.py",
         "        self.is_used = True\n",

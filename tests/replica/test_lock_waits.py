@@ -97,6 +97,45 @@ async def test_a_cancel_that_comes_too_late_shows_the_fence(place: Place) -> Non
     assert said == unlocked["rev"]
 
 
+async def with_events_that_do_not_leave(place: Place) -> Client:
+    """A client that waits for the lock and for a key, and watches it, but has not read what came before all events."""
+    client = await place.cluster.connect(place.node)
+    await place.one(op="put", key="large", value="x" * 1_000_000)
+    await place.lock(client, place.leases[0])
+    await place.lock(client, place.leases[1], id=1)
+    client.send({"op": "wait", "id": 2, "key": "k", "exists": True}, {"op": "watch", "id": 3, "key": "k"})
+    assert all(reply["ok"] for reply in await client.replies(4))
+    client.connection.pause()
+    client.send({"op": "get", "key": "large"})
+    await trio.sleep(0.5)
+    await place.one(op="put", key="k", value=1)
+    return client
+
+
+async def test_so_does_one_that_comes_before_the_event_has_left(place: Place) -> None:
+    client = await with_events_that_do_not_leave(place)
+    unlocked = await place.one(op="unlock", name="l", lease=place.leases[0])
+    await trio.sleep(0.5)
+    client.send(*[{"op": "cancel", "id": f"c{number}", "request": 1} for number in range(2)])
+    await trio.sleep(0.5)
+    client.connection.resume()
+    first, second = (await client.replies(7))[-2:]
+    assert first == {"id": "c0", "ok": True, "fence": unlocked["rev"]}
+    assert second == {"id": "c1", "ok": True}
+    await trio.sleep(1)
+    assert [line for line in await client.events(0) if line["id"] == 1] == []
+
+
+async def test_no_event_follows_the_answer_to_a_cancel(place: Place) -> None:
+    client = await with_events_that_do_not_leave(place)
+    client.send(*[{"op": "cancel", "id": f"c{request}", "request": request} for request in (2, 3)])
+    await trio.sleep(0.5)
+    client.connection.resume()
+    assert (await client.replies(7))[-2:] == [{"id": "c2", "ok": True}, {"id": "c3", "ok": True}]
+    await trio.sleep(1)
+    assert client.told[-1] == {"id": "c3", "ok": True}
+
+
 async def test_the_newest_request_owns_the_place(place: Place) -> None:
     one, other = await place.cluster.connect(place.node), await place.cluster.connect(place.node)
     await place.lock(one, place.leases[0])

@@ -207,9 +207,13 @@ class Subscriber:
         self._pending = deque(events)
         self._size = sum(len(head) + len(tail) for head, tail in events)
 
-    def forget(self, opened: Opened) -> None:
-        """Drop its events; but one that has begun to leave does."""
-        self._keep([event for event in self._pending if event[0] != opened.head])
+    def take_back(self, id: bytes) -> bytes | None:
+        """Drop the events of what was open under that id, and return the end of the last; one that has begun stays."""
+        first = head(id)
+        tails = [event[1] for event in self._pending if event[0] == first]
+        if tails:
+            self._keep([event for event in self._pending if event[0] != first])
+        return tails[-1] if tails else None
 
     def take(self, room: int, unanswered: Container[object]) -> list[Piece]:
         """Remove and return the next events, at most `room` bytes, while no first answer is among `unanswered`."""

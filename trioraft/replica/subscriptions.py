@@ -17,7 +17,7 @@ from trioraft.replica.lock_waits import LockWait, LockWaits
 from trioraft.replica.ports import ticks_of
 from trioraft.replica.slots import ReadSlot, Slot, WriteSlot
 from trioraft.replica.subscriber import Stream, Subscriber
-from trioraft.wire import replies
+from trioraft.wire import events, replies
 from trioraft.wire.operations import Cancel, Wait, Watch
 from trioraft.wire.replies import Reply
 from trioraft.wire.table import Request
@@ -142,15 +142,17 @@ class Subscriptions:
         return self._opened(slot, at=applied)
 
     def _cancel(self, slot: ReadSlot, request: Cancel) -> Reply | None:
-        subscriber = slot.owner.subscriber
-        opened = None if subscriber is None else subscriber.find(bytes(request.request))
+        subscriber, id = slot.owner.subscriber, bytes(request.request)
+        opened = None if subscriber is None else subscriber.find(id)
         if isinstance(opened, LockWait):
             self.locks.cancel(opened, slot)
             return None
         if opened is not None:
-            opened.subscriber.forget(opened)
             self.fan_out.close(opened)
-        return replies.object_reply(slot.id, {})
+        # Its last events must not follow the answer. If one of them says that a lock is held, the answer does.
+        last = None if subscriber is None else subscriber.take_back(id)
+        fence = None if last is None else events.fence_of(last)
+        return replies.object_reply(slot.id, {} if fence is None else {"fence": fence})
 
     def claim(self, slot: Slot) -> None:
         """Note that a request came which may open something under its id."""

@@ -51,7 +51,12 @@ def told(event: str, at: int) -> bytes:
 
 def locked(fence: int) -> bytes:
     """The event of a lock that is held now."""
-    return b'"event":"locked","fence":%d}\n' % fence
+    return b"%b%d}\n" % (_LOCKED, fence)
+
+
+def fence_of(tail: bytes) -> int | None:
+    """The fence in the event of a lock that is held now; None for every other event."""
+    return int(tail[len(_LOCKED) : -2]) if tail.startswith(_LOCKED) else None
 
 
 def closed(at: int, code: str, message: str, hint: str, **more: object) -> bytes:
@@ -60,6 +65,7 @@ def closed(at: int, code: str, message: str, hint: str, **more: object) -> bytes
     return b'"event":"closed","error":%b,"at":%d}\n' % (error, at)
 
 
+_LOCKED: Final = b'"event":"locked","fence":'
 _MORE: Final = b',"more":true'
 _INITIAL: Final = b',"initial":true'
 _BY_LEASE: Final = b',"by":"lease"'
