@@ -76,8 +76,8 @@ STREAMS: Final = (
     Mutant(
         "events that wait outlive the cancel of their watch",
         SUBSCRIPTIONS,
-        "            opened.subscriber.forget(opened)\n",
-        "",
+        "last = None if subscriber is None else subscriber.take_back(id)",
+        "last = None if subscriber is None or opened is not None else subscriber.take_back(id)",
         f"{TESTS}::TestIds::test_no_event_follows_the_answer_to_a_cancel_and_others_go_on",
         simulated=False,
     ),
