@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import pytest
+
 from . import prepared
 
 T = TypeVar("T")
@@ -67,6 +69,21 @@ def eventually(look: Callable[[], T | None], what: str, seconds: float = 10.0) -
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.01)
+
+
+def undisturbed(folder: Path, attempt: Callable[[Path], object], times: int = 3) -> None:
+    """Make an attempt in a folder of its own, and again if it returns what went wrong. Fails where each does.
+
+    For what a busy machine may spoil by itself, as it may cost a leader its lead, but not each time.
+    """
+    troubles: list[object] = []
+    for number in range(times):
+        place = folder / str(number)
+        place.mkdir()
+        if not (trouble := attempt(place)):
+            return
+        troubles.append(trouble)
+    pytest.fail(f"each time something went wrong: {troubles}")
 
 
 def is_full(pipe: int) -> bool:

@@ -319,8 +319,8 @@ BLIND_SPOTS = (
     Mutant(
         "nobody asks for the time given with a request before time has passed",
         "trioraft/replica/requests.py",
-        "bool(self.subscriptions.fan_out.is_used or self.deadlines)",
-        "self.subscriptions.fan_out.is_used",
+        "bool(self.subscriptions.fan_out.opened or self.deadlines)",
+        "bool(self.subscriptions.fan_out.opened)",
         "tests/replica/test_timeouts.py::test_so_it_does_where_there_is_a_leader",
         simulated=False,
     ),

@@ -6,24 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from ..helpers.processes import Cluster, Line
+from ..helpers.processes import Cluster, Line, undisturbed
 
 LONGEST = 32 * 1024 * 1024
-ATTEMPTS = 3
-"""A busy machine may cost a lead by itself, but not each time."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("through", ["the leader", "a follower"])
 def test_the_longest_values_cost_no_election(tmp_path: Path, through: str) -> None:
-    elections: list[str] = []
-    for attempt in range(ATTEMPTS):
-        folder = tmp_path / str(attempt)
-        folder.mkdir()
-        if not (why := write_long_values(folder, through)):
-            return
-        elections.append(why)
-    pytest.fail(f"each time a leader was lost: {elections}")
+    undisturbed(tmp_path, lambda folder: write_long_values(folder, through))
 
 
 def write_long_values(folder: Path, through: str) -> str:

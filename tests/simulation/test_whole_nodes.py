@@ -81,7 +81,7 @@ def test_nor_does_one_where_clients_are_served_together(seeds: list[int], monkey
     monkeypatch.setattr(machines, "MemoryHub", SlowHub)
     for seed in seeds:
         simulate_nodes(seed, clients=12)
-    assert sizes.total() > min(50 * len(seeds), 100)
+    assert sizes.total() > 100
     assert max(sizes) > 1
 
 

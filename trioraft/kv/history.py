@@ -152,8 +152,7 @@ class History:
     def trim(self) -> None:
         """Let go of what is beyond the bounds, if it is so much that it pays. To be called after each block."""
         count = len(self.keys)
-        measured = self._ends[-1] - self.base if self._ends else 0
-        if count - measured >= _FEW or (count and type(self.items[-1]) is not bytes):
+        if count - self._measured >= _FEW or (count and type(self.items[-1]) is not bytes):
             self._measure()
         elif count <= self.max_changes and not self._start:
             return  # mostly few have come since the last time, and all are within the bounds

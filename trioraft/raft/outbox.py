@@ -9,7 +9,6 @@ from __future__ import annotations
 from trioraft.raft.log import Log
 from trioraft.raft.messages import HardState, Message, NodeId
 from trioraft.raft.ready import Batch, Point
-from trioraft.raft.runs import NO_ENTRIES
 
 
 class Outbox:
@@ -70,8 +69,7 @@ class Outbox:
         """What to persist now, with the messages that wait for it; None where nothing is, or the disk is at work."""
         if self._batch is not None:
             return None
-        first, last = self.handed_index + 1, log.last_index
-        entries = log.slice(first, last) if first <= last else NO_ENTRIES
+        entries = log.slice(self.handed_index + 1, log.last_index)
         if not entries and hard_state == self._durable_hard_state and self._base is None:
             # The last batch made durable what these waited for.
             self._messages.extend(self._gated)

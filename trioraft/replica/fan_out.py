@@ -63,7 +63,7 @@ class FanOut:
         self.opened: dict[Opened, None] = {}
         """All that is open, on all connections."""
         self.is_used = False
-        """Whether anything is open, or was in this turn. Mostly nothing is, and then nothing here need be called."""
+        """Whether anything is open, or was at the last `bring`, which then has to drop what is left of it."""
         self._node = node
         self._next = 0
         """The position of the first change that has not been looked at for those whom changes find."""

@@ -125,15 +125,15 @@ class Requests:
         """Serve the reads that the last turn had no room for, as far as this one has."""
         self.proposals.begin_turn()
         self.answering.begin_turn()
-        if self.subscriptions.fan_out.is_used:
+        if self.subscriptions.fan_out.opened:
             self.subscriptions.begin_turn()
 
     @property
     def hurries(self) -> bool:
         """Whether the next turn has something to do, whatever comes in."""
-        subscriptions = self.subscriptions
-        hurries = self.answering.postpones or self.proposals.hurries
-        return hurries or (subscriptions.fan_out.is_used and subscriptions.hurries)
+        if self.subscriptions.fan_out.opened and self.subscriptions.hurries:
+            return True
+        return self.answering.postpones or self.proposals.hurries
 
     # From the clients
 
@@ -345,7 +345,7 @@ class Requests:
     @property
     def waits_for_time(self) -> bool:
         """Whether something here may be over once some time has passed."""
-        return bool(self.subscriptions.fan_out.is_used or self.deadlines)
+        return bool(self.subscriptions.fan_out.opened or self.deadlines)
 
     @property
     def ticks_until_due(self) -> int:

@@ -75,10 +75,8 @@ class Subscriptions:
 
     @property
     def hurries(self) -> bool:
-        """Whether the next turn has something to do, whatever comes in."""
+        """Whether the next turn has something to do for what is open, whatever comes in."""
         fan_out = self.fan_out
-        if not fan_out.opened:
-            return False
         return fan_out.hurries or self._confirming.wants(fan_out.now) or self.locks.hurries
 
     @property
@@ -87,10 +85,9 @@ class Subscriptions:
         return min(self._silences.next, self._waits.next, self.locks.next_due)
 
     def begin_turn(self) -> None:
-        """Ask for what has to be confirmed."""
-        if self.fan_out.opened:
-            self._confirming.ask(self.fan_out.now)
-            self.locks.begin_turn()
+        """Ask for what has to be confirmed, as something is open."""
+        self._confirming.ask(self.fan_out.now)
+        self.locks.begin_turn()
 
     # From the clients
 

@@ -41,13 +41,12 @@ class Link:
         self._queue += parts
 
     def flush(self) -> None:
-        """Send the messages put so far, joined unless they are long."""
-        if self._queue:
-            queue = self._queue if self.queued > LONG_BYTES else [b"".join(self._queue)]
-            self._queue = []
-            self.queued = 0
-            for data in queue:
-                self.connection.send(data)
+        """Send the messages put so far, one at least, joined unless they are long."""
+        queue = self._queue if self.queued > LONG_BYTES else [b"".join(self._queue)]
+        self._queue = []
+        self.queued = 0
+        for data in queue:
+            self.connection.send(data)
 
 
 class Host(Protocol):

@@ -123,8 +123,9 @@ class InSession(Request, kw_only=True, gc=False):
         return int(self.client[CLUSTER_DIGITS + 1 :])
 
     def is_of_another(self, cluster: str) -> bool:
-        """Whether its session is one of another cluster than the one with that id."""
-        return self.client is not None and self.client[:CLUSTER_DIGITS] != cluster[:CLUSTER_DIGITS]
+        """Whether its session, which it must have, is one of another cluster than the one with that id."""
+        assert self.client is not None
+        return self.client[:CLUSTER_DIGITS] != cluster[:CLUSTER_DIGITS]
 
 
 class Write(InSession, kw_only=True, gc=False):
@@ -167,7 +168,7 @@ class FencedWrite(Write, kw_only=True, gc=False):
         if self.lock is not None and self.fence is not None:
             assert not isinstance(command, Fenced)
             command = Fenced(self.lock, self.fence, command)
-        return command if self.seq is None else Write.enveloped(self, command)
+        return Write.enveloped(self, command)
 
 
 R = TypeVar("R", bound=Request)
