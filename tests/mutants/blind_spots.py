@@ -349,14 +349,6 @@ BLIND_SPOTS = (
         simulated=False,
     ),
     Mutant(
-        "what is open on connections is taken to be nothing",
-        "trioraft/replica/fan_out.py",
-        "        self.is_used = True\n",
-        "",
-        "tests/server/test_watches.py",
-        whole_nodes=True,
-    ),
-    Mutant(
         "a node rests beyond the time given with a request",
         REPLICA,
         "self.requests.ticks_until_due, self._lease_clock",
