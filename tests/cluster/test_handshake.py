@@ -102,5 +102,7 @@ def test_what_a_later_term_may_have_cut_off_is_no_evidence() -> None:
     evidence = Evidence()
     said = hello(1, 0, FIRST, term=3, last_index=7)
     assert evidence.contradicts(said, Acknowledged(3, 7)) is None
-    assert "older copy" in (evidence.contradicts(said, Acknowledged(3, 8)) or "")
+    contradiction = evidence.contradicts(said, Acknowledged(3, 8))
+    assert contradiction is not None
+    assert contradiction.reason == "older_copy"
     assert evidence.contradicts(said, Acknowledged(2, 8)) is None

@@ -390,6 +390,7 @@ LOOKS: dict[tuple[Any, Any], set[str]] = {
         "is_removed_by",
         "link_down",
         "link_free",
+        "in_trouble",
         "peer_lost",
     },
     (snapshots.Node, Replica): set(),

@@ -25,24 +25,33 @@ class Acknowledged(msgspec.Struct, frozen=True):
     index: int
 
 
+class Contradiction(msgspec.Struct, frozen=True):
+    """Why a folder cannot be the one that was known before: a word for programs, and words for people."""
+
+    reason: str
+    message: str
+
+
 class Evidence:
     """The starts and processes that this node has seen of its peers' folders, which expose older copies."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[int, str]] = {}
 
-    def contradicts(self, hello: PeerHello, known: Acknowledged) -> str | None:
+    def contradicts(self, hello: PeerHello, known: Acknowledged) -> Contradiction | None:
         """Say why the folder cannot be the one known before, or None. `known` must be older than the hello."""
         acknowledged = known.index if hello.term <= known.term else 0
         starts, incarnation = self._seen.get(hello.folder, (0, ""))
         if hello.starts < starts:
-            return f"its folder was started {hello.starts} times, and has been seen with {starts}: it is an older copy"
+            seen = f"its folder was started {hello.starts} times, and has been seen with {starts}: it is an older copy"
+            return Contradiction("older_copy", seen)
         if hello.starts == starts and hello.incarnation != incarnation:
-            return "another process runs, or ran, on a copy of the same folder"
+            return Contradiction("two_processes", "another process runs, or ran, on a copy of the same folder")
         if hello.last_index < acknowledged:
-            return (
+            return Contradiction(
+                "older_copy",
                 f"its log ends at {hello.last_index}, and it had acknowledged {acknowledged}: it is an older copy, "
-                "or the end of its log was damaged and is cut, which it then said at its start"
+                "or the end of its log was damaged and is cut, which it then said at its start",
             )
         return None
 
@@ -51,19 +60,21 @@ class Evidence:
         self._seen[hello.folder] = (hello.starts, hello.incarnation)
 
 
-def refusal(hello: PeerHello, mine: PeerHello, contradiction: str | None) -> PeerRefused | None:
+def refusal(hello: PeerHello, mine: PeerHello, contradiction: Contradiction | None) -> PeerRefused | None:
     """Say why the peer must not be heard, or None. `mine` is this node's own introduction to it."""
     if hello.protocol[0] > mine.protocol[1] or hello.protocol[1] < mine.protocol[0]:
         return PeerRefused(
             "bad_request",
             f"the peers' protocol: node {mine.sender} speaks {_range(mine)}, node {hello.sender} {_range(hello)}",
             "upgrade the older one",
+            reason="protocol",
         )
     if hello.receiver != mine.sender or hello.sender != mine.receiver:
         return PeerRefused(
             "membership",
             f"this is node {mine.sender}, and not the node {hello.receiver} that node {hello.sender} looks for",
             "compare servers.txt on both machines, and the INDEX that each node was started with",
+            reason="wrong_node",
         )
     if (stranger := _stranger(hello, mine)) is not None:
         return stranger
@@ -72,7 +83,10 @@ def refusal(hello: PeerHello, mine: PeerHello, contradiction: str | None) -> Pee
         return other
     if contradiction is not None:
         return PeerRefused(
-            "membership", f"node {hello.sender} is refused: {contradiction}", _FOLDER_HINT.format(hello.sender)
+            "membership",
+            f"node {hello.sender} is refused: {contradiction.message}",
+            _FOLDER_HINT.format(hello.sender),
+            reason=contradiction.reason,
         )
     return _too_old(hello, mine) or _too_old(mine, hello)
 
@@ -85,6 +99,7 @@ def _too_old(one: PeerHello, other: PeerHello) -> PeerRefused | None:
         "needs_upgrade",
         f"the cluster is at level {other.cluster_level}, and node {one.sender} knows no level above {one.level}",
         f"upgrade node {one.sender}",
+        reason="needs_upgrade",
     )
 
 
@@ -116,6 +131,7 @@ def _stranger(hello: PeerHello, mine: PeerHello) -> PeerRefused | None:
                 "stop it; to take its machine in again, empty its folder, say 'trioraft members add ADDRESS', "
                 "and start it with the id that it gets",
                 mine,
+                "removed",
             )
         known = hello.cluster == mine.cluster  # this node may not have heard yet that the peer was taken in
     if known:
@@ -127,6 +143,7 @@ def _stranger(hello: PeerHello, mine: PeerHello) -> PeerRefused | None:
         f"node {node} is no member of the cluster of node {mine.sender}",
         "compare servers.txt on both machines, and the INDEX that each node was started with; "
         "'trioraft members add ADDRESS' takes in a new one",
+        reason="stranger",
     )
 
 
@@ -139,6 +156,7 @@ def _of_another_cluster(hello: PeerHello, mine: PeerHello) -> PeerRefused:
         f"if node {mine.sender} was made by 'trioraft recover' or 'restore', stop node {node}: its machine is taken in "
         "with an empty folder, by 'trioraft members add ADDRESS'. Else two clusters share an address: compare "
         "servers.txt on both machines",
+        reason="other_cluster",
     )
 
 
@@ -150,6 +168,7 @@ def _folder_refusal(formation: Formation, node: NodeId, folder: str, servers: li
             "membership",
             f"node {node} was taken in at {member.address}, and its own servers.txt has it elsewhere",
             f"put {member.address} in line {node} of its servers.txt, counted from 0",
+            reason="moved",
         )
     if member is None or not member.folder or member.folder == folder:
         return None  # a newcomer's folder is bound to it once it has introduced itself
@@ -158,6 +177,7 @@ def _folder_refusal(formation: Formation, node: NodeId, folder: str, servers: li
         f"node {node} comes with data folder {folder}, but belongs to the cluster with folder {member.folder}: "
         "its folder was emptied or replaced, and with it the votes that it gave",
         _FOLDER_HINT.format(node),
+        reason="other_folder",
     )
 
 

@@ -15,6 +15,7 @@ from trioraft.replica.duties import Duties
 from trioraft.replica.levels import Levels
 from trioraft.replica.ports import Peers
 from trioraft.replica.removal import Removal
+from trioraft.replica.troubles import Troubles
 from trioraft.storage.folder import DataFolder
 from trioraft.wire.peers import PeerHello, PeerRefused
 
@@ -40,7 +41,9 @@ class Introductions:
     def __init__(self, ports: Ports, servers: Sequence[str]) -> None:
         """`servers` are the lines of servers.txt, '-' where a removed member was."""
         self._ports = ports
-        self._servers = list(servers)
+        self.servers = list(servers)
+        """The lines of this node's servers.txt."""
+        self.troubles = Troubles()
         self._evidence = Evidence()
         self._committed = Configuration((), 0)
         """The members as they are committed, as far as they were looked at."""
@@ -54,7 +57,7 @@ class Introductions:
         """The other nodes, and where to dial them."""
         ports = self._ports
         if ports.assembly is not None:
-            return {peer: self._servers[peer] for peer in ports.assembly.others}
+            return {peer: self.servers[peer] for peer in ports.assembly.others}
         members = [*self._unheard.values(), *self._committed.members, *ports.core.configuration.members]
         return {member.id: member.address for member in members if member.id != ports.node}
 
@@ -102,7 +105,7 @@ class Introductions:
             folder.incarnation,
             core.term,
             core.durable_index,
-            self._servers,
+            self.servers,
             formation,
             self._ports.levels.supported,
             self._ports.levels.applied,
@@ -123,6 +126,7 @@ class Introductions:
 
     def is_removed_by(self, peer: NodeId, refused: PeerRefused, asked: Acknowledged) -> bool:
         """Whether the refusal, of one that is that peer, tells that this node has been removed; it is noted."""
+        self.troubles.refuses(peer, "to", refused)
         ports, hello = self._ports, refused.introduction
         if ports.assembly is not None:
             ports.assembly.refused(peer, refused.message)
@@ -137,6 +141,8 @@ class Introductions:
         if refused is None:
             return mine
         about = (hello.sender, refused.hint) if hello.sender in self.addresses else None
+        if about is not None:  # whoever reaches the port can say what ids it likes
+            self.troubles.refuses(hello.sender, "from", refused)
         log.warning("refused a connection: %s", refused.message, extra={"about": about})
         return refused
 
@@ -144,6 +150,7 @@ class Introductions:
         """Take what the peer has said of itself for true from now on."""
         ports = self._ports
         self._evidence.remember(hello)
+        self.troubles.over(hello.sender, "from")
         ports.levels.heard(hello)
         if ports.assembly is not None:
             view = View(hello.folder, hello.servers, hello.formation, hello.level)

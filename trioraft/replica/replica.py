@@ -226,6 +226,7 @@ class Replica:
         """
         counted = min(ticks, self.tuning.raft.most_ticks - self._ticks)
         self._ticks += counted
+        self.introductions.troubles.pass_time(counted)
         self.requests.pass_time(counted, lost + ticks - counted)
         self.administration.pass_time(counted)
         self._lease_clock.pass_time()
@@ -457,6 +458,7 @@ class Replica:
     @decides
     def link_up(self, peer: NodeId) -> None:
         """A connection to the peer is up."""
+        self.introductions.troubles.over(peer, "to")
         self.core.peer_connected(peer)
         if self.assembly is not None:
             self.peers.tell(peer, FormationView(self.assembly.ready))

@@ -18,12 +18,14 @@ from trioraft.raft.log import Log
 from trioraft.raft.membership import Configuration, Formation, Member
 from trioraft.raft.messages import InstallSnapshot, NodeId
 from trioraft.replica.failures import internal_reply
+from trioraft.replica.introductions import Introductions
 from trioraft.replica.levels import Levels
 from trioraft.replica.reckoning import MAX_LOG_BYTES
 from trioraft.replica.removal import Removal
 from trioraft.replica.slots import ReadSlot
 from trioraft.replica.snapshots import Snapshots
 from trioraft.storage.errors import MORE_FILES, NO_ROOM, TOO_MANY_FILES, describe
+from trioraft.storage.folder import DataFolder
 from trioraft.storage.snapshots import Snapshot
 from trioraft.wire import replies
 from trioraft.wire.operations import (
@@ -51,6 +53,8 @@ class Node(Protocol):
     core: Core
     removal: Removal
     levels: Levels
+    folder: DataFolder
+    introductions: Introductions
 
     @property
     def snapshots(self) -> Snapshots | None:
@@ -59,6 +63,10 @@ class Node(Protocol):
     @property
     def assembly(self) -> Assembly | None:
         """The forming of the cluster, while that is under way."""
+
+    @property
+    def cluster(self) -> str:
+        """The id of its cluster; empty before that has formed."""
 
     @property
     def members(self) -> Sequence[Member]:
@@ -211,6 +219,10 @@ def _status(node: Node) -> dict[str, object]:
         "at": core.last_applied,
         "members": _committed(node).members if node.is_removed else node.members,
         **_levels(node),
+        "cluster": node.cluster or None,
+        "folder": node.folder.id,
+        "servers": node.introductions.servers,
+        "troubles": node.introductions.troubles.present,
     }
     if node.assembly is not None:
         status["waiting_for"] = list(node.assembly.waiting_for.values())

@@ -12,6 +12,7 @@ from trioraft.raft.messages import Message, NodeId
 from trioraft.replica.failures import decides
 from trioraft.replica.ports import Forwarded
 from trioraft.replica.replica import Replica
+from trioraft.replica.troubles import Trouble
 from trioraft.server.door import Door
 from trioraft.server.election_timer import ElectionTimer
 from trioraft.server.links import Incoming, Link
@@ -153,6 +154,10 @@ class PeerConnections:
 
     def link_free(self) -> None:
         """Wake the node, because a link has room again: the next turn takes what is to be sent."""
+
+    def in_trouble(self, trouble: Trouble) -> None:
+        """Note why there is no connection to a peer."""
+        self._host.replica.introductions.troubles.met(trouble)
 
     def peer_lost(self, peer: NodeId) -> None:
         """Note that nobody listens at the peer's address."""

@@ -11,6 +11,7 @@ import trio
 from trioraft.addresses import AddressError, member_address
 from trioraft.cluster.handshake import Acknowledged
 from trioraft.raft.messages import NodeId
+from trioraft.replica.troubles import Trouble
 from trioraft.server.links import Link, Outgoing
 from trioraft.server.transport import Connection, Hub
 from trioraft.wire.peers import PeerHello, PeerRefused, encode
@@ -46,6 +47,9 @@ class Host(Protocol):
 
     def link_free(self) -> None:
         """Note that the connection has room again."""
+
+    def in_trouble(self, trouble: Trouble) -> None:
+        """Note why there is no connection to a peer."""
 
     def peer_lost(self, peer: NodeId) -> None:
         """Note that the peer's process is dead: nobody listens at its address."""
@@ -154,25 +158,32 @@ class Replicator:
             with trio.fail_after(HANDSHAKE_SECONDS), trio.CancelScope() as self._dialling:
                 return await self._hub.dial(member_address(self.address), self._turn)
         except ConnectionRefusedError as error:
-            self._report(self._unreachable(error), logging.INFO)
+            self._cannot_be_reached(error, logging.INFO)
             self._host.peer_lost(self.peer)
         except (AddressError, OSError, trio.TooSlowError) as error:
-            self._report(self._unreachable(error))
+            self._cannot_be_reached(error, logging.WARNING)
         return None
 
-    def _unreachable(self, error: Exception) -> str:
-        return f"node {self.peer} at {self.address} cannot be reached: {_reason(error)}"
+    def _cannot_be_reached(self, error: Exception, level: int) -> None:
+        message = f"node {self.peer} at {self.address} cannot be reached: {_reason(error)}"
+        self._host.in_trouble(Trouble(self.peer, "to", "connect", message, ""))
+        self._report(message, level)
 
     def _judge(self, answers: list[PeerHello | PeerRefused], asked: Acknowledged) -> str | None:
         """Say what is wrong with the answer to the introduction; nothing if that was said already."""
         if not answers:
-            return (
+            message = (
                 f"{self.address} does not introduce itself as node {self.peer}: it closed the connection, or is silent"
             )
+            self._host.in_trouble(Trouble(self.peer, "to", "silent", message, ""))
+            return message
         answer = answers[0]
         if isinstance(answer, PeerHello):
             objection = self._host.objection(self.peer, answer, asked)
-            return None if objection is None else f"{objection.message} ({objection.hint})"
+            if objection is None:
+                return None
+            self._host.in_trouble(Trouble(self.peer, "to", objection.reason, objection.message, objection.hint))
+            return f"{objection.message} ({objection.hint})"
         if self._host.is_removed_by(self.peer, answer, asked):
             return ""
         return f"node {self.peer} at {self.address} refuses this node: {answer.message} ({answer.hint})"

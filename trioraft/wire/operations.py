@@ -509,7 +509,9 @@ class Cancel(Request, tag="cancel", kw_only=True, gc=False):
     example='{"op":"status"}',
     fields="",
     answer="`node`, `role`, `term`, `leader`, `leader_address`, `commit_index`, `last_applied`, `first_index`,"
-    " `last_index`, `at`, `members`, `level`: the cluster's, as applied here, `supported_level`: this program's; a node"
+    " `last_index`, `at`, `members`, `level`: the cluster's, as applied here, `supported_level`: this program's;"
+    " `cluster`: its id, null before it has formed, `folder`: the id of the data folder, `servers`: the lines of"
+    " servers.txt, `troubles`: what keeps this node and others [apart](#troubles-between-nodes) now; a node"
     " of no cluster yet has the `role` `unformed`, and `waiting_for`: for which nodes it waits, and why; empty while"
     " they agree; a node that knows that it was removed has the `role` `removed`, and as `members` those that it was"
     " told of",

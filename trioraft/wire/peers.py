@@ -67,13 +67,14 @@ class PeerRefused(msgspec.Struct, frozen=True, tag_field="peer", tag="refused", 
     """Why the introduction was not accepted.
 
     `introduction` is the refuser's own, sent to a node that has been removed: that node judges by it whether to
-    believe the refusal. Older versions do not send this field.
+    believe the refusal. `reason` is a word for programs. Older versions do not send these fields.
     """
 
     code: str
     message: str
     hint: str
     introduction: PeerHello | None = None
+    reason: str = ""
 
 
 class FormationView(msgspec.Struct, frozen=True, tag_field="type", tag="formation"):
