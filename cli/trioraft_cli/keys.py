@@ -28,7 +28,7 @@ def get(asker: Asker, key: str, raw: bool, stale: bool) -> int:
     if reply["version"] == 0:
         return no_key(key)
     if not asker.as_json:
-        (render.show_raw if raw else render.show_json)(reply.raw("value"))
+        (render.show_raw if raw else render.show_value)(reply.raw("value"))
     return 0
 
 
@@ -138,7 +138,7 @@ def incr(asker: Asker, key: str, by: int, **options: Any) -> int:
     """
     reply = asker.call("incr", key=key, by=by, **options)
     if not asker.as_json:
-        render.show_json(reply.raw("value"))
+        render.show_value(reply.raw("value"))
         if render.on_terminal():
             print(f"revision {reply['rev']}")
     return 0

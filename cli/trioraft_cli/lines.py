@@ -84,13 +84,13 @@ def _show(name: str, fields: dict[str, Any], reply: Reply) -> int:
         case "get":
             if reply["version"] == 0:
                 return no_key(fields["key"])
-            render.show_json(reply.raw("value"))
+            render.show_value(reply.raw("value"))
         case "delete":
             if not reply["deleted"]:
                 return no_key(fields["key"])
             print("deleted")
         case "incr":
-            render.show_json(reply.raw("value"))
+            render.show_value(reply.raw("value"))
             print(f"revision {reply['rev']}")
         case "scan":
             render.show_scan(reply, keys_only=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from trioraft.wire.codec import decode
+from trioraft_cli import colour
 from trioraft_cli.escapes import ascii_json, safe, safe_json
+from trioraft_cli.pretty import pretty
 from trioraft_cli.streams import in_utf8
 from trioraft_cli.values import unquoted
 from trioraft_cli.words import line_of, quote
@@ -58,11 +61,20 @@ def show_json(value: bytes) -> None:
     print(text)
 
 
+def show_value(value: bytes) -> None:
+    """Print a value: laid out and in colours on a terminal, and else as it was sent."""
+    if not on_terminal():
+        show_json(value)
+        return
+    text = pretty(safe_json(value.decode()), shutil.get_terminal_size().columns)
+    print(colour.painted_json(text) if colour.wanted(sys.stdout) else text)
+
+
 def show_raw(value: bytes) -> None:
     """Print a value, and of a string its text: in UTF-8 when piped, whatever the locale, with escapes on a terminal."""
     text = unquoted(value)
     if text is None:
-        show_json(value)
+        show_value(value)
     elif on_terminal():
         print(safe(text, keep="\n\t"))
     else:

@@ -84,7 +84,7 @@ def show_txn(reply: Reply) -> None:
     is_forgotten = reply.raw("results") == b"null"
     for result in [] if is_forgotten else decode(reply.raw("results"), list[dict[str, msgspec.Raw]]):
         if "value" in result:
-            render.show_json(bytes(result["value"]))
+            render.show_value(bytes(result["value"]))
         elif "omitted" in result:
             say("a value is left out: the reply would be too long")
     if is_forgotten:

@@ -147,7 +147,7 @@ def wait(
     with telling("wait_ms", f"the key {shown} was not so within {timeout or 0:g} s"):
         line = asker.settle("wait", timeout, key=key, **(given or {"exists": True}))
     if not asker.as_json and not missing:
-        (render.show_raw if raw else render.show_json)(line.raw("value"))
+        (render.show_raw if raw else render.show_value)(line.raw("value"))
     return 0
 
 

@@ -140,6 +140,10 @@ def test_json_that_cannot_be_shown_or_sent_as_it_is_becomes_the_same_json(value:
     assert ascii_json(text).isascii()
     assert printed(Pipe(), lambda: render.show_json(text.encode())) == text + "\n"
     assert printed(Terminal(), lambda: render.show_json(text.encode())) == safe_json(text) + "\n"
+    assert printed(Pipe(), lambda: render.show_value(text.encode())) == text + "\n"
+    seen = COLOURS.sub("", printed(Terminal(), lambda: render.show_value(text.encode())))
+    assert is_shown(seen)
+    assert json.loads(seen) == value
 
 
 @given(TEXTS)
