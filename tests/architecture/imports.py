@@ -69,6 +69,7 @@ ALLOWED = {
     "trioraft.server": {
         "trioraft",
         "trioraft.addresses",
+        "trioraft.background",
         "trioraft.key_values",
         "trioraft.machine",
         "trioraft.names",

@@ -1337,8 +1337,8 @@ MUTANTS = (
     Mutant(
         "a node of no cluster says that it follows",
         "trioraft/replica/reports.py",
-        'role if node.assembly is None else "unformed"',
-        "role",
+        'return "unformed"',
+        'return "follower"',
         "tests/server/test_node_in_virtual_time.py::test_no_node_votes_before_all_have_been_up_together",
         simulated=False,
     ),

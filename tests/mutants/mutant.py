@@ -16,9 +16,12 @@ _NOT_SIMULATED: Final = (
     "trioraft/server/logs.py",
     "trioraft/server/node.py",
     "trioraft/cluster/disaster.py",
+    "trioraft/replica/metrics.py",
     "trioraft/replica/reports.py",
     "trioraft/server/sockets.py",
     "trioraft/server/disk_thread.py",
+    "trioraft/server/durations.py",
+    "trioraft/server/vitals.py",
     "trioraft/storage/backups.py",
     "trioraft/storage/replacement.py",
 )

@@ -148,6 +148,11 @@ class Core:
         return self._timeout - self._elapsed if self.leadership is None else self.leadership.ticks_until_due
 
     @property
+    def silent_ticks(self) -> int | None:
+        """The number of ticks since the leader that this node follows was heard; None where it follows none."""
+        return None if self.leader is None or self.leadership is not None else self._elapsed
+
+    @property
     def progress(self) -> Mapping[NodeId, Progress]:
         """What this leader knows of each peer; empty unless this node leads."""
         return {} if self.leadership is None else self.leadership.progress

@@ -19,12 +19,15 @@ class Held(Generic[SlotT]):
         self.held: deque[SlotT] = deque()
         self.gathered = 0
         """How many requests have come, or were left, since all that was held was last sent on its way."""
+        self.total = 0
+        """How many requests have come in all."""
         self._forwarding = forwarding
 
     def hold(self, slot: SlotT) -> None:
         """Have it sent on its way the next time that is done."""
         self.held.append(slot)
         self.gathered += slot.count
+        self.total += slot.count
 
     def remove(self, late: set[Slot]) -> None:
         """Hold these no longer."""

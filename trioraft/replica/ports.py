@@ -84,6 +84,13 @@ class DiskThread(Protocol):
         """Stop, once the write under way has ended or is given up."""
 
 
+class Vitals(Protocol):
+    """The process of the node: its clock, its memory, its disk, its connections."""
+
+    def figures(self) -> dict[str, object]:
+        """What it knows of itself at this moment, under the names of `metrics`."""
+
+
 class Clients(Protocol):
     """The connections of the clients."""
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from trioraft.machine import Machine
 from trioraft.raft.core import Core
 from trioraft.replica.session import MAX_UNANSWERED_BYTES
-from trioraft.wire.operations import Help, HelpInWords, Leases, Members, ReadSnapshot, ShowLog, Status
+from trioraft.wire.operations import Help, HelpInWords, Leases, Members, Metrics, ReadSnapshot, ShowLog, Status
 from trioraft.wire.table import Operation, Request
 
 MAX_LOG_BYTES: Final = 1024 * 1024
@@ -20,6 +20,8 @@ SMALL_REPLY_BYTES: Final = 1024
 """What is reckoned for a reply about the node itself,"""
 MEMBER_BYTES: Final = 512
 """and for each member that it names."""
+FIGURES_BYTES: Final = 2 * 1024
+"""What is reckoned for a node's figures beside those of its members."""
 HELP_BYTES: Final = 8 * 1024
 """What is reckoned for the list of operations."""
 LEASE_BYTES: Final = 80
@@ -51,6 +53,10 @@ def _members_size(request: Members | Status, core: Core) -> int:  # noqa: ARG001
     return SMALL_REPLY_BYTES + MEMBER_BYTES * len(core.configuration.members)
 
 
+def _figures_size(request: Metrics, core: Core) -> int:  # noqa: ARG001
+    return FIGURES_BYTES + MEMBER_BYTES * len(core.configuration.members)
+
+
 def _help_size(request: Help | HelpInWords, core: Core) -> int:  # noqa: ARG001
     return HELP_BYTES
 
@@ -60,6 +66,7 @@ _SIZES: Final[dict[type[Request], Callable[[Any, Core], int]]] = {
     ReadSnapshot: _piece_size,
     Leases: _leases_size,
     Members: _members_size,
+    Metrics: _figures_size,
     Status: _members_size,
     Help: _help_size,
     HelpInWords: _help_size,

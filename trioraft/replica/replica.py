@@ -31,7 +31,7 @@ from trioraft.replica.introductions import Introductions
 from trioraft.replica.lease_clock import LeaseClock
 from trioraft.replica.levels import Levels
 from trioraft.replica.log_writer import LogWriter
-from trioraft.replica.ports import TICK_MS, Clients, DiskThread, Forwarded, Observer, Pace, Peers
+from trioraft.replica.ports import TICK_MS, Clients, DiskThread, Forwarded, Observer, Pace, Peers, Vitals
 from trioraft.replica.removal import Removal
 from trioraft.replica.reports import local_reply, say_recovered, say_role, why_no_leader
 from trioraft.replica.requests import Requests
@@ -76,6 +76,8 @@ class Ports(msgspec.Struct):
     new_machine: Callable[[], Machine]
     """Makes an empty machine of the kind that is replicated."""
     observer: Observer | None = None
+    vitals: Vitals | None = None
+    """None where there is no process that has any."""
 
 
 class Tuning(msgspec.Struct, frozen=True):
@@ -114,6 +116,9 @@ class Replica:
         self.snapshots: Snapshots | None = None
         self.assembly: Assembly | None = None
         """The forming of the cluster, while that is under way."""
+        self.vitals = ports.vitals
+        self.leader_changes = 0
+        """How often another leader, or the same one in another term, became known."""
         self.idle_ticks = 0
         """For how long nothing was written."""
         self._ticks = 0
@@ -125,6 +130,7 @@ class Replica:
         self.tuning = tuning = tuning or Tuning()
         self.levels = Levels(self, tuning.level)
         self._said: tuple[int, Role, NodeId | None] = (0, "follower", None)
+        self._followed: tuple[int, NodeId] | None = None
         self._level_said = 0
         self._waiting_said = ""
         self._view_said: str | None = None
@@ -596,6 +602,9 @@ class Replica:
         self._said = now
         if core.leader is not None:
             self.removal.follows()
+            if (core.term, core.leader) != self._followed:
+                self._followed = core.term, core.leader
+                self.leader_changes += 1
         say_role(core)
         if self._observer is not None:
             self._observer.role_changed(core)

@@ -17,13 +17,13 @@ from trioraft.raft.core import Core
 from trioraft.raft.log import Log
 from trioraft.raft.membership import Configuration, Formation, Member
 from trioraft.raft.messages import InstallSnapshot, NodeId
+from trioraft.replica import metrics
 from trioraft.replica.failures import internal_reply
 from trioraft.replica.introductions import Introductions
 from trioraft.replica.levels import Levels
 from trioraft.replica.reckoning import MAX_LOG_BYTES
 from trioraft.replica.removal import Removal
 from trioraft.replica.slots import ReadSlot
-from trioraft.replica.snapshots import Snapshots
 from trioraft.storage.errors import MORE_FILES, NO_ROOM, TOO_MANY_FILES, describe
 from trioraft.storage.folder import DataFolder
 from trioraft.storage.snapshots import Snapshot
@@ -33,6 +33,7 @@ from trioraft.wire.operations import (
     Help,
     HelpInWords,
     Members,
+    Metrics,
     Ping,
     ReadSnapshot,
     ShowLog,
@@ -46,19 +47,13 @@ from trioraft.wire.table import Request
 log = logging.getLogger("trioraft.node")
 
 
-class Node(Protocol):
+class Node(metrics.Node, Protocol):
     """What the answers are about."""
 
-    node: NodeId
-    core: Core
     removal: Removal
     levels: Levels
     folder: DataFolder
     introductions: Introductions
-
-    @property
-    def snapshots(self) -> Snapshots | None:
-        """None before the cluster has formed."""
 
     @property
     def assembly(self) -> Assembly | None:
@@ -205,10 +200,9 @@ def say_recovered(formation: Formation, recovered: Recovered) -> None:
 def _status(node: Node) -> dict[str, object]:
     core = node.core
     leader = None if core.leader is None else core.configuration.member(core.leader)
-    role = "removed" if node.is_removed else core.role
     status: dict[str, object] = {
         "node": node.node,
-        "role": role if node.assembly is None else "unformed",
+        "role": _role(node),
         "term": core.term,
         "leader": core.leader,
         "leader_address": leader.address if leader else None,
@@ -227,6 +221,19 @@ def _status(node: Node) -> dict[str, object]:
     if node.assembly is not None:
         status["waiting_for"] = list(node.assembly.waiting_for.values())
     return status
+
+
+def _reported(node: Node) -> dict[str, object]:
+    """The figures that other answers give too."""
+    core = node.core
+    tolerance = _can_lose(core, _committed(node).voters) if core.role == "leader" else None
+    return {"role": _role(node), "failure_tolerance": tolerance, **_levels(node)}
+
+
+def _role(node: Node) -> str:
+    if node.assembly is not None:
+        return "unformed"
+    return "removed" if node.is_removed else node.core.role
 
 
 def _show_log(node: Node, id: bytes, request: ShowLog) -> Reply:
@@ -263,6 +270,7 @@ def _levels(node: Node) -> dict[str, object]:
 
 _ANSWERS: Final[dict[type[Request], Callable[[Node, bytes, Any], Reply]]] = {
     Status: lambda node, id, _: replies.object_reply(id, _status(node)),
+    Metrics: lambda node, id, _: replies.object_reply(id, metrics.metrics(node, _reported(node))),
     ShowLog: _show_log,
     ReadSnapshot: _piece,
     Members: lambda node, id, _: replies.object_reply(id, _members(node)),

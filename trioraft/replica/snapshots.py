@@ -160,6 +160,11 @@ class Snapshots:
         """Whether there is something to do at the next turn that no event will bring."""
         return self._job is not None and not self._writing
 
+    @property
+    def log_bytes(self) -> int:
+        """How many bytes the log has got since the newest snapshot."""
+        return self._segments.bytes_written - self._log_bytes
+
     def tick(self, ticks: int) -> None:
         """Time has passed."""
         self._now += ticks
@@ -268,8 +273,7 @@ class Snapshots:
         """Whether the log has grown by so much, since the newest, that another is due."""
         settings, newest = self._settings, self.newest
         size, lines = (newest.size, newest.header.lines) if newest else (0, 0)
-        grown = self._segments.bytes_written - self._log_bytes
-        return grown > self._share * max(
+        return self.log_bytes > self._share * max(
             settings.least_log_bytes, settings.growth * size
         ) or entries > self._share * max(settings.least_log_entries, settings.growth * lines)
 

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from trioraft.server.durations import Durations
+
 PATIENCE_SECONDS: Final = 0.01
 """How long a turn waits for a write; after a slower write the next turn does not wait."""
 
@@ -37,6 +39,8 @@ class WorkerThread:
         self._given_up = self._closing = False
         self._error: BaseException | None = None
         self._seconds = 0.0
+        self.durations = Durations()
+        """How long the writes took."""
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
@@ -84,6 +88,7 @@ class WorkerThread:
         except BaseException as error:  # `finished` raises it in the node's task
             self._error = error
         self._seconds = time.monotonic() - began
+        self.durations.add(self._seconds)
         os.eventfd_write(self._end, 1)
         # The node may be waiting at this moment or not; waking it for nothing costs one turn.
         if self._given_up or self._seconds >= self._patience:

@@ -17,7 +17,7 @@ from trioraft.key_values import key_value_machine
 from trioraft.machine import Machine
 from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import Random
-from trioraft.replica.ports import DiskThread, Observer
+from trioraft.replica.ports import DiskThread, Observer, Vitals
 from trioraft.replica.replica import Ports, Replica, Tuning
 from trioraft.server.accepting import Recognizer
 from trioraft.server.clients import ClientConnection
@@ -56,8 +56,11 @@ class Driver:
         new_machine: Callable[[], Machine] = key_value_machine,
         tuning: Tuning | None = None,
         observer: Observer | None = None,
+        vitals: Vitals | None = None,
     ) -> None:
         """`servers`: the lines of servers.txt, '-' for a removed member. `background`: the thread for snapshots.
+
+        `vitals`: what is known of the process beside its connections.
 
         Raises StorageError, OSError.
         """
@@ -73,7 +76,8 @@ class Driver:
         self.timer = ElectionTimer(self.tick, self.ticks_to_rest, hub.wake)
         self.peers = PeerConnections(self)
         self._pace = Pace(trio.current_time)
-        ports = Ports(self.peers, self, self._pace, writer, background, random, new_machine, observer)
+        self._vitals = vitals
+        ports = Ports(self.peers, self, self._pace, writer, background, random, new_machine, observer, self)
         self.replica = Replica(node, servers, folder, ports, tuning)
         self.requests = self.replica.requests
         self._ticks = 0
@@ -173,6 +177,11 @@ class Driver:
         """Take a new connection, of a client or a peer: its first bytes will tell."""
         connection.handler = Recognizer(connection, self)
         connection.resume()
+
+    def figures(self) -> dict[str, object]:
+        """What this node knows of itself beside its replica."""
+        vitals = {} if self._vitals is None else self._vitals.figures()
+        return {"clients": len(self.clients), **vitals}
 
     def flush(self) -> bool:
         """Send each client a portion of its ready replies. Return whether that made room for more requests."""

@@ -24,6 +24,7 @@ from trioraft.server.listener import serve_listener
 from trioraft.server.logs import configure
 from trioraft.server.sockets import SocketHub, least_open_files, most_open_files
 from trioraft.server.transport import Hub, Listener
+from trioraft.server.vitals import ProcessVitals
 from trioraft.storage.errors import MORE_FILES, TOO_MANY_FILES, StorageError, describe, disk_hint
 from trioraft.storage.folder import DataFolder
 from trioraft.wire.commands import UnknownCommand
@@ -107,7 +108,8 @@ def _open(
 ) -> Driver:
     try:
         random, most = SystemRandom(), options.max_request_bytes
-        return Driver(options.index, servers, folder, hub, writer, background, random, most)
+        vitals = ProcessVitals(options.data_dir, writer.durations)
+        return Driver(options.index, servers, folder, hub, writer, background, random, most, vitals=vitals)
     except StorageError as error:
         folder.close()
         raise StartError(f"{options.data_dir}: {error.message}", error.hint) from None

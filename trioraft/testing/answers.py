@@ -407,6 +407,26 @@ class _Greeted(_Reply):
     protocol: tuple[int, int]
 
 
+@_reply_to("metrics")
+class _Figures(_Reply):
+    node: int
+    version: str
+    role: Role | Literal["unformed", "removed"]
+    term: int
+    commit_index: int
+    last_applied: int
+    last_index: int
+    keys: int
+
+    def fits(self, asked: Asked) -> bool:
+        del asked
+        return self.last_applied <= self.commit_index <= self.last_index
+
+    @property
+    def seen(self) -> int:
+        return self.last_applied
+
+
 @_reply_to("lease_revoke")
 @_reply_to("unlock")
 @_reply_to("close_session")
@@ -511,11 +531,11 @@ class Judge:
         said = _dones[asked["op"]].decode(line)
         if not said.fits(asked):
             return "that cannot be"
-        if isinstance(said, _Status | _Greeted):
+        if isinstance(said, _Status | _Greeted | _Figures):
             if self._node not in (None, said.node):
                 return f"it is another node's than {self._node}"
             self._node = said.node
-        if isinstance(said, _Status | _Taken) and said.seen < self._seen:
+        if isinstance(said, _Status | _Taken | _Figures) and said.seen < self._seen:
             return f"it had applied entry {self._seen}"
         if (wrong := self._wrong_revision(asked, reply, said)) is not None:
             return wrong

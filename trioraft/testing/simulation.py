@@ -493,8 +493,9 @@ class Simulation:
         return self.network.has_room(sender, receiver)
 
     def linked(self, sender: NodeId, receiver: NodeId) -> bool:
-        """Whether requests can be forwarded and answered between the two nodes."""
-        return self.network.links[sender, receiver].up and self.network.links[receiver, sender].up
+        """Whether requests can be forwarded and answered between the two nodes; a newcomer may have no node yet."""
+        links = [self.network.links.get(way) for way in ((sender, receiver), (receiver, sender))]
+        return all(link is not None and link.up for link in links)
 
     def break_link(self, a: NodeId, b: NodeId) -> None:
         """Break the connections between two nodes, in both directions."""

@@ -524,6 +524,19 @@ class Status(Request, tag="status", kw_only=True, gc=False):
 
 @Operation(
     kind="local",
+    summary="this node's figures: how far it is, what it holds, how quick its disk is, whom it hears",
+    example='{"op":"metrics"}',
+    fields="",
+    answer="[figures](#the-figures-of-a-node), each where this node knows it",
+    prompt="`top` shows them",
+    word=True,
+)
+class Metrics(Request, tag="metrics", kw_only=True, gc=False):
+    """This node's figures."""
+
+
+@Operation(
+    kind="local",
     summary="entries of this node's log; takes from, limit",
     example='{"op":"show_log","limit":10}',
     fields="`from`, `limit` (100, the newest; at most 1000)",
