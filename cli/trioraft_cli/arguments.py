@@ -108,3 +108,5 @@ NUMBER: Final = Whole(min=1)
 """A lease or a fence."""
 SECONDS: Final = Seconds(0.0, 86_400.0)
 TTL: Final = Seconds(1.0, 86_400.0)
+TIME_LIMIT: Final = Seconds(0.001, 86_400.0)
+"""In less than a millisecond nothing can be done."""

@@ -1,4 +1,4 @@
-"""How a command asks the cluster: the options that say where it is, and the request itself."""
+"""How a command asks the cluster: the options that say where it is, how long to try, and the request itself."""
 
 from __future__ import annotations
 
@@ -8,27 +8,85 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from trioraft.addresses import Address
 from trioraft.client import Client, ClientError, Line, Refused, Reply, Stream, Waiting
 from trioraft.client.attempts import changes
-from trioraft_cli import render, where
-from trioraft_cli.arguments import NUMBER, TEXT
-from trioraft_cli.outcomes import NOT_WAITED_FOR, Failure, exit_code
-from trioraft_cli.streams import say
+from trioraft.wire.operations import OPERATIONS
+from trioraft_cli import form, render, where
+from trioraft_cli.arguments import NUMBER, SECONDS, TEXT, TIME_LIMIT
+from trioraft_cli.deadlines import TimeIsUp, ending_within
+from trioraft_cli.outcomes import NOT_NOW, NOT_WAITED_FOR, UNKNOWN, Failure, exit_code
+from trioraft_cli.streams import end_soon, say
 
 T = TypeVar("T")
+GRACE_SECONDS: Final = 1.0
+"""How much later than the time for a wait, which the node counts, its answer may come."""
 
 
 class Asker:
     """Asks one cluster, and with JSON output prints each answer as the node sent it, a refusal too."""
 
-    def __init__(self, addresses: Sequence[Address], output: str = "text") -> None:
+    def __init__(self, addresses: Sequence[Address]) -> None:
         self.addresses = addresses
-        self.as_json = output == "json"
+        self.output = "text"
+        """How it prints: one of `form.OUTPUTS`."""
+        self.tries_until: float | None = None
+        """Up to when what cannot be done for the moment is tried again, on the monotonic clock; None: as usual."""
+        self._ends: float | None = None
+        self._clients: list[Client] = []
+
+    @contextmanager
+    def as_told(self, output: str, timeout: float | None, retry: float | None) -> Iterator[None]:
+        """A context in which it asks and prints as the options of a command say.
+
+        Raises Failure once `timeout` seconds are over; what there is to say of it has been said.
+        """
+        before = self.output, self.tries_until, self._ends, self._clients
+        now = time.monotonic()
+        self.output = output
+        self.tries_until = None if retry is None else now + retry
+        self._ends = None if timeout is None else now + timeout
+        self._clients = []
+        try:
+            with form.chosen(output), ending_within(timeout):
+                yield
+        except TimeIsUp:
+            end_soon()
+            changed = self.has_changed
+            say(f"not done within {timeout:g} s{': it may have been applied, or may be yet' if changed else ''}")
+            raise Failure(UNKNOWN if changed else NOT_NOW) from None
+        finally:
+            self.output, self.tries_until, self._ends, self._clients = before
+
+    @property
+    def as_json(self) -> bool:
+        """Whether it prints what nodes sent, as they sent it."""
+        return self.output == "json"
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the command may have changed something."""
+        return any(client.has_changed for client in self._clients)
+
+    def client(self, addresses: Sequence[Address] | None = None) -> Client:
+        """A client of the cluster, or of those nodes of it, that tries for as long as it is told to."""
+        return self._as_told(Client(addresses or self.addresses))
+
+    def with_client(self, work: Callable[[Client], T]) -> T:
+        """What `work` makes of a client of the cluster. Raises ClientError."""
+        with self.client() as client:
+            return work(client)
+
+    def _as_told(self, client: Client) -> Client:
+        """The client, which from now on tries for as long as this is told to."""
+        client.ends, client.tries_until, client.has_changed = self._ends, self.tries_until, False
+        if client not in self._clients:
+            self._clients.append(client)
+        return client
 
     def call(self, op: str, *, once: bool = False, **fields: Any) -> Reply:
         """Ask, and return the reply. Fields that are None are left out. Raises ClientError, Failure.
@@ -38,9 +96,10 @@ class Asker:
         return self.ask(op, fields, once=once)
 
     def ask(self, op: str, fields: dict[str, Any], *, once: bool = False) -> Reply:
-        """Ask as `call` does, with fields of any names."""
-        with self.printing(), _waited_for(op), Client(self.addresses) as client:
-            reply = reply_of(client, op, fields, once=once)
+        """Ask as `call` does, with fields of any names. A write that is to be tried again goes in a session too."""
+        once = once or (bool(self.tries_until) and "seq" in OPERATIONS[op].request.__struct_fields__)
+        with self.printing(), _waited_for(op):
+            reply = self.with_client(lambda client: reply_of(client, op, fields, once=once))
         if self.as_json:
             render.show_json(reply.line)
         return reply
@@ -50,8 +109,12 @@ class Asker:
 
         Ctrl-C leaves nothing open: the place of a lock that is waited for goes with its lease.
         """
-        with self.printing():
-            line = answer_of(self.addresses, op, seconds, fields)
+        try:
+            with self.printing(), ending_within(None if seconds is None else seconds + GRACE_SECONDS):
+                line = answer_of(self.addresses, op, seconds, fields, self.tries_until)
+        except TimeIsUp:
+            say(f"no node has answered within {seconds:g} s")
+            raise Failure(NOT_NOW) from None
         if self.as_json:
             render.show_json(line.line)
         return line
@@ -68,14 +131,36 @@ class Asker:
             raise Failure(exit_code(refused)) from None
 
 
-def cluster_options(command: Any) -> Any:
-    """Add the options that say where the cluster is, and how to print."""
+def cluster_options(command: Any, *, waits: str = "") -> Any:
+    """Add the options that say where the cluster is, how to print, and how long to try.
+
+    `waits` is the help of `--timeout` for a command that waits for something, and has none of its own without it.
+    """
     servers = click.option("--servers", type=click.Path(path_type=Path), help="A servers.txt that lists the nodes.")
     connect = click.option(
         "--connect", type=TEXT, multiple=True, metavar="HOST:PORT", help="A node; may be given again."
     )
-    output = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="json: as sent.")
-    return servers(connect(output(command)))
+    output = click.option(
+        "-o",
+        "--output",
+        type=click.Choice(form.OUTPUTS),
+        default="text",
+        metavar="FORM",
+        help="json: as sent; plain: for programs; table: for a person. Without it: a table on a terminal, else plain.",
+    )
+    timeout = click.option(
+        "--timeout",
+        type=SECONDS if waits else TIME_LIMIT,
+        metavar="SECONDS",
+        help=waits or "End by then: with 4 where nothing was applied, with 5 where that is unknown.",
+    )
+    retry = click.option(
+        "--retry",
+        type=SECONDS,
+        metavar="SECONDS",
+        help="Try so long while no node or no majority answers; a write is applied once, as with --once.",
+    )
+    return servers(connect(output(timeout(retry(command)))))
 
 
 def write_options(command: Any) -> Any:
@@ -106,11 +191,42 @@ def asks(command: Callable[..., T]) -> Callable[..., T]:
     """Add those options, and give the command an Asker as its first argument in their place."""
 
     @functools.wraps(command)
-    def with_options(servers: Path | None, connect: tuple[str, ...], output: str, **arguments: Any) -> T:
-        return command(Asker(where.addresses(servers, connect), output), **arguments)
+    def with_options(
+        servers: Path | None,
+        connect: tuple[str, ...],
+        output: str,
+        timeout: float | None,
+        retry: float | None,
+        **arguments: Any,
+    ) -> T:
+        asker = _asker(servers, connect)
+        with asker.as_told(output, timeout, retry):
+            return command(asker, **arguments)
 
     added: Callable[..., T] = cluster_options(with_options)
     return added
+
+
+def waits(timeout_help: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Add those options to a command that waits for something, `timeout` at most, which is an argument of its own."""
+
+    def decorate(command: Callable[..., T]) -> Callable[..., T]:
+        @functools.wraps(command)
+        def with_options(
+            servers: Path | None, connect: tuple[str, ...], output: str, retry: float | None, **arguments: Any
+        ) -> T:
+            asker = _asker(servers, connect)
+            with asker.as_told(output, None, retry):
+                return command(asker, **arguments)
+
+        added: Callable[..., T] = cluster_options(with_options, waits=timeout_help)
+        return added
+
+    return decorate
+
+
+def _asker(servers: Path | None, connect: tuple[str, ...]) -> Asker:
+    return Asker(where.addresses(servers, connect))
 
 
 def reply_of(client: Client, op: str, fields: dict[str, Any], *, once: bool) -> Reply:
@@ -127,10 +243,17 @@ def reply_of(client: Client, op: str, fields: dict[str, Any], *, once: bool) -> 
     return reply
 
 
-def answer_of(addresses: Sequence[Address], op: str, seconds: float | None, fields: dict[str, Any]) -> Line:
+def answer_of(
+    addresses: Sequence[Address],
+    op: str,
+    seconds: float | None,
+    fields: dict[str, Any],
+    tries_until: float | None = None,
+) -> Line:
     """Ask what may have to wait that long, for ever if None, and return its answer. Raises ClientError."""
     request = {"op": op, **{name: value for name, value in fields.items() if value is not None}}
-    return next(iter(Stream(addresses, Waiting(request, seconds, time.monotonic(), _say_that_it_waits), say)))
+    waiting = Waiting(request, seconds, time.monotonic(), _say_that_it_waits)
+    return next(iter(Stream(addresses, waiting, say, tries_until)))
 
 
 def _say_that_it_waits(reply: Reply) -> None:
@@ -141,7 +264,7 @@ def _say_that_it_waits(reply: Reply) -> None:
 
 
 def _close(client: Client, session: str) -> None:
-    with suppress(ClientError):
+    with suppress(ClientError, TimeIsUp):  # the write is done
         client.call("close_session", client=session)  # else it ends once it is the one longest unused
 
 

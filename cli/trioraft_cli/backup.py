@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 from trioraft.addresses import Address
-from trioraft.client import Client, Refused
+from trioraft.client import Client, Refused, Reply
 from trioraft.cluster.disaster import Reborn, recover_survivor, restore_backup
 from trioraft.key_values import key_value_machine
 from trioraft.kv.sections import KEYS
@@ -23,25 +23,34 @@ from trioraft_cli.escapes import safe
 from trioraft_cli.outcomes import BROKEN, NO, NO_READER, by_signal, fail
 
 
-def save(client: Client, file: Path) -> int:
-    """Save what the cluster holds now; the exit code. Raises ClientError."""
+def save(client: Client, file: Path, show: Callable[[Reply], object] | None) -> int:
+    """Save what the cluster holds now; the exit code. Raises ClientError.
+
+    `show` is called with what a node says of the snapshot; without it a line is printed.
+    """
     to_stream = is_stream(file)
     try:
         with _cleaning_up():
-            snapshot = _saved(client, file)
+            taken, snapshot = _saved(client, file)
     except (StorageError, OSError) as error:
         return _complain(error)
     said = snapshot_taken(snapshot.header.sections[KEYS], snapshot.header.last_included_index, snapshot.size)
-    print(said, file=sys.stderr if to_stream else sys.stdout)  # the backup itself may go to standard output
+    if to_stream:  # the backup itself may go to standard output
+        print(said, file=sys.stderr)
+    elif show is not None:
+        show(taken)
+    else:
+        print(said)
     return 0
 
 
-def _saved(client: Client, file: Path) -> Snapshot:
+def _saved(client: Client, file: Path) -> tuple[Reply, Snapshot]:
+    """Save a snapshot; what the node says of it, and what was saved. Raises ClientError, StorageError, OSError."""
     while True:
         client.call("scan", limit=1, keys_only=True)  # after it, the node has applied all that was committed before
         taken = client.call("snapshot")
         try:
-            return save_backup(_chunks(client, taken["index"]), file)
+            return taken, save_backup(_chunks(client, taken["index"]), file)
         except Refused as refused:
             if refused.code != "compacted":  # which means that a newer snapshot has taken its place
                 raise

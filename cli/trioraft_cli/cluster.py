@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Final
 
 import click
 
@@ -12,12 +13,18 @@ from trioraft_cli.counts import snapshot_taken
 from trioraft_cli.status import ClusterStatus, judge, show_status
 from trioraft_cli.streams import say
 
+LOOK_SECONDS: Final = 0.1
+"""How often the cluster is looked at while a leader is waited for."""
+
 
 @click.command()
 @asks
 def status(asker: Asker) -> int:
-    """Show every node of the cluster: who leads, how far each is, and who does not answer."""
-    cluster = ClusterStatus(asker.addresses)
+    """Show every node of the cluster: who leads, how far each is, and who does not answer.
+
+    With --retry it waits so long for a leader that has a majority.
+    """
+    cluster = _newest(asker)
     if not asker.as_json:
         return show_status(cluster)
     for reply in cluster.replies.values():
@@ -25,6 +32,15 @@ def status(asker: Asker) -> int:
     for address, failure in cluster.failures.items():  # there is no line of a node that has sent none
         say(f"no answer from {address}: {failure}")
     return judge(cluster)
+
+
+def _newest(asker: Asker) -> ClusterStatus:
+    """The state of the cluster; with --retry the first in which writes are taken, or the last."""
+    while True:
+        cluster = ClusterStatus(asker.addresses)
+        if cluster.has_leader or asker.tries_until is None or time.monotonic() > asker.tries_until:
+            return cluster
+        time.sleep(LOOK_SECONDS)
 
 
 @click.command("show-log")

@@ -8,7 +8,8 @@ from typing import Any, Final, TypeVar
 from trioraft.addresses import Address
 from trioraft.background import in_background
 from trioraft.client import Client, Line, NoNode, Reply
-from trioraft_cli.asking import Asker, answer_of, reply_of
+from trioraft_cli.asking import Asker, reply_of
+from trioraft_cli.deadlines import TimeIsUp
 from trioraft_cli.going_on import GoingOn
 from trioraft_cli.membership import Members, ask_members
 from trioraft_cli.streams import say
@@ -38,34 +39,35 @@ class Connection(Asker):
 
     def ask(self, op: str, fields: dict[str, Any], *, once: bool = False) -> Reply:
         """Ask and wait; Ctrl-C gives up the wait and the connection, and the next call has a new one."""
-        return self._wait(lambda client: reply_of(client, op, fields, once=once))
+        return self.with_client(lambda client: reply_of(client, op, fields, once=once))
 
     def settle(self, op: str, seconds: float | None, **fields: Any) -> Line:
         """Ask what may have to wait, on a connection of its own, which Ctrl-C gives up."""
         try:
-            return answer_of(self.addresses, op, seconds, fields)
+            return super().settle(op, seconds, **fields)
         except NoNode as error:
             error.hint = self._hint
             raise
 
     def members(self) -> Members:
         """The members, as the leader sees them."""
-        return self._wait(ask_members)
+        return self.with_client(ask_members)
 
     def close(self) -> None:
         """Close it, with what goes on; what is under way is not waited for."""
         self.going_on.close()
         self._client.abandon()
 
-    def _wait(self, work: Callable[[Client], T]) -> T:
-        client = self._client
+    def with_client(self, work: Callable[[Client], T]) -> T:
+        """What `work` makes of the client of this prompt; Ctrl-C gives up both. Raises ClientError."""
+        client = self._as_told(self._client)
         future = in_background(lambda: work(client))
         try:
             return future.result()
         except NoNode as error:
             error.hint = self._hint
             raise
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, TimeIsUp):
             client.abandon()
             self._client = Client(self.addresses)
             raise

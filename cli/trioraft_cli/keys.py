@@ -11,6 +11,7 @@ from trioraft_cli import render
 from trioraft_cli.arguments import NUMBER, TEXT, VALUE
 from trioraft_cli.asking import Asker, asks, write_options
 from trioraft_cli.counts import counted
+from trioraft_cli.form import as_table
 from trioraft_cli.outcomes import no_key
 from trioraft_cli.streams import say
 from trioraft_cli.values import STORED_AS_STRING, is_broken_json, to_json
@@ -47,7 +48,7 @@ def put(asker: Asker, key: str, value: str, string: bool, **options: Any) -> int
     Example: trioraft put config '{"colour": "red"}' --if-rev 0
     """
     reply = asker.call("put", key=key, value=to_json(value, string=string), **options)
-    if not asker.as_json and render.on_terminal():
+    if not asker.as_json and as_table():
         print(f"revision {reply['rev']}")
         if not string and is_broken_json(value):
             say(STORED_AS_STRING)
@@ -97,7 +98,7 @@ def _delete_all(asker: Asker, prefix: str, limit: int | None, options: dict[str,
         more = limit is None and reply["more"]
     if reply["more"]:
         say(f"there are more keys that begin with {quote(prefix, sys.stderr.encoding)}: they are left")
-    if not asker.as_json and render.on_terminal():
+    if not asker.as_json and as_table():
         print(f"deleted {counted(deleted, 'key')}")
     return 0 if deleted else no_key(prefix, "that begins with")
 
@@ -139,7 +140,7 @@ def incr(asker: Asker, key: str, by: int, **options: Any) -> int:
     reply = asker.call("incr", key=key, by=by, **options)
     if not asker.as_json:
         render.show_value(reply.raw("value"))
-        if render.on_terminal():
+        if as_table():
             print(f"revision {reply['rev']}")
     return 0
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 
 import click
 import msgspec
 
-from trioraft.client import KeptLease, Reply
+from trioraft.client import KeptLease, NoNode, Refused, Reply
+from trioraft.client.attempts import Attempts
 from trioraft.wire.codec import decode
 from trioraft_cli import render
-from trioraft_cli.arguments import NUMBER, SECONDS, TEXT, TTL, WithTail
-from trioraft_cli.asking import Asker, asks, page_options
+from trioraft_cli.arguments import NUMBER, TEXT, TTL, WithTail
+from trioraft_cli.asking import Asker, asks, page_options, waits
 from trioraft_cli.children import Child
 from trioraft_cli.outcomes import NO, telling
 from trioraft_cli.signals import Leaving
@@ -37,13 +39,7 @@ class _Row(msgspec.Struct):
     metavar="SECONDS",
     help="How soon others may have it if this process is gone, at least.",
 )
-@click.option(
-    "--timeout",
-    type=SECONDS,
-    metavar="SECONDS",
-    help="How long to wait for it; for ever where it is not given, 0: not at all.",
-)
-@asks
+@waits("How long to wait for it; for ever where it is not given, 0: not at all.")
 def lock(asker: Asker, name: str, ttl: float, timeout: float | None, tail: tuple[str, ...] | None) -> int:
     """Hold the lock NAME while COMMAND runs, or until Ctrl-C.
 
@@ -60,13 +56,28 @@ def lock(asker: Asker, name: str, ttl: float, timeout: float | None, tail: tuple
     """
     if tail == ():
         raise click.UsageError("there is no command behind the '--'")
-    with Leaving(), asker.printing(), KeptLease(asker.addresses, ttl) as kept:
+    with Leaving(), asker.printing(), kept_lease(asker, ttl) as kept:
         fence = take(asker, kept, name, timeout)
         code = _hold(asker, kept, name, fence) if tail is None else _run(kept, name, fence, tail)
         if kept.lost.is_set():
             say(f"the lock {quote(name, sys.stderr.encoding)} is lost: {kept.why_lost}")
             return NO
     return code
+
+
+def kept_lease(asker: Asker, ttl: float) -> KeptLease:
+    """A lease that is kept alive, for which nodes are asked as long as the asker is told to. Raises ClientError."""
+    now = time.monotonic()
+    seconds = 0.0 if asker.tries_until is None else asker.tries_until - now
+    attempts = Attempts({"op": "lease_grant"}, len(asker.addresses), now, seconds, persists=True)
+    while True:
+        try:
+            return KeptLease(asker.addresses, ttl)
+        except NoNode as error:
+            pause = attempts.unreachable(error, time.monotonic())
+        except Refused as error:
+            pause = attempts.refused(error.reply, time.monotonic())
+        time.sleep(pause)
 
 
 def take(asker: Asker, kept: KeptLease, name: str, timeout: float | None) -> int:

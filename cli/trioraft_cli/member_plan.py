@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from trioraft.addresses import Address
-from trioraft.client import Client, NoNode, Refused, Unknown
+from trioraft.client import Client, NoNode, Refused, Reply, Unknown
 from trioraft_cli import where
 from trioraft_cli.membership import Members, ask_members
 from trioraft_cli.words import shell_word
@@ -67,30 +67,36 @@ def plan(listed: Sequence[Address | None], members: Members) -> list[Step]:
     return [*adds, *(Step("remove_member", member.id, member.address) for member in gone)]
 
 
-def carry_out(members: Members, steps: Sequence[Step], file: Path, tell: Callable[[str], None]) -> None:
+def carry_out(
+    client_of: Callable[[Sequence[Address]], Client],
+    members: Members,
+    steps: Sequence[Step],
+    file: Path,
+    tell: Callable[[str], None],
+) -> Iterator[Reply]:
     """Carry out the steps one by one, and wait for each newcomer until it votes; `file` is the one it is started with.
 
-    Raises ClientError, PlanError.
+    Yields the reply to each change, where one came. Raises ClientError, PlanError.
     """
     servers = shell_word(str(file))
     addresses = where.of_members({member.id: member.address for member in members.members})
     for step in steps:
         if step.op == "remove_member":
             addresses.pop(step.member, None)  # who is gone, or about to go, is not asked any more
-            with Client(list(addresses.values())) as client:
-                _do(client, step, member=step.member)
+            with client_of(list(addresses.values())) as client:
+                yield from _do(client, step, member=step.member)
             tell(f"removed node {step.member}")
             continue
-        with Client(list(addresses.values())) as client:
-            _do(client, step, address=step.address)
+        with client_of(list(addresses.values())) as client:
+            yield from _do(client, step, address=step.address)
             tell(f"added node {step.member} at {step.address}: start it with 'trioraft node {step.member} {servers}'")
             wait_for_vote(client, step.member)
         addresses |= where.of_members({step.member: step.address})
         tell(f"node {step.member} has caught up, and votes")
 
 
-def _do(client: Client, step: Step, **fields: Any) -> None:
-    """Carry out one step. Raises ClientError.
+def _do(client: Client, step: Step, **fields: Any) -> Iterator[Reply]:
+    """Carry out one step; yields the reply, where one came. Raises ClientError.
 
     Where its outcome is unknown, after a change of leader say, the members show it; if it failed, it is tried again.
     """
@@ -98,7 +104,7 @@ def _do(client: Client, step: Step, **fields: Any) -> None:
     for attempts_left in reversed(range(ATTEMPTS)):
         try:
             try:
-                client.call(step.op, **fields)
+                yield client.call(step.op, **fields)
                 return
             except (Refused, Unknown) as error:
                 if not attempts_left or (isinstance(error, Refused) and error.applied != "unknown"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from trioraft.addresses import ServersFileError, read_servers
-from trioraft.client import Client
-from trioraft_cli import where
+from trioraft_cli import render, where
 from trioraft_cli.arguments import TEXT
 from trioraft_cli.asking import Asker, asks, cluster_options
 from trioraft_cli.groups import Commands
@@ -21,17 +22,17 @@ from trioraft_cli.streams import say
 @click.group(cls=Commands, invoke_without_command=True)
 @cluster_options
 @click.pass_context
-def members(context: click.Context, servers: Path | None, connect: tuple[str, ...], output: str) -> int:
+def members(context: click.Context, /, **options: Any) -> int:
     """Show the members of the cluster, or change them: add, remove, promote, apply."""
-    if context.invoked_subcommand is not None:
-        context.obj = servers, connect
-        return 0
-    asker = Asker(where.addresses(servers, connect), output)
+    return 0 if context.invoked_subcommand is not None else _list(**options)
+
+
+@asks
+def _list(asker: Asker) -> int:
     if asker.as_json:
         asker.call("members")
         return 0
-    with Client(asker.addresses) as client:
-        return show_members(ask_members(client))
+    return show_members(asker.with_client(ask_members))
 
 
 @members.command()
@@ -78,18 +79,24 @@ def promote(asker: Asker, member: int) -> int:
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @asks
 def apply(asker: Asker, file: Path, dry_run: bool) -> int:
-    """Make the members those that FILE lists, a safe change after the other."""
+    """Make the members those that FILE lists, a safe change after the other.
+
+    With -o json standard output has the reply to each change, and standard error what is done.
+    """
     try:
         listed = read_servers(file)
-        with Client(asker.addresses) as client:
-            present = ask_members(client)
+        present = asker.with_client(ask_members)
         steps = plan(listed, present)
+        tell: Callable[[str], None] = say if asker.as_json else print
         for step in steps:
-            print(f"{'would' if dry_run else 'will'} {step}")
+            tell(f"{'would' if dry_run else 'will'} {step}")
         if not steps:
-            print("nothing to do: the members are those of the file")
+            tell("nothing to do: the members are those of the file")
         if not dry_run:
-            carry_out(present, steps, file, print)
+            with asker.printing():
+                for reply in carry_out(asker.client, present, steps, file, tell):
+                    if asker.as_json:
+                        render.show_json(reply.line)
     except (ServersFileError, PlanError) as error:
         raise click.UsageError(str(error)) from None
     except KeyboardInterrupt:

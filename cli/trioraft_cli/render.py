@@ -13,6 +13,7 @@ import msgspec
 from trioraft.wire.codec import decode
 from trioraft_cli import colour
 from trioraft_cli.escapes import ascii_json, safe, safe_json
+from trioraft_cli.form import as_table
 from trioraft_cli.pretty import pretty
 from trioraft_cli.streams import in_utf8
 from trioraft_cli.values import unquoted
@@ -62,8 +63,8 @@ def show_json(value: bytes) -> None:
 
 
 def show_value(value: bytes) -> None:
-    """Print a value: laid out and in colours on a terminal, and else as it was sent."""
-    if not on_terminal():
+    """Print a value: laid out for a person, in colours on a terminal; for programs as it was sent."""
+    if not as_table():
         show_json(value)
         return
     text = pretty(safe_json(value.decode()), shutil.get_terminal_size().columns)
@@ -83,10 +84,10 @@ def show_raw(value: bytes) -> None:
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table, a row a line when piped; the columns of numbers are those whose name ends in '#'."""
+    """Print a table, or plainly a row a line; the columns of numbers are those whose name ends in '#'."""
     names = [name.removesuffix("#") for name in columns]
     safe_rows = [[safe(cell) for cell in row] for row in rows]
-    if not on_terminal():
+    if not as_table():
         _show_plain([names, *safe_rows])
         return
     from rich.console import Console

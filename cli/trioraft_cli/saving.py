@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from trioraft.client import Client
 from trioraft_cli import where
 from trioraft_cli.arguments import Whole
 from trioraft_cli.asking import Asker, asks
+from trioraft_cli.render import show_json
 
 
 @click.command()
@@ -19,8 +19,8 @@ def backup(asker: Asker, file: Path) -> int:
     """Save all keys of the running cluster to FILE, as they are at one moment."""
     from trioraft_cli.backup import save
 
-    with Client(asker.addresses) as client:
-        return save(client, file)
+    with asker.printing(), asker.client() as client:
+        return save(client, file, (lambda reply: show_json(reply.line)) if asker.as_json else None)
 
 
 @click.command()

@@ -14,6 +14,7 @@ from trioraft.wire.codec import DecodeError, decode
 from trioraft_cli import render
 from trioraft_cli.arguments import TEXT, WithTail
 from trioraft_cli.asking import Asker, asks, write_options
+from trioraft_cli.form import as_table
 from trioraft_cli.notation import NotationError, of_words
 from trioraft_cli.outcomes import NO
 from trioraft_cli.streams import MOST_READ, say
@@ -89,7 +90,7 @@ def show_txn(reply: Reply) -> None:
             say("a value is left out: the reply would be too long")
     if is_forgotten:
         say("it was applied when it was asked first; what it found is not remembered")
-    if render.on_terminal() and reply["rev"]:
+    if as_table() and reply["rev"]:
         print(f"revision {reply['rev']}")
     if not reply["succeeded"]:
         say("a check does not hold")

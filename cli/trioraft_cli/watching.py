@@ -5,17 +5,19 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import click
 
 from trioraft.client import Push, Stream, Watching
 from trioraft_cli import render, streams
-from trioraft_cli.arguments import REVISION, SECONDS, TEXT, WithTail
-from trioraft_cli.asking import Asker, asks
+from trioraft_cli.arguments import REVISION, TEXT, WithTail
+from trioraft_cli.asking import Asker, waits
 from trioraft_cli.children import Child
 from trioraft_cli.counts import counted
-from trioraft_cli.outcomes import telling
+from trioraft_cli.deadlines import TimeIsUp, ending_within
+from trioraft_cli.outcomes import NOT_NOW, telling
 from trioraft_cli.signals import Leaving
 from trioraft_cli.values import to_json
 from trioraft_cli.words import quote
@@ -29,15 +31,23 @@ LONGEST_VARIABLE: Final = 100_000
 @click.option("--key", is_flag=True, help="PREFIX is one whole key.")
 @click.option("--initial", is_flag=True, help="Begin with the keys that are there.")
 @click.option("--after", type=REVISION, metavar="REVISION", help="Begin behind this revision, the `at` of a reply.")
-@asks
-def watch(asker: Asker, prefix: str, key: bool, initial: bool, after: int | None, tail: tuple[str, ...] | None) -> int:
+@waits("Watch for so long, and end with 0; else until Ctrl-C.")
+def watch(
+    asker: Asker,
+    prefix: str,
+    key: bool,
+    initial: bool,
+    after: int | None,
+    timeout: float | None,
+    tail: tuple[str, ...] | None,
+) -> int:
     """Print each change of the keys that begin with PREFIX: its revision, what happened, the key and the value.
 
     With a COMMAND, run it at each change, one after the other. It finds the change in its environment, as
     TRIORAFT_EVENT (put or delete), TRIORAFT_KEY, TRIORAFT_VALUE (JSON) and TRIORAFT_REV, and as JSON on its standard
     input. What cannot stand in an environment, as a very long value, is on standard input alone.
 
-    It goes on through failures of nodes, and shows each change once, until Ctrl-C.
+    It goes on through failures of nodes, and shows each change once, until Ctrl-C or --timeout.
 
     \b
     Examples: trioraft watch users/ --initial
@@ -45,8 +55,8 @@ def watch(asker: Asker, prefix: str, key: bool, initial: bool, after: int | None
     """
     if tail == ():
         raise click.UsageError("there is no command behind the '--'")
-    stream = Stream(asker.addresses, Watching(watched(prefix, key, initial, after)), streams.say)
-    with asker.printing(), Leaving():
+    stream = Stream(asker.addresses, Watching(watched(prefix, key, initial, after)), streams.say, asker.tries_until)
+    with asker.printing(), Leaving(), suppress(TimeIsUp), ending_within(timeout):
         if tail is None:
             stream.before_waiting = streams.show_what_came
         for push in stream:
@@ -55,7 +65,10 @@ def watch(asker: Asker, prefix: str, key: bool, initial: bool, after: int | None
                 _run(tail, push)
             else:
                 _show(asker, push)
-    raise AssertionError("a watch does not end by itself")
+    if stream.has_begun:
+        return 0
+    streams.say(f"no node has answered within {timeout:g} s")
+    return NOT_NOW
 
 
 def watched(prefix: str, key: bool, initial: bool, after: int | None) -> dict[str, Any]:
@@ -113,9 +126,8 @@ def _environment(push: Push) -> Iterator[tuple[str, bytes | None]]:
 @click.option("--missing", is_flag=True, help="Until KEY does not exist.")
 @click.option("--value", type=TEXT, help="Until KEY has this value: JSON if it reads as JSON, else a string.")
 @click.option("--rev-above", type=REVISION, metavar="REVISION", help="Until KEY has a higher revision.")
-@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="At most so long; for ever where it is not given.")
 @click.option("--raw", is_flag=True, help="A string without its quotes.")
-@asks
+@waits("At most so long; for ever where it is not given.")
 def wait(
     asker: Asker,
     key: str,

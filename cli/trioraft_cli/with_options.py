@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,7 +21,6 @@ from trioraft_cli.streams import say
 from trioraft_cli.transactions import naming_the_failed, show_txn
 from trioraft_cli.words import WordError, quote, words_of
 
-_OF_THE_COMMAND_LINE: Final = ("servers", "connect", "output")
 _READ_THERE: Final[dict[str, click.Command]] = {
     **{str(command.name): command for command in (*watching.COMMANDS, *locks.COMMANDS)},
     **{f"{leases.lease.name} {name}": command for name, command in leases.lease.commands.items()},
@@ -49,9 +49,10 @@ def _carry_out(connection: Connection, name: str, words: list[str]) -> int:
 
 
 def _arguments(command: click.Command, name: str, words: list[str]) -> dict[str, Any]:
-    """The arguments that the words give the command, those apart that say where the cluster is."""
+    """The arguments that the words give the command: those apart that say where the cluster is, and how to ask it."""
     here = copy.copy(command)
-    here.params = [param for param in command.params if param.name not in _OF_THE_COMMAND_LINE]
+    taken = inspect.signature(_inner(command)).parameters
+    here.params = [param for param in command.params if param.name in taken]
     return here.make_context(name, words).params
 
 
@@ -68,7 +69,11 @@ def _txn(connection: Connection, typed: str) -> int:
     return 0 if reply["succeeded"] else NO
 
 
-def _watch(connection: Connection, prefix: str, key: bool, initial: bool, after: int | None) -> int:
+def _watch(
+    connection: Connection, prefix: str, key: bool, initial: bool, after: int | None, timeout: float | None
+) -> int:
+    if timeout is not None:
+        raise PromptError("a watch goes on beside this prompt, until Ctrl-C: leave out --timeout")
     connection.going_on.watch(watching.watched(prefix, key, initial, after))
     say("changes are shown as they come, until Ctrl-C")
     return 0

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from click import Group
-from trioraft_cli import commands, demo, main, member_plan, outcomes, render
+from trioraft_cli import commands, demo, keys, main, member_plan, outcomes
 from trioraft_cli.commands import PromptError, parse_line, split_commands
 from trioraft_cli.connection import Connection
 from trioraft_cli.counts import snapshot_taken
@@ -238,11 +238,12 @@ def test_a_write_that_is_broken_off_may_have_been_applied(
 def test_a_newcomer_is_started_with_the_file_that_was_given(
     monkeypatch: pytest.MonkeyPatch, file: str, typed: str
 ) -> None:
-    monkeypatch.setattr(member_plan, "_do", lambda *_, **__: None)
+    monkeypatch.setattr(member_plan, "_do", lambda *_, **__: iter(()))
     monkeypatch.setattr(member_plan, "wait_for_vote", lambda *_: None)
     told: list[str] = []
     present = Members([Member(0, "h:1", "voter")], 1, 0, 1)
-    member_plan.carry_out(present, [member_plan.Step("add_member", 1, "h:2")], Path(file), told.append)
+    steps = [member_plan.Step("add_member", 1, "h:2")]
+    list(member_plan.carry_out(Client, present, steps, Path(file), told.append))
     assert told[0] == f"added node 1 at h:2: start it with 'trioraft node 1 {typed}'"
 
 
@@ -263,7 +264,7 @@ def test_a_change_that_may_have_been_applied_is_never_told_as_not_applied(
     monkeypatch.setattr(member_plan, "ask_members", ask_members)
     monkeypatch.setattr(Client, "call", call)
     with Client([NOBODY]) as client, pytest.raises(Unknown):
-        member_plan._do(client, member_plan.Step("remove_member", 1, "h:2"), member=1)
+        list(member_plan._do(client, member_plan.Step("remove_member", 1, "h:2"), member=1))
 
 
 @pytest.mark.parametrize(
@@ -347,7 +348,7 @@ def test_json_with_a_slip_is_stored_as_a_string_and_that_is_said(
     assert ("stored as a string" in err) is is_said
     where = "--connect", str(node.address)
     assert run("put", "x", value, *where) == (0, "", "")  # in scripts nothing is said
-    monkeypatch.setattr(render, "on_terminal", lambda: True)
+    monkeypatch.setattr(keys, "as_table", lambda: True)
     assert ("stored as a string" in run("put", "x", value, *where)[2]) is is_said
     assert "stored" not in run("put", "x", value, "--string", *where)[2]
 

@@ -35,6 +35,9 @@ FIRST_PAUSE_SECONDS: Final = 0.02
 """The pause once every node has failed; it doubles with each further failure."""
 LONGEST_PAUSE_SECONDS: Final = 1.0
 _MOST_DOUBLINGS: Final = 16
+MARGIN: Final = 0.1
+"""The part of the time for an answer that is left for its way here."""
+MOST_MARGIN_SECONDS: Final = 0.2
 SHORTEST_WAIT: Final = 0.001
 """A timeout of zero would make a socket non-blocking."""
 
@@ -113,31 +116,48 @@ class Attempts:
     """
 
     def __init__(
-        self, request: RequestFields, nodes: int, now: float, seconds: float | None = None, *, insists: bool = False
+        self,
+        request: RequestFields,
+        nodes: int,
+        now: float,
+        seconds: float | None = None,
+        *,
+        insists: bool = False,
+        persists: bool = False,
     ) -> None:
         """`nodes` is how many addresses there are to go to, `seconds` how long it goes on.
 
-        With `insists`, to ask again does no harm, and the only node is asked again too.
+        With `persists`, it goes on where no node can be reached, and where the only node cannot do it now, too. With
+        `insists`, it does so, and to ask again does no harm.
         """
         self._writes = changes(request["op"])
         self._repeats = insists or not self._writes or repeatable(request)
-        self._elsewhere = insists or (nodes > 1 and request.get("forward") is not False)
+        self._persists = persists
+        self._elsewhere = insists or ((persists or nodes > 1) and request.get("forward") is not False)
         self._nodes = nodes
         self._codes = MOMENTARY
-        if insists:  # one that waits for a time of its own is told when that is over
+        if insists or persists:  # one that waits for a time of its own is told when that is over
             self._codes = _OF_THE_ATTEMPT - {"timeout"} if "wait_ms" in request else _OF_THE_ATTEMPT
         self._deadline = now + (RETRY_SECONDS if seconds is None else seconds)
-        self._uncertain_deadline = now + REPEAT_SECONDS if seconds is None and "seq" in request else self._deadline
+        self._uncertain_deadline = self._deadline
+        if "seq" in request and (seconds is None or persists):
+            self._uncertain_deadline = max(self._deadline, now + REPEAT_SECONDS)
         self._failures = 0
         self._is_uncertain = False
+
+    @property
+    def is_uncertain(self) -> bool:
         """Whether an earlier attempt at a write may have been applied, or may be yet."""
+        return self._is_uncertain
 
     def unreachable(self, error: NoNode, now: float) -> float:
-        """The seconds to pause after no node was found, where an earlier attempt leaves a write uncertain.
+        """The seconds to pause after no node was found, where it persists or an earlier attempt may have been applied.
 
         Raises the error, which tells of a write that it was not applied, or Unknown.
         """
         if not self._is_uncertain:
+            if self._persists and now <= self._end:
+                return self._pause(now)
             error.applied = "no" if self._writes else None
             raise error from None
         if now > self._end:
@@ -216,6 +236,11 @@ def reply_seconds(op: str, timeout: float | None) -> float:
     """How long the reply to that operation may take; `timeout` is what the user says of it."""
     takes_long = op in OPERATIONS and OPERATIONS[op].takes_long
     return timeout or (LONG_REPLY_SECONDS if takes_long else REPLY_SECONDS)
+
+
+def timeout_ms(left: float) -> int:
+    """The time that a node is given, in milliseconds: its answer is to come while there are `left` seconds still."""
+    return max(1, int((left - min(left * MARGIN, MOST_MARGIN_SECONDS)) * 1000))
 
 
 def next_wait(left: float) -> tuple[float, bool]:

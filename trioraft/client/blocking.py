@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from trioraft.addresses import Address
-from trioraft.client.attempts import LONG_REPLY_SECONDS, Attempts, Nodes, pipeline_lost, reply_seconds
+from trioraft.client.attempts import (
+    LONG_REPLY_SECONDS,
+    Attempts,
+    Nodes,
+    changes,
+    pipeline_lost,
+    reply_seconds,
+    timeout_ms,
+)
 from trioraft.client.connection import Connection, OnPush, find_node, why
 from trioraft.client.errors import BadRequest, NoNode
 from trioraft.client.protocol import Reply, RequestFields, Unsendable
@@ -34,6 +42,15 @@ class Client:
         self._on_push = on_push
         self._connection: Connection | None = None
         self._abandoned = False
+        self.ends: float | None = None
+        """When nodes are told to have answered each call, on the monotonic clock; None: in their own time."""
+        self.tries_until: float | None = None
+        """Up to when a call is tried again where no node can be reached, or it cannot be done for the moment.
+
+        On the monotonic clock; None: for RETRY_SECONDS, and only where another node may do it.
+        """
+        self.has_changed = False
+        """Whether a call may have changed something: it was sent, and nobody has told that it was not applied."""
         self.address: Address | None = None
         """The node connected to."""
 
@@ -66,7 +83,10 @@ class Client:
         falls silent, and a write only where it is certain that it was not applied.
         """
         request = {"op": op, **{name: value for name, value in fields.items() if value is not None}}
-        attempts = Attempts(request, len(self._nodes), time.monotonic())
+        now = time.monotonic()
+        seconds = None if self.tries_until is None else max(0.0, self.tries_until - now)
+        attempts = Attempts(request, len(self._nodes), now, seconds, persists=seconds is not None)
+        had_changed = self.has_changed
         while True:
             try:
                 reply = self._ask_somebody(request)
@@ -77,7 +97,7 @@ class Client:
             else:
                 if reply.ok:
                     return reply
-                pause = attempts.refused(reply, time.monotonic())
+                pause = self._refused(attempts, reply, had_changed=had_changed)
                 self._leave()
             time.sleep(pause)
 
@@ -101,10 +121,24 @@ class Client:
             raise pipeline_lost(self._leave(), why(error), len(replies), len(requests)) from None
         return replies
 
+    def _refused(self, attempts: Attempts, reply: Reply, *, had_changed: bool) -> float:
+        """The seconds to pause after a refusal. Raises Refused, Unknown."""
+        was_uncertain = attempts.is_uncertain
+        try:
+            return attempts.refused(reply, time.monotonic())
+        finally:
+            if reply.error.applied != "unknown" and not was_uncertain:
+                self.has_changed = had_changed
+
     def _ask_somebody(self, request: RequestFields) -> Reply:
         connection = self._connect()
         seconds = reply_seconds(request["op"], self._timeout)
-        connection.send(self._line(connection, request), seconds)
+        if self.ends is not None:
+            left = self.ends - time.monotonic()
+            request = {**request, "timeout_ms": timeout_ms(left)}
+        line = self._line(connection, request)
+        self.has_changed = self.has_changed or changes(request["op"])
+        connection.send(line, seconds)
         while True:
             if replies := connection.receive(seconds):
                 return replies[0]

@@ -141,6 +141,9 @@ def dial(address: Address, seconds: float, on_push: OnPush | None = None) -> Con
             connected.close()
             failure = error
             continue
+        except BaseException:  # Ctrl-C, or the end of the caller's time
+            connected.close()
+            raise
         return connection
     raise failure
 

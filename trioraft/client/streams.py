@@ -21,19 +21,30 @@ _UNREACHED: Final = "no node can be reached"
 class Stream:
     """What comes of a standing request, from one node after another. One thread reads it; any may abandon it."""
 
-    def __init__(self, addresses: Sequence[Address], asked: standing.Standing, notice: Callable[[str], object]) -> None:
-        """Nothing is asked yet. `notice` is called with a sentence when a node is lost, and when none is found."""
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        asked: standing.Standing,
+        notice: Callable[[str], object],
+        tries_until: float | None = None,
+    ) -> None:
+        """Nothing is asked yet. `notice` is called with a sentence when a node is lost, and when none is found.
+
+        Up to `tries_until`, a moment of the monotonic clock, nodes are tried again before the first answer.
+        """
         self.before_waiting: Callable[[], object] = lambda: None
         """Called whenever all that came is handed out, and more is waited for: once in DEAD_SECONDS at least."""
         self._nodes = Nodes(addresses)
         self._standing = asked
         self._notice = notice
+        self._tries_until = tries_until
         self._address: Address | None = None
         self._connection: Connection | None = None
         self._abandoned = threading.Event()
         self._attempts: Attempts | None = None
         """The attempts at an answer that is still to come; None where the connection stands."""
-        self._has_begun = False
+        self.has_begun = False
+        """Whether a node has answered."""
         self._told: set[str] = set()
         """What was told of this outage."""
         self._pushes: list[Push] = []
@@ -71,8 +82,8 @@ class Stream:
         """
         now = time.monotonic()
         request = self._standing.request(now)
-        if not self._has_begun:
-            self._attempts = self._attempts or Attempts(request, len(self._nodes), now, RETRY_SECONDS, insists=True)
+        if not self.has_begun:
+            self._attempts = self._attempts or self._first_attempts(now)
         self._address, connection = find_node(self._nodes, None, self._pushes.append)
         self._connection = connection
         seconds = reply_seconds(request["op"], None)
@@ -98,7 +109,7 @@ class Stream:
             self._refused(reply)
         self._attempts = None
         self._told.clear()
-        self._has_begun = True
+        self.has_begun = True
         return self._standing.answered(reply)
 
     def _pushed(self, push: Push) -> Line | None:
@@ -128,7 +139,7 @@ class Stream:
         """The seconds to pause after no node was found. Raises NoNode, Unknown."""
         assert self._attempts is not None  # either this is the first search, or a connection was lost
         now = time.monotonic()
-        if not self._has_begun:
+        if not self.has_begun:
             return self._attempts.unreachable(error, now)
         pause = self._attempts.lost(None, error.message, now)
         if _UNREACHED not in self._told:
@@ -138,9 +149,16 @@ class Stream:
 
     def _tell(self, reason: str) -> None:
         """Tell once of an outage that the node is lost, unless nothing has begun yet."""
-        if self._has_begun and _LOST not in self._told:
+        if self.has_begun and _LOST not in self._told:
             self._told.add(_LOST)
             self._notice(f"{self._address} is lost ({reason}): {self._standing.outlook}")
+
+    def _first_attempts(self, now: float) -> Attempts:
+        """The attempts at the first answer."""
+        seconds = RETRY_SECONDS if self._tries_until is None else max(0.0, self._tries_until - now)
+        persists = self._tries_until is not None
+        request = self._standing.request(now)
+        return Attempts(request, len(self._nodes), now, seconds, insists=True, persists=persists)
 
     def _outage(self, now: float) -> Attempts:
         """The attempts of this outage, which begins here unless it has begun."""
