@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any, Final
 
 from trioraft.addresses import Address
@@ -67,6 +67,10 @@ class GoingOn:
         if (lock := self._locks.pop(name, None)) is not None:
             lock.close()
 
+    def quiet(self) -> AbstractContextManager[None]:
+        """A context in which no event is printed: what has the terminal then is not to be written into."""
+        return self._joined.quiet()
+
     def close(self) -> None:
         """End all watches, and give back all locks."""
         self.end_watches()
@@ -96,6 +100,7 @@ class _Joined:
         self._lines: list[str] = []
         self._others = 0
         self._is_due = False
+        self._is_quiet = False
 
     def add(self, line: str) -> None:
         """Print a line soon, or count it."""
@@ -111,10 +116,24 @@ class _Joined:
         timer.daemon = True
         timer.start()
 
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """A context in which nothing is printed; at its end what has come meanwhile is."""
+        self._is_quiet = True
+        try:
+            yield
+        finally:
+            self._is_quiet = False
+            self._print()
+
     def _print(self) -> None:
         with self._guard:
+            if self._is_quiet:
+                return
             lines, others = self._lines, self._others
             self._lines, self._others, self._is_due = [], 0, False
+        if not lines:
+            return
         if others:
             lines.append(f"... and {counted(others, 'more event')}")
         with suppress(StreamError):  # the next command finds it too

@@ -56,6 +56,11 @@ class KeptHistory(History):
                 open_entry = True
         return reversed(entries)
 
+    def append_string(self, string: str) -> None:
+        """Keep what was typed, for this prompt and for those to come; not what begins with a blank."""
+        if not string[:1].isspace():
+            super().append_string(string)
+
     def store_string(self, string: str) -> None:
         """Keep a line."""
         lines = "".join(f"+{line}\n" for line in string.split("\n"))

@@ -13,6 +13,7 @@ from prompt_toolkit.completion import Completer
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from trioraft.addresses import Address
+from trioraft_cli.colour import is_dumb
 from trioraft_cli.commands import split_commands
 from trioraft_cli.completion import ClusterCompleter
 from trioraft_cli.connection import NO_NODE_HINT, Connection
@@ -21,6 +22,7 @@ from trioraft_cli.escapes import safe
 from trioraft_cli.history import KeptHistory
 from trioraft_cli.lines import run_line
 from trioraft_cli.outcomes import NO
+from trioraft_cli.pager import Held
 from trioraft_cli.signals import Interrupts, Leaving
 from trioraft_cli.streams import say
 
@@ -108,7 +110,8 @@ def _run_lines(connection: Connection, addresses: Sequence[Address], lines: Sequ
     for number, line in enumerate(lines, 1):
         if len(lines) > 1:
             print(f"{PROMPT}{safe(line)}")
-        outcome = run_line(connection, addresses, line)
+        with Held(connection.going_on.quiet) if not is_dumb() else contextlib.nullcontext():
+            outcome = run_line(connection, addresses, line)
         if outcome is None:
             return False
         if outcome not in (0, NO) and number < len(lines):

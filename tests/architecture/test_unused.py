@@ -19,6 +19,7 @@ USED_BY_OTHERS = {
     "trioraft_cli.arguments WithTail.collect_usage_pieces": "click calls it",
     "trioraft_cli.arguments WithTail.parse_args": "click calls it",
     "trioraft_cli.cells Cell.wrap": "rich calls it",
+    "trioraft_cli.history KeptHistory.append_string": "prompt_toolkit calls it",
     "trioraft_cli.history KeptHistory.load_history_strings": "prompt_toolkit calls it",
     "trioraft_cli.history KeptHistory.store_string": "prompt_toolkit calls it",
     "trioraft_cli.groups Commands.resolve_command": "click calls it",

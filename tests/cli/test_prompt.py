@@ -155,6 +155,11 @@ def test_the_history_is_for_its_owner_and_comes_back(typed: Type, tmp_path: Path
     assert list(history.KeptHistory().load_history_strings()) == ["help\ufffd", "help get\nhelp put"]
 
 
+def test_a_line_with_a_leading_blank_stays_out_of_the_history(typed: Type) -> None:
+    assert typed(b" help get", ENTER, b"help put", ENTER, CTRL_D) == 0
+    assert list(history.KeptHistory().load_history_strings()) == ["help put"]
+
+
 def test_of_a_huge_history_with_bytes_of_any_kind_the_end_is_read(tmp_path: Path, typed: Type) -> None:  # noqa: ARG001
     kept = tmp_path / "state" / "trioraft" / "history"
     kept.parent.mkdir(parents=True)
