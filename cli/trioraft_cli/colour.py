@@ -24,13 +24,18 @@ def wanted(stream: TextIO) -> bool:
     return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and not is_dumb())
 
 
+def paint(text: str, code: int) -> str:
+    """The text in the colour that a terminal has under that number."""
+    return f"\x1b[{code}m{text}\x1b[0m"
+
+
 def painted_json(text: str) -> str:
     """The same JSON with colours."""
     parts: list[str] = []
     end = 0
     for kind, place, token in tokens(text):
         parts.append(text[end:place])
-        parts.append(f"\x1b[{_CODES[NAMED[kind]]}m{token}\x1b[0m" if kind in NAMED else token)
+        parts.append(paint(token, _CODES[NAMED[kind]]) if kind in NAMED else token)
         end = place + len(token)
     parts.append(text[end:])
     return "".join(parts)

@@ -103,7 +103,7 @@ _WORDS_HELP: Final = (
     "Several lines, pasted, are a command each, up to the first that fails; a value in JSON may go on over lines.",
     "A line that begins with # is a remark.",
 )
-SHELL_COMMANDS: Final = frozenset(("node", "backup", "restore", "recover", "shell", "demo", "sim"))
+SHELL_COMMANDS: Final = frozenset(("node", "backup", "restore", "recover", "shell", "demo", "sim", "check"))
 """The commands of the command line that the prompt lacks."""
 _MOST_DIGITS: Final = 19
 """The most digits of a number; no node takes a longer one."""

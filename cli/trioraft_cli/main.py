@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 import trioraft
-from trioraft_cli import cluster, keys, leases, locks, members, running, saving, streams, transactions, watching
+from trioraft_cli import check, cluster, keys, leases, locks, members, running, saving, streams, transactions, watching
 from trioraft_cli.groups import Commands
 from trioraft_cli.outcomes import conclude
 
@@ -29,6 +29,7 @@ for command in (
     *leases.COMMANDS,
     *locks.COMMANDS,
     *cluster.COMMANDS,
+    *check.COMMANDS,
     members.members,
     *saving.COMMANDS,
 ):

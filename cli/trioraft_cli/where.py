@@ -43,6 +43,14 @@ def addresses(servers: Path | None, connect: Sequence[str]) -> list[Address]:
         raise click.UsageError(f"{source}{error}") from None
 
 
+def file_of(servers: Path | None, connect: Sequence[str]) -> Path | None:
+    """The servers.txt that `addresses` reads; None where the addresses are given one by one."""
+    named = os.environ.get("TRIORAFT_SERVERS", "").strip()
+    if servers is None and not connect and named:
+        return Path(named) if os.path.exists(named) else None
+    return servers or (None if connect else Path("servers.txt"))
+
+
 def address(text: str) -> Address:
     """The one address that was given. Raises click.UsageError."""
     try:

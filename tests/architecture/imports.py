@@ -114,6 +114,14 @@ ALLOWED = {
         "trioraft.wire",
         "trioraft_cli",
     },
+    "trioraft_cli.checking": {"trioraft.addresses", "trioraft.wire", "trioraft_cli"},
+    "trioraft_cli.checking.inquiry": {
+        "trioraft.addresses",
+        "trioraft.background",
+        "trioraft.names",
+        "trioraft.wire",
+        "trioraft_cli",
+    },
     "trioraft_cli.backup": {
         "trioraft.addresses",
         "trioraft.client",
@@ -180,6 +188,7 @@ HEAVY = {
     "trioraft.server",
     "trioraft_cli.node",
     "trioraft_cli.demo",
+    "trioraft_cli.checking",
     "trioraft_cli.backup",
     "trioraft_cli.sim",
     "trioraft_cli.shell",

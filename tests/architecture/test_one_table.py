@@ -19,6 +19,7 @@ OTHERS = {
     "trioraft.testing.simulated_clients": "how often each is drawn",
     "trioraft.testing.store_model": "what the judge expects of each command",
     "trioraft.testing.streams": "the events of what goes on",
+    "trioraft_cli.checking.inquiry": "what a node is asked to learn how it is",
     "trioraft_cli.with_options": "which commands the prompt has with options",
 }
 """The other tables that are allowed, and why."""

@@ -32,6 +32,9 @@ def test_one_is_over_with_a_connection_that_way() -> None:
     troubles.refuses(1, "from", REFUSED)
     troubles.over(1, "to")
     assert [met.way for met in troubles.present] == ["from"]
+    troubles.refuses(1, "at", REFUSED)
+    troubles.over(1, "to", "at")
+    assert [met.way for met in troubles.present] == ["from"]
     troubles.over(1, "from")
     troubles.over(1, "from")
     assert troubles.present == []

@@ -464,7 +464,7 @@ class Replica:
     @decides
     def link_up(self, peer: NodeId) -> None:
         """A connection to the peer is up."""
-        self.introductions.troubles.over(peer, "to")
+        self.introductions.troubles.over(peer, "to", "at")
         self.core.peer_connected(peer)
         if self.assembly is not None:
             self.peers.tell(peer, FormationView(self.assembly.ready))

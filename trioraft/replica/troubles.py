@@ -10,18 +10,20 @@ from trioraft.raft.messages import NodeId
 from trioraft.replica.ports import TICK_MS
 from trioraft.wire.peers import PeerRefused
 
-Way = Literal["to", "from"]
+Way = Literal["to", "at", "from"]
 
 KEPT_TICKS: Final = 4000 // TICK_MS
 """A trouble that is not met again within this time is over: peers are dialled anew more often."""
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """Why there is no connection to that peer, or none from it."""
+    """Why this node and that peer are not connected, in one direction."""
 
     node: NodeId
     way: Way
-    """`to`: this node dialled the peer in vain; `from`: this node refused the peer."""
+    """`to`: this node cannot reach the peer, or is refused by it; `at`: it refuses whoever answers at the peer's
+    address; `from`: it refuses whoever came as the peer.
+    """
     reason: str
     """A word for programs: `connect`, `silent`, or the reason of a refusal (`PeerRefused.reason`)."""
     message: str
@@ -44,12 +46,13 @@ class Troubles:
         self._met[trouble.node, trouble.way] = self._now, trouble
 
     def refuses(self, peer: NodeId, way: Way, refused: PeerRefused) -> None:
-        """Note a refusal: the peer's, of this node (`to`), or this node's, of the peer (`from`)."""
+        """Note a refusal: the peer's, of this node (`to`), or this node's, of the peer (`at`, `from`)."""
         self.met(Trouble(peer, way, refused.reason, refused.message, refused.hint))
 
-    def over(self, peer: NodeId, way: Way) -> None:
+    def over(self, peer: NodeId, *ways: Way) -> None:
         """Note that there is a connection to the peer, or from it."""
-        self._met.pop((peer, way), None)
+        for way in ways:
+            self._met.pop((peer, way), None)
 
     @property
     def present(self) -> list[Trouble]:

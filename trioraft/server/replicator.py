@@ -182,7 +182,7 @@ class Replicator:
             objection = self._host.objection(self.peer, answer, asked)
             if objection is None:
                 return None
-            self._host.in_trouble(Trouble(self.peer, "to", objection.reason, objection.message, objection.hint))
+            self._host.in_trouble(Trouble(self.peer, "at", objection.reason, objection.message, objection.hint))
             return f"{objection.message} ({objection.hint})"
         if self._host.is_removed_by(self.peer, answer, asked):
             return ""

@@ -1,0 +1,1 @@
+"""What `check` does: it gathers evidence (`inquiry`), and judges it (`judge`), apart from each other."""
