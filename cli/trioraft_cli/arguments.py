@@ -7,7 +7,9 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
+from trioraft_cli import candidates
 from trioraft_cli.streams import MOST_READ, read_all
 from trioraft_cli.values import NotText, text_of
 
@@ -18,6 +20,11 @@ else:
 
 _STANDARD_INPUT: Final = "-"
 _DASHES: Final = "--"
+
+
+def at_prompt(context: click.Context) -> bool:
+    """Whether a command is typed at the prompt, whose connection its root context holds."""
+    return context.find_root().obj is not None
 
 
 class Whole(click.IntRange):
@@ -50,7 +57,7 @@ class WithTail(click.Command):
         tail = None
         if _DASHES in args:
             place = args.index(_DASHES)
-            args, tail = args[:place], tuple(args[place + 1 :])
+            args, tail = args[:place], tuple(map(str, args[place + 1 :]))
         try:
             rest = super().parse_args(ctx, args)
         except click.UsageError as error:
@@ -80,18 +87,18 @@ class Text(_TextType):
                 return text_of(os.fsencode(value))
             except (NotText, UnicodeEncodeError) as error:
                 self.fail(f"it holds {error}", param, ctx)
-        return value
+        return str(value)
 
 
 TEXT: Final = Text()
 
 
 class Value(Text):
-    """Text, or '-' for all of standard input, which is UTF-8 whatever the locale."""
+    """Text, or '-' for all of standard input, which is UTF-8 whatever the locale. At the prompt '-' is itself."""
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the text. Raises click.BadParameter, StreamError."""
-        if value != _STANDARD_INPUT:
+        if value != _STANDARD_INPUT or (ctx is not None and at_prompt(ctx)):
             return super().convert(value, param, ctx)
         data = read_all()
         if len(data) > MOST_READ:
@@ -102,10 +109,48 @@ class Value(Text):
             self.fail(f"standard input holds {error}", param, ctx)
 
 
+class Name(Text):
+    """Text that names something in the cluster, which completes it."""
+
+    def __init__(self, find: candidates.Find) -> None:
+        self._find = find
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        """What there is that begins so."""
+        try:
+            begins = self.convert(incomplete, param, ctx)
+        except click.BadParameter:
+            return []
+        return self._find(ctx, begins)
+
+
+class Number(Whole):
+    """A whole number that names something in the cluster, which completes it."""
+
+    def __init__(self, find: candidates.Find, least: int) -> None:
+        super().__init__(min=least)
+        self._find = find
+
+    def shell_complete(
+        self,
+        ctx: click.Context,
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem[str]]:
+        """What there is that begins so."""
+        return self._find(ctx, incomplete)
+
+
+KEY: Final = Name(candidates.keys)
+PREFIX: Final = Name(candidates.keys)
+LOCK: Final = Name(candidates.locks)
+NODE: Final = Number(candidates.nodes, 0)
+"""A node's id."""
+LEASE: Final = Number(candidates.leases, 1)
 VALUE: Final = Value()
 REVISION: Final = Whole(min=0)
 NUMBER: Final = Whole(min=1)
-"""A lease or a fence."""
+"""A fence, or how many."""
 SECONDS: Final = Seconds(0.0, 86_400.0)
 TTL: Final = Seconds(1.0, 86_400.0)
 TIME_LIMIT: Final = Seconds(0.001, 86_400.0)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -17,10 +17,13 @@ from trioraft.client import Client, ClientError, Line, Refused, Reply, Stream, W
 from trioraft.client.attempts import changes
 from trioraft.wire.operations import OPERATIONS
 from trioraft_cli import form, render, where
-from trioraft_cli.arguments import NUMBER, SECONDS, TEXT, TIME_LIMIT
+from trioraft_cli.arguments import LOCK, NUMBER, SECONDS, TEXT, TIME_LIMIT
 from trioraft_cli.deadlines import TimeIsUp, ending_within
-from trioraft_cli.outcomes import NOT_NOW, NOT_WAITED_FOR, UNKNOWN, Failure, exit_code
+from trioraft_cli.outcomes import NOT_NOW, UNKNOWN, Failure, exit_code, left_open
 from trioraft_cli.streams import end_soon, say
+
+if TYPE_CHECKING:
+    from trioraft_cli.going_on import GoingOn
 
 T = TypeVar("T")
 GRACE_SECONDS: Final = 1.0
@@ -29,6 +32,9 @@ GRACE_SECONDS: Final = 1.0
 
 class Asker:
     """Asks one cluster, and with JSON output prints each answer as the node sent it, a refusal too."""
+
+    going_on: GoingOn | None = None
+    """What goes on between commands, at the prompt; None on the command line, where nothing can."""
 
     def __init__(self, addresses: Sequence[Address]) -> None:
         self.addresses = addresses
@@ -99,7 +105,7 @@ class Asker:
         """Ask as `call` does, with fields of any names. A write that is to be tried again goes in a session too."""
         once = once or (bool(self.tries_until) and "seq" in OPERATIONS[op].request.__struct_fields__)
         with self.printing(), _waited_for(op):
-            reply = self.with_client(lambda client: reply_of(client, op, fields, once=once))
+            reply = self.with_client(lambda client: _reply_of(client, op, fields, once=once))
         if self.as_json:
             render.show_json(reply.line)
         return reply
@@ -111,7 +117,7 @@ class Asker:
         """
         try:
             with self.printing(), ending_within(None if seconds is None else seconds + GRACE_SECONDS):
-                line = answer_of(self.addresses, op, seconds, fields, self.tries_until)
+                line = _answer_of(self.addresses, op, seconds, fields, self.tries_until)
         except TimeIsUp:
             say(f"no node has answered within {seconds:g} s")
             raise Failure(NOT_NOW) from None
@@ -169,7 +175,7 @@ def write_options(command: Any) -> Any:
         "--once", is_flag=True, help="Ask again where a reply is lost, and be applied once all the same."
     )
     lock = click.option(
-        "--lock", type=TEXT, metavar="NAME", help="With --fence: only while that lock is held under it."
+        "--lock", type=LOCK, metavar="NAME", help="With --fence: only while that lock is held under it."
     )
     fence = click.option("--fence", type=NUMBER, help="The fence that the lock was granted with.")
 
@@ -226,10 +232,15 @@ def waits(timeout_help: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
 
 
 def _asker(servers: Path | None, connect: tuple[str, ...]) -> Asker:
-    return Asker(where.addresses(servers, connect))
+    """An Asker of the cluster that these options name; else the context's own, as at the prompt.
+
+    Raises click.UsageError.
+    """
+    asker = click.get_current_context().find_object(Asker)
+    return Asker(where.addresses(servers, connect)) if asker is None or servers is not None or connect else asker
 
 
-def reply_of(client: Client, op: str, fields: dict[str, Any], *, once: bool) -> Reply:
+def _reply_of(client: Client, op: str, fields: dict[str, Any], *, once: bool) -> Reply:
     """Ask with this client, and return the reply; `once` in a session of its own. Raises ClientError."""
     if not once:
         return client.call(op, **fields)
@@ -243,7 +254,7 @@ def reply_of(client: Client, op: str, fields: dict[str, Any], *, once: bool) -> 
     return reply
 
 
-def answer_of(
+def _answer_of(
     addresses: Sequence[Address],
     op: str,
     seconds: float | None,
@@ -275,5 +286,5 @@ def _waited_for(op: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if changes(op):
-            say(NOT_WAITED_FOR)
+            raise left_open() from None
         raise

@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from trioraft_cli import render
+from trioraft_cli.arguments import NODE
 from trioraft_cli.asking import Asker, asks
 from trioraft_cli.counts import snapshot_taken
 from trioraft_cli.status import ClusterStatus, judge, show_status
@@ -60,7 +61,7 @@ def show_log(asker: Asker, first: int | None, limit: int | None) -> int:
 
 
 @click.command()
-@click.argument("target", type=int, required=False)
+@click.argument("target", type=NODE, required=False)
 @asks
 def transfer(asker: Asker, target: int | None) -> int:
     """Let the node with the id TARGET lead, or the one that has most."""
@@ -80,4 +81,5 @@ def snapshot(asker: Asker) -> int:
     return 0
 
 
-COMMANDS = (status, show_log, transfer, snapshot)
+COMMANDS = (transfer, snapshot)
+SEEING = (status, show_log)

@@ -1,70 +1,74 @@
-"""The prompt's completion: what `commands` says of the text before the cursor, and keys, which a node is asked for."""
+"""The prompt's completion: what the tree of commands says of the text before the cursor."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable
 from typing import Final
 
+import msgspec
+from click.shell_completion import CompletionItem, ShellComplete
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from trioraft.addresses import Address
 from trioraft.background import in_background
-from trioraft.client import Client, ClientError
-from trioraft.wire.codec import DecodeError
-from trioraft_cli import render
-from trioraft_cli.commands import complete_command, key_to_complete
+from trioraft_cli.lines import Prompt
+from trioraft_cli.typed import before_cursor
 from trioraft_cli.words import quote
 
 COMPLETION_SECONDS: Final = 0.5
-"""How long keys are waited for."""
-COMPLETIONS: Final = 100
-"""How many keys are asked for."""
+"""How long completions are waited for."""
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """A completion of the word before the cursor."""
+
+    text: str
+    """The word as it is typed."""
+    start: int
+    """Where it begins, counted from the cursor: 0 or less."""
+    help: str
+
+
+def offers(prompt: Prompt, text: str) -> list[Offer]:
+    """The completions of the text before the cursor. A node may be asked, and waited for."""
+    cursor = before_cursor(prompt.root, text)
+    if cursor is None:
+        return []
+    complete = ShellComplete(prompt.root, {"obj": prompt.connection}, "", "")
+    found = complete.get_completions(list(cursor.words), cursor.incomplete)
+    if not found and not cursor.incomplete:
+        found = complete.get_completions(list(cursor.words), "-")
+    return [Offer(_typed(item), -len(cursor.typed), item.help or "") for item in found]
+
+
+def _typed(item: CompletionItem[str]) -> str:
+    """The completion as it is typed at the prompt: names that exist may need quotes."""
+    return quote(item.value) if item.word else item.value
 
 
 class ClusterCompleter(Completer):
-    """Completes commands, and keys that exist.
+    """Completes what a person types into a prompt.
 
     It uses no executor thread of the prompt's loop: the loop would wait for it before it carries out a command.
     """
 
-    def __init__(self, addresses: Sequence[Address]) -> None:
-        self._addresses = addresses
-        self._client = Client(addresses, timeout=COMPLETION_SECONDS)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
+    def __init__(self, prompt: Prompt) -> None:
+        self._prompt = prompt
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
-        """The commands alone: keys are those of a node, which has to be waited for."""
-        text = document.current_line_before_cursor
-        return [Completion(name, start_position=-len(text.lstrip())) for name in complete_command(text)]
+        """The completions of the text before the cursor, waited for."""
+        found = offers(self._prompt, document.current_line_before_cursor)
+        return [Completion(one.text, start_position=one.start, display_meta=one.help) for one in found]
 
     async def get_completions_async(
         self, document: Document, complete_event: CompleteEvent
     ) -> AsyncGenerator[Completion, None]:
-        """The completions of the text before the cursor."""
-        for completion in self.get_completions(document, complete_event):
-            yield completion
-        found = key_to_complete(document.current_line_before_cursor)
-        if found is None:
-            return
-        prefix, typed = found
-        for key in await self._keys(prefix):
-            yield Completion(quote(key), start_position=-typed)
-
-    async def _keys(self, prefix: str) -> list[str]:
-        fields = {"op": "scan", "prefix": prefix, "keys_only": True, "limit": COMPLETIONS, "read": "stale"}
-        client = self._client
-        asked = in_background(lambda: client.pipeline([fields])[0])
+        """The completions of the text before the cursor; none where they take too long."""
+        asked = in_background(lambda: self.get_completions(document, complete_event))
         try:
-            reply = await asyncio.wait_for(asyncio.wrap_future(asked), COMPLETION_SECONDS)
-            return [row.key for row in render.scan_rows(reply)] if reply.ok else []
-        except (ClientError, TimeoutError, DecodeError):
-            return []  # no key is worth a delay, or a message in the middle of the typing
-        finally:
-            if not asked.done():
-                client.abandon()
-                self._client = Client(self._addresses, timeout=COMPLETION_SECONDS)
+            found = await asyncio.wait_for(asyncio.wrap_future(asked), COMPLETION_SECONDS)
+        except TimeoutError:
+            return  # no completion is worth a delay
+        for completion in found:
+            yield completion

@@ -12,6 +12,7 @@ from trioraft.addresses import Address
 from trioraft.background import in_background
 from trioraft.client import ClientError, KeptLease, Push, Stream, Watching
 from trioraft_cli.counts import counted
+from trioraft_cli.escapes import safe_json
 from trioraft_cli.outcomes import complain
 from trioraft_cli.render import event_line
 from trioraft_cli.streams import StreamError, say
@@ -37,11 +38,11 @@ class GoingOn:
         """Whether anything may be printed while a line is typed."""
         return bool(self._watches or self._locks)
 
-    def watch(self, fields: dict[str, Any]) -> None:
-        """Print the events of a watch with these fields from now on."""
+    def watch(self, fields: dict[str, Any], *, as_json: bool = False) -> None:
+        """Print the events of a watch with these fields from now on, as JSON if asked to."""
         stream = Stream(self._addresses, Watching(fields), say)
         self._watches.append(stream)
-        in_background(lambda: self._print(stream))
+        in_background(lambda: self._print(stream, as_json))
 
     def end_watches(self) -> int:
         """End all watches; how many there were."""
@@ -77,10 +78,12 @@ class GoingOn:
         for name in list(self._locks):
             self.give_back(name)
 
-    def _print(self, stream: Stream) -> None:
+    def _print(self, stream: Stream, as_json: bool) -> None:
         try:
             for push in stream:
-                if isinstance(push, Push) and push.event != "synced":
+                if as_json:
+                    self._joined.add(safe_json(push.line.decode()))
+                elif isinstance(push, Push) and push.event != "synced":
                     self._joined.add(event_line(push))
         except ClientError as error:
             if stream in self._watches:

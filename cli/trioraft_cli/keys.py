@@ -8,18 +8,19 @@ from typing import Any
 import click
 
 from trioraft_cli import render
-from trioraft_cli.arguments import NUMBER, TEXT, VALUE
+from trioraft_cli.arguments import KEY, LEASE, NUMBER, PREFIX, VALUE
 from trioraft_cli.asking import Asker, asks, write_options
 from trioraft_cli.counts import counted
 from trioraft_cli.form import as_table
 from trioraft_cli.outcomes import no_key
 from trioraft_cli.streams import say
+from trioraft_cli.typed import WithRest
 from trioraft_cli.values import STORED_AS_STRING, is_broken_json, to_json
 from trioraft_cli.words import quote, shell_word
 
 
 @click.command()
-@click.argument("key", type=TEXT)
+@click.argument("key", type=KEY)
 @click.option("--raw", is_flag=True, help="A string without its quotes.")
 @click.option("--stale", is_flag=True, help="From the node's own state, which may be behind.")
 @asks
@@ -33,16 +34,18 @@ def get(asker: Asker, key: str, raw: bool, stale: bool) -> int:
     return 0
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("key", type=TEXT)
+@click.command(cls=WithRest, context_settings={"ignore_unknown_options": True})
+@click.argument("key", type=KEY)
 @click.argument("value", type=VALUE)
 @click.option("--string", is_flag=True, help="VALUE is a string, even if it reads as JSON.")
 @click.option("--if-rev", type=int, help="Only if KEY has this revision; 0: only if it does not exist.")
-@click.option("--lease", type=NUMBER, help="KEY goes when this lease ends.")
+@click.option("--lease", type=LEASE, help="KEY goes when this lease ends.")
 @write_options
 @asks
 def put(asker: Asker, key: str, value: str, string: bool, **options: Any) -> int:
     """Give KEY the VALUE: JSON if it reads as JSON, else a string; '-' reads it from standard input.
+
+    At the prompt, options stand before KEY, and VALUE is the rest of the line, whatever stands there.
 
     \b
     Example: trioraft put config '{"colour": "red"}' --if-rev 0
@@ -56,7 +59,7 @@ def put(asker: Asker, key: str, value: str, string: bool, **options: Any) -> int
 
 
 @click.command()
-@click.argument("key", type=TEXT)
+@click.argument("key", type=KEY)
 @click.option("--if-rev", type=int, help="Only if KEY has this revision.")
 @click.option("--prefix", is_flag=True, help="KEY is a prefix: remove all keys that begin with it.")
 @click.option("--limit", type=NUMBER, help="With --prefix: at most so many keys, up to 10000; else all.")
@@ -77,7 +80,11 @@ def delete(
     if not prefix:
         if limit is not None or everything:
             raise click.UsageError(f"{'--all' if limit is None else '--limit'} is for --prefix")
-        return 0 if asker.call("delete", key=key, if_rev=if_rev, **options)["deleted"] else no_key(key)
+        if not asker.call("delete", key=key, if_rev=if_rev, **options)["deleted"]:
+            return no_key(key)
+        if not asker.as_json and as_table():
+            print("deleted")
+        return 0
     if if_rev is not None:
         raise click.UsageError("--if-rev is for one key, and --prefix for many")
     if everything == bool(key):
@@ -104,8 +111,8 @@ def _delete_all(asker: Asker, prefix: str, limit: int | None, options: dict[str,
 
 
 @click.command()
-@click.argument("prefix", type=TEXT, default="")
-@click.option("--after", type=TEXT, help="Begin behind this key.")
+@click.argument("prefix", type=PREFIX, default="")
+@click.option("--after", type=KEY, help="Begin behind this key.")
 @click.option("--limit", type=int, help="At most so many keys, up to 10000; 1000 where it is not given.")
 @click.option("--keys-only", is_flag=True, help="The keys alone.")
 @click.option("--stale", is_flag=True, help="From the node's own state, which may be behind.")
@@ -127,7 +134,7 @@ def scan(asker: Asker, prefix: str, after: str | None, limit: int | None, keys_o
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("key", type=TEXT)
+@click.argument("key", type=KEY)
 @click.argument("by", type=int, default=1)
 @write_options
 @asks

@@ -8,7 +8,7 @@ import msgspec
 from trioraft.client import Reply
 from trioraft.wire.codec import decode
 from trioraft_cli import render
-from trioraft_cli.arguments import NUMBER, TTL
+from trioraft_cli.arguments import LEASE, TTL
 from trioraft_cli.asking import Asker, asks, page_options
 from trioraft_cli.counts import seconds
 from trioraft_cli.groups import Commands
@@ -50,7 +50,7 @@ def grant(asker: Asker, ttl: float) -> int:
 
 
 @lease.command()
-@click.argument("leases", type=NUMBER, nargs=-1, required=True, metavar="LEASE...")
+@click.argument("leases", type=LEASE, nargs=-1, required=True, metavar="LEASE...")
 @asks
 def keepalive(asker: Asker, leases: tuple[int, ...]) -> int:
     """Let each LEASE live its whole time again, once. Where one has ended, the exit code is 1.
@@ -65,7 +65,7 @@ def keepalive(asker: Asker, leases: tuple[int, ...]) -> int:
 
 
 @lease.command()
-@click.argument("lease", type=NUMBER)
+@click.argument("lease", type=LEASE)
 @asks
 def revoke(asker: Asker, lease: int) -> int:
     """End a LEASE now, with its keys and locks. One that has ended is none to complain of.
@@ -78,7 +78,7 @@ def revoke(asker: Asker, lease: int) -> int:
 
 
 @lease.command("list")
-@click.option("--after", type=NUMBER, metavar="LEASE", help="Begin behind this lease.")
+@click.option("--after", type=LEASE, metavar="LEASE", help="Begin behind this lease.")
 @page_options
 @asks
 def list_(asker: Asker, after: int | None, limit: int | None) -> int:

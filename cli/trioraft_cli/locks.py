@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import click
 import msgspec
@@ -13,9 +14,10 @@ from trioraft.client import KeptLease, NoNode, Refused, Reply
 from trioraft.client.attempts import Attempts
 from trioraft.wire.codec import decode
 from trioraft_cli import render
-from trioraft_cli.arguments import NUMBER, TEXT, TTL, WithTail
+from trioraft_cli.arguments import LEASE, LOCK, NUMBER, TTL, WithTail
 from trioraft_cli.asking import Asker, asks, page_options, waits
 from trioraft_cli.children import Child
+from trioraft_cli.going_on import GoingOn
 from trioraft_cli.outcomes import NO, telling
 from trioraft_cli.signals import Leaving
 from trioraft_cli.streams import flush, say
@@ -30,7 +32,7 @@ class _Row(msgspec.Struct):
 
 
 @click.command(cls=WithTail)
-@click.argument("name", type=TEXT)
+@click.argument("name", type=LOCK)
 @click.option(
     "--ttl",
     type=TTL,
@@ -46,7 +48,8 @@ def lock(asker: Asker, name: str, ttl: float, timeout: float | None, tail: tuple
     COMMAND finds TRIORAFT_LOCK, TRIORAFT_FENCE and TRIORAFT_LEASE in its environment, and its exit code is passed on.
     Where the lock is lost, because no node could be reached for too long, or because somebody unlocked it, COMMAND and
     all that it started get SIGTERM, and SIGKILL a tenth of the ttl later; the exit code is 1 then. Where the lock
-    cannot be had in time it is 4. If this process itself is killed, COMMAND runs on, and others get the lock.
+    cannot be had in time it is 4. If this process itself is killed, COMMAND runs on, and others get the lock. Without a
+    COMMAND, the prompt holds it while other commands are typed, until it is unlocked or the prompt ends.
 
     Who writes with --lock and --fence is refused once the lock is another's, however late the write comes.
 
@@ -56,8 +59,10 @@ def lock(asker: Asker, name: str, ttl: float, timeout: float | None, tail: tuple
     """
     if tail == ():
         raise click.UsageError("there is no command behind the '--'")
-    with Leaving(), asker.printing(), kept_lease(asker, ttl) as kept:
-        fence = take(asker, kept, name, timeout)
+    if asker.going_on is not None and tail is None:
+        return _keep(asker, asker.going_on, name, ttl, timeout)
+    with Leaving(), asker.printing(), _kept_lease(asker, ttl) as kept:
+        fence = _take(asker, kept, name, timeout)
         code = _hold(asker, kept, name, fence) if tail is None else _run(kept, name, fence, tail)
         if kept.lost.is_set():
             say(f"the lock {quote(name, sys.stderr.encoding)} is lost: {kept.why_lost}")
@@ -65,7 +70,7 @@ def lock(asker: Asker, name: str, ttl: float, timeout: float | None, tail: tuple
     return code
 
 
-def kept_lease(asker: Asker, ttl: float) -> KeptLease:
+def _kept_lease(asker: Asker, ttl: float) -> KeptLease:
     """A lease that is kept alive, for which nodes are asked as long as the asker is told to. Raises ClientError."""
     now = time.monotonic()
     seconds = 0.0 if asker.tries_until is None else asker.tries_until - now
@@ -80,7 +85,7 @@ def kept_lease(asker: Asker, ttl: float) -> KeptLease:
         time.sleep(pause)
 
 
-def take(asker: Asker, kept: KeptLease, name: str, timeout: float | None) -> int:
+def _take(asker: Asker, kept: KeptLease, name: str, timeout: float | None) -> int:
     """Take the lock for a lease; its fence. Raises ClientError, Failure."""
     shown = quote(name, sys.stderr.encoding)
     late = f"the lock {shown} was not to be had within {timeout:g} s" if timeout else f"another holds the lock {shown}"
@@ -88,6 +93,20 @@ def take(asker: Asker, kept: KeptLease, name: str, timeout: float | None) -> int
         fence: int = asker.settle("lock", timeout, name=name, lease=kept.lease)["fence"]
     kept.holds(name, fence)
     return fence
+
+
+def _keep(asker: Asker, going_on: GoingOn, name: str, ttl: float, timeout: float | None) -> int:
+    """Take the lock, and hold it while the prompt runs, unless it is unlocked before."""
+    if going_on.holds(name):
+        raise click.UsageError(f"this prompt holds the lock {quote(name)} already")
+    with ExitStack() as lock:
+        kept = lock.enter_context(_kept_lease(asker, ttl))
+        fence = _take(asker, kept, name, timeout)
+        if not asker.as_json:
+            print(f"fence {fence}, lease {kept.lease}")
+        say(f"the lock is kept while this prompt runs, or until 'unlock {quote(name, sys.stderr.encoding)}'")
+        going_on.hold(name, lock.pop_all(), kept)
+    return 0
 
 
 def _run(kept: KeptLease, name: str, fence: int, command: Sequence[str]) -> int:
@@ -115,12 +134,12 @@ def _hold(asker: Asker, kept: KeptLease, name: str, fence: int) -> int:
 
 
 @click.command()
-@click.argument("name", type=TEXT)
-@click.argument("lease", type=NUMBER, required=False, metavar="LEASE")
+@click.argument("name", type=LOCK)
+@click.argument("lease", type=LEASE, required=False, metavar="LEASE")
 @click.option("--fence", type=NUMBER, help="Only if it is held under this fence.")
 @asks
 def unlock(asker: Asker, name: str, lease: int | None, fence: int | None) -> int:
-    """Take the lock NAME from LEASE, which holds it. `locks` shows who does.
+    """Take the lock NAME from LEASE, which holds it. `locks` shows who does. One that the prompt holds needs no LEASE.
 
     To do it again does no harm. Where LEASE did not hold the lock, standard error says so; the exit code is 0 all the
     same.
@@ -128,6 +147,9 @@ def unlock(asker: Asker, name: str, lease: int | None, fence: int | None) -> int
     \b
     Example: trioraft unlock deploy 41
     """
+    if lease is None and asker.going_on is not None and asker.going_on.holds(name):
+        asker.going_on.give_back(name)
+        return 0
     if lease is None:
         raise click.UsageError("say from which LEASE: 'locks' shows who holds the lock")
     if asker.call("unlock", name=name, lease=lease, fence=fence)["rev"] == 0:
@@ -140,7 +162,7 @@ def _so(lease: int, fence: int | None) -> str:
 
 
 @click.command()
-@click.option("--after", type=TEXT, metavar="NAME", help="Begin behind this lock.")
+@click.option("--after", type=LOCK, metavar="NAME", help="Begin behind this lock.")
 @page_options
 @asks
 def locks(asker: Asker, after: str | None, limit: int | None) -> int:

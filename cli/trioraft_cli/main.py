@@ -21,19 +21,13 @@ def cli() -> None:
     """
 
 
-for command in (
-    *running.COMMANDS,
-    *keys.COMMANDS,
-    *transactions.COMMANDS,
-    *watching.COMMANDS,
-    *leases.COMMANDS,
-    *locks.COMMANDS,
-    *cluster.COMMANDS,
-    *check.COMMANDS,
-    members.members,
-    *saving.COMMANDS,
-):
-    cli.add_command(command)
+cli.section("run", *running.COMMANDS)
+cli.section("keys", *keys.COMMANDS, *transactions.COMMANDS)
+cli.section("watch and lock", *watching.COMMANDS, *locks.COMMANDS, *leases.COMMANDS)
+cli.section("cluster", *members.COMMANDS, *cluster.COMMANDS)
+cli.section("seeing", *cluster.SEEING, *check.COMMANDS)
+cli.section("saving", *saving.COMMANDS)
+cli.section("proof", running.sim)
 
 
 def command_line() -> Any:

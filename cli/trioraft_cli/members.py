@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from trioraft.addresses import ServersFileError, read_servers
 from trioraft_cli import render, where
-from trioraft_cli.arguments import TEXT
+from trioraft_cli.arguments import NODE, TEXT
 from trioraft_cli.asking import Asker, asks, cluster_options
 from trioraft_cli.groups import Commands
 from trioraft_cli.member_plan import PlanError, carry_out, plan
 from trioraft_cli.membership import added, ask_members, show_members
-from trioraft_cli.outcomes import NOT_WAITED_FOR
+from trioraft_cli.outcomes import left_open
 from trioraft_cli.streams import say
 
 
@@ -24,7 +25,11 @@ from trioraft_cli.streams import say
 @click.pass_context
 def members(context: click.Context, /, **options: Any) -> int:
     """Show the members of the cluster, or change them: add, remove, promote, apply."""
-    return 0 if context.invoked_subcommand is not None else _list(**options)
+    if context.invoked_subcommand is None:
+        return _list(**options)
+    if any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in options):
+        raise click.UsageError(f"the options of '{context.invoked_subcommand}' stand behind it")
+    return 0
 
 
 @asks
@@ -52,7 +57,7 @@ def add(asker: Asker, address: str, learner: bool) -> int:
 
 
 @members.command()
-@click.argument("member", type=int)
+@click.argument("member", type=NODE)
 @click.option("--force", is_flag=True, help="Though no majority of the others is live.")
 @asks
 def remove(asker: Asker, member: int, force: bool) -> int:
@@ -64,7 +69,7 @@ def remove(asker: Asker, member: int, force: bool) -> int:
 
 
 @members.command()
-@click.argument("member", type=int)
+@click.argument("member", type=NODE)
 @asks
 def promote(asker: Asker, member: int) -> int:
     """Let the learner with the id MEMBER vote, once it has caught up."""
@@ -100,6 +105,8 @@ def apply(asker: Asker, file: Path, dry_run: bool) -> int:
     except (ServersFileError, PlanError) as error:
         raise click.UsageError(str(error)) from None
     except KeyboardInterrupt:
-        say(NOT_WAITED_FOR)
-        raise
+        raise left_open() from None
     return 0
+
+
+COMMANDS = (members,)

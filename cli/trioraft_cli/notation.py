@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+import click
 import msgspec
 
-from trioraft_cli.commands import COMMANDS, is_integer
-from trioraft_cli.values import NotText, is_json, to_json
-from trioraft_cli.words import WordError, next_word, quote
+from trioraft_cli import keys
+from trioraft_cli.typed import Cursor, at_word, outside_strings
+from trioraft_cli.values import NotText, is_integer, is_json, to_json
+from trioraft_cli.words import Quoted, WordError, has_ended, next_word, quote
 
 Item = str | list[str]
 """A check or an operation: text with quotes as at the prompt, or the words themselves."""
@@ -27,12 +29,37 @@ _COMMA: Final = ","
 _COMMA_HINT: Final = """put a blank before one that ends an operation, or double quotes as in 'put a "x,"'"""
 _TOO_LONG_HINT: Final = "a value with blanks stands in double quotes, and options stand before the first '--'"
 _QUOTES: Final = "\"'"
+_SEPARATORS: Final = outside_strings(r"(?:--|,)(?=\s)")
+
+
+class _Form(msgspec.Struct, frozen=True):
+    """How an operation is typed: as the arguments of the command of that name."""
+
+    usage: str
+    fields: tuple[str, ...]
+    numbers: tuple[str, ...]
+    least: int
+    """How many of the fields it needs."""
+
+
+def _form(command: click.Command) -> _Form:
+    arguments = [param for param in command.params if isinstance(param, click.Argument)]
+    words = [param.human_readable_name if param.required else f"[{param.human_readable_name}]" for param in arguments]
+    names = tuple(str(param.name) for param in arguments)
+    numbers = tuple(str(param.name) for param in arguments if isinstance(param.type, click.types.IntParamType))
+    return _Form(" ".join([str(command.name), *words]), names, numbers, sum(param.required for param in arguments))
+
+
 _IN_TXN: Final = {
-    name: command
-    for name, command in COMMANDS.items()
-    if command.operation is not None and command.operation.kind in ("read", "write") and command.takes_one_key
+    name: form for name, form in ((str(one.name), _form(one)) for one in keys.COMMANDS) if "key" in form.fields
 }
-"""The commands of the prompt that a transaction may hold."""
+"""The operations that a transaction may hold."""
+_KIND_OF: Final = {
+    **{verb: ["get"] for verb in (*_IN_TXN, "rev", "value", "exists", "missing")},
+    "lock": ["unlock"],
+    "lease": ["lease", "revoke"],
+}
+"""For the first word of a check or an operation: a command whose argument is of the same kind as the second."""
 CHECKS: Final = (
     "rev KEY = REVISION",
     "value KEY = VALUE",
@@ -70,32 +97,49 @@ def of_words(words: Sequence[str], tail: Sequence[str]) -> dict[str, Any]:
     return _fields(sections)
 
 
-def of_line(line: str) -> dict[str, Any]:
-    """The fields of a transaction from a line of the prompt. Raises NotationError."""
-    sections: list[list[Item]] = [[]]
+def words_of_line(line: str) -> list[str]:
+    """The words of a transaction typed at the prompt, as a shell would give them. Raises WordError.
+
+    A check or an operation is one word with a blank in it.
+    """
+    words: list[str] = []
     rest = line.strip()
     text = ""
     while True:
         try:
             word, after = next_word(rest)
-        except WordError as error:
+        except WordError:
             if not text:
-                raise NotationError(str(error)) from None
+                raise
             word, after = _up_to_blank(rest)  # within JSON
         typed = rest[: len(rest) - len(after)]
         if typed.strip() in ("", _DASHES, _COMMA):
             if text:
-                sections[-1].append(text.strip())
+                words.append(_one_word(text.strip()))
                 text = ""
             if not rest:
-                return _fields(sections)
-            if typed.strip() == _DASHES:
-                sections.append([])
-        elif text or typed[0] not in "\"'":
+                return words
+            words.append(typed.strip())
+        elif text or typed[0] not in _QUOTES:
             text += typed
         else:
-            sections[-1].append(word)
+            words.append(_one_word(word))
         rest = after
+
+
+def cursor_in_line(text: str) -> Cursor | None:
+    """What stands before the cursor in a transaction, as if it stood behind a command with an argument of that kind."""
+    ends = [found.end() for found in _SEPARATORS.finditer(text) if found[1]]
+    item = text[max(ends, default=0) :].lstrip()
+    if not has_ended(item):
+        return None
+    verb, rest = next_word(item)
+    return at_word(_KIND_OF[verb], rest) if verb in _KIND_OF else None
+
+
+def _one_word(item: str) -> str:
+    """A check or an operation as a word that is no option, no separator, and no part of a longer one."""
+    return Quoted(item if any(sign.isspace() for sign in item) else f"{item} ")
 
 
 def _up_to_blank(text: str) -> tuple[str, str]:
@@ -183,7 +227,7 @@ class _Words:
 
     def error(self, why: str) -> NotationError:
         """The error of this check or operation."""
-        text = self._item if isinstance(self._item, str) else " ".join(map(quote, self._item))
+        text = self._item.strip() if isinstance(self._item, str) else " ".join(map(quote, self._item))
         return NotationError(f"'{text}' cannot be read: {why}")
 
 
@@ -210,16 +254,16 @@ def _check(words: _Words) -> dict[str, Any]:
 
 def _operation(words: _Words) -> dict[str, Any]:
     verb = words.next()
-    command = _IN_TXN.get(verb)
-    if command is None:
-        raise words.error(f"an operation is one of: {'; '.join(one.typed.usage for one in _IN_TXN.values())}")
+    form = _IN_TXN.get(verb)
+    if form is None:
+        raise words.error(f"an operation is one of: {'; '.join(one.usage for one in _IN_TXN.values())}")
     fields: dict[str, Any] = {"op": verb}
-    for number, field in enumerate(command.typed.fields):
-        if not words and number >= command.least:
+    for number, field in enumerate(form.fields):
+        if not words and number >= form.least:
             break
         if field == "value":
             fields[field] = words.value()
         else:
-            fields[field] = words.number() if command.takes_number(field) else words.next()
+            fields[field] = words.number() if field in form.numbers else words.next()
     words.end()
     return fields

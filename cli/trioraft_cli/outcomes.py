@@ -50,12 +50,22 @@ class Failure(Exception):
         self.code = code
 
 
+class LeftOpen(KeyboardInterrupt):
+    """Ctrl-C that leaves a change open, of which that has been said."""
+
+
 class NoSuchNode(click.UsageError):
     """An INDEX that a servers.txt does not have, and what the file has."""
 
     def __init__(self, message: str, listed: str) -> None:
         super().__init__(f"{message}:")
         self.listed = listed
+
+
+def left_open() -> LeftOpen:
+    """Say that a change is not waited for any more; what to raise then."""
+    say(NOT_WAITED_FOR)
+    return LeftOpen()
 
 
 def conclude(command: Callable[[], object]) -> int:
@@ -133,24 +143,34 @@ def _as_typed(hint: str) -> str:
     return hint
 
 
-def _code_of(command: Callable[[], object]) -> int:
+def code_of(command: Callable[[], object], complain_of_usage: Callable[[click.ClickException], int]) -> int:
+    """Run a command, and say why it failed; its exit code. Raises StreamError, and what is no Exception."""
     try:
         code = command()
         return code if isinstance(code, int) else 0
     except Failure as failure:
         return failure.code
     except click.ClickException as error:
-        return _complain_of_usage(error)
-    except (click.Abort, KeyboardInterrupt):
-        end_soon()
-        return INTERRUPTED
+        return complain_of_usage(error)
+    except click.Abort:
+        raise KeyboardInterrupt from None
     except ClientError as error:
         return complain(error)
-    except StreamError as error:
-        return _complain_of_stream(error)
+    except StreamError:
+        raise
     except Exception as error:  # a bug of ours: a line says so, and no traceback
         say(f"internal error: {type(error).__name__}: {error}")
         return INTERNAL
+
+
+def _code_of(command: Callable[[], object]) -> int:
+    try:
+        return code_of(command, _complain_of_usage)
+    except KeyboardInterrupt:
+        end_soon()
+        return INTERRUPTED
+    except StreamError as error:
+        return _complain_of_stream(error)
 
 
 def _flushed(code: int) -> int:

@@ -109,4 +109,4 @@ def sim(
     return run_many(parse_seeds(seeds), task, jobs, output)
 
 
-COMMANDS = (node, shell, demo, sim)
+COMMANDS = (node, shell, demo)

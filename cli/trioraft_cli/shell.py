@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+import click
 from prompt_toolkit import PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import Completer
@@ -14,34 +15,39 @@ from prompt_toolkit.patch_stdout import patch_stdout
 
 from trioraft.addresses import Address
 from trioraft_cli.colour import is_dumb
-from trioraft_cli.commands import split_commands
 from trioraft_cli.completion import ClusterCompleter
 from trioraft_cli.connection import NO_NODE_HINT, Connection
 from trioraft_cli.counts import counted
 from trioraft_cli.escapes import safe
+from trioraft_cli.groups import Commands
 from trioraft_cli.history import KeptHistory
-from trioraft_cli.lines import run_line
+from trioraft_cli.lines import Prompt, run_line
 from trioraft_cli.outcomes import NO
 from trioraft_cli.pager import Held
 from trioraft_cli.signals import Interrupts, Leaving
 from trioraft_cli.streams import say
+from trioraft_cli.typed import split_commands
 
 PROMPT: Final = "trioraft> "
 
 
-def run_shell(addresses: Sequence[Address], hint: str = NO_NODE_HINT) -> int:
+def run_shell(addresses: Sequence[Address], hint: str = NO_NODE_HINT, extra: Sequence[click.Command] = ()) -> int:
     """Carry out commands until the end; the exit code, which without a terminal is that of the first that failed.
 
-    `hint` says what to do where no node can be reached.
+    It is called from within a command, of whose tree the prompt has the commands, and `extra`. `hint` says what to do
+    where no node can be reached.
     """
+    commands = click.get_current_context().find_root().command
+    assert isinstance(commands, Commands)
     connection = Connection(addresses, hint)
+    prompt = Prompt(connection, commands, extra)
     try:
         if sys.stdin.isatty() and sys.stdout.isatty():
-            return _prompt(connection, addresses)
+            return _prompt(prompt)
         code = 0
         for line in sys.stdin:
             if line.strip():
-                outcome = run_line(connection, addresses, line)
+                outcome = run_line(prompt, line)
                 if outcome is None:
                     break
                 code = code or outcome
@@ -51,16 +57,16 @@ def run_shell(addresses: Sequence[Address], hint: str = NO_NODE_HINT) -> int:
         connection.close()
 
 
-def _prompt(connection: Connection, addresses: Sequence[Address]) -> int:
-    with Leaving() as leaving, contextlib.closing(ClusterCompleter(addresses)) as completer:
-        typing = _Typing(connection, completer, leaving)
+def _prompt(prompt: Prompt) -> int:
+    with Leaving() as leaving:
+        typing = _Typing(prompt.connection, ClusterCompleter(prompt), leaving)
         with Interrupts() as interrupts:
             while True:
                 text = typing.next()
                 if text is None:
                     return 0
                 with contextlib.suppress(KeyboardInterrupt), interrupts.breaking_off():
-                    if not _run_lines(connection, addresses, split_commands(text)):
+                    if not _run_lines(prompt, split_commands(prompt.root, text)):
                         return 0
 
 
@@ -105,13 +111,13 @@ class _Typing:
             app.exit(exception=EOFError)
 
 
-def _run_lines(connection: Connection, addresses: Sequence[Address], lines: Sequence[str]) -> bool:
+def _run_lines(prompt: Prompt, lines: Sequence[str]) -> bool:
     """Carry out what was typed, or pasted, up to the first that fails; whether the prompt goes on."""
     for number, line in enumerate(lines, 1):
         if len(lines) > 1:
             print(f"{PROMPT}{safe(line)}")
-        with Held(connection.going_on.quiet) if not is_dumb() else contextlib.nullcontext():
-            outcome = run_line(connection, addresses, line)
+        with Held(prompt.connection.going_on.quiet) if not is_dumb() else contextlib.nullcontext():
+            outcome = run_line(prompt, line)
         if outcome is None:
             return False
         if outcome not in (0, NO) and number < len(lines):

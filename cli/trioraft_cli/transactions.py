@@ -15,17 +15,30 @@ from trioraft_cli import render
 from trioraft_cli.arguments import TEXT, WithTail
 from trioraft_cli.asking import Asker, asks, write_options
 from trioraft_cli.form import as_table
-from trioraft_cli.notation import NotationError, of_words
+from trioraft_cli.notation import NotationError, cursor_in_line, of_words, words_of_line
 from trioraft_cli.outcomes import NO
 from trioraft_cli.streams import MOST_READ, say
+from trioraft_cli.typed import Cursor, OwnWords, Typed, at_word, leading_options, split_sink
+from trioraft_cli.words import has_ended
 
 _GIVEN_BY: Final = {"lock": ("lock",), "fence": ("fence",), "once": ("client", "seq")}
 """The fields that an option gives a transaction."""
 
 
-class _Txn(WithTail):
+class _Txn(WithTail, OwnWords):
     tail_metavar = "-- OPERATION... [-- ELSE...]"
     tail_hint = "operations stand behind a '--'"
+
+    def read(self, text: str) -> Typed:
+        """Take apart the options, the transaction, and what its output goes into. Raises WordError, PromptError."""
+        options, rest = leading_options(self, text, whole=True)
+        rest, sink = split_sink(rest)
+        return Typed([*options, *words_of_line(rest)], sink)
+
+    def cursor(self, words: list[str], text: str) -> Cursor | None:
+        """What stands before the cursor: an option, or the key of an operation or a check."""
+        options, rest = leading_options(self, text, whole=False)
+        return cursor_in_line(rest) if has_ended(rest) else at_word([*words, *options], rest)
 
 
 @click.command(cls=_Txn)
@@ -62,15 +75,15 @@ def txn(
     else:
         fields = _of_words(checks, tail or ())
     once = options.pop("once")
-    with naming_the_failed():
+    with _naming_the_failed():
         reply = asker.ask("txn", {**options, **fields}, once=once)
     if not asker.as_json:
-        show_txn(reply)
+        _show(reply)
     return 0 if reply["succeeded"] else NO
 
 
 @contextmanager
-def naming_the_failed() -> Iterator[None]:
+def _naming_the_failed() -> Iterator[None]:
     """A context in which a refusal says which operation cannot be done."""
     try:
         yield
@@ -80,7 +93,7 @@ def naming_the_failed() -> Iterator[None]:
         raise
 
 
-def show_txn(reply: Reply) -> None:
+def _show(reply: Reply) -> None:
     """Print the values that a transaction has found, a line each, and on a terminal its revision."""
     is_forgotten = reply.raw("results") == b"null"
     for result in [] if is_forgotten else decode(reply.raw("results"), list[dict[str, msgspec.Raw]]):

@@ -8,6 +8,9 @@ import msgspec
 
 from trioraft.wire.codec import DecodeError, decode, encode, one_line
 
+_MOST_DIGITS: Final = 19
+"""The most digits of a number; no node takes a longer one."""
+
 
 class NotText(ValueError):
     """Bytes that are no UTF-8, or the halves of surrogate pairs that stand for them; it says where they begin."""
@@ -64,3 +67,9 @@ def is_broken_json(text: str) -> bool:
 def unquoted(value: bytes) -> str | None:
     """The text of a value that is a string; None where it is anything else."""
     return decode(value, str) if value[:1] == b'"' else None
+
+
+def is_integer(text: str) -> bool:
+    """Whether the text is a whole number that is not too long for a node."""
+    digits = text.removeprefix("-")
+    return digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS

@@ -12,7 +12,7 @@ import click
 
 from trioraft.client import Push, Stream, Watching
 from trioraft_cli import render, streams
-from trioraft_cli.arguments import REVISION, TEXT, WithTail
+from trioraft_cli.arguments import KEY, PREFIX, REVISION, TEXT, WithTail
 from trioraft_cli.asking import Asker, waits
 from trioraft_cli.children import Child
 from trioraft_cli.counts import counted
@@ -27,7 +27,7 @@ LONGEST_VARIABLE: Final = 100_000
 
 
 @click.command(cls=WithTail)
-@click.argument("prefix", type=TEXT, default="")
+@click.argument("prefix", type=PREFIX, default="")
 @click.option("--key", is_flag=True, help="PREFIX is one whole key.")
 @click.option("--initial", is_flag=True, help="Begin with the keys that are there.")
 @click.option("--after", type=REVISION, metavar="REVISION", help="Begin behind this revision, the `at` of a reply.")
@@ -47,7 +47,8 @@ def watch(
     TRIORAFT_EVENT (put or delete), TRIORAFT_KEY, TRIORAFT_VALUE (JSON) and TRIORAFT_REV, and as JSON on its standard
     input. What cannot stand in an environment, as a very long value, is on standard input alone.
 
-    It goes on through failures of nodes, and shows each change once, until Ctrl-C or --timeout.
+    It goes on through failures of nodes, and shows each change once, until Ctrl-C or --timeout. At the prompt it does
+    so while other commands are typed, unless a COMMAND is run or there is a --timeout.
 
     \b
     Examples: trioraft watch users/ --initial
@@ -55,7 +56,12 @@ def watch(
     """
     if tail == ():
         raise click.UsageError("there is no command behind the '--'")
-    stream = Stream(asker.addresses, Watching(watched(prefix, key, initial, after)), streams.say, asker.tries_until)
+    fields = _watched(prefix, key, initial, after)
+    if asker.going_on is not None and tail is None and timeout is None:
+        asker.going_on.watch(fields, as_json=asker.as_json)
+        streams.say("changes are shown as they come, until Ctrl-C")
+        return 0
+    stream = Stream(asker.addresses, Watching(fields), streams.say, asker.tries_until)
     with asker.printing(), Leaving(), suppress(TimeIsUp), ending_within(timeout):
         if tail is None:
             stream.before_waiting = streams.show_what_came
@@ -71,7 +77,7 @@ def watch(
     return NOT_NOW
 
 
-def watched(prefix: str, key: bool, initial: bool, after: int | None) -> dict[str, Any]:
+def _watched(prefix: str, key: bool, initial: bool, after: int | None) -> dict[str, Any]:
     """The fields of the request for a watch. Raises click.UsageError."""
     if initial and after is not None:
         raise click.UsageError("--initial shows the newest state, and --after what came since an older one: choose")
@@ -121,7 +127,7 @@ def _environment(push: Push) -> Iterator[tuple[str, bytes | None]]:
 
 
 @click.command()
-@click.argument("key", type=TEXT)
+@click.argument("key", type=KEY)
 @click.option("--exists", is_flag=True, help="Until KEY exists; where nothing else is given.")
 @click.option("--missing", is_flag=True, help="Until KEY does not exist.")
 @click.option("--value", type=TEXT, help="Until KEY has this value: JSON if it reads as JSON, else a string.")

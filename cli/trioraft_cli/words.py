@@ -2,13 +2,14 @@
 
 A word ends at the next blank and stands for itself, quotes and backslashes within it included. One that begins with a
 double quote is a JSON string, which any text can be written as. One that begins with a single quote ends at the next.
+A word in quotes is never an option, nor a sign that ends a command.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-from typing import Final
+from typing import Any, Final
 
 from trioraft.wire.codec import DecodeError, decode
 from trioraft_cli.escapes import escape
@@ -21,15 +22,40 @@ _CUT_SIGN: Final = re.compile(rf"(?:{_HIGH})?(?:\\(?:u[0-9a-fA-F]{{0,3}})?)?")
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _CONTROL: Final = re.compile("[\0-\x1f]")
 _ESCAPED: Final = '"\\'
+_QUOTES: Final = "\"'"
+_SIGNS_OF_LINES: Final = "-|>"
+"""What an option, or the end of a command, begins with."""
 
 
 class WordError(ValueError):
     """Quotes that cannot be read: what is wrong, and what to type."""
 
 
+class Quoted(str):
+    """A word that click takes for an argument, though it may begin as an option does.
+
+    Click looks at the first character of a word, and whether the word is `--`.
+    """
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __getitem__(self, place: Any) -> str:
+        """The characters there; none where the first is asked for."""
+        return "" if place in (0, slice(None, 1)) else super().__getitem__(place)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the words are the same; a quoted `--` is no sign that ends the options."""
+        return other != "--" and super().__eq__(other)
+
+
 def quote(word: str, encoding: str | None = None) -> str:
     """The word as it has to be typed; in quotes only where it needs them, or where that encoding needs escapes."""
-    if word and word[0] not in "\"'" and all(_is_shown(sign, encoding) and sign != " " for sign in word):
+    if (
+        word
+        and word[0] not in _QUOTES + _SIGNS_OF_LINES
+        and all(_is_shown(sign, encoding) and sign != " " for sign in word)
+    ):
         return word
     return as_string(word)
 
@@ -64,6 +90,26 @@ def _is_shown(text: str, encoding: str | None) -> bool:
 
 def next_word(text: str) -> tuple[str, str]:
     """The first word of a text that begins with one, and the rest behind the blanks. Raises WordError."""
+    word, end = _word_at(text)
+    return word, text[end:].lstrip()
+
+
+def next_argument(text: str) -> tuple[str, str]:
+    """The first word, as it is given to a command, and the rest: in quotes it is no option. Raises WordError."""
+    word, rest = next_word(text)
+    return Quoted(word) if text[0] in _QUOTES and word.startswith("-") else word, rest
+
+
+def has_ended(text: str) -> bool:
+    """Whether a blank follows the first word of the text."""
+    try:
+        return _word_at(text)[1] < len(text)
+    except WordError:
+        return False
+
+
+def _word_at(text: str) -> tuple[str, int]:
+    """The first word of a text that begins with one, and where it ends. Raises WordError."""
     match text[:1]:
         case '"':
             string = _STRING.match(text)
@@ -78,10 +124,9 @@ def next_word(text: str) -> tuple[str, str]:
         case _:
             end = next((place for place, sign in enumerate(text) if sign.isspace()), len(text))
             word = text[:end]
-    rest = text[end:]
-    if rest and not rest[0].isspace():
-        raise WordError(f"a blank has to follow the quote before {rest[0]!r}")
-    return word, rest.strip()
+    if text[end:] and not text[end].isspace():
+        raise WordError(f"a blank has to follow the quote before {text[end]!r}")
+    return word, end
 
 
 def words_of(text: str) -> list[str]:

@@ -20,7 +20,6 @@ OTHERS = {
     "trioraft.testing.store_model": "what the judge expects of each command",
     "trioraft.testing.streams": "the events of what goes on",
     "trioraft_cli.checking.inquiry": "what a node is asked to learn how it is",
-    "trioraft_cli.with_options": "which commands the prompt has with options",
 }
 """The other tables that are allowed, and why."""
 

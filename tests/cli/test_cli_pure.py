@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from trioraft_cli.commands import COMMANDS, PromptError, complete_command, key_to_complete, parse_line
+from trioraft_cli.typed import PromptError, Sink, before_cursor, read_line
 from trioraft_cli.values import to_json, unquoted
 
 from trioraft.addresses import Address, AddressError, ServersFileError, parse_address, read_servers
+
+from ..helpers.prompts import ROOT, asked_by
 
 
 @pytest.mark.parametrize(
@@ -40,42 +42,115 @@ def test_a_string_can_be_forced_and_comes_back_without_its_quotes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "name", "fields"),
+    ("line", "asked"),
     [
-        ("get name", "get", {"key": "name"}),
-        ("  get 'two words' ", "get", {"key": "two words"}),
-        ("scan", "scan", {}),
-        ("show-log 3", "show_log", {"limit": 3}),
-        ("incr n -2", "incr", {"key": "n", "by": -2}),
-        ("help put", "help", {"about": ["put"]}),
-        ("quit", "exit", {}),
+        ("get name", {"op": "get", "key": "name"}),
+        ("  get 'two words' ", {"op": "get", "key": "two words"}),
+        ("get a --stale", {"op": "get", "key": "a", "read": "stale"}),
+        ('get "-x"', {"op": "get", "key": "-x"}),
+        ('get "--" --stale', {"op": "get", "key": "--", "read": "stale"}),
+        ("scan", {"op": "scan", "prefix": "", "keys_only": False}),
+        ("scan a --after 'a b'", {"op": "scan", "prefix": "a", "after": "a b", "keys_only": False}),
+        ("show_log --from 3", {"op": "show_log", "from": 3}),
+        ("incr n -2", {"op": "incr", "key": "n", "by": -2}),
+        ("delete a --lock 'my lock' --fence 7", {"op": "delete", "key": "a", "lock": "my lock", "fence": 7}),
+        ("remove-member 2 --force", {"op": "remove_member", "member": 2, "force": True}),
+        ("members promote 2", {"op": "promote_member", "member": 2}),
+        ("txn --once -- get a", {"op": "txn", "then": [{"op": "get", "key": "a"}]}),
     ],
 )
-def test_a_line_of_the_prompt(line: str, name: str, fields: dict[str, object]) -> None:
-    assert parse_line(line) == (name, fields)
+def test_a_line_of_the_prompt_is_read_as_the_command_line_reads_it(line: str, asked: dict[str, object]) -> None:
+    assert asked_by(line) == asked
 
 
-def test_a_value_at_the_prompt_is_the_rest_of_the_line() -> None:
-    name, fields = parse_line('put "my key" {"a": "b  c"}')
-    assert (name, fields["key"], bytes(fields["value"])) == ("put", "my key", b'{"a": "b  c"}')
+@pytest.mark.parametrize(
+    ("line", "key", "value", "others"),
+    [
+        ('put "my key" {"a": "b  c"}', "my key", b'{"a": "b  c"}', {}),
+        ("put --if-rev 0 --lease=7 k v --once", "k", b'"v --once"', {"if_rev": 0, "lease": 7}),
+        ("put k -", "k", b'"-"', {}),
+        ("put k --", "k", b'"--"', {}),
+        ("put -x -5", "-x", b"-5", {}),
+        ("put k a | b > c", "k", b'"a | b > c"', {}),
+        ("put --string k 5", "k", b'"5"', {}),
+        ('put "--string" 5', "--string", b"5", {}),
+    ],
+)
+def test_a_value_at_the_prompt_is_the_rest_of_the_line(
+    line: str, key: str, value: bytes, others: dict[str, object]
+) -> None:
+    asked = asked_by(line)
+    assert asked is not None
+    assert (asked.pop("op"), asked.pop("key"), bytes(asked.pop("value"))) == ("put", key, value)
+    assert asked == others
 
 
-@pytest.mark.parametrize("line", ["foo", "get", "put a", "get 'a", "incr a b", "status now"])
-def test_a_wrong_line_says_what_to_type(line: str) -> None:
+@pytest.mark.parametrize(
+    "line", ["foo", "get", "put a", "put --if-rev 0", "get 'a", "incr a b", "status now", "get -x", "| jq", "get a >"]
+)
+def test_a_wrong_line_asks_nothing(line: str) -> None:
+    assert asked_by(line) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "sink"),
+    [
+        ("get a | jq .x | less", ["get", "a"], Sink("|", "jq .x | less")),
+        ("get a |jq", ["get", "a"], Sink("|", "jq")),
+        ("scan > 'my file'", ["scan"], Sink(">", "my file")),
+        ("scan >>f", ["scan"], Sink(">>", "f")),
+        ("get 'a | b' a|b", ["get", "a | b", "a|b"], None),
+        ('get "|"', ["get", "|"], None),
+        ("txn -- get a > f", ["txn", "--", "get a"], Sink(">", "f")),
+        ("""txn -- put a {"x": "1 > 2"} , get b""", ["txn", "--", """put a {"x": "1 > 2"}""", ",", "get b"], None),
+        ("txn -- 'put b |'", ["txn", "--", "put b |"], None),
+        ("put a b | c", ["put", "a", "b | c"], None),
+        ("put a b > c", ["put", "a", "b > c"], None),
+    ],
+)
+def test_where_the_output_goes_is_no_part_of_a_command_but_of_the_value_of_a_put(
+    line: str, words: list[str], sink: Sink | None
+) -> None:
+    typed = read_line(ROOT, line)
+    assert list(map(str, typed.words)) == words
+    assert typed.sink == sink
+
+
+@pytest.mark.parametrize("line", ["get a |", "scan >", "scan > a b", "| jq", "scan > 'a"])
+def test_a_sink_that_cannot_be_read_is_refused(line: str) -> None:
     with pytest.raises(PromptError):
-        parse_line(line)
+        read_line(ROOT, line)
 
 
-def test_completion() -> None:
-    assert complete_command("") == list(COMMANDS)
-    assert complete_command("s") == ["scan", "show_log", "snapshot", "status"]
-    assert complete_command("get na") == []
-    assert key_to_complete("get na") == ("na", 2)
-    assert key_to_complete("get ") == ("", 0)
-    assert key_to_complete("get") is None
-    assert key_to_complete("put 'two w") == ("two w", 6)
-    assert key_to_complete("put name v") is None
-    assert key_to_complete("status ") is None
+@pytest.mark.parametrize(
+    ("text", "cursor"),
+    [
+        ("", ([], "", "")),
+        ("get na", (["get"], "na", "na")),
+        ("get ", (["get"], "", "")),
+        ("get", ([], "get", "get")),
+        ("put 'two w", (["put"], "two w", "'two w")),
+        ("put name v", None),
+        ("put name ", None),
+        ("put --if-rev 0 na", (["put", "--if-rev", "0"], "na", "na")),
+        ("put --if", (["put"], "--if", "--if")),
+        ("put --if-rev 0", (["put", "--if-rev"], "0", "0")),
+        ("put --if-rev 0 name v", None),
+        ("members rem", (["members"], "rem", "rem")),
+        ("get a | j", None),
+        ("scan > f", None),
+        ('get "a"', None),
+        ("txn exists na", (["get"], "na", "na")),
+        ("txn exists a -- put b 1 , incr 'x", (["get"], "x", "'x")),
+        ("txn --on", (["txn"], "--on", "--on")),
+        ("txn --lock l", (["txn", "--lock"], "l", "l")),
+        ("txn -- put b v", None),
+        ("txn lock l", (["unlock"], "l", "l")),
+    ],
+)
+def test_what_stands_before_the_cursor(text: str, cursor: tuple[list[str], str, str] | None) -> None:
+    found = before_cursor(ROOT, text)
+    assert (found and (found.words, found.incomplete, found.typed)) == cursor
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,13 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
-from trioraft_cli import completion, shell
+from trioraft_cli import candidates, shell
 from trioraft_cli.completion import ClusterCompleter
-from trioraft_cli.connection import Connection
 
 from trioraft.addresses import Address
 
 from ..helpers.fake_nodes import Make
+from ..helpers.prompts import prompt_at
 
 KEYS = ["it's", 'a "b"', "two words", "line\nend", "plain"]
 PATIENCE = 10.0
@@ -37,8 +37,9 @@ def keys(request: dict[str, Any]) -> dict[str, Any]:
     return {"items": [{"key": key, "rev": 1, "created": 1, "version": 1} for key in found], "more": False}
 
 
-def completed(completer: ClusterCompleter, text: str) -> list[str]:
-    """The lines to which the text can be completed."""
+def completed(addresses: Sequence[Address], text: str) -> list[str]:
+    """The lines to which the text can be completed at a prompt on these nodes."""
+    completer = ClusterCompleter(prompt_at(addresses))
 
     async def ask() -> list[str]:
         event = CompleteEvent(completion_requested=True)
@@ -49,19 +50,20 @@ def completed(completer: ClusterCompleter, text: str) -> list[str]:
 
 
 def test_keys_are_completed_as_they_are_to_be_typed(fake: Make) -> None:
-    with contextlib.closing(ClusterCompleter([fake(keys).address])) as completer:
-        assert completed(completer, "get it") == ["get it's"]
-        assert completed(completer, "put l") == [r'put "line\nend"']
-        assert completed(completer, 'scan "two ') == ['scan "two words"']
-        assert completed(completer, "delete a") == [r'delete "a \"b\""']
-        assert completed(completer, "ge") == ["get"]
-        assert completed(completer, "get it's ") == []
+    at = [fake(keys).address]
+    assert completed(at, "get it") == ["get it's"]
+    assert completed(at, "put l") == [r'put "line\nend"']
+    assert completed(at, 'scan "two ') == ['scan "two words"']
+    assert completed(at, "delete a") == [r'delete "a \"b\""']
+    assert completed(at, "ge") == ["get"]
+    assert completed(at, "put it's ") == []
+    assert "get it's --stale" in completed(at, "get it's ")
 
 
 def test_a_node_that_is_late_completes_nothing_and_the_next_tab_asks_anew(
     fake: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(completion, "COMPLETION_SECONDS", 0.2)
+    monkeypatch.setattr(candidates, "ASKED_SECONDS", 0.2)
     late, done = [True], threading.Event()
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -70,27 +72,24 @@ def test_a_node_that_is_late_completes_nothing_and_the_next_tab_asks_anew(
             done.wait(PATIENCE)
         return keys(request)
 
-    with contextlib.closing(ClusterCompleter([fake(answer).address])) as completer:
-        assert completed(completer, "get it") == []
-        assert completed(completer, "get it") == ["get it's"]
+    at = [fake(answer).address]
+    assert completed(at, "get it") == []
+    assert completed(at, "get it") == ["get it's"]
     done.set()
 
 
 def test_of_nodes_that_are_silent_or_not_there_the_next_is_asked(fake: Make) -> None:
     nobody, silent, healthy = Address("127.0.0.1", 1), fake(None).address, fake(keys).address
     for others in ([], [nobody], [silent], [silent, nobody]):
-        with contextlib.closing(ClusterCompleter([*others, healthy])) as completer:
-            assert completed(completer, "get it") == ["get it's"]
+        assert completed([*others, healthy], "get it") == ["get it's"]
     for others in ([nobody], [silent]):
-        with contextlib.closing(ClusterCompleter(others)) as completer:
-            assert completed(completer, "get it") == []
+        assert completed(others, "get it") == []
 
 
 @pytest.mark.parametrize("fields", [{"items": 7}, {"items": [{"key": 7}]}, {}, {"ok": False, "error": {}}])
 def test_what_a_node_answers_that_has_no_keys_completes_nothing(fake: Make, fields: dict[str, Any]) -> None:
     node = fake(lambda request: fields if request["op"] == "scan" else {})
-    with contextlib.closing(ClusterCompleter([node.address])) as completer:
-        assert completed(completer, "get it") == []
+    assert completed([node.address], "get it") == []
 
 
 class Person:
@@ -135,8 +134,9 @@ def at_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[At]:
 
             person = threading.Thread(target=live, daemon=True)
             person.start()
-            with contextlib.closing(Connection([address])) as connection:
-                assert shell._prompt(connection, [address]) == 0
+            prompt = prompt_at([address])
+            with contextlib.closing(prompt.connection):
+                assert shell._prompt(prompt) == 0
             person.join(PATIENCE)
             return done == [True]
 
@@ -163,7 +163,7 @@ def test_while_somebody_only_types_no_node_is_asked(fake: Make, at_prompt: At) -
 def test_typing_goes_on_while_keys_are_waited_for(
     fake: Make, at_prompt: At, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(completion, "COMPLETION_SECONDS", 2 * PATIENCE)
+    monkeypatch.setattr(candidates, "ASKED_SECONDS", 2 * PATIENCE)
     done = threading.Event()
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -179,8 +179,8 @@ def test_typing_goes_on_while_keys_are_waited_for(
             eventually(lambda turn=turn: node.asked.count("scan") == turn)  # type: ignore[misc]
             person.types(b"'s", text.decode() + "'s")
             person.types(CLEAR, "")
-            person.types(b"help get" + ENTER, "")
+            person.types(b"help exit" + ENTER, "")
 
     assert at_prompt(node.address, act)
     done.set()
-    assert capsys.readouterr().out.count("the value of a key") == 3
+    assert capsys.readouterr().out.count("Leave the prompt") == 3

@@ -6,19 +6,22 @@ import shlex
 from typing import Any
 
 import pytest
-from trioraft_cli.notation import NotationError, of_line, of_words
+from trioraft_cli.notation import NotationError, of_words, words_of_line
 
 from trioraft.wire.codec import decode, encode
 
 
 def from_shell(line: str) -> dict[str, Any]:
-    words = shlex.split(line)
+    return from_words(shlex.split(line))
+
+
+def from_words(words: list[str]) -> dict[str, Any]:
     place = words.index("--") if "--" in words else len(words)
     return plain(of_words(words[:place], words[place + 1 :]))
 
 
 def from_prompt(line: str) -> dict[str, Any]:
-    return plain(of_line(line))
+    return from_words(words_of_line(line))
 
 
 def plain(fields: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import contextlib
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import msgspec
@@ -14,9 +14,10 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from trioraft_cli import asking, main
-from trioraft_cli.commands import PromptError, is_remark, parse_line, split_commands
+from trioraft_cli.asking import Asker
 from trioraft_cli.lines import run_line
 from trioraft_cli.outcomes import NO, conclude
+from trioraft_cli.typed import PromptError, is_remark, read_line, split_commands
 from trioraft_cli.values import NotText, is_json, to_json
 from trioraft_cli.words import quote
 
@@ -31,6 +32,8 @@ from trioraft.wire import operations
 from trioraft.wire.parsing import parse_request
 from trioraft.wire.replies import Reply as Answer
 from trioraft.wire.replies import as_of, get_reply, result_reply, scan_reply
+
+from ..helpers.prompts import ROOT, asked_by, prompt_of
 
 ODD = st.sampled_from(list("ab'\"\\ \t\n\r\x1b\x7f\x9b-{[,:]}=#$`é日😀\u00a0\u2028\u202e\ufeff"))
 TEXTS = st.text(ODD | st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)
@@ -96,16 +99,28 @@ class Node:
         return item
 
 
+class At(Asker):
+    """Asks that node."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(NOBODY)
+        self._node = node
+
+    def with_client(self, work: Callable[[Any], Any]) -> Any:
+        return work(self._node)
+
+
 class Both:
     """The prompt and the command line of one node."""
 
     def __init__(self) -> None:
         self.node = Node()
+        self.prompt = prompt_of(At(self.node))
 
     def types(self, line: str) -> str:
         """The output to a pipe of a line typed at the prompt."""
         with printing() as out:
-            assert run_line(self.node, NOBODY, line) == 0  # type: ignore[arg-type]
+            assert run_line(self.prompt, line) == 0
         return out.getvalue()
 
     def calls(self, *words: str, code: int = 0) -> str:
@@ -142,7 +157,7 @@ def ways_to_type(key: str) -> list[str]:
     ways = [quote(key), json.dumps(key), json.dumps(key, ensure_ascii=False)]
     if "'" not in key:
         ways.append(f"'{key}'")
-    if key[0] not in "\"'" and not any(sign.isspace() for sign in key):
+    if key[0] not in "\"'-|>" and not any(sign.isspace() for sign in key):
         ways.append(key)
     return ways
 
@@ -168,11 +183,11 @@ def test_what_is_typed_at_the_prompt_is_what_is_stored_and_what_is_shown_can_be_
         for again in ways_to_type(key):
             assert both.types(f"get {again}") == stored + "\n"
         [row] = both.types(f"scan {typed}").splitlines()[1:]
-        assert parse_line(f"get {row[: len(quote(key))]}") == ("get", {"key": key})
+        assert asked_by(f"get {row[: len(quote(key))]}") == {"op": "get", "key": key}
         both.types(f"put {typed} {stored}")
         assert both.node.item(key).value.decode() == stored
         both.types(f"delete {typed}")
-        assert both.types(f"incr {typed} 5").startswith("5\n")
+        assert both.types(f"incr {typed} 5") == "5\n"
         assert both.node.item(key).value == b"5"
         assert len(both.node.store) == 1
 
@@ -203,23 +218,23 @@ def test_what_there_is_no_more_of_is_a_no_in_both_and_what_there_is_more_of_is_s
 ) -> None:
     both = Both()
     for line in ("delete a", "get a", 'delete "two words"'):
-        assert run_line(both.node, NOBODY, line) == NO  # type: ignore[arg-type]
+        assert run_line(both.prompt, line) == NO
         assert both.calls(*line.replace('"two words"', "two").split(), code=NO) == ""
     assert capsys.readouterr().out == ""
     for key in ("a", "b c"):
         both.node.call("put", key=key, value="x" * 600_000)
-    assert run_line(both.node, NOBODY, "scan") == 0  # type: ignore[arg-type]
-    assert "there are more: outside of this prompt 'trioraft scan' shows those --after a\n" in capsys.readouterr().err
+    assert run_line(both.prompt, "scan") == 0
+    assert "there are more than 1 key: go on with --after a\n" in capsys.readouterr().err
 
 
 @given(st.text(ODD | st.characters(categories=["Cs"])), st.sampled_from(["put k ", "get ", "put k [", ""]))
 def test_what_is_no_text_is_refused_with_words_and_nothing_else_is_raised(text: str, before: str) -> None:
     line = before + text
-    lines = split_commands(line)
+    lines = split_commands(ROOT, line)
     kept = "\n".join(part for part in re.split(r"[\r\n]+", line) if not is_remark(part))
     assert [part for part in "\n".join(lines) if not part.isspace()] == [part for part in kept if not part.isspace()]
     with contextlib.suppress(PromptError):
-        parse_line(line)
+        read_line(ROOT, line)
         line.encode()
     with contextlib.suppress(NotText):
         assert json.loads(bytes(to_json(text, string=True))) == text

@@ -1310,7 +1310,7 @@ MUTANTS = (
     ),
     Mutant(
         "pasted lines are one command",
-        "cli/trioraft_cli/commands.py",
+        "cli/trioraft_cli/typed.py",
         """    lines = [line for line in re.split(r"[\\r\\n]+", text) if line.strip() and not is_remark(line)]
 """,
         """    lines = [text] if text.strip() else []
@@ -1352,9 +1352,9 @@ MUTANTS = (
     ),
     Mutant(
         "put reads a key as no other command does",
-        "cli/trioraft_cli/commands.py",
-        "key, value = next_word(rest)",
-        'key, _, value = rest.partition(" ")',
+        "cli/trioraft_cli/typed.py",
+        "word, taking = next_word(taking)",
+        'word, _, taking = taking.partition(" ")',
         "tests/cli/test_typed_and_stored.py::test_what_is_typed_at_the_prompt_is_what_is_stored_and_what_is_shown_can_be_typed",
         simulated=False,
     ),

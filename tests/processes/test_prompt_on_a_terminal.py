@@ -108,7 +108,7 @@ def test_ctrl_c_breaks_off_what_hangs_and_leaving_waits_for_nothing(tmp_path: Pa
                 prompt.terminal.type(line + ENTER)
                 eventually(lambda asked=asked: len(node.asked) - node.asked.count("ping") == asked, "the node is asked")  # type: ignore[misc]
                 enter(prompt, CTRL_C * asked, "not waited for any more")
-                enter(prompt, b"help get", "the value of a key")
+                enter(prompt, b"help exit", "Leave the prompt")
             began = time.monotonic()
             ends_well(prompt)
             assert time.monotonic() - began < REPLY_SECONDS

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from trioraft_cli.commands import COMMANDS
 
 from trioraft.kv import commands
 from trioraft.kv.commands import Command
@@ -14,7 +13,7 @@ from trioraft.replica import administration, reports, subscriptions
 from trioraft.wire.cluster_commands import CloseSession, OpenSession
 from trioraft.wire.operations import OPERATION_OF, OPERATIONS, described, help_text
 from trioraft.wire.parsing import RequestError, is_plain, parse_alike, parse_request
-from trioraft.wire.table import Operation, Prompt, Request
+from trioraft.wire.table import Operation, Request
 
 
 @pytest.mark.parametrize("row", OPERATIONS.values(), ids=OPERATIONS)
@@ -28,14 +27,6 @@ class TestRow:
         assert row.summary
         assert {"op": row.name, "summary": row.summary, "example": row.example} in described()
         assert f"  {row.example} " in help_text()
-
-    def test_the_prompt_has_it_or_the_row_says_why_not(self, row: Operation) -> None:
-        assert row.prompt
-        if isinstance(row.prompt, Prompt):
-            assert COMMANDS[row.prompt.name].operation is row
-            names = [field.name for field in msgspec.structs.fields(row.request)]
-            assert set(row.prompt.fields) <= set(names)
-            assert len(row.prompt.usage.split()) == 1 + len(row.prompt.fields)
 
     def test_its_word_can_be_typed_and_nothing_else_can(self, row: Operation) -> None:
         line = f"{row.name} name" if row.takes_key else row.name

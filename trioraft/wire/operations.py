@@ -1,8 +1,8 @@
 """The operations: each type of request that a client may send, under its row of the table (`trioraft.wire.table`).
 
 All else that depends on the operation is derived from here: how a line is read, which requests write, what a client may
-try again, `help`, the word commands, the prompt's commands, and the table in docs/protocol.md. To add an operation, add
-a type of request with its row. The row of a write names its `command`, a class of `trioraft.kv.commands`.
+try again, `help`, the word commands, and the table in docs/protocol.md. To add an operation, add a type of request with
+its row. The row of a write names its `command`, a class of `trioraft.kv.commands`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from trioraft.wire.table import (
     Node,
     Operation,
     PlainRequest,
-    Prompt,
     Read,
     ReadRequest,
     Request,
@@ -61,7 +60,6 @@ class PlainGet(PlainRequest, kw_only=True, gc=False):
     example='{"op":"get","key":"name"}',
     fields='`key`; `read`: `"linearizable"` (default) or `"stale"`, then `max_age_ms`; `min_rev`',
     answer="`value`, `rev`, `created`, `version`; missing: null and zeros; `at`",
-    prompt=Prompt("get KEY", "the value of a key", ("key",)),
     word=True,
     plain=PlainGet,
     query=attrgetter("key"),
@@ -88,7 +86,6 @@ class PlainPut(PlainRequest, kw_only=True, gc=False):
     fields="`key`, `value`; `if_rev`: the revision it must have, 0: must not exist; `lease`: the key goes when that"
     " ends; without it the key is tied to none any more",
     answer="`rev`",
-    prompt=Prompt("put KEY VALUE", "give a key a value: JSON if it reads as JSON, else a string", ("key", "value")),
     plain=PlainPut,
     command=commands.Put,
     newer=("lease",),
@@ -108,7 +105,6 @@ class Put(FencedWrite, tag="put", kw_only=True, gc=False):
     example='{"op":"delete","key":"name"}',
     fields="`key`; `if_rev`; or `prefix`, `limit` (1000; at most 10000)",
     answer="`deleted`: how many, `rev`, 0 where there was nothing; with `prefix` `more`: whether others are left",
-    prompt=Prompt("delete KEY", "remove a key", ("key",)),
     command=commands.Delete,
     newer=("prefix",),
 )
@@ -143,7 +139,6 @@ class Delete(FencedWrite, tag="delete", kw_only=True, gc=False):
     example='{"op":"scan","prefix":"na","limit":10}',
     fields="`prefix`, `after`, `limit` (1000; at most 10000), `keys_only`, `read`, `max_age_ms`, `min_rev`",
     answer="`items` in key order, at most 1 MiB of keys and values, with `keys_only` of keys, `more`, and `at`",
-    prompt=Prompt("scan [PREFIX]", "the keys with a prefix, in order", ("prefix",)),
     query=lambda scan: ScanQuery(scan.prefix, scan.after, scan.limit, scan.keys_only),
     reply=scan_reply,
     large=True,
@@ -163,7 +158,6 @@ class Scan(KeyRead, tag="scan", kw_only=True, gc=False):
     example='{"op":"incr","key":"visits","by":1}',
     fields="`key`, `by` (1)",
     answer="`value` after, `rev`; integers within ±(2^63−1), a missing key counts as 0",
-    prompt=Prompt("incr KEY [BY]", "add to the integer at a key", ("key", "by")),
     command=commands.Incr,
     codes=("conflict",),
 )
@@ -193,7 +187,6 @@ class ReadTxn(ReadRequest, tag="txn", kw_only=True, gc=False):
     answer="`succeeded`: whether all checks held; `results` of that branch: the fields that each operation answers, the"
     ' values up to 4 MiB, then `"omitted":true`; `rev` of all that was written, 0 where nothing changed; `at`. If an'
     " operation cannot be done, its error with `failed`: its place from 0 on, and nothing is changed",
-    prompt="there it is typed with options, as on the command line",
     command=commands.Txn,
     codes=("conflict", "lease_expired"),
     level=2,
@@ -247,7 +240,6 @@ OPERATION_OF[ReadTxn] = Operation(
     example=OPERATIONS["txn"].example,
     fields="",
     answer="",
-    prompt="",
     query=lambda txn: commands.Txn(txn.checks, txn.then, txn.otherwise),
     reply=transaction_reply,
     level=2,
@@ -260,7 +252,6 @@ OPERATION_OF[ReadTxn] = Operation(
     example='{"op":"lease_grant","ttl_ms":10000}',
     fields="`ttl_ms` (10000; 1000 to 86400000): it lives at least so long after it was begun, or last kept alive",
     answer="`lease`, a number that no other gets",
-    prompt="there it is typed with options, as on the command line",
     command=commands.LeaseGrant,
     repeatable=True,
     level=2,
@@ -277,7 +268,6 @@ class LeaseGrant(FencedWrite, tag="lease_grant", kw_only=True, gc=False):
     example='{"op":"lease_revoke","lease":1234}',
     fields="`lease`",
     answer="`deleted`: how many keys went, `rev`, 0 where it had ended",
-    prompt="there it is typed with options, as on the command line",
     command=commands.LeaseRevoke,
     repeatable=True,
     level=2,
@@ -296,7 +286,6 @@ class LeaseRevoke(FencedWrite, tag="lease_revoke", kw_only=True, gc=False):
     answer="`fence`: the index of the entry that granted it; or `waiting`: true, `ahead`: how many, its holder"
     " included, and then [an event](#locks-that-are-waited-for); `timeout` with `applied` no where another holds it and"
     " `wait_ms` is 0",
-    prompt="there it is typed with options, as on the command line",
     command=commands.Lock,
     repeatable=True,
     codes=("lease_expired",),
@@ -321,7 +310,6 @@ class Lock(FencedWrite, tag="lock", kw_only=True, gc=False):
     example='{"op":"unlock","name":"job","lease":1234}',
     fields="`name`, `lease`; `fence`: only if it is held under that one",
     answer="`rev`: the index of the entry that released it, 0 where it was not held so",
-    prompt="there it is typed with options, as on the command line",
     command=commands.Unlock,
     repeatable=True,
     level=2,
@@ -340,7 +328,6 @@ class Unlock(Write, tag="unlock", kw_only=True, gc=False):
     example='{"op":"locks"}',
     fields="`after`: a name, `limit` (1000; at most 10000), `min_rev`",
     answer="`locks` (`name`, `lease`, `fence`, `waiters`: how many wait), at most 1 MiB, `more`, `at`",
-    prompt="there it is typed with options, as on the command line",
     query=lambda locks: LocksQuery(locks.after, locks.limit),
     reply=locks_reply,
     large=True,
@@ -359,7 +346,6 @@ class Locks(ReadRequest, tag="locks", kw_only=True, gc=False):
     example='{"op":"set_history","changes":100000,"bytes":16777216}',
     fields="`changes` (1 to 10000000), `bytes` (1 to 1073741824): of keys and values; at first 100000 and 16 MiB",
     answer="`rev`; what is beyond is cut, by whole entries, but never the newest",
-    prompt="it is set once for a cluster, as JSON",
     command=commands.SetHistory,
     level=2,
 )
@@ -376,7 +362,6 @@ class SetHistory(FencedWrite, tag="set_history", kw_only=True, gc=False):
     example='{"op":"open_session"}',
     fields="",
     answer="`client`, for the writes of this session",
-    prompt="it is for programs",
     command=cluster_commands.OpenSession,
     repeatable=True,
     level=2,
@@ -391,7 +376,6 @@ class OpenSession(Request, tag="open_session", kw_only=True, gc=False):
     example='{"op":"close_session","client":"3fa9c2d1-118"}',
     fields="`client`",
     answer="also where it was not open; `session_expired` where it is another cluster's",
-    prompt="it is for programs",
     command=cluster_commands.CloseSession,
     repeatable=True,
     codes=("session_expired",),
@@ -410,7 +394,6 @@ class CloseSession(InSession, tag="close_session", kw_only=True, gc=False):
     fields="`prefix` or `key`; `after_rev`: from there on; or `initial`: the present keys first; `read`, `min_rev`;"
     " `progress_ms` (5000; 100 to 60000); `cluster`: refuse another one",
     answer="`waiting`: true, `at`, `cluster`, and then [events](#watches-and-waits)",
-    prompt="it goes on for as long as its connection",
     codes=("bad_request", "compacted", "membership", "no_quorum", "overloaded", "shutting_down"),
     newer=("initial",),
 )
@@ -451,7 +434,6 @@ class Watch(ReadRequest, tag="watch", kw_only=True, gc=False):
     " `read`, `min_rev`; `cluster`",
     answer="the key's state as `get` shows it, if it holds already; else `waiting`: true, `at`, `cluster`, and then"
     " [an event](#watches-and-waits)",
-    prompt="it may go on for long",
     codes=("bad_request", "membership", "no_quorum", "overloaded", "shutting_down", "timeout"),
 )
 class Wait(ReadRequest, tag="wait", kw_only=True, gc=False):
@@ -490,7 +472,6 @@ class Wait(ReadRequest, tag="wait", kw_only=True, gc=False):
     answer="once no event of it can come any more; also where it is not open; `fence` where it waited for a lock that"
     " it holds now",
     codes=("timeout",),
-    prompt="Ctrl-C does it there",
 )
 class Cancel(Request, tag="cancel", kw_only=True, gc=False):
     """End what was asked with that id."""
@@ -515,7 +496,6 @@ class Cancel(Request, tag="cancel", kw_only=True, gc=False):
     " of no cluster yet has the `role` `unformed`, and `waiting_for`: for which nodes it waits, and why; empty while"
     " they agree; a node that knows that it was removed has the `role` `removed`, and as `members` those that it was"
     " told of",
-    prompt="there it asks every node, and says who does not answer",
     word=True,
 )
 class Status(Request, tag="status", kw_only=True, gc=False):
@@ -528,7 +508,6 @@ class Status(Request, tag="status", kw_only=True, gc=False):
     example='{"op":"metrics"}',
     fields="",
     answer="[figures](#the-figures-of-a-node), each where this node knows it",
-    prompt="`top` shows them",
     word=True,
 )
 class Metrics(Request, tag="metrics", kw_only=True, gc=False):
@@ -541,7 +520,6 @@ class Metrics(Request, tag="metrics", kw_only=True, gc=False):
     example='{"op":"show_log","limit":10}',
     fields="`from`, `limit` (100, the newest; at most 1000)",
     answer="`entries` (`index`, `term`, `command`, `committed`, `applied`), at most 1 MiB or one entry, and `more`",
-    prompt=Prompt("show_log [LIMIT]", "the newest entries of a node's log", ("limit",)),
     word=True,
     large=True,
 )
@@ -558,7 +536,6 @@ class ShowLog(Request, tag="show_log", kw_only=True, gc=False):
     example='{"op":"ping"}',
     fields="",
     answer="",
-    prompt="status shows who answers",
     word=True,
 )
 class Ping(Request, tag="ping", kw_only=True, gc=False):
@@ -577,7 +554,6 @@ class HelpInWords(Request, tag="help", kw_only=True, gc=False):
     example='{"op":"help"}',
     fields="",
     answer="`operations`",
-    prompt="there it is about what can be typed",
     word=True,
     spoken=HelpInWords,
 )
@@ -594,7 +570,6 @@ class Help(Request, tag="help", kw_only=True, gc=False):
     fields="",
     answer="`version`, `node`, `protocol`: the lowest and highest version spoken between nodes, `level`: the cluster's,"
     " as applied here, `supported_level`: the newest that this program supports",
-    prompt="it is for programs",
 )
 class Hello(Request, tag="hello", kw_only=True, gc=False):
     """Which program, node and versions answer."""
@@ -608,11 +583,6 @@ class Hello(Request, tag="hello", kw_only=True, gc=False):
     answer="`members` (`id`, `address`, `role`, and where it is known `match_index`, `live`, `leader`), `next_id`,"
     " `voters`; from the leader alone, which knows who lives, `can_lose`: how many more voters may fail; from a node"
     " that knows that it was removed `removed`: true",
-    prompt=Prompt(
-        "members",
-        "who belongs to the cluster, and how many may fail",
-        hint="to change them: add_member, remove_member, promote_member",
-    ),
     word=True,
 )
 class Members(Request, tag="members", kw_only=True, gc=False):
@@ -625,7 +595,6 @@ class Members(Request, tag="members", kw_only=True, gc=False):
     example='{"op":"add_member","address":"10.0.0.4:8000"}',
     fields="`address`, as host:port; `learner`: it is not to vote",
     answer="`member` with its `id`, once that is committed",
-    prompt=Prompt("add_member ADDRESS", "take in a node: it gets the next id", ("address",)),
 )
 class AddMember(Request, tag="add_member", kw_only=True, gc=False):
     """Take in a newcomer at that address; it gets the next id, and a vote once it has caught up."""
@@ -645,7 +614,6 @@ class AddMember(Request, tag="add_member", kw_only=True, gc=False):
     example='{"op":"remove_member","member":2}',
     fields="`member`; `force`: even if no majority of the others is live. A new leader waits until it knows who is",
     answer="once that is committed",
-    prompt=Prompt("remove_member ID", "let a member go, for good", ("member",)),
 )
 class RemoveMember(Request, tag="remove_member", kw_only=True, gc=False):
     """Let a member go, for good."""
@@ -661,7 +629,6 @@ class RemoveMember(Request, tag="remove_member", kw_only=True, gc=False):
     example='{"op":"promote_member","member":3}',
     fields="`member`, a learner",
     answer="`member`; it votes as soon as it has caught up",
-    prompt=Prompt("promote_member ID", "let a learner vote", ("member",)),
 )
 class PromoteMember(Request, tag="promote_member", kw_only=True, gc=False):
     """Let a learner vote, once it has caught up."""
@@ -675,7 +642,6 @@ class PromoteMember(Request, tag="promote_member", kw_only=True, gc=False):
     example='{"op":"transfer_leadership","target":1}',
     fields="`target`; without it the node that has most",
     answer="`leader` and `term`, once another leads",
-    prompt=Prompt("transfer [ID]", "let another node lead", ("target",)),
 )
 class TransferLeadership(Request, tag="transfer_leadership", kw_only=True, gc=False):
     """Let that node lead, or the one that has most."""
@@ -689,7 +655,6 @@ class TransferLeadership(Request, tag="transfer_leadership", kw_only=True, gc=Fa
     example='{"op":"snapshot"}',
     fields="",
     answer="`index`, `keys`, `bytes`, once this node has written one; `no_quorum` where it has applied nothing yet",
-    prompt=Prompt("snapshot", "let the node write a snapshot now"),
     codes=("no_space", "internal"),
 )
 class Snapshot(Request, tag="snapshot", kw_only=True, gc=False):
@@ -702,7 +667,6 @@ class Snapshot(Request, tag="snapshot", kw_only=True, gc=False):
     example='{"op":"read_snapshot","index":1234,"offset":0}',
     fields="`index` of this node's newest snapshot, `offset`: 0, then where the last piece ended, in bytes",
     answer="`data`: whole lines of it as text; `done`, `size`",
-    prompt="it is for programs; `trioraft backup` reads a whole snapshot",
     large=True,
     codes=("compacted", "no_space", "internal"),
 )
@@ -720,7 +684,6 @@ class ReadSnapshot(Request, tag="read_snapshot", kw_only=True, gc=False):
     example='{"op":"lease_keepalive","lease":1234}',
     fields="`lease`, or `leases`: a list of at most 10000",
     answer="with `lease` no more, `lease_expired` where it has ended; with `leases` `expired`: those that have ended",
-    prompt="it is typed as on the command line: `lease keepalive`",
     codes=("lease_expired",),
 )
 class LeaseKeepalive(Request, tag="lease_keepalive", kw_only=True, gc=False):
@@ -748,7 +711,6 @@ class LeaseKeepalive(Request, tag="lease_keepalive", kw_only=True, gc=False):
     fields="`after`: a lease, `limit` (1000; at most 10000)",
     answer="`leases` in the order of their numbers (`lease`, `ttl_ms`, `keys`, and `remaining_ms`: until the leader"
     " ends it, up to 1¼ of `ttl_ms`), `more`, `at`",
-    prompt="it is typed as on the command line: `lease list`",
     large=True,
 )
 class Leases(Request, tag="leases", kw_only=True, gc=False):

@@ -5,10 +5,10 @@ The rows are in `trioraft.wire.operations`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import starmap
 from operator import attrgetter
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 import msgspec
 
@@ -174,23 +174,6 @@ class FencedWrite(Write, kw_only=True, gc=False):
 R = TypeVar("R", bound=Request)
 
 
-class Prompt(msgspec.Struct, frozen=True):
-    """How an operation is typed at the command line's prompt."""
-
-    usage: str
-    """The operation's name and a word for each field; the words in brackets may be left out."""
-    summary: str
-    fields: tuple[str, ...] = ()
-    """The fields of the request that the words give, in order."""
-    hint: str = ""
-    """A sentence that is added to the usage where a line does not follow it."""
-
-    @property
-    def name(self) -> str:
-        """The first word of the usage."""
-        return self.usage.partition(" ")[0]
-
-
 class Operation(msgspec.Struct, eq=False, kw_only=True):
     """A row of the table, which decorates the type of its requests."""
 
@@ -203,8 +186,6 @@ class Operation(msgspec.Struct, eq=False, kw_only=True):
     """The fields of its requests, for docs/protocol.md."""
     answer: str
     """The fields of the reply, for docs/protocol.md."""
-    prompt: Prompt | str
-    """How it is typed at the prompt, or the reason why it cannot be."""
     word: bool = False
     """Whether its name alone, or with a key if it has one, may be typed without JSON."""
     spoken: type[Request] | None = None
@@ -252,7 +233,7 @@ class Operation(msgspec.Struct, eq=False, kw_only=True):
     @classmethod
     def unlisted(cls, kind: Kind) -> Operation:
         """Make a row that is not in the table: no client can ask for it."""
-        return cls(kind=kind, summary="", example="", fields="", answer="", prompt="")
+        return cls(kind=kind, summary="", example="", fields="", answer="")
 
     @property
     def changes(self) -> bool:
@@ -268,12 +249,6 @@ class Operation(msgspec.Struct, eq=False, kw_only=True):
     def takes_key(self) -> bool:
         """Whether it is about one key."""
         return "key" in self.request.__struct_fields__
-
-    @property
-    def numbers(self) -> set[str]:
-        """The names of the fields of its requests that are whole numbers."""
-        fields = msgspec.structs.fields(self.request)
-        return {field.name for field in fields if any(part is int for part in _parts(field.type))}
 
     def level_of(self, request: AnyRequest) -> int:
         """The level that the cluster must have for this request."""
@@ -297,13 +272,6 @@ class Operation(msgspec.Struct, eq=False, kw_only=True):
         if len(commands) == 1 and isinstance(first, Write):
             return [first.enveloped(commands[0])]
         return commands
-
-
-def _parts(type: Any) -> Iterator[Any]:
-    """Yield the type and, recursively, the types that it is made of (a union, or a type with bounds)."""
-    yield type
-    for part in get_args(type):
-        yield from _parts(part)
 
 
 def _getter(request: type[AnyRequest], command: type[msgspec.Struct]) -> Callable[[Any], tuple[Any, ...]]:
