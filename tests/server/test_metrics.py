@@ -146,6 +146,7 @@ def test_a_process_says_what_it_uses(tmp_path: Path, monkeypatch: pytest.MonkeyP
     said: Any = ProcessVitals(tmp_path, Durations()).figures()
     assert said["rss_bytes"] > 1024 * 1024
     assert said["uptime_seconds"] >= 0
+    assert said["cpu_seconds"] > 0
     assert 0 < said["disk_free_bytes"] <= said["disk_bytes"]
     assert "log_sync_seconds" not in said
 

@@ -1,4 +1,4 @@
-"""What a node's process knows of itself: its age, its memory, its disk."""
+"""What a node's process knows of itself: its age, its processor time, its memory, its disk."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ class ProcessVitals:
         self._asked: Future[os.statvfs_result] | None = None
 
     def figures(self) -> dict[str, object]:
-        """Its age, memory and disk, and its wall clock, as they are now."""
+        """Its age, processor time, memory and disk, and its wall clock, as they are now."""
         figures: dict[str, object] = {"time": time.time(), "uptime_seconds": time.monotonic() - self._began}
+        figures["cpu_seconds"] = time.process_time()
         with suppress(OSError, ValueError, IndexError):
             figures["rss_bytes"] = int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE_BYTES
         if syncs := self._log_syncs.figures():
