@@ -8,6 +8,7 @@ import click
 
 import trioraft
 from trioraft_cli import check, cluster, keys, leases, locks, members, running, saving, streams, transactions, watching
+from trioraft_cli.bench import command as bench
 from trioraft_cli.groups import Commands
 from trioraft_cli.outcomes import conclude
 
@@ -27,7 +28,7 @@ cli.section("watch and lock", *watching.COMMANDS, *locks.COMMANDS, *leases.COMMA
 cli.section("cluster", *members.COMMANDS, *cluster.COMMANDS)
 cli.section("seeing", *cluster.SEEING, *check.COMMANDS)
 cli.section("saving", *saving.COMMANDS)
-cli.section("proof", running.sim)
+cli.section("proof", running.sim, *bench.COMMANDS)
 
 
 def command_line() -> Any:

@@ -136,6 +136,14 @@ ALLOWED = {
         "trioraft_cli.escapes",
         "trioraft_cli.outcomes",
     },
+    "trioraft_cli.bench": {
+        "trioraft.addresses",
+        "trioraft.background",
+        "trioraft.client",
+        "trioraft.names",
+        "trioraft.wire",
+        "trioraft_cli",
+    },
     "trioraft_cli.sim": {"trioraft.testing", "trioraft.wire", "trioraft_cli"},
     "trioraft_cli.node": {
         "trioraft",
@@ -193,6 +201,8 @@ HEAVY = {
     "trioraft_cli.sim",
     "trioraft_cli.shell",
     "trioraft_cli.cells",
+    "trioraft_cli.bench.plan",
+    "trioraft_cli.bench.run",
     "trioraft_cli.main",  # by the entry point, once Ctrl-C gives no traceback any more
     "trioraft_cli.outcomes",  # likewise
 }

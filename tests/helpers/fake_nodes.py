@@ -51,9 +51,10 @@ class FakeNode:
                     assert self.answer is not None
                     fields = self.answer(request)
                     if fields is not None:
-                        id_ = {"id": request["id"]}
+                        id_ = {"id": request["id"]} if "id" in request else {}
                         pushes = fields.pop("pushes", [])
-                        connection.sendall(_line({**id_, "ok": True, **fields}))
+                        # Who asks without an id may look at bytes, and a real node puts no blanks between them.
+                        connection.sendall(_line({**id_, "ok": True, **fields}, compact=not id_))
                         for push in pushes:
                             connection.sendall(_line(push if push["event"] == "progress" else {**id_, **push}))
         except OSError:
@@ -93,8 +94,8 @@ class FakeNode:
             connection.close()
 
 
-def _line(fields: dict[str, Any]) -> bytes:
-    return json.dumps(fields).encode() + b"\n"
+def _line(fields: dict[str, Any], *, compact: bool = False) -> bytes:
+    return json.dumps(fields, separators=(",", ":") if compact else None).encode() + b"\n"
 
 
 Make = Callable[[Answer | None], FakeNode]

@@ -1,0 +1,40 @@
+"""How far a load is: a bar on standard error, where that is a terminal that can move its cursor."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+class Bar:
+    """A context that shows a bar, which is gone after it. Nothing is shown where nobody looks."""
+
+    def __init__(self, what: str, total: float) -> None:
+        """`total` is what `show` counts up to."""
+        self._what = what
+        self._total = total
+        self._progress: Progress | None = None
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+            columns = (TextColumn(self._what), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._progress.add_task("", total=self._total)
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def show(self, done: float, text: str) -> None:
+        """Move the bar, and show a text behind it."""
+        if self._progress is not None:
+            self._progress.update(self._task, completed=done, description=text)
