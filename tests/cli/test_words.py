@@ -23,6 +23,7 @@ COMMANDS = {"get": "", "delete": "", "scan": "", "incr": " 5", "put": ' {"a":  1
 @example("it's", "put", "plain", None)
 @example('"', "get", "plain", None)
 @example("😀", "get", "escaped", None)
+@example("0 0 ", "delete", "plain", None)
 def test_a_key_that_is_completed_and_then_read_is_that_key(
     key: str, command: str, style: str, data: st.DataObject | None
 ) -> None:
@@ -37,7 +38,9 @@ def test_a_key_that_is_completed_and_then_read_is_that_key(
         cursor = before_cursor(ROOT, text)
         if cursor is None:
             continue  # nothing is offered
-        assert cursor.words == [command]
+        if cursor.words != [command]:
+            assert style == "plain"
+            continue  # a blank in it has ended the word
         if not key.startswith(cursor.incomplete):
             continue  # the typed text begins another key, so this one is not offered
         asked = asked_by(text[: len(text) - len(cursor.typed)] + quote(key) + COMMANDS[command])
