@@ -19,11 +19,13 @@ def run_at(
     log_format: str,
     log_level: str,
     max_request_bytes: int,
+    allow_faults: bool,
 ) -> int:
     """Run a node until it is told to stop; the exit code."""
     wait_for_nobody()
+    options = NodeOptions(index, servers, folder, listen, log_format, log_level, max_request_bytes, allow_faults)
     try:
-        return run_node(NodeOptions(index, servers, folder, listen, log_format, log_level, max_request_bytes))
+        return run_node(options)
     except StartError as error:
         say(error.message)
         print(f"  {safe(error.hint)}", file=sys.stderr)

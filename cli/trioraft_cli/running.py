@@ -29,6 +29,7 @@ from trioraft_cli.outcomes import NoSuchNode
     show_default=True,
     help="The longest request that a client may send.",
 )
+@click.option("--allow-faults", is_flag=True, help="Break links and the disk on command, for whoever asks.")
 def node(
     index: int,
     servers: Path,
@@ -37,6 +38,7 @@ def node(
     log_format: str,
     log_level: str,
     max_request_bytes: int,
+    allow_faults: bool,
 ) -> int:
     """Run one node: the one at position INDEX, from 0, among the addresses of the file SERVERS."""
     from trioraft_cli.node import run_at
@@ -50,7 +52,7 @@ def node(
         raise NoSuchNode(f"there is no node {index} in {servers}", numbered(listed))
     parent = Path(os.environ.get("TRIORAFT_DATA_DIR") or "trioraft-data")
     folder = data_dir or parent / f"node-{index}"
-    return run_at(index, listed, folder, place, log_format, log_level, max_request_bytes)
+    return run_at(index, listed, folder, place, log_format, log_level, max_request_bytes, allow_faults)
 
 
 @click.command()

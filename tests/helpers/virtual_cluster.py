@@ -9,10 +9,15 @@ from typing import Any
 import trio
 
 from trioraft.addresses import Address
+from trioraft.replica.ports import DiskThread
 from trioraft.replica.replica import Tuning
 from trioraft.replica.snapshots import SnapshotSettings
 from trioraft.server.driver import Driver
+from trioraft.server.faults import Faults
+from trioraft.server.faulty_disk import PausedThread
+from trioraft.server.faulty_hub import FaultyHub
 from trioraft.server.node import live, serve
+from trioraft.server.transport import Hub
 from trioraft.storage.folder import DataFolder
 from trioraft.testing.disk import MemoryDisk
 from trioraft.testing.disk_threads import ImmediateThread
@@ -38,6 +43,12 @@ class Node:
     def start(self, *, may_end: bool = False) -> None:
         """Start the node. `may_end`: an error ends the node like a process, not the test; one node at a time."""
         self.hub = MemoryHub(self.cluster.network, f"node {self.index}")
+        hub: Hub = self.hub
+        thread: DiskThread = ImmediateThread()
+        faults = Faults(self.index, trio.current_time) if self.cluster.allow_faults else None
+        if faults is not None:
+            hub = FaultyHub(hub, faults, Random(self.cluster.seed))
+            thread = PausedThread(thread, faults)
         folder = DataFolder(self.disk, self.index)
         servers = [str(address) for address in ADDRESSES]
         random = Random(f"{self.cluster.seed} {self.index} {folder.starts}")
@@ -45,14 +56,15 @@ class Node:
             self.index,
             servers,
             folder,
-            self.hub,
-            ImmediateThread(),
+            hub,
+            thread,
             ImmediateThread(),
             random,
             1024 * 1024,
             tuning=self.cluster.tuning,
+            faults=faults,
         )
-        self.listener = self.hub.listen(ADDRESSES[self.index])
+        self.listener = hub.listen(ADDRESSES[self.index])
         self.scope = trio.CancelScope()
         self.cluster.nursery.start_soon(self._live_and_end if may_end else self._live)
 
@@ -128,6 +140,7 @@ class Cluster:
         self.seed = seed
         self.network = MemoryNetwork()
         self.tuning = Tuning()
+        self.allow_faults = False
         self.nodes = [Node(self, index) for index in range(3)]
         self.hub = MemoryHub(self.network, "client")
         nursery.start_soon(self._serve_client)

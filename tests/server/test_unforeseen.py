@@ -46,6 +46,7 @@ from trioraft.server import NodeOptions, accepting, driver, links, logs, node, r
 from trioraft.server.accepting import Recognizer
 from trioraft.server.clients import ClientConnection
 from trioraft.server.door import Door
+from trioraft.server.faulty_hub import FaultyConnection
 from trioraft.server.gathering import FEW
 from trioraft.server.peers import PeerConnections
 from trioraft.server.replicator import Replicator
@@ -259,7 +260,7 @@ ON_A_CONNECTION: list[tuple[Any, str]] = [
     (Replicator, "_dial"),
     (replicator, "encode"),
 ]
-OF_CLIENTS = (driver, Recognizer, Door, Session, LineBuffer, ClientConnection)
+OF_CLIENTS = (driver, Recognizer, Door, Session, LineBuffer, ClientConnection, FaultyConnection)
 """A function through which all bytes of a client pass."""
 
 
@@ -294,6 +295,12 @@ GET: dict[str, object] = {"op": "get", "key": "k"}
 async def test_a_failure_on_a_connection_ends_no_more_than_the_connection(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, unforeseen: Records, owner: Any, name: str
 ) -> None:
+    if owner is FaultyConnection:
+        await cluster.leader()
+        cluster.allow_faults = True
+        for node in cluster.nodes:
+            node.crash()
+            node.start()
     leader = await cluster.leader()
     others = [await bystander(cluster, index) for index in range(3)]
     with monkeypatch.context() as patch:

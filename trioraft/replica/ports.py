@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from trioraft.raft.core import Core
 from trioraft.raft.messages import Message, NodeId
 from trioraft.raft.ready import Batch
+from trioraft.wire.faults import FaultRequest
 from trioraft.wire.peers import (
     AdminReply,
     AdminRequest,
@@ -109,6 +110,25 @@ class Pace(Protocol):
 
     def waits_for_disk(self, *, leads: bool, uncommitted: int) -> bool:
         """Whether this turn waits a moment for its write."""
+
+
+class FaultRefused(Exception):
+    """A fault that cannot be set, and what to do."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class FaultSwitch(Protocol):
+    """The faults of one node that are set on command."""
+
+    def obey(self, request: FaultRequest, peers: Mapping[NodeId, str]) -> list[dict[str, object]]:
+        """Set or heal what the request says; the faults that are in force then, as the reply shows them.
+
+        `peers` are the addresses of those to which there may be links. Raises FaultRefused: nothing has changed then.
+        """
 
 
 class Observer:

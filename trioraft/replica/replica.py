@@ -31,7 +31,7 @@ from trioraft.replica.introductions import Introductions
 from trioraft.replica.lease_clock import LeaseClock
 from trioraft.replica.levels import Levels
 from trioraft.replica.log_writer import LogWriter
-from trioraft.replica.ports import TICK_MS, Clients, DiskThread, Forwarded, Observer, Pace, Peers, Vitals
+from trioraft.replica.ports import TICK_MS, Clients, DiskThread, FaultSwitch, Forwarded, Observer, Pace, Peers, Vitals
 from trioraft.replica.removal import Removal
 from trioraft.replica.reports import local_reply, say_recovered, say_role, why_no_leader
 from trioraft.replica.requests import Requests
@@ -78,6 +78,8 @@ class Ports(msgspec.Struct):
     observer: Observer | None = None
     vitals: Vitals | None = None
     """None where there is no process that has any."""
+    faults: FaultSwitch | None = None
+    """None where the node was not started to be broken on purpose."""
 
 
 class Tuning(msgspec.Struct, frozen=True):
@@ -127,6 +129,7 @@ class Replica:
         self._clients = ports.clients
         self._pace = ports.pace
         self._observer = ports.observer
+        self.faults = ports.faults
         self.tuning = tuning = tuning or Tuning()
         self.levels = Levels(self, tuning.level)
         self._said: tuple[int, Role, NodeId | None] = (0, "follower", None)

@@ -21,6 +21,7 @@ from trioraft.replica import metrics
 from trioraft.replica.failures import internal_reply
 from trioraft.replica.introductions import Introductions
 from trioraft.replica.levels import Levels
+from trioraft.replica.ports import FaultRefused, FaultSwitch
 from trioraft.replica.reckoning import MAX_LOG_BYTES
 from trioraft.replica.removal import Removal
 from trioraft.replica.slots import ReadSlot
@@ -29,6 +30,7 @@ from trioraft.storage.folder import DataFolder
 from trioraft.storage.snapshots import Snapshot
 from trioraft.wire import replies
 from trioraft.wire.operations import (
+    Fault,
     Hello,
     Help,
     HelpInWords,
@@ -54,6 +56,7 @@ class Node(metrics.Node, Protocol):
     levels: Levels
     folder: DataFolder
     introductions: Introductions
+    faults: FaultSwitch | None
 
     @property
     def assembly(self) -> Assembly | None:
@@ -268,6 +271,17 @@ def _levels(node: Node) -> dict[str, object]:
     }
 
 
+def _fault(node: Node, id: bytes, request: Fault) -> bytes:
+    if node.faults is None:
+        why = f"node {node.node} was started without --allow-faults, and breaks nothing on command"
+        return replies.error_reply(id, "bad_request", why, "start the nodes with --allow-faults", None)
+    try:
+        rows = node.faults.obey(request, node.introductions.addresses)
+    except FaultRefused as error:
+        return replies.error_reply(id, "bad_request", error.message, error.hint, None)
+    return replies.object_reply(id, {"node": node.node, "faults": rows})
+
+
 _ANSWERS: Final[dict[type[Request], Callable[[Node, bytes, Any], Reply]]] = {
     Status: lambda node, id, _: replies.object_reply(id, _status(node)),
     Metrics: lambda node, id, _: replies.object_reply(id, metrics.metrics(node, _reported(node))),
@@ -277,5 +291,6 @@ _ANSWERS: Final[dict[type[Request], Callable[[Node, bytes, Any], Reply]]] = {
     Ping: lambda _, id, __: replies.object_reply(id, {}),
     Help: _help,
     Hello: lambda node, id, _: replies.object_reply(id, _hello(node)),
+    Fault: _fault,
 }
 """By operation: its answer."""

@@ -10,7 +10,8 @@ from trioraft.server.clients import ClientConnection
 from trioraft.server.links import Incoming
 from trioraft.server.transport import Connection
 
-_PEER_START: Final = b'{"peer"'
+PEER_START: Final = b'{"peer"'
+"""What the introduction of a peer begins with, and no request of a client."""
 _TLS_HANDSHAKE: Final = 0x16
 
 log = logging.getLogger("trioraft.clients")
@@ -40,9 +41,9 @@ class Recognizer:
             log.warning("%s speaks TLS, and this port does not: connect without it", self._connection.remote)
             self._node.door.leave(self._connection)
             self._connection.close()
-        elif start.startswith(_PEER_START):
+        elif start.startswith(PEER_START):
             self._hand_to(Incoming(self._connection, self._node.peers), start)
-        elif data and len(start) < len(_PEER_START) and _PEER_START.startswith(start):
+        elif data and len(start) < len(PEER_START) and PEER_START.startswith(start):
             return  # it may still become a peer's introduction
         elif self._node.door.admits_client(self._connection):
             client = ClientConnection(self._connection, self._node)

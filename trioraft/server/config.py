@@ -37,3 +37,5 @@ class NodeOptions(msgspec.Struct, frozen=True):
     log_format: str = "text"
     log_level: str = "info"
     max_request_bytes: int = MAX_REQUEST_BYTES
+    allow_faults: bool = False
+    """Whether it breaks its links and its disk on command."""

@@ -17,7 +17,7 @@ from trioraft.key_values import key_value_machine
 from trioraft.machine import Machine
 from trioraft.raft.messages import NodeId
 from trioraft.raft.ready import Random
-from trioraft.replica.ports import DiskThread, Observer, Vitals
+from trioraft.replica.ports import DiskThread, FaultSwitch, Observer, Vitals
 from trioraft.replica.replica import Ports, Replica, Tuning
 from trioraft.server.accepting import Recognizer
 from trioraft.server.clients import ClientConnection
@@ -57,6 +57,7 @@ class Driver:
         tuning: Tuning | None = None,
         observer: Observer | None = None,
         vitals: Vitals | None = None,
+        faults: FaultSwitch | None = None,
     ) -> None:
         """`servers`: the lines of servers.txt, '-' for a removed member. `background`: the thread for snapshots.
 
@@ -77,7 +78,7 @@ class Driver:
         self.peers = PeerConnections(self)
         self._pace = Pace(trio.current_time)
         self._vitals = vitals
-        ports = Ports(self.peers, self, self._pace, writer, background, random, new_machine, observer, self)
+        ports = Ports(self.peers, self, self._pace, writer, background, random, new_machine, observer, self, faults)
         self.replica = Replica(node, servers, folder, ports, tuning)
         self.requests = self.replica.requests
         self._ticks = 0

@@ -19,6 +19,9 @@ from trioraft.replica.failures import HalfDone
 from trioraft.server.config import CANNOT_START, DISK_FAILED, NodeOptions, StartError
 from trioraft.server.disk_thread import WorkerThread
 from trioraft.server.driver import Driver
+from trioraft.server.faults import Faults
+from trioraft.server.faulty_disk import PausedThread
+from trioraft.server.faulty_hub import FaultyHub
 from trioraft.server.guards import leaves
 from trioraft.server.listener import serve_listener
 from trioraft.server.logs import configure
@@ -85,7 +88,7 @@ async def _run(options: NodeOptions, folder: DataFolder) -> int:
     try:
         servers = [str(address) if address else "-" for address in options.servers]
         driver = _open(options, folder, hub, writer, background, servers)
-        listener = _listen(options, driver, hub)
+        listener = _listen(options, driver, driver.hub)
         # The garbage collector need not visit again and again what lives as long as the node.
         gc.collect()
         gc.freeze()
@@ -107,9 +110,14 @@ def _open(
     servers: list[str],
 ) -> Driver:
     try:
-        random, most = SystemRandom(), options.max_request_bytes
+        random, most, node = SystemRandom(), options.max_request_bytes, options.index
         vitals = ProcessVitals(options.data_dir, writer.durations)
-        return Driver(options.index, servers, folder, hub, writer, background, random, most, vitals=vitals)
+        if not options.allow_faults:
+            return Driver(node, servers, folder, hub, writer, background, random, most, vitals=vitals)
+        log.warning("node %d breaks its links and its disk for whoever asks: it runs with --allow-faults", node)
+        faults = Faults(node, trio.current_time)
+        around = FaultyHub(hub, faults, random), PausedThread(writer, faults), PausedThread(background, faults)
+        return Driver(node, servers, folder, *around, random, most, vitals=vitals, faults=faults)
     except StorageError as error:
         folder.close()
         raise StartError(f"{options.data_dir}: {error.message}", error.hint) from None

@@ -427,6 +427,30 @@ class _Figures(_Reply):
         return self.last_applied
 
 
+class _Fault(msgspec.Struct):
+    kind: str
+    node: int | None = None
+    way: str | None = None
+    ms: int | None = None
+    percent: int | None = None
+    left_ms: int | None = None
+
+
+@_reply_to("fault")
+class _Faults(_Reply):
+    node: int
+    faults: list[_Fault]
+
+    def fits(self, asked: Asked) -> bool:
+        shown = {(fault.kind, fault.node, fault.way) for fault in self.faults}
+        if len(shown) < len(self.faults) or any((fault.left_ms or 1) < 1 for fault in self.faults):
+            return False
+        if asked.get("heal", False):
+            return bool({"kind", "nodes", "way"} & asked.keys()) or not shown
+        ways = ("to", "from") if asked.get("way", "both") == "both" else (asked["way"],)
+        return all((asked["kind"], node, way) in shown for node in asked.get("nodes", ()) for way in ways)
+
+
 @_reply_to("lease_revoke")
 @_reply_to("unlock")
 @_reply_to("close_session")

@@ -70,7 +70,8 @@ _ONLY_WITH: Final = {("delete", "if_rev"): "key", ("delete", "limit"): "prefix"}
 """The fields that stand only beside another one."""
 _NOT_WITH: Final = {("watch", "initial"): "after_rev"}
 """The fields that do not stand beside another one."""
-_TOGETHER: Final = ("client", "seq", "acked", "lock", "fence", "max_age_ms")
+_OF_FAULTS: Final = ("kind", "nodes", "way", "ms", "percent", "for_ms", "heal")
+_TOGETHER: Final = ("client", "seq", "acked", "lock", "fence", "max_age_ms", *_OF_FAULTS)
 """The fields of any request that are drawn at the end, because they depend on each other and on the rest."""
 SHARED: Final = "any"
 """The prefix of keys that requests about many keys, leases and sessions touch. The judge of single keys omits them."""
@@ -251,9 +252,27 @@ class Pipelines:
             asked["max_age_ms"] = random.choice(_CHOICES["max_age_ms"])
         if "key" in asked and ("client" in asked or "lease" in asked):
             asked["key"] = self._shared_key()
+        if asked["op"] == "fault":
+            asked.update(self._draw_fault())
 
     def _shared_key(self) -> str:
         return f"{_SHARED_KEY}{self._random.randrange(_SHARED_KEYS)}"
+
+    def _draw_fault(self) -> Fields:
+        random = self._random
+        kind, heal = random.choice(("cut", "slow", "drop", "disk", None)), random.random() < 0.4
+        fault: Fields = {} if kind is None else {"kind": kind}
+        if heal:
+            fault["heal"] = True
+        if kind == "disk" or (kind is None and not heal):
+            return fault
+        fault["nodes"] = [self._scene.target()]
+        if random.random() < 0.5:
+            fault["way"] = random.choice(("to", "from", "both"))
+        if not heal:
+            fault |= {"slow": {"ms": 20}, "drop": {"percent": 10}}.get(str(kind), {})
+            fault["for_ms"] = random.choice((1, 200))
+        return fault
 
     def _draw_check(self) -> Fields:
         random, belongings, key = self._random, self.belongings, self._shared_key()

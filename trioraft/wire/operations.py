@@ -21,6 +21,7 @@ from trioraft.kv.queries import LocksQuery, ScanQuery
 from trioraft.kv.transactions import Branch, Checks, GetInside
 from trioraft.wire import cluster_commands
 from trioraft.wire.cluster_commands import ClusterCommand
+from trioraft.wire.faults import FaultRequest
 from trioraft.wire.replies import get_reply, locks_reply, scan_reply, transaction_reply
 from trioraft.wire.table import OPERATION_OF as OPERATION_OF
 from trioraft.wire.table import OPERATIONS as OPERATIONS
@@ -718,6 +719,21 @@ class Leases(Request, tag="leases", kw_only=True, gc=False):
 
     after: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)] = 0
     limit: Limit = USUAL_LIMIT
+
+
+@Operation(
+    kind="local",
+    summary="break this node's links or its disk, on a node started with --allow-faults; alone: the faults in force",
+    example='{"op":"fault","kind":"cut","nodes":[1]}',
+    fields='nothing; or `kind`: `"cut"`, `"slow"` with `ms`, `"drop"` with `percent`, and `nodes`: the peers, `way`:'
+    ' `"to"` them, `"from"` them, or `"both"` (default); or `kind`: `"disk"`; `for_ms`: how long, else until it is'
+    " healed; or `heal`: true: all, or those of that `kind`, of these `nodes`, that `way`",
+    answer="`node`, `faults` in force (`kind`, `node`, `way`, `ms`, `percent`; `left_ms`, where one ends by itself);"
+    " `bad_request` where the node was started without `--allow-faults`",
+    codes=("bad_request",),
+)
+class Fault(FaultRequest, tag="fault", kw_only=True, gc=False):
+    """Set or heal faults of this node, or show them."""
 
 
 UNREAD: Final = Operation.unlisted("local")
