@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Iterable
+from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -12,8 +15,9 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from trioraft.background import in_background
+from trioraft_cli.candidates import MOST
 from trioraft_cli.lines import Prompt
-from trioraft_cli.typed import before_cursor
+from trioraft_cli.typed import awaits_value, before_cursor
 from trioraft_cli.words import quote
 
 COMPLETION_SECONDS: Final = 0.5
@@ -37,14 +41,31 @@ def offers(prompt: Prompt, text: str) -> list[Offer]:
         return []
     complete = ShellComplete(prompt.root, {"obj": prompt.connection}, "", "")
     found = complete.get_completions(list(cursor.words), cursor.incomplete)
-    if not found and not cursor.incomplete:
+    if not found and not cursor.incomplete and not awaits_value(prompt.root, cursor.words):
         found = complete.get_completions(list(cursor.words), "-")
-    return [Offer(_typed(item), -len(cursor.typed), item.help or "") for item in found]
+    return [Offer(text, -len(cursor.typed), item.help or "") for item in found for text in _typed(item)]
 
 
-def _typed(item: CompletionItem[str]) -> str:
-    """The completion as it is typed at the prompt: names that exist may need quotes."""
-    return quote(item.value) if item.word else item.value
+def _typed(item: CompletionItem[str]) -> Iterable[str]:
+    """The completion as it is typed at the prompt: names that exist may need quotes. Of a file: the files."""
+    if item.type == "plain":
+        return [quote(item.value) if item.word else item.value]
+    return map(quote, _files(item.value, folders_alone=item.type == "dir"))
+
+
+def _files(begins: str, *, folders_alone: bool) -> list[str]:
+    """The files whose paths begin so, some of them; a folder has a `/` at its end."""
+    folder, slash, name = begins.rpartition("/")
+    with suppress(OSError), os.scandir(folder + slash or ".") as entries:
+        fitting = (entry for entry in entries if entry.name.startswith(name) and _is_shown(entry, name))
+        found = (f"{folder}{slash}{entry.name}{'/' if entry.is_dir() else ''}" for entry in fitting)
+        return sorted(islice((path for path in found if path.endswith("/") or not folders_alone), MOST))
+    return []
+
+
+def _is_shown(entry: os.DirEntry[str], begins: str) -> bool:
+    """Whether the name is text, and no hidden one that nobody asks for."""
+    return entry.name.isprintable() and (begins.startswith(".") or not entry.name.startswith("."))
 
 
 class ClusterCompleter(Completer):

@@ -7,7 +7,20 @@ from typing import Any
 import click
 
 import trioraft
-from trioraft_cli import check, cluster, keys, leases, locks, members, running, saving, streams, transactions, watching
+from trioraft_cli import (
+    check,
+    cluster,
+    keys,
+    leases,
+    locks,
+    members,
+    running,
+    saving,
+    shell_completion,
+    streams,
+    transactions,
+    watching,
+)
 from trioraft_cli.bench import command as bench
 from trioraft_cli.groups import Commands
 from trioraft_cli.outcomes import conclude
@@ -22,7 +35,7 @@ def cli() -> None:
     """
 
 
-cli.section("run", *running.COMMANDS)
+cli.section("run", *running.COMMANDS, *shell_completion.COMMANDS)
 cli.section("keys", *keys.COMMANDS, *transactions.COMMANDS)
 cli.section("watch and lock", *watching.COMMANDS, *locks.COMMANDS, *leases.COMMANDS)
 cli.section("cluster", *members.COMMANDS, *cluster.COMMANDS)
@@ -39,4 +52,5 @@ def command_line() -> Any:
 def run() -> int:
     """Run the command line on sys.argv; the exit code."""
     streams.prepare()
+    shell_completion.prepare()
     return conclude(command_line)

@@ -104,9 +104,8 @@ def leading_options(command: click.Command, text: str, *, whole: bool) -> tuple[
 
     Without `whole`, the end of the text ends no word.
     """
-    options = {name: param for param in command.params if isinstance(param, click.Option) for name in param.opts}
     words: list[str] = []
-    while text and (whole or has_ended(text)) and (option := options.get(text.split()[0].partition("=")[0])):
+    while text and (whole or has_ended(text)) and (option := _option(command, text.split()[0].partition("=")[0])):
         word, text = next_argument(text)
         words.append(word)
         if not option.is_flag and "=" not in word:
@@ -115,6 +114,15 @@ def leading_options(command: click.Command, text: str, *, whole: bool) -> tuple[
             word, text = next_argument(text)
             words.append(word)
     return words, text
+
+
+def awaits_value(root: Commands, words: list[str]) -> bool:
+    """Whether the last of the words is an option that a value has to follow."""
+    command: click.Command = root
+    for word in words:
+        command = _inner(command, word)
+    option = _option(command, words[-1]) if words else None
+    return option is not None and not option.is_flag
 
 
 def read_line(root: Commands, line: str) -> Typed:
@@ -218,6 +226,11 @@ def _read(root: Commands, text: str) -> Typed:
         typed = command.read(text)
         return Typed([*words, *typed.words], typed.sink)
     return Typed(words)
+
+
+def _option(command: click.Command, name: str) -> click.Option | None:
+    options = (param for param in command.params if isinstance(param, click.Option))
+    return next((option for option in options if name in option.opts), None)
 
 
 def _inner(command: click.Command, word: str) -> click.Command:

@@ -53,6 +53,8 @@ COMMANDS: Final[dict[str, list[tuple[str, int, bool]]]] = {
     "locks": [("locks", 0, True)],
     "unlock": [("unlock", 2, False)],
     "shell": [("shell", 0, False)],
+    "check": [("check --connect a", 2, False)],
+    "completion": [("completion bash", 0, True), ("completion tcsh", 2, False)],
     "demo": [("demo --nodes 0", 2, False)],
     "sim": [("sim --seed 1 --steps 100", 0, True)],
     "node": [("node 9 SERVERS", 2, False)],
