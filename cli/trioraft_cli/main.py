@@ -18,6 +18,7 @@ from trioraft_cli import (
     saving,
     shell_completion,
     streams,
+    top,
     transactions,
     watching,
 )
@@ -39,7 +40,7 @@ cli.section("run", *running.COMMANDS, *shell_completion.COMMANDS)
 cli.section("keys", *keys.COMMANDS, *transactions.COMMANDS)
 cli.section("watch and lock", *watching.COMMANDS, *locks.COMMANDS, *leases.COMMANDS)
 cli.section("cluster", *members.COMMANDS, *cluster.COMMANDS)
-cli.section("seeing", *cluster.SEEING, *check.COMMANDS)
+cli.section("seeing", *cluster.SEEING, *top.COMMANDS, *check.COMMANDS)
 cli.section("saving", *saving.COMMANDS)
 cli.section("proof", running.sim, *bench.COMMANDS)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from math import inf
 
@@ -56,15 +56,8 @@ class ClusterStatus:
 
     @property
     def has_leader(self) -> bool:
-        """Whether a leader has a quorum: it says so itself, and a majority of the members follow it."""
-        statuses = self.statuses.values()
-        for leader in statuses:
-            if leader.role == "leader":
-                voters = {member.id for member in leader.members if member.role == "voter"}
-                following = {s.node for s in statuses if s.leader == leader.node and s.term == leader.term}
-                if len(voters & following) > len(voters) // 2:
-                    return True
-        return False
+        """Whether a leader has a quorum."""
+        return has_leader(self.statuses.values())
 
     def rows(self) -> list[list[str]]:
         """One row a node, by number: who, where, role, term, commit, applied, lag, log.
@@ -93,28 +86,6 @@ class ClusterStatus:
             rows.append((inf if number is None else number, cells))
         return [cells for _, cells in sorted(rows, key=lambda row: row[0])]
 
-    def remarks(self) -> list[str]:
-        """What else there is to say: why no writes are taken, and which nodes belong to no cluster yet."""
-        if not self.replies:
-            return ["no node answers"]
-        unformed = {address: status for address, status in self.statuses.items() if status.waiting_for is not None}
-        if len(unformed) == len(self.replies):
-            reasons = dict.fromkeys(reason for status in unformed.values() for reason in status.waiting_for or ())
-            return [f"the cluster has not formed yet: {_waiting_for(reasons)}"]
-        remarks = [
-            f"node {status.node} at {address} belongs to no cluster yet: {_waiting_for(status.waiting_for or ())}"
-            for address, status in unformed.items()
-        ]
-        remarks += [
-            f"node {status.node} at {address} has been removed from the cluster: stop it, and put '-' in its line of "
-            "servers.txt"
-            for address, status in self.statuses.items()
-            if status.role == "removed"
-        ]
-        if not self.has_leader:
-            remarks.append("no leader has a majority: writes are not taken now")
-        return remarks
-
     def _ask(self, addresses: Sequence[Address] | set[Address]) -> None:
         for address, asked in [(address, in_background(partial(_ask_one, address))) for address in addresses]:
             answer = asked.result()
@@ -122,6 +93,40 @@ class ClusterStatus:
                 self.replies[address] = answer
             else:
                 self.failures[address] = answer
+
+
+def has_leader(statuses: Collection[NodeStatus]) -> bool:
+    """Whether a leader has a quorum: it says so itself, and a majority of the members follow it."""
+    for leader in statuses:
+        if leader.role == "leader":
+            voters = {member.id for member in leader.members if member.role == "voter"}
+            following = {s.node for s in statuses if s.leader == leader.node and s.term == leader.term}
+            if len(voters & following) > len(voters) // 2:
+                return True
+    return False
+
+
+def remarks(statuses: Mapping[Address, NodeStatus]) -> list[str]:
+    """What there is to say of these nodes: why no writes are taken, and which belong to no cluster yet."""
+    if not statuses:
+        return ["no node answers"]
+    unformed = {address: status for address, status in statuses.items() if status.waiting_for is not None}
+    if len(unformed) == len(statuses):
+        reasons = dict.fromkeys(reason for status in unformed.values() for reason in status.waiting_for or ())
+        return [f"the cluster has not formed yet: {_waiting_for(reasons)}"]
+    said = [
+        f"node {status.node} at {address} belongs to no cluster yet: {_waiting_for(status.waiting_for or ())}"
+        for address, status in unformed.items()
+    ]
+    said += [
+        f"node {status.node} at {address} has been removed from the cluster: stop it, and put '-' in its line of "
+        "servers.txt"
+        for address, status in statuses.items()
+        if status.role == "removed"
+    ]
+    if not has_leader(statuses.values()):
+        said.append("no leader has a majority: writes are not taken now")
+    return said
 
 
 def show_status(cluster: ClusterStatus) -> int:
@@ -132,7 +137,7 @@ def show_status(cluster: ClusterStatus) -> int:
 
 def judge(cluster: ClusterStatus) -> int:
     """Say what is not as it should be; the exit code, 0 while writes are taken."""
-    for remark in cluster.remarks():
+    for remark in remarks(cluster.statuses):
         say(remark)
     if not cluster.replies:
         return NO_NODE

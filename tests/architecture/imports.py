@@ -197,6 +197,7 @@ HEAVY = {
     "trioraft_cli.node",
     "trioraft_cli.demo",
     "trioraft_cli.checking",
+    "trioraft_cli.overview",
     "trioraft_cli.backup",
     "trioraft_cli.sim",
     "trioraft_cli.shell",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from trioraft_cli import status
 from trioraft_cli.outcomes import NO_NODE, NOT_NOW
-from trioraft_cli.status import COLUMNS, ClusterStatus, judge
+from trioraft_cli.status import COLUMNS, ClusterStatus, judge, remarks
 
 from trioraft.addresses import Address
 from trioraft.client import Client, Reply
@@ -76,7 +76,7 @@ def test_a_cluster_that_has_not_formed_has_no_followers_and_says_whom_it_waits_f
 def test_nodes_that_wait_for_none_any_more_have_not_formed_either(look: Look) -> None:
     found = look({number: node(number, waiting_for=[]) for number in range(3)})
     assert column("ROLE", found) == ["not formed"] * 3
-    assert found.remarks() == ["the cluster has not formed yet: waiting for the nodes to agree"]
+    assert remarks(found.statuses) == ["the cluster has not formed yet: waiting for the nodes to agree"]
 
 
 def test_a_newcomer_to_a_cluster_that_runs_is_told_apart(look: Look, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +97,7 @@ def test_a_removed_node_is_no_follower(look: Look, capsys: pytest.CaptureFixture
 def test_a_leader_that_too_few_follow_takes_no_writes(look: Look) -> None:
     found = look({0: node(0, 3, 0), 1: node(1, 3, None), 2: "timed out"})
     assert judge(found) == NOT_NOW
-    assert found.remarks() == ["no leader has a majority: writes are not taken now"]
+    assert remarks(found.statuses) == ["no leader has a majority: writes are not taken now"]
 
 
 def test_where_no_node_answers_or_one_refuses_it_is_said(look: Look, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,6 +52,10 @@ class Terminal:
             os.close(self._master)
             self._master = -1
 
+    def resize(self, rows: int, columns: int) -> None:
+        """Give the window another size; the kernel tells the command."""
+        termios.tcsetwinsize(self._master, (rows, columns))
+
     @property
     def is_raw(self) -> bool:
         """Whether the command gets each key at once, as a prompt does while a line is typed."""

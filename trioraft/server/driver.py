@@ -182,7 +182,7 @@ class Driver:
     def figures(self) -> dict[str, object]:
         """What this node knows of itself beside its replica."""
         vitals = {} if self._vitals is None else self._vitals.figures()
-        return {"clients": len(self.clients), **vitals}
+        return {"clients": len(self.clients), "max_request_bytes": self.max_request_bytes, **vitals}
 
     def flush(self) -> bool:
         """Send each client a portion of its ready replies. Return whether that made room for more requests."""
