@@ -283,7 +283,12 @@ CASES: dict[str, tuple[Break, str, str, list[str], list[str]]] = {
         "other_cluster",
         "now",
         ["node 1", "another cluster, theirs"],
-        ["trioraft members remove 1", "trioraft members add host:8001", "trioraft node 3 servers.txt"],
+        [
+            "trioraft node 1 servers.txt",
+            "trioraft members remove 1",
+            "trioraft members add host:8001",
+            "trioraft node 3 servers.txt",
+        ],
     ),
     "left of the cluster before": (
         _of_old_cluster,

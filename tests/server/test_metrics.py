@@ -143,16 +143,17 @@ def test_what_was_slow_long_ago_is_not_recent() -> None:
 
 def test_a_process_says_what_it_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vitals, "PATIENCE_SECONDS", 20)
-    said: Any = ProcessVitals(tmp_path, Durations()).figures()
+    said: Any = ProcessVitals(tmp_path, Durations(), 1024).figures()
     assert said["rss_bytes"] > 1024 * 1024
     assert said["uptime_seconds"] >= 0
     assert said["cpu_seconds"] > 0
+    assert said["max_request_bytes"] == 1024
     assert 0 < said["disk_free_bytes"] <= said["disk_bytes"]
     assert "log_sync_seconds" not in said
 
 
 def test_a_folder_that_is_gone_leaves_out_the_disk(tmp_path: Path) -> None:
-    assert "disk_free_bytes" not in ProcessVitals(tmp_path / "none", Durations()).figures()
+    assert "disk_free_bytes" not in ProcessVitals(tmp_path / "none", Durations(), 1024).figures()
 
 
 def test_a_disk_that_hangs_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +166,7 @@ def test_a_disk_that_hangs_is_waited_for_once(tmp_path: Path, monkeypatch: pytes
         return statvfs(path)
 
     monkeypatch.setattr(os, "statvfs", hanging)
-    process = ProcessVitals(tmp_path, Durations())
+    process = ProcessVitals(tmp_path, Durations(), 1024)
     for _ in range(3):
         assert "disk_free_bytes" not in process.figures()
     assert asked == [tmp_path]

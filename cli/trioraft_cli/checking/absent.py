@@ -13,6 +13,8 @@ from trioraft_cli.words import shell_word
 OPERATIONS: Final = "docs/operations.md"
 _ALONE: Final = ("never_started", "not_a_node", "other_node", "other_cluster", "needs_upgrade", "protocol", "refused")
 """The states that are told of each member alone: the words differ."""
+_FROM_HERE: Final = ("not_running", "silent", "hung_up", "not_a_node", "no_answer", "no_way", "unresolved")
+"""The states that may be so for this machine alone."""
 
 
 def absent(view: View) -> Iterator[Finding]:
@@ -22,7 +24,7 @@ def absent(view: View) -> Iterator[Finding]:
         code = view.states[member.id].code
         if code in ("there", "joining"):
             continue
-        if view.hears(member.id) and code not in ("wiped", "other_node", "other_cluster"):
+        if code in _FROM_HERE and view.hears(member.id):
             yield _reached_by_others(view, member.id)
             continue
         alone = member.id if code in (*_ALONE, *_FOLDERS) else -1
@@ -197,11 +199,9 @@ def _two_processes(view: View, member: int) -> list[Step]:
 
 
 def _other_cluster(view: View, member: int) -> list[Step]:
-    stop = Step(
-        "stop the node that answers there: its folder is of another cluster; start node "
-        f"{member} with its own folder, if that is still there"
-    )
-    return [stop, *_lost_folder(view, member)[1:]]
+    stop = Step("stop the node that answers there: its folder is of another cluster")
+    own = view.advice.start(member, f"start node {member} there with its own folder, if that is still there")
+    return [stop, own, *_lost_folder(view, member)[1:]]
 
 
 _FOLDERS: Final[dict[str, Callable[[View, int], list[Step]]]] = {

@@ -140,7 +140,7 @@ def _impostors(view: View) -> Iterator[Finding]:
     for node, troubles in view.refused_as.items():
         if node not in view.states or view.states[node].code not in ("there", "not_running"):
             continue
-        coming = [t for t in troubles if t.way == "from" and t.reason in (*REFUSALS, "other_folder", "wrong_node")]
+        coming = [t for t in troubles if t.way == "from" and t.reason in (*REFUSALS, "other_folder")]
         if coming and (view.states[node].code == "there" or coming[0].reason != "needs_upgrade"):
             yield Finding(
                 "impostor",

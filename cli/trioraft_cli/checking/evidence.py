@@ -63,6 +63,7 @@ class Status(msgspec.Struct, frozen=True):
     last_applied: int
     last_index: int
     members: list[Member]
+    supported_level: int = 1
     cluster: str | None = None
     folder: str = ""
     servers: list[str] = []

@@ -207,7 +207,7 @@ def _message(reply: Mapping[str, Any]) -> str:
 
 def _what_speaks(line: bytes) -> str:
     """What it is that answers otherwise than a node does, by its first bytes."""
-    if line.startswith(b"HTTP/"):
+    if line.startswith((b"HTTP/", b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML")):
         return "it speaks HTTP"
     if line[:2] == b"\x15\x03":
         return "it speaks TLS"

@@ -50,17 +50,17 @@ def remarks(view: View) -> Iterator[Finding]:
 
 
 def _versions(view: View) -> Iterator[Finding]:
-    versions = {answer.status.node: answer.version for answer in view.own}
+    versions = {answer.status.node: (answer.version, answer.status.supported_level) for answer in view.own}
     if len(set(versions.values())) < 2:
         return
-    newest = max(set(versions.values()), key=_as_numbers)
-    older = sorted(node for node, version in versions.items() if version != newest)
-    told = listed([f"node {node} runs {versions[node]}" for node in older])
+    newest, level = max(set(versions.values()), key=lambda known: (known[1], _as_numbers(known[0])))
+    older = sorted(node for node, known in versions.items() if known != (newest, level))
+    told = listed([f"node {node} runs {versions[node][0]} (level {versions[node][1]})" for node in older])
     yield Finding(
         "versions_differ",
         "remark",
         older,
-        f"{told}, and others {newest}",
+        f"{told}, and others {newest} (level {level})",
         [
             Step(f"one after the other: stop it, install {newest}, start it, and go on once it has caught up"),
             *(view.advice.start(node, "start it with the same folder") for node in older),

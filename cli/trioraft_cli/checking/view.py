@@ -15,8 +15,13 @@ from trioraft_cli.checking.findings import Advice, Severity
 
 UNREACHED: Final = ("connect", "silent")
 """The reasons of troubles that are no refusals."""
-REFUSALS: Final = ("older_copy", "two_processes", "needs_upgrade", "protocol", "other_cluster")
-"""The reasons of refusals that have findings of their own."""
+REFUSALS: Final = ("older_copy", "two_processes", "needs_upgrade", "protocol")
+"""The reasons for which a member is refused that runs with the folder of its cluster; the others are seen otherwise."""
+_UNTOLD: Final = ""
+"""The reason of a refusal by an older version, which tells none."""
+
+_MADE_ANEW: Final = 10**12
+"""The log of a cluster that was made from another begins beyond this index."""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -133,21 +138,21 @@ class View:
             code = "not_running" if silence.kind == "refused" else silence.kind
             return State("never_started" if not member.folder and code == "not_running" else code, silence.words)
         status = answer.status
+        if status.role != "unformed" and None not in (status.cluster, self.cluster) and status.cluster != self.cluster:
+            return State("other_cluster", status.cluster or "")
         if status.node != member.id:
             return State("other_node", f"node {status.node}")
         if status.role == "unformed":
             return State("wiped" if member.folder and member.folder != status.folder else "joining")
-        if status.cluster not in (self.cluster, None) and self.cluster is not None:
-            return State("other_cluster", status.cluster or "")
         if member.folder and status.folder and member.folder != status.folder:
             return State("wiped")
         return self._refused(member.id, answer)
 
     def _refused(self, member: int, answer: Answer) -> State:
         """The state of a member that runs with its own folder: refused by others, or there."""
-        told = [t for t in answer.status.troubles if t.way == "to" and t.reason not in UNREACHED]
+        told = [t for t in answer.status.troubles if t.way == "to" and t.reason in (*REFUSALS, _UNTOLD)]
         if not answer.status.folder:  # an older version, which tells nothing of that: the others do
-            told = self.refused_as.get(member, [])
+            told = [t for t in self.refused_as.get(member, []) if t.reason in REFUSALS]
         if not told or (self.leader is not None and self.hears(member)):
             return State("there")
         reason = told[0].reason
@@ -155,12 +160,21 @@ class View:
 
 
 def _main_cluster(formed: list[Answer]) -> str | None:
-    """The id of the cluster that is judged; None where no node tells one."""
-    weights: Counter[str] = Counter()
+    """The id of the cluster that is judged; None where no node tells one.
+
+    It is one that has a leader; of several the one that `recover` or `restore` made of another, or else the larger one.
+    """
+    clusters: dict[str, list[Answer]] = {}
     for answer in formed:
         if answer.status.cluster is not None:
-            weights[answer.status.cluster] += 100 if _leads(answer) else 1
-    return max(weights, key=lambda cluster: weights[cluster]) if weights else None
+            clusters.setdefault(answer.status.cluster, []).append(answer)
+
+    def weight(cluster: str) -> tuple[bool, bool, int]:
+        nodes = clusters[cluster]
+        is_made_anew = any(answer.status.last_index >= _MADE_ANEW for answer in nodes)
+        return any(map(_leads, nodes)), is_made_anew, len(nodes)
+
+    return max(clusters, key=weight, default=None)
 
 
 def _leads(answer: Answer) -> bool:
