@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -35,6 +35,9 @@ class Asker:
 
     going_on: GoingOn | None = None
     """What goes on between commands, at the prompt; None on the command line, where nothing can."""
+
+    down: Callable[[], Mapping[Address, str]] = dict
+    """Tells which nodes are known to be killed or paused, and need not be asked, with the word for it."""
 
     def __init__(self, addresses: Sequence[Address]) -> None:
         self.addresses = addresses

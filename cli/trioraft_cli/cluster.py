@@ -38,7 +38,7 @@ def status(asker: Asker) -> int:
 def _newest(asker: Asker) -> ClusterStatus:
     """The state of the cluster; with --retry the first in which writes are taken, or the last."""
     while True:
-        cluster = ClusterStatus(asker.addresses)
+        cluster = ClusterStatus(asker.addresses, asker.down())
         if cluster.has_leader or asker.tries_until is None or time.monotonic() > asker.tries_until:
             return cluster
         time.sleep(LOOK_SECONDS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -24,9 +24,17 @@ T = TypeVar("T")
 class Connection(Asker):
     """A client whose calls Ctrl-C can break off, and what goes on between them."""
 
-    def __init__(self, addresses: Sequence[Address], hint: str = NO_NODE_HINT) -> None:
-        """`hint` says what to do where no node can be reached."""
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        hint: str = NO_NODE_HINT,
+        down: Callable[[], Mapping[Address, str]] = dict,
+    ) -> None:
+        """`hint` says what to do where no node can be reached, and `down` which are known to be killed or paused."""
         super().__init__(addresses)
+        self.down = down
+        self.carry_out: Callable[[str], int | None] = lambda line: None  # noqa: ARG005
+        """Carries out a line of the prompt, once there is one; its exit code, None where it ends the prompt."""
         self.going_on: GoingOn = GoingOn(addresses)
         self._hint = hint
         self._client = Client(addresses)

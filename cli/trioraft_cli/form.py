@@ -15,8 +15,8 @@ _CHOSEN: Final[ContextVar[str]] = ContextVar("_CHOSEN", default="text")
 
 @contextmanager
 def chosen(output: str) -> Iterator[None]:
-    """A context in which commands print so, one of OUTPUTS."""
-    before = _CHOSEN.set(output)
+    """A context in which commands print so, one of OUTPUTS; `text` is as it is around the context."""
+    before = _CHOSEN.set(_CHOSEN.get() if output == "text" else output)
     try:
         yield
     finally:

@@ -38,6 +38,11 @@ class GoingOn:
         """Whether anything may be printed while a line is typed."""
         return bool(self._watches or self._locks)
 
+    @property
+    def events_shown(self) -> int:
+        """How many events of watches have been printed, or counted, so far."""
+        return self._joined.shown
+
     def watch(self, fields: dict[str, Any], *, as_json: bool = False) -> None:
         """Print the events of a watch with these fields from now on, as JSON if asked to."""
         stream = Stream(self._addresses, Watching(fields), say)
@@ -99,6 +104,8 @@ class _Joined:
     """Prints lines from several threads, joined."""
 
     def __init__(self) -> None:
+        self.shown = 0
+        """How many lines have been printed, or counted."""
         self._guard = threading.Lock()
         self._lines: list[str] = []
         self._others = 0
@@ -137,7 +144,9 @@ class _Joined:
             self._lines, self._others, self._is_due = [], 0, False
         if not lines:
             return
+        count = len(lines) + others
         if others:
             lines.append(f"... and {counted(others, 'more event')}")
         with suppress(StreamError):  # the next command finds it too
             print("\n".join(lines), flush=True)
+        self.shown += count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import click
 
@@ -13,6 +14,8 @@ from trioraft_cli.streams import say
 from trioraft_cli.tree import Leave, prompt_tree
 from trioraft_cli.typed import PromptError, is_remark, read_line
 
+PROMPT: Final = "trioraft> "
+
 
 class Prompt:
     """The commands of one prompt, and the connection that they ask."""
@@ -21,6 +24,7 @@ class Prompt:
         """`commands` are those of the command line, and `extra` are this prompt's own."""
         self.connection = connection
         self.root = prompt_tree(commands, extra)
+        connection.carry_out = lambda line: run_line(self, line)
 
 
 def run_line(prompt: Prompt, line: str) -> int | None:

@@ -37,7 +37,7 @@ def _list(asker: Asker) -> int:
     if asker.as_json:
         asker.call("members")
         return 0
-    return show_members(asker.with_client(ask_members))
+    return show_members(asker.with_client(ask_members), asker.down())
 
 
 @members.command()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
+from trioraft.addresses import Address
 from trioraft.client import Client, NoNode, Reply
 from trioraft.wire.codec import decode
 from trioraft_cli import render, where
@@ -68,8 +70,12 @@ def _ask_members(client: Client) -> Members:
     return decode(client.call("members").line, Members)
 
 
-def show_members(members: Members) -> int:
-    """Print a table of the members, and how many of them may fail; the exit code."""
+def show_members(members: Members, down: Mapping[Address, str] | None = None) -> int:
+    """Print a table of the members, and how many of them may fail; the exit code.
+
+    `down` are known to be killed or paused, with the word for it.
+    """
+    words = {str(address): word for address, word in (down or {}).items()}
     if not members.members:
         say("the cluster has not formed yet, and has no members: 'status' tells which nodes are waited for")
         return NOT_NOW
@@ -78,7 +84,7 @@ def show_members(members: Members) -> int:
         role = "leader" if member.leader else member.role
         if member.promote:
             role += ", to vote when it has caught up"
-        live = {True: "yes", False: "no", None: "?"}[member.live]
+        live = words.get(member.address) or {True: "yes", False: "no", None: "?"}[member.live]
         index = "?" if member.match_index is None else str(member.match_index)
         rows.append([str(member.id), member.address, role, live, index])
     render.show("", ["NODE#", "ADDRESS", "ROLE", "LIVE", "HAS#"], rows)

@@ -68,11 +68,22 @@ def shell(address: str | None, servers: Path | None, connect: tuple[str, ...]) -
 
 @click.command()
 @click.option("--nodes", type=Whole(1, 9), default=3, show_default=True, help="How many nodes.")
-def demo(nodes: int) -> int:
-    """Start a whole cluster on this machine, with a prompt on it; all of it ends with the prompt."""
+@click.option("--script", type=click.Path(path_type=Path), help="Carry out the lines of this file, and end.")
+def demo(nodes: int, script: Path | None) -> int:
+    """Start a whole cluster on this machine, with a prompt on it; all of it ends with the prompt.
+
+    The prompt has commands that break the cluster: kill and restart nodes, pause them, cut and slow the network between
+    them. 'help' lists them, and \\tour goes through Raft with them. Lines from a pipe are carried out as well. A script
+    ends at the first line that fails, with its exit code.
+
+    \b
+    Examples: trioraft demo
+              trioraft demo --nodes 5
+              printf 'put a 1\\n\\\\kill leader\\nget a\\n' | trioraft demo
+    """
     from trioraft_cli.demo import run_demo
 
-    return run_demo(nodes)
+    return run_demo(nodes, script)
 
 
 @click.command()

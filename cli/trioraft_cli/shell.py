@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
 
 import click
 from prompt_toolkit import PromptSession
@@ -21,25 +20,28 @@ from trioraft_cli.counts import counted
 from trioraft_cli.escapes import safe
 from trioraft_cli.groups import Commands
 from trioraft_cli.history import KeptHistory
-from trioraft_cli.lines import Prompt, run_line
+from trioraft_cli.lines import PROMPT, Prompt, run_line
 from trioraft_cli.outcomes import NO
 from trioraft_cli.pager import Held
 from trioraft_cli.signals import Interrupts, Leaving
 from trioraft_cli.streams import say
 from trioraft_cli.typed import split_commands
 
-PROMPT: Final = "trioraft> "
 
-
-def run_shell(addresses: Sequence[Address], hint: str = NO_NODE_HINT, extra: Sequence[click.Command] = ()) -> int:
+def run_shell(
+    addresses: Sequence[Address],
+    hint: str = NO_NODE_HINT,
+    extra: Sequence[click.Command] = (),
+    down: Callable[[], Mapping[Address, str]] = dict,
+) -> int:
     """Carry out commands until the end; the exit code, which without a terminal is that of the first that failed.
 
     It is called from within a command, of whose tree the prompt has the commands, and `extra`. `hint` says what to do
-    where no node can be reached.
+    where no node can be reached, and `down` which nodes are known to be killed or paused.
     """
     commands = click.get_current_context().find_root().command
     assert isinstance(commands, Commands)
-    connection = Connection(addresses, hint)
+    connection = Connection(addresses, hint, down)
     prompt = Prompt(connection, commands, extra)
     try:
         if sys.stdin.isatty() and sys.stdout.isatty():

@@ -40,14 +40,15 @@ class NodeStatus(msgspec.Struct):
 class ClusterStatus:
     """The nodes' answers to `status`, by address, and why the others gave none."""
 
-    def __init__(self, known: Sequence[Address]) -> None:
-        """Ask the known nodes, and those that they know."""
+    def __init__(self, known: Sequence[Address], down: Mapping[Address, str] | None = None) -> None:
+        """Ask the known nodes, and those that they know; those of `down` are known to be killed or paused."""
         self.replies: dict[Address, Reply] = {}
         self.failures: dict[Address, str] = {}
-        self._ask(known)
+        self._down = down or {}
+        self._ask([address for address in known if address not in self._down])
         members = [member for status in self.statuses.values() for member in status.members]
         told = set(where.of_members({member.id: member.address for member in members}).values())
-        self._ask(told - {*self.replies, *self.failures})
+        self._ask(told - {*self.replies, *self.failures, *self._down})
 
     @property
     def statuses(self) -> dict[Address, NodeStatus]:
@@ -80,9 +81,10 @@ class ClusterStatus:
                 f"{status.first_index}..{status.last_index}" if status.last_index else "empty",
             ]
             rows.append((status.node, cells))
-        for address, failure in self.failures.items():
+        failures = {address: f"no answer: {failure}" for address, failure in self.failures.items()}
+        for address, why in {**failures, **self._down}.items():
             number = ids.get(str(address))
-            cells = ["?" if number is None else str(number), str(address), f"no answer: {failure}", *["-"] * 5]
+            cells = ["?" if number is None else str(number), str(address), why, *["-"] * 5]
             rows.append((inf if number is None else number, cells))
         return [cells for _, cells in sorted(rows, key=lambda row: row[0])]
 
@@ -96,14 +98,19 @@ class ClusterStatus:
 
 
 def has_leader(statuses: Collection[NodeStatus]) -> bool:
-    """Whether a leader has a quorum: it says so itself, and a majority of the members follow it."""
+    """Whether a leader has a quorum."""
+    return leading(statuses) is not None
+
+
+def leading(statuses: Collection[NodeStatus]) -> NodeStatus | None:
+    """The leader that has a quorum, of nodes that hear each other: it leads, and a majority of the voters follow it."""
     for leader in statuses:
         if leader.role == "leader":
             voters = {member.id for member in leader.members if member.role == "voter"}
             following = {s.node for s in statuses if s.leader == leader.node and s.term == leader.term}
             if len(voters & following) > len(voters) // 2:
-                return True
-    return False
+                return leader
+    return None
 
 
 def remarks(statuses: Mapping[Address, NodeStatus]) -> list[str]:

@@ -196,6 +196,7 @@ HEAVY = {
     "trioraft.server",
     "trioraft_cli.node",
     "trioraft_cli.demo",
+    "trioraft_cli.demo_prompt",
     "trioraft_cli.checking",
     "trioraft_cli.overview",
     "trioraft_cli.backup",

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trioraft_cli import demo, keys, main, member_plan, outcomes
-from trioraft_cli.connection import Connection
+from trioraft_cli import keys, main, member_plan, outcomes
 from trioraft_cli.counts import snapshot_taken
-from trioraft_cli.lines import Prompt, run_line
+from trioraft_cli.lines import run_line
 from trioraft_cli.membership import Member, Members
 from trioraft_cli.tree import ELSEWHERE
 from trioraft_cli.typed import split_commands
@@ -96,19 +95,6 @@ def test_at_the_prompt_what_to_do_is_not_an_option_that_it_does_not_have(prompt:
     _, _, err = prompt(NOBODY, "put k 1")
     assert "It was not applied. (start the nodes;" in err
     assert "'trioraft shell --servers FILE'" in err
-
-
-def test_the_demo_says_how_a_node_is_started_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    class Process:
-        pid = 4711
-
-    demo._welcome([NOBODY], [Process()], tmp_path)  # type: ignore[list-item]
-    told = capsys.readouterr().out
-    again = f"trioraft node 0 {tmp_path}/servers.txt --data-dir {tmp_path}/node-0"
-    assert f"  {again}    # until Ctrl-C\n" in told
-    assert told.startswith("A cluster of 1 node runs")
-    run_line(Prompt(Connection([NOBODY], again), COMMANDS), "get k")
-    assert f"({again})" in capsys.readouterr().err
 
 
 class Scan:

@@ -71,6 +71,16 @@ def eventually(look: Callable[[], T | None], what: str, seconds: float = 10.0) -
         time.sleep(0.01)
 
 
+def running(words: str) -> list[str]:
+    """The processes with these words in their command line."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if words.encode() in place.read_bytes():
+                found.append(place.parent.name)
+    return found
+
+
 def undisturbed(folder: Path, attempt: Callable[[Path], object], times: int = 3) -> None:
     """Make an attempt in a folder of its own, and again if it returns what went wrong. Fails where each does.
 

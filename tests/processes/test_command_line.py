@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -160,41 +158,3 @@ def test_what_the_output_cannot_show_is_escaped_and_the_lines_after_it_are_carri
         check=False,
     )
     assert (shown.returncode, shown.stdout, shown.stderr) == (0, b'"\\u263e"\n"\\u2600"\n', b"")
-
-
-def test_a_demo_ends_all_that_it_started() -> None:
-    demo = [sys.executable, "-m", "trioraft_cli", "demo"]
-    result = subprocess.run(demo, input="put d 1\nget d\n", capture_output=True, text=True, timeout=60, check=False)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.endswith("\n1\n")
-    process = int(result.stdout.partition("kill -9 ")[2].split()[0])
-    with pytest.raises(ProcessLookupError):
-        os.kill(process, 0)
-
-
-def test_the_nodes_of_a_demo_run_nothing_from_the_folder_where_it_is_typed(tmp_path: Path) -> None:
-    for name in ("trioraft.py", "trio.py", "random.py"):
-        (tmp_path / name).write_text("raise RuntimeError('of the user')\n")
-    demo = [sys.executable, "-P", "-m", "trioraft_cli", "demo"]
-    result = subprocess.run(
-        demo, input="put d 1\n", capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False
-    )
-    assert (result.returncode, result.stderr) == (0, "")
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=SLOW)])
-def test_a_demo_that_is_killed_leaves_nobody_behind(number: signal.Signals) -> None:
-    demo = subprocess.Popen(
-        [sys.executable, "-u", "-m", "trioraft_cli", "demo"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert demo.stdout is not None
-    assert demo.stdin is not None
-    process = next(int(line.split()[2]) for line in demo.stdout if "kill -9" in line)
-    demo.send_signal(number)
-    demo.wait(20)
-    demo.stdout.close()
-    demo.stdin.close()
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{process}/stat").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not Path(f"/proc/{process}/stat").exists()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ..helpers.processes import START_SECONDS, Cluster, eventually, talk
+from ..helpers.processes import START_SECONDS, Cluster, eventually, running, talk
 
 pytestmark = pytest.mark.slow
 
@@ -174,14 +174,4 @@ def test_a_demo_ends_though_nobody_reads_its_complaints(tmp_path: Path, reader: 
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()
-    eventually(lambda: not _running(str(tmp_path / "trioraft-demo-")), "its nodes are gone too")
-
-
-def _running(words: str) -> list[str]:
-    """The processes with these words in their command line."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if words.encode() in place.read_bytes():
-                found.append(place.parent.name)
-    return found
+    eventually(lambda: not running(str(tmp_path / "trioraft-demo-")), "its nodes are gone too")

@@ -172,25 +172,3 @@ def test_ctrl_c_before_the_program_is_loaded_ends_it_without_a_word(tmp_path: Pa
         loading.terminal.type(CTRL_C)
         assert loading.ends() == -signal.SIGINT
         assert "Traceback" not in loading.shown
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("leave", [CTRL_D, b"", signal.SIGTERM, None], ids=["Ctrl-D", "window closed", "SIGTERM", "-9"])
-def test_a_demo_takes_all_it_made_with_it(tmp_path: Path, leave: bytes | int | None) -> None:
-    with OnTerminal(program("demo"), environment(tmp_path, [])) as demo:
-        demo.shows(PROMPT)
-        processes = [int(demo.shown.partition("kill -9 ")[2].split()[0])]
-        enter(demo, b"put k 41", "revision")
-        enter(demo, b"get \xff", "nothing was sent")
-        enter(demo, b"incr k", "42")
-        if leave == b"":
-            demo.terminal.hang_up()
-        elif isinstance(leave, bytes):
-            demo.terminal.type(leave)
-            assert demo.ends() == 0
-        else:
-            demo.process.send_signal(leave or signal.SIGKILL)
-        assert demo.process.wait(20) == {CTRL_D: 0, b"": 129, signal.SIGTERM: 143, None: -9}[leave]
-        for process in processes:
-            eventually(lambda process=process: not Path(f"/proc/{process}").exists(), "its node ends")  # type: ignore[misc]
-        assert leave is None or list(tmp_path.glob("trioraft-demo-*")) == []
