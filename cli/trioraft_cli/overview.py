@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from trioraft.addresses import Address
 from trioraft.wire.codec import encode
 from trioraft_cli import render
+from trioraft_cli.asking import Asker
 from trioraft_cli.outcomes import NO_NODE, NOT_NOW
 from trioraft_cli.top_poll import Poll
 from trioraft_cli.top_rows import cluster_of, shown
@@ -25,9 +24,9 @@ FIRST_LOOKS: Final = 0.25
 """How many seconds are between the two looks that a first picture in plain text is made from."""
 
 
-def live(addresses: Sequence[Address], interval: float) -> int:
+def live(asker: Asker, interval: float) -> int:
     """Draw on the whole screen until a key leaves; the exit code."""
-    poll = Poll(addresses)
+    poll = Poll(asker.addresses, asker.down)
 
     def draw(columns: int, rows: int) -> list[Line]:
         nodes = shown(poll.nodes.values())
@@ -49,15 +48,15 @@ def live(addresses: Sequence[Address], interval: float) -> int:
     return 0
 
 
-def plain(addresses: Sequence[Address], interval: float | None, *, as_json: bool) -> int:
+def plain(asker: Asker, interval: float | None) -> int:
     """Print one picture, or one each interval for ever; the exit code, 0 where writes are taken."""
-    poll = Poll(addresses)
+    poll = Poll(asker.addresses, asker.down)
     poll.round()
     time.sleep(FIRST_LOOKS)
     while True:
         began = time.monotonic()
         poll.round()
-        led = _print(poll, as_json=as_json)
+        led = _print(poll, as_json=asker.as_json)
         sys.stdout.flush()
         if interval is None:
             return led

@@ -35,8 +35,8 @@ def top(asker: Asker, interval: float | None, once: bool) -> int:
     on_screen = sys.stdout.isatty() and not colour.is_dumb() and asker.output in ("text", "table") and not once
     with signals.Leaving():
         if on_screen:
-            return live(asker.addresses, interval or 1.0)
-        return plain(asker.addresses, None if once else interval, as_json=asker.as_json)
+            return live(asker, interval or 1.0)
+        return plain(asker, None if once else interval)
 
 
 COMMANDS = (top,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from typing import Final
@@ -110,15 +110,20 @@ class Seen:
 class Poll:
     """Asks the nodes that are known, and those that they know."""
 
-    def __init__(self, known: Sequence[Address]) -> None:
+    def __init__(self, known: Sequence[Address], down: Callable[[], Mapping[Address, str]] = dict) -> None:
+        """`down` tells the nodes that are known to be killed or paused, each with the word for it: none is asked."""
+        self._down = down
         self.nodes: dict[Address, Seen] = {}
         self._asked: dict[Future[Answer | str], Seen] = {}
         self._meet(known)
 
     def begin(self) -> None:
         """Ask every node that is not being asked still."""
-        asked = set(map(id, self._asked.values()))
-        self._ask(seen for seen in self.nodes.values() if id(seen) not in asked)
+        asked, down, now = set(map(id, self._asked.values())), self._down(), time.monotonic()
+        for seen in self.nodes.values():
+            if seen.address in down:
+                seen.take(down[seen.address], now)
+        self._ask(seen for seen in self.nodes.values() if id(seen) not in asked and seen.address not in down)
 
     def collect(self, seconds: float) -> bool:
         """Wait so long at most for an answer, and take in those that have come; whether there were any.

@@ -312,6 +312,19 @@ def test_who_is_told_of_is_asked_too_and_who_is_silent_holds_up_nobody() -> None
         assert poll.nodes[nodes[1].address].failure == "Connection refused"
 
 
+def test_who_is_known_to_be_down_is_not_asked() -> None:
+    with fake_nodes() as make:
+        node = make(None)
+        down: dict[Address, str] = {node.address: "paused"}
+        poll = Poll([node.address], lambda: down)
+        poll.round()
+        assert poll.nodes[node.address].failure == "paused"
+        down.clear()
+        node.go_away()
+        poll.round()
+        assert poll.nodes[node.address].failure == "Connection refused"
+
+
 def test_one_picture_in_plain_text_and_as_a_line_of_json(call: Call) -> None:
     with fake_nodes() as make:
         addresses: list[str] = []
