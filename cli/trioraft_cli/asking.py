@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trioraft_cli.going_on import GoingOn
 
 T = TypeVar("T")
+_RETRIES: Final = "Try so long while no node or no majority answers; a write is applied once, as with --once."
 GRACE_SECONDS: Final = 1.0
 """How much later than the time for a wait, which the node counts, its answer may come."""
 
@@ -80,6 +81,10 @@ class Asker:
     def has_changed(self) -> bool:
         """Whether the command may have changed something."""
         return any(client.has_changed for client in self._clients)
+
+    def patience(self, usual: float) -> float:
+        """For how many seconds what cannot be done is tried again; as usual where it is told nothing else."""
+        return usual if self.tries_until is None else max(0.0, self.tries_until - time.monotonic())
 
     def client(self, addresses: Sequence[Address] | None = None) -> Client:
         """A client of the cluster, or of those nodes of it, that tries for as long as it is told to."""
@@ -140,10 +145,11 @@ class Asker:
             raise Failure(exit_code(refused)) from None
 
 
-def cluster_options(command: Any, *, waits: str = "") -> Any:
+def cluster_options(command: Any, *, prints: bool = True, waits: str = "", retries: str = _RETRIES) -> Any:
     """Add the options that say where the cluster is, how to print, and how long to try.
 
-    `waits` is the help of `--timeout` for a command that waits for something, and has none of its own without it.
+    Without `prints` there is none that says how to print. `waits` is the help of `--timeout` for a command that waits
+    for something, `retries` that of `--retry`.
     """
     servers = click.option("--servers", type=click.Path(path_type=Path), help="A servers.txt that lists the nodes.")
     connect = click.option(
@@ -167,9 +173,10 @@ def cluster_options(command: Any, *, waits: str = "") -> Any:
         "--retry",
         type=SECONDS,
         metavar="SECONDS",
-        help="Try so long while no node or no majority answers; a write is applied once, as with --once.",
+        help=retries,
     )
-    return servers(connect(output(timeout(retry(command)))))
+    limited = timeout(retry(command))
+    return servers(connect(output(limited) if prints else limited))
 
 
 def write_options(command: Any) -> Any:
@@ -198,37 +205,37 @@ def page_options(command: Any) -> Any:
 
 def asks(command: Callable[..., T]) -> Callable[..., T]:
     """Add those options, and give the command an Asker as its first argument in their place."""
-
-    @functools.wraps(command)
-    def with_options(
-        servers: Path | None,
-        connect: tuple[str, ...],
-        output: str,
-        timeout: float | None,
-        retry: float | None,
-        **arguments: Any,
-    ) -> T:
-        asker = _asker(servers, connect)
-        with asker.as_told(output, timeout, retry):
-            return command(asker, **arguments)
-
-    added: Callable[..., T] = cluster_options(with_options)
-    return added
+    return asks_as()(command)
 
 
-def waits(timeout_help: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
-    """Add those options to a command that waits for something, `timeout` at most, which is an argument of its own."""
+def waits(timeout: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Add those options to a command that waits for something, `timeout` at most, which is an argument of its own.
+
+    The help of that option is given.
+    """
+    return asks_as(waits=timeout)
+
+
+def asks_as(**options: Any) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Add those options as `cluster_options` is told to."""
 
     def decorate(command: Callable[..., T]) -> Callable[..., T]:
         @functools.wraps(command)
         def with_options(
-            servers: Path | None, connect: tuple[str, ...], output: str, retry: float | None, **arguments: Any
+            servers: Path | None,
+            connect: tuple[str, ...],
+            timeout: float | None,
+            retry: float | None,
+            output: str = "text",
+            **arguments: Any,
         ) -> T:
             asker = _asker(servers, connect)
-            with asker.as_told(output, None, retry):
+            if "waits" in options:
+                arguments["timeout"], timeout = timeout, None
+            with asker.as_told(output, timeout, retry):
                 return command(asker, **arguments)
 
-        added: Callable[..., T] = cluster_options(with_options, waits=timeout_help)
+        added: Callable[..., T] = cluster_options(with_options, **options)
         return added
 
     return decorate

@@ -14,6 +14,7 @@ from trioraft_cli import (
     leases,
     locks,
     members,
+    pipe,
     running,
     saving,
     shell_completion,
@@ -37,7 +38,7 @@ def cli() -> None:
 
 
 cli.section("run", *running.COMMANDS, *shell_completion.COMMANDS)
-cli.section("keys", *keys.COMMANDS, *transactions.COMMANDS)
+cli.section("keys", *keys.COMMANDS, *transactions.COMMANDS, *pipe.COMMANDS)
 cli.section("watch and lock", *watching.COMMANDS, *locks.COMMANDS, *leases.COMMANDS)
 cli.section("cluster", *members.COMMANDS, *cluster.COMMANDS)
 cli.section("seeing", *cluster.SEEING, *top.COMMANDS, *check.COMMANDS)

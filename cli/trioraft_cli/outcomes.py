@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from trioraft.client import BadRequest, ClientError, NoNode, Refused, Unknown
+from trioraft.client.relay import NO_NODE_CODE
 from trioraft_cli.streams import StreamError, end_soon, flush, say
 from trioraft_cli.words import quote
 
@@ -98,6 +99,8 @@ def exit_code(error: ClientError) -> int:
     assert isinstance(error, Refused)
     if error.applied == "unknown":
         return UNKNOWN
+    if error.code == NO_NODE_CODE:
+        return NO_NODE
     if error.code in _NO_CODES:
         return NO
     if error.code in _USAGE_CODES:

@@ -159,6 +159,12 @@ def read_all() -> bytes:
     return sys.stdin.buffer.read(MOST_READ + 1)
 
 
+def read_some(most: int) -> bytes:
+    """Read what there is of standard input, up to so many bytes; none at its end. Raises StreamError."""
+    assert isinstance(sys.stdin.buffer, io.BufferedReader)
+    return sys.stdin.buffer.read1(most)
+
+
 def in_utf8(stream: TextIO) -> bool:
     """Whether what is written there goes out in UTF-8."""
     try:

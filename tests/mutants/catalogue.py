@@ -1077,7 +1077,7 @@ MUTANTS = (
     Mutant(
         "a node that is slow is taken for one that is gone",
         "trioraft/client/connection.py",
-        """                if is_last or not self._is_there():
+        """                if is_last or not is_there(self._socket):
 """,
         """                if True:
 """,

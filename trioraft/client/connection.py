@@ -39,6 +39,10 @@ class Connection:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
+    def detach(self) -> socket.socket:
+        """Hand out the socket, for another conversation: nothing is to come on this one."""
+        return self._socket
+
     def line(self, request: RequestFields) -> bytes:
         """Encode a request as a line. Its reply is the next that is still to come. Raises Unsendable."""
         return self._protocol.send(request)
@@ -98,18 +102,8 @@ class Connection:
             try:
                 return act()
             except TimeoutError:
-                if is_last or not self._is_there():
+                if is_last or not is_there(self._socket):
                     raise
-
-    def _is_there(self) -> bool:
-        """Whether the node answers on another connection: on this one a slow reply holds up all that follow."""
-        try:
-            place = self._socket.getpeername()
-            with socket.socket(self._socket.family, socket.SOCK_STREAM) as other:
-                _greet(other, place, attempts.SILENCE_SECONDS)
-        except (OSError, ValueError):
-            return False
-        return True
 
     def _is_at_its_end(self) -> bool:
         """Whether the node has closed the connection: a write into it would have an unknown outcome for nothing."""
@@ -120,6 +114,16 @@ class Connection:
             return False
         except OSError:
             return True
+
+
+def is_there(connected: socket.socket) -> bool:
+    """Whether the node answers on another connection: on this one a slow reply holds up all that follow."""
+    try:
+        with socket.socket(connected.family, socket.SOCK_STREAM) as other:
+            _greet(other, connected.getpeername(), attempts.SILENCE_SECONDS)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def dial(address: Address, seconds: float, on_push: OnPush | None = None) -> Connection:
