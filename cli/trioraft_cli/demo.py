@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Final
@@ -13,8 +13,9 @@ import click
 from trioraft_cli import signals
 from trioraft_cli.counts import counted
 from trioraft_cli.demo_acts import START_SECONDS, Demo
+from trioraft_cli.demo_folder import demo_folder
 from trioraft_cli.demo_nodes import DemoNodes
-from trioraft_cli.outcomes import NO
+from trioraft_cli.outcomes import NO, fail
 from trioraft_cli.status import leading
 from trioraft_cli.streams import say, wait_for_nobody
 
@@ -37,29 +38,34 @@ def run_demo(nodes: int, script: Path | None) -> int:
     Raises click.UsageError where the script cannot be read.
     """
     text = _read_script(script) if script is not None else None
-    with (
-        signals.Leaving(),
-        tempfile.TemporaryDirectory(prefix="trioraft-demo-", ignore_cleanup_errors=True) as folder,
-    ):
-        cluster = DemoNodes(Path(folder))
+    with contextlib.ExitStack() as context:
+        context.enter_context(signals.Leaving())
         try:
+            cluster = DemoNodes(context.enter_context(demo_folder()))
+            context.callback(_end, cluster)
             for number in range(nodes):
                 cluster.add(number, cluster.hold_port())
             for node in cluster:
                 node.start(cluster.servers)
-            from trioraft_cli import demo_prompt  # it takes as long to load as the nodes do: they start meanwhile
+        except OSError as error:
+            hint = "have TMPDIR name a folder on a disk with some room, where this user may write"
+            return fail(NO, f"the demo cannot be set up: {error.strerror}", hint)
+        from trioraft_cli import demo_prompt  # it takes as long to load as the nodes do: they start meanwhile
 
-            demo = Demo(cluster)
-            if not _has_started(demo):
-                return NO
-            asks = script is None and sys.stdin.isatty() and sys.stdout.isatty()
-            if asks:
-                _welcome(demo)
-            return demo_prompt.run(demo, text, asks=asks)
-        finally:
-            wait_for_nobody()
-            with signals.undisturbed():
-                cluster.close()
+        demo = Demo(cluster)
+        if not _has_started(demo):
+            return NO
+        asks = text is None and sys.stdin.isatty() and sys.stdout.isatty()
+        if asks:
+            _welcome(demo)
+        return demo_prompt.run(demo, text, asks=asks)
+
+
+def _end(cluster: DemoNodes) -> None:
+    """Kill the nodes. A signal that has ended the prompt may be sent twice."""
+    wait_for_nobody()
+    with signals.undisturbed():
+        cluster.close()
 
 
 def _read_script(path: Path) -> str:

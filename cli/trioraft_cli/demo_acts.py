@@ -11,7 +11,7 @@ from trioraft.client import Client, ClientError
 from trioraft_cli.demo_lead import Statuses, Survey, voters_of
 from trioraft_cli.demo_links import Links
 from trioraft_cli.demo_nodes import MOST_NODES, WAY_BACK, DemoNodes
-from trioraft_cli.demo_words import what_came_of_it
+from trioraft_cli.demo_words import what_came_of_it, what_writes_take
 from trioraft_cli.membership import added
 from trioraft_cli.outcomes import NO, NOT_NOW
 from trioraft_cli.status import NodeStatus, leading
@@ -82,7 +82,12 @@ class Demo:
         if ms:
             self.links.slow[node] = ms
         late = f"arrives {ms} ms later" if ms else "arrives at once again"
-        return self._do(lambda _: f"all that node {node} sends, or is sent, {late}", self._tell_links)
+        code = self._do(lambda _: f"all that node {node} sends, or is sent, {late}", self._tell_links)
+        statuses = self.statuses()
+        if (leader := self._leading(statuses)) is not None:
+            others = [other for other in voters_of(statuses) if other != leader.node]
+            print(f"  {what_writes_take(self.links.delays(leader.node, others))}")
+        return code
 
     def heal(self) -> int:
         """Make all links whole, and tell who leads; the exit code."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, Final
@@ -13,7 +14,7 @@ from trioraft_cli.arguments import TEXT, Whole
 from trioraft_cli.demo_acts import Demo
 from trioraft_cli.demo_links import parse_sides
 from trioraft_cli.demo_nodes import State
-from trioraft_cli.outcomes import NO
+from trioraft_cli.outcomes import NO, fail
 from trioraft_cli.streams import say
 from trioraft_cli.typed import WithRest
 
@@ -203,7 +204,15 @@ def _node(demo: Demo, *states: State) -> click.Argument:
 
 def _command(act: Callable[..., int], *params: click.Parameter, kind: type[click.Command] = click.Command) -> Any:
     name, text = f"\\{act.__name__}", inspect.getdoc(act)
-    return kind(name, callback=act, params=list(params), help=text, options_metavar="")
+
+    @functools.wraps(act)
+    def told(**arguments: Any) -> int:
+        try:
+            return act(**arguments)
+        except OSError as error:
+            return fail(NO, f"{name} failed: {error.strerror}", "look after the demo's folder, and after its disk")
+
+    return kind(name, callback=told, params=list(params), help=text, options_metavar="")
 
 
 def _no(why: str) -> int:

@@ -40,6 +40,10 @@ class Links:
         sides = [sorted(group.intersection(nodes)) for group in self.groups] or [sorted(nodes)]
         return [side for side in sides if side]
 
+    def delays(self, node: int, others: Sequence[int]) -> list[int]:
+        """By how many milliseconds what that node sends to each of these is late."""
+        return [self.slow.get(node, 0) + self.slow.get(other, 0) for other in others]
+
     def requests(self, node: int, nodes: Collection[int]) -> Requests:
         """What that node is to be asked so that its links to all `nodes` are as they are to be.
 
@@ -49,9 +53,9 @@ class Links:
         own = self.side_of(node)
         if cut := sorted(other for other in nodes if own and other not in own and self.side_of(other)):
             found.append({"op": "fault", "kind": "cut", "nodes": cut})
-        for other in sorted(nodes):
-            late = self.slow.get(node, 0) + self.slow.get(other, 0)
-            if other != node and late:
+        others = sorted(set(nodes) - {node})
+        for other, late in zip(others, self.delays(node, others), strict=True):
+            if late:
                 found.append({"op": "fault", "kind": "slow", "nodes": [other], "way": "to", "ms": late})
         return found
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from trioraft_cli.demo_lead import Side
 from trioraft_cli.status import NodeStatus
+
+HEARD_MS: Final = 500
+"""After how long the first nodes look for a new leader where theirs says nothing."""
 
 
 def what_came_of_it(
@@ -29,6 +33,17 @@ def what_came_of_it(
     if others and not leads:
         others.append(f"to go on: {back}")
     return [*(leads or [done]), *others]
+
+
+def what_writes_take(delays: Sequence[int]) -> str:
+    """How much longer a write takes, where what the leader sends to the other voters is late by these milliseconds."""
+    needed = (len(delays) + 1) // 2
+    late = sorted(delays)[needed - 1] if needed else 0
+    if not late:
+        quick = "a write is as quick as ever"
+        return f"{quick}: the leader and the nodes that are not slow are a majority" if any(delays) else quick
+    told = f"a write takes {2 * late} ms longer: to a majority, and back"
+    return told if late < HEARD_MS else f"{told}; it may fail, as nodes miss their leader after {HEARD_MS} ms"
 
 
 def _in_words(nodes: Sequence[int]) -> str:

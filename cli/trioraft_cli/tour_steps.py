@@ -230,7 +230,7 @@ STEPS: Final = (
             asks nobody whether it is the newest. With the majority everything came back, and nothing that was
             acknowledged is lost.
         """,
-        again=r"\kill N, twice, and then put KEY VALUE",
+        again=r"\kill N until no majority is left, and then put KEY VALUE",
     ),
     Step(
         "Partition and heal",

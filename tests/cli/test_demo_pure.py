@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import termios
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +16,11 @@ from trioraft_cli import tour
 from trioraft_cli.connection import Connection
 from trioraft_cli.demo_acts import Demo
 from trioraft_cli.demo_commands import NodeOfDemo, commands
+from trioraft_cli.demo_folder import demo_folder
 from trioraft_cli.demo_lead import Side, Survey, voters_of
 from trioraft_cli.demo_links import Links, parse_sides
 from trioraft_cli.demo_nodes import DemoNodes
-from trioraft_cli.demo_words import what_came_of_it
+from trioraft_cli.demo_words import what_came_of_it, what_writes_take
 from trioraft_cli.membership import Member
 from trioraft_cli.status import ClusterStatus, NodeStatus
 from trioraft_cli.tour_steps import STEPS, Facts, Run
@@ -129,6 +131,34 @@ def test_the_leader_of_none_cannot_be_cut_off() -> None:
 def test_what_came_of_a_fault_is_told_of_each_side(sides: list[Side], said: list[str]) -> None:
     before = status(1, "leader", 2, 1)
     assert what_came_of_it("node 1 killed", sides, range(3), before, r"\restart 1") == said
+
+
+@pytest.mark.parametrize(
+    ("delays", "said"),
+    [
+        ([0, 0], "a write is as quick as ever"),
+        ([0, 80], "a write is as quick as ever: the leader and"),
+        ([60, 80], "a write takes 120 ms longer: to a majority, and back"),
+        ([10, 20, 30, 40], "a write takes 40 ms longer"),
+        ([10, 20, 30], "a write takes 40 ms longer"),
+        ([600, 600], "a write takes 1200 ms longer: to a majority, and back; it may fail"),
+        ([], "a write is as quick as ever"),
+    ],
+)
+def test_a_write_waits_for_the_quickest_majority(delays: list[int], said: str) -> None:
+    assert what_writes_take(delays).startswith(said)
+
+
+def test_folders_of_demos_that_were_killed_go_with_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    killed, foreign = tmp_path / "trioraft-demo-1", tmp_path / "trioraft-demo-2"
+    for folder in (killed, foreign):
+        folder.mkdir()
+    (killed / "lock").touch()
+    with demo_folder() as first, demo_folder() as second:
+        assert not killed.exists()
+        assert {*tmp_path.iterdir()} == {foreign, first, second}
+    assert [*tmp_path.iterdir()] == [foreign]
 
 
 def test_of_a_node_that_came_back_is_told_when_it_has_caught_up() -> None:
