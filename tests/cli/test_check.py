@@ -337,7 +337,13 @@ CASES: dict[str, tuple[Break, str, str, list[str], list[str]]] = {
         ["3 of 3 voters run", "nothing can be written"],
         ["trioraft check"],
     ),
-    "behind": (_stuck, "lagging", "now", ["node 2 at host:8002 is 8 entries behind"], ["trioraft node 2 servers.txt"]),
+    "behind": (
+        _stuck,
+        "lagging",
+        "now",
+        ["node 2 at host:8002 is 8 entries behind"],
+        ["trioraft check", "trioraft node 2 servers.txt"],
+    ),
     "a full disk": (
         lambda made: made.measures(1, disk_free_bytes=3 * MIB, disk_bytes=1000 * MIB, data_dir="/data/n1"),
         "disk_full",
@@ -472,6 +478,21 @@ def test_what_needs_no_haste_is_a_remark_behind_the_good_news(name: str) -> None
     assert all(part in found.message for part in words), found.message
 
 
+def test_who_is_silent_and_was_heard_a_moment_ago_is_looked_at_twice() -> None:
+    made = MadeCluster()
+    _out_of_reach(made)
+    assert needs_second_look(made.evidence)
+
+
+def test_what_lacks_something_is_looked_at_twice() -> None:
+    made = MadeCluster()
+    made.says(2, last_applied=19)
+    assert needs_second_look(made.evidence)
+    assert [found.code for found in judge(made.evidence)] == ["healthy"]
+    made.before = {at(node): made.status_of(node) for node in range(2)}
+    assert [found.code for found in judge(made.evidence)] == ["healthy"]
+
+
 def test_a_small_cluster_has_no_node_to_spare() -> None:
     for size in (1, 2):
         well, remark = judge(MadeCluster(size).evidence)
@@ -571,6 +592,35 @@ def test_commands_lead_to_the_same_cluster() -> None:
         "trioraft members add host:8002 --servers 'my list.txt'",
         "trioraft node 3 'my list.txt'",
     ]
+
+
+def test_at_a_prompt_what_is_for_the_cluster_is_typed_there() -> None:
+    made = MadeCluster()
+    _wiped(made, 2)
+    made.typed_at, made.file = "prompt", None
+    steps = [step for step in judge(made.evidence)[0].steps if step.command]
+    assert [(step.command, step.at_prompt) for step in steps] == [
+        ("members remove 2", True),
+        ("members add host:8002", True),
+        ("trioraft node 3 servers.txt", False),
+    ]
+
+
+def test_in_a_demo_its_own_commands_mend_it() -> None:
+    made = MadeCluster()
+    made.typed_at, made.file = "demo", None
+    made.is_silent(2)
+    assert commands(judge(made.evidence)[0]) == [r"\restart 2"]
+    made.is_silent(2, "silent")
+    assert commands(judge(made.evidence)[0]) == [r"\resume 2", r"\restart 2"]
+    made = MadeCluster()
+    made.typed_at = "demo"
+    _faults(made)
+    assert commands(judge(made.evidence)[0]) == [r"\heal"]
+    made = MadeCluster()
+    made.typed_at = "demo"
+    _wiped(made, 2)
+    assert commands(judge(made.evidence)[0]) == ["members remove 2", r"\add"]
 
 
 def test_a_member_reached_by_another_name_is_no_stranger() -> None:

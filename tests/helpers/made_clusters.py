@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from trioraft_cli.checking.evidence import Answer, Evidence, Kind, Member, Metrics, Silence, Status, Trouble
+from trioraft_cli.checking.evidence import (
+    Answer,
+    Evidence,
+    Kind,
+    Member,
+    Metrics,
+    Place,
+    Silence,
+    Source,
+    Status,
+    Trouble,
+)
 from trioraft_cli.membership import Member as Row
 from trioraft_cli.membership import Members
 
@@ -40,6 +51,7 @@ class MadeCluster:
         self.listed: list[Address | None] = [at(member.id) for member in self.members]
         self.file: str | None = "servers.txt"
         self.options = ""
+        self.typed_at: Place = "shell"
 
     def is_silent(self, node: int, kind: Kind = "refused", words: str = "Connection refused") -> None:
         """Let a node give no answer, and the leader not hear it."""
@@ -98,4 +110,5 @@ class MadeCluster:
                 members = Members([Row(m.id, m.address, m.role) for m in self.members], self.next_id, members.voters)
             answer = Answer(at(node), "0.2.0", self.status_of(node, **fields), members)
             answers[at(node)] = msgspec.structs.replace(answer, **self.answer[node])
-        return Evidence(self.listed, {**answers, **self.more}, self.silences, self.before, self.file, self.options)
+        source = Source(self.listed, self.file, self.options, self.typed_at)
+        return Evidence(source, {**answers, **self.more}, self.silences, self.before)

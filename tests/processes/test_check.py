@@ -45,6 +45,8 @@ def test_a_dead_follower_is_started_again(doctor: Doctor) -> None:
     found = doctor.finds("not_running", f"node {dead.index} at {HOST}:{dead.port}", "No other voter may fail now")
     assert doctor.code == TO_DO
     assert found["nodes"] == [dead.index]
+    (trouble,) = doctor.cluster.leader().status()["troubles"]
+    assert (trouble["node"], trouble["way"], trouble["reason"]) == (dead.index, "to", "connect")
     shown = doctor.trioraft("check")
     assert shown.returncode == TO_DO
     first, *steps = shown.stdout.splitlines()
@@ -171,6 +173,8 @@ def test_a_wiped_follower_leaves_and_comes_back_as_a_newcomer(doctor: Doctor) ->
     wiped.listens()
     found = doctor.finds("wiped", f"node {wiped.index} at", "another data folder than its own")
     assert "older copy" in found["steps"][0]["do"]
+    troubles = doctor.cluster.leader().status()["troubles"]
+    assert (wiped.index, "from", "other_folder") in {(t["node"], t["way"], t["reason"]) for t in troubles}
     doctor.follow(found)
     assert "3 nodes" in doctor.heals()[0]["message"]
     assert doctor.cluster.nodes[3].status()["node"] == 3

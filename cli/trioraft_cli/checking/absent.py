@@ -85,10 +85,7 @@ def steps_to_start(advice: Advice, code: str, labels: Mapping[int, str], address
             return [*starts, Step("if it ends at once, its last lines say why, and what to do")]
         case "silent":
             let_go_on = [
-                Step(
-                    f"if the process of node {node} is stopped (state T in ps), let it go on, on its machine",
-                    f"pkill -CONT -f 'trioraft.* node {node} '",
-                )
+                advice.let_go_on(node, f"if the process of node {node} is stopped (state T in ps), let it go on")
                 for node in labels
             ]
             return [*let_go_on, *starts]

@@ -40,7 +40,7 @@ def _faults(view: View) -> Iterator[Finding]:
         view.severity_of_cuts,
         sorted(faulty),
         f"faults are switched on: {told}{consequence}",
-        [view.advice.ask("fault heal", "switch them off")],
+        [view.advice.heal_faults("switch them off")],
     )
 
 
@@ -169,12 +169,19 @@ def _behind(view: View) -> Iterator[Finding]:
         lacks = then.commit_index - answer.status.last_applied
         if lacks <= 0:
             continue
-        stuck = answer.status.last_applied == earlier.last_applied and view.hears(member.id) is not False
-        if stuck:
+        if answer.status.last_applied == earlier.last_applied and view.hears(member.id) is not False:
             yield _stuck(view, answer, lacks)
         elif lacks > FAR_BEHIND:
             message = f"{member.label} is {lacks} entries behind, and comes nearer"
             yield Finding("catching_up", "remark", [member.id], message)
+
+
+def may_be_behind(view: View) -> bool:
+    """Whether a member that is there lacks something: only a second look can tell whether it is on its way."""
+    if view.leader is None:
+        return False
+    there = [answer for member in view.members if (answer := view.answer_of(member.id)) is not None]
+    return any(answer.status.last_applied < view.leader.status.commit_index for answer in there)
 
 
 def _stuck(view: View, answer: Answer, lacks: int) -> Finding:
@@ -183,10 +190,11 @@ def _stuck(view: View, answer: Answer, lacks: int) -> Finding:
         "lagging",
         "now",
         [node],
-        f"{view.label(node)} is {lacks} {'entry' if lacks == 1 else 'entries'} behind, and comes no nearer: its disk "
-        "hangs or has no room, or it cannot take in a snapshot",
+        f"{view.label(node)} is {lacks} {'entry' if lacks == 1 else 'entries'} behind, and has come no nearer within a "
+        "second: it takes in a snapshot, or its disk hangs or has no room",
         [
-            Step("see what its log says, and to its disk"),
+            view.advice.ask("check", "ask again in a moment: a snapshot takes its time"),
+            Step("if it stays so, see what its log says, and to its disk"),
             view.advice.start(node, "if the disk is well, stop it, and start it again with the same folder"),
         ],
     )

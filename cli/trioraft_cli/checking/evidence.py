@@ -25,6 +25,9 @@ Kind = Literal[
 - `failing`: a node answers with an error.
 """
 
+Place = Literal["shell", "prompt", "demo"]
+"""Where commands are typed: in a shell, at the prompt, or at the prompt of a demo, which has nodes of its own."""
+
 
 class Member(msgspec.Struct, frozen=True):
     """A member, as a node knows it."""
@@ -112,19 +115,27 @@ class Silence(msgspec.Struct, frozen=True):
     words: str
 
 
-class Evidence(msgspec.Struct, frozen=True):
-    """Everything that was heard, by address."""
+class Source(msgspec.Struct, frozen=True):
+    """Where the cluster is, as it was said, and how commands find it again."""
 
     listed: list[Address | None]
     """The addresses that were given; None where a servers.txt has a '-'."""
-    answers: dict[Address, Answer]
-    silences: dict[Address, Silence]
-    before: dict[Address, Status] = {}
-    """What those that answered said a second before; empty where one look was enough."""
     file: str | None = None
     """The servers.txt that has the list, so that positions in it are ids; None where addresses alone were given."""
     options: str = ""
     """The options by which a command finds the same cluster, with a blank before them."""
+    typed_at: Place = "shell"
+    """Where the check was typed, and so the commands that it advises."""
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """Everything that was heard, by address."""
+
+    source: Source
+    answers: dict[Address, Answer]
+    silences: dict[Address, Silence]
+    before: dict[Address, Status] = {}
+    """What those that answered said a second before; empty where one look was enough."""
 
 
 SECOND_LOOK_SECONDS: Final = 1.2

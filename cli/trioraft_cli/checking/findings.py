@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from trioraft_cli.checking.evidence import Source
 from trioraft_cli.words import shell_word
 
 Severity = Literal["down", "now", "remark", "ok"]
@@ -20,6 +21,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
 
     do: str
     command: str | None = None
+    at_prompt: bool = False
+    """Whether the command is for the prompt at which the check was typed, and not for a shell."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -92,22 +95,40 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 class Advice:
     """Steps with commands that can be typed as they stand."""
 
-    def __init__(self, file: str | None, options: str, next_id: int = 0) -> None:
-        """`options` is how a command finds the cluster; `next_id` the id of the next newcomer."""
-        self.file = shell_word(file or "servers.txt")
-        self._options = options
+    def __init__(self, source: Source, next_id: int = 0) -> None:
+        """`next_id` is the id of the next newcomer."""
+        self.file = shell_word(source.file or "servers.txt")
+        self._options = source.options
+        self._at_prompt = source.typed_at != "shell"
+        self._in_demo = source.typed_at == "demo"
         self._next_id = next_id
 
     def start(self, node: int, do: str) -> Step:
         """Start that node, on its machine."""
+        if self._in_demo:
+            return Step(do, rf"\restart {node}", at_prompt=True)
         return Step(do, f"trioraft node {node} {self.file}")
+
+    def let_go_on(self, node: int, do: str) -> Step:
+        """Let the stopped process of that node go on, on its machine."""
+        if self._in_demo:
+            return Step(do, rf"\resume {node}", at_prompt=True)
+        return Step(do, f"pkill -CONT -f 'trioraft.* node {node} '")
+
+    def heal_faults(self, do: str) -> Step:
+        """Switch all faults off."""
+        return Step(do, r"\heal", at_prompt=True) if self._in_demo else self.ask("fault heal", do)
 
     def ask(self, words: str, do: str) -> Step:
         """A command to the cluster."""
+        if self._at_prompt:
+            return Step(do, words, at_prompt=True)
         return Step(do, f"trioraft {words}{self._options}")
 
     def take_in(self, address: str, gone: Sequence[int] = ()) -> list[Step]:
         """Take in a machine, and start the newcomer there; `gone`: those whose places in the list are to have a '-'."""
+        if self._in_demo:
+            return [Step("take in a newcomer", r"\add", at_prompt=True)]
         new = self._next_id
         self._next_id += 1
         places = [*(f"'-' at position {position}" for position in gone), f"{address} at position {new}"]

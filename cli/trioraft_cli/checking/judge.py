@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trioraft_cli.checking.absent import absent, describe
-from trioraft_cli.checking.cuts import cuts
+from trioraft_cli.checking.cuts import cuts, may_be_behind
 from trioraft_cli.checking.evidence import Evidence
 from trioraft_cli.checking.findings import Finding, Step, worst_first
 from trioraft_cli.checking.remarks import disks, healthy, remarks
@@ -29,14 +29,17 @@ def judge(evidence: Evidence) -> list[Finding]:
 
 def needs_second_look(evidence: Evidence) -> bool:
     """Whether something is wrong that may pass within a second, or can only be judged by what changes."""
-    return any(finding.code != "healthy" for finding in judge(evidence))
+    doubtful = any(found.needs_doing or found.code == "unreachable_from_here" for found in judge(evidence))
+    return doubtful or may_be_behind(View(evidence))
 
 
 def _nobody(view: View) -> Iterator[Finding]:
     """Why no node answers."""
     evidence = view.evidence
-    if evidence.file is not None:
-        yield from of_places(view, {n: address for n, address in enumerate(evidence.listed) if address is not None})
+    if evidence.source.file is not None:
+        yield from of_places(
+            view, {n: address for n, address in enumerate(evidence.source.listed) if address is not None}
+        )
         return
     for address, silence in evidence.silences.items():
         code = "not_running" if silence.kind == "refused" else silence.kind

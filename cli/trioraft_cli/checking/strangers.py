@@ -92,12 +92,12 @@ def joining(view: View) -> Iterator[Finding]:
 def differing_lists(view: View) -> Iterator[Finding]:
     """Where servers.txt says something else than the cluster, whose word counts."""
     evidence, members = view.evidence, {member.id: member.address for member in view.members}
-    if evidence.file is not None:
-        for line, address in enumerate(evidence.listed):
+    if evidence.source.file is not None:
+        for line, address in enumerate(evidence.source.listed):
             if address is not None and members.get(line) != str(address) and address in evidence.silences:
                 yield _listed_in_vain(view, line, address)
         for node, at in members.items():
-            listed = evidence.listed[node] if node < len(evidence.listed) else None
+            listed = evidence.source.listed[node] if node < len(evidence.source.listed) else None
             if listed is None:
                 yield Finding(
                     "list_differs",

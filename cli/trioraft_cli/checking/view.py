@@ -54,7 +54,7 @@ class View:
         self.voters = [member.id for member in self.members if member.role == "voter"]
         self.majority = len(self.voters) // 2 + 1
         self.voters_there = [voter for voter in self.voters if self.states[voter].code == "there"]
-        self.advice = Advice(evidence.file, evidence.options, self.next_id)
+        self.advice = Advice(evidence.source, self.next_id)
 
     @property
     def led_from_afar(self) -> int | None:
