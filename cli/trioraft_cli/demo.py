@@ -25,6 +25,7 @@ _LOG_LINES: Final = 20
 _FIRST_LINES: Final = r"""
   put name Alice      a write is answered once a majority of the nodes has it
   status              who leads, and how far each node is
+  top                 every node and its log, live; q leaves
   \kill leader        kill -9: see who takes over, and how soon
   put name Bob        it goes on
   \tour               Raft in five minutes, step by step

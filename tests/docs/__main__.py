@@ -1,9 +1,17 @@
-"""Write the parts of the docs that come from the source: `python -m tests.docs`, after a change of the source."""
+"""Write the parts of the docs that come from the source: `python -m tests.docs`, after a change of the source.
+
+With `--picture` it draws the README's picture anew, from a session that happens now.
+"""
 
 from __future__ import annotations
 
-from tests.docs import operations, rooms, tour
+import sys
+
+from tests.docs import operations, picture, rooms, tour
 
 if __name__ == "__main__":
-    operations.PAGE.write_text(operations.updated(operations.PAGE.read_text()))
-    rooms.PAGE.write_text(tour.mended(rooms.updated(rooms.PAGE.read_text())))
+    if sys.argv[1:] == ["--picture"]:
+        picture.main()
+    else:
+        operations.PAGE.write_text(operations.updated(operations.PAGE.read_text()))
+        rooms.PAGE.write_text(tour.mended(rooms.updated(rooms.PAGE.read_text())))
