@@ -169,11 +169,25 @@ def _ask_node(address: Address, log: LogTail) -> Answer | str:
                 return status.error.message
             standing = decode(status.line, NodeStatus)
             known = decode(figures.line, Figures) if figures.ok else Figures()
-            wanted = log.wanted(standing.last_index)
-            entries = client.pipeline([{"op": "show_log", "limit": wanted}]) if wanted else []
-            rows = render.log_rows(entries[0]) if entries and entries[0].ok else []
+            rows = _newest(client, log.wanted(standing.last_index))
             return Answer(standing, known, rows, time.monotonic())
         except ClientError as error:
             return error.message.rpartition(": ")[2].rstrip(")")
         except DecodeError:
             return "who answers there is no node that this program knows"
+
+
+def _newest(client: Client, wanted: int) -> list[LogRow]:
+    """The newest entries of the node's log; those in the middle may lack, as long ones fill a reply."""
+    if not wanted:
+        return []
+    rows = _rows(client, limit=wanted)
+    older = wanted - len(rows)
+    if not rows or not older or rows[0].index <= older:
+        return rows
+    return _rows(client, **{"from": rows[0].index - older, "limit": older}) + rows
+
+
+def _rows(client: Client, **fields: int) -> list[LogRow]:
+    [reply] = client.pipeline([{"op": "show_log", **fields}])
+    return render.log_rows(reply) if reply.ok else []

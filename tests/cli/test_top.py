@@ -312,6 +312,24 @@ def test_who_is_told_of_is_asked_too_and_who_is_silent_holds_up_nobody() -> None
         assert poll.nodes[nodes[1].address].failure == "Connection refused"
 
 
+def test_entries_before_long_ones_are_asked_for_too() -> None:
+    """A reply has room for one of the long ones: the newest is known, and those before them."""
+    terms = "aaaabbbb"
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        if request["op"] == "status":
+            return {**decode(encode(status(0, 0, members=1, last=8))), "members": []}
+        first = request.get("from", 8)
+        rows = [decode(encode(row)) for row in entries(terms)[first - 1 : first + min(3, request.get("limit", 1)) - 1]]
+        return {"entries": rows, "more": False} if request["op"] == "show_log" else {}
+
+    with fake_nodes() as make:
+        node = make(answer)
+        poll = Poll([node.address])
+        poll.round()
+        assert strip(poll.nodes[node.address].log, 1, 8) == "AAA????B"
+
+
 def test_who_is_known_to_be_down_is_not_asked() -> None:
     with fake_nodes() as make:
         node = make(None)
