@@ -24,6 +24,9 @@ def status(asker: Asker) -> int:
     """Show every node of the cluster: who leads, how far each is, and who does not answer.
 
     With --retry it waits so long for a leader that has a majority.
+
+    \b
+    Example: trioraft status
     """
     cluster = _newest(asker)
     if not asker.as_json:
@@ -49,7 +52,12 @@ def _newest(asker: Asker) -> ClusterStatus:
 @click.option("--limit", type=int, help="At most so many entries, up to 1000; 100 where it is not given.")
 @asks
 def show_log(asker: Asker, first: int | None, limit: int | None) -> int:
-    """Show the log of the node that answers."""
+    """Show the log of the node that answers.
+
+    \b
+    Examples: trioraft show-log --limit 5
+              trioraft show-log --from 1
+    """
     fields: dict[str, Any] = {"from": first}  # `from` is a keyword
     reply = asker.call("show_log", limit=limit, **fields)
     if not asker.as_json:
@@ -64,7 +72,12 @@ def show_log(asker: Asker, first: int | None, limit: int | None) -> int:
 @click.argument("target", type=NODE, required=False)
 @asks
 def transfer(asker: Asker, target: int | None) -> int:
-    """Let the node with the id TARGET lead, or the one that has most."""
+    """Let the node with the id TARGET lead, or the one that has most.
+
+    \b
+    Examples: trioraft transfer 1
+              trioraft transfer
+    """
     reply = asker.call("transfer_leadership", target=target)
     if not asker.as_json:
         print(f"node {reply['leader']} leads in term {reply['term']}")
@@ -74,7 +87,11 @@ def transfer(asker: Asker, target: int | None) -> int:
 @click.command()
 @asks
 def snapshot(asker: Asker) -> int:
-    """Let the node that answers write a snapshot, and shorten its log."""
+    """Let the node that answers write a snapshot, and shorten its log.
+
+    \b
+    Example: trioraft snapshot
+    """
     reply = asker.call("snapshot")
     if not asker.as_json:
         print(snapshot_taken(reply["keys"], reply["index"], reply["bytes"]))

@@ -25,7 +25,12 @@ from trioraft_cli.words import quote, shell_word
 @click.option("--stale", is_flag=True, help="From the node's own state, which may be behind.")
 @asks
 def get(asker: Asker, key: str, raw: bool, stale: bool) -> int:
-    """Print the value of KEY, as JSON."""
+    """Print the value of KEY, as JSON.
+
+    \b
+    Examples: trioraft get name
+              trioraft get name --raw --stale
+    """
     reply = asker.call("get", key=key, read="stale" if stale else None)
     if reply["version"] == 0:
         return no_key(key)
@@ -48,7 +53,8 @@ def put(asker: Asker, key: str, value: str, string: bool, **options: Any) -> int
     At the prompt, options stand before KEY, and VALUE is the rest of the line, whatever stands there.
 
     \b
-    Example: trioraft put config '{"colour": "red"}' --if-rev 0
+    Examples: trioraft put config '{"colour": "red"}' --if-rev 0
+              date | trioraft put started -
     """
     reply = asker.call("put", key=key, value=to_json(value, string=string), **options)
     if not asker.as_json and as_table():
@@ -75,7 +81,8 @@ def delete(
     error says so.
 
     \b
-    Example: trioraft delete --prefix sessions/
+    Examples: trioraft delete config
+              trioraft delete --prefix sessions/
     """
     if not prefix:
         if limit is not None or everything:
@@ -121,6 +128,10 @@ def scan(asker: Asker, prefix: str, after: str | None, limit: int | None, keys_o
     """List the keys that begin with PREFIX, in order.
 
     Where there are more than it shows, standard error says how to go on.
+
+    \b
+    Examples: trioraft scan users/ --limit 10
+              trioraft scan --keys-only
     """
     read = "stale" if stale else None
     reply = asker.call("scan", prefix=prefix, after=after, limit=limit, keys_only=keys_only, read=read)

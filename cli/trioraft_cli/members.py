@@ -24,7 +24,11 @@ from trioraft_cli.streams import say
 @cluster_options
 @click.pass_context
 def members(context: click.Context, /, **options: Any) -> int:
-    """Show the members of the cluster, or change them: add, remove, promote, apply."""
+    """Show the members of the cluster, or change them: add, remove, promote, apply.
+
+    \b
+    Example: trioraft members
+    """
     if context.invoked_subcommand is None:
         return _list(**options)
     if any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in options):
@@ -45,7 +49,11 @@ def _list(asker: Asker) -> int:
 @click.option("--learner", is_flag=True, help="It never votes, unless it is promoted.")
 @asks
 def add(asker: Asker, address: str, learner: bool) -> int:
-    """Take in a node at ADDRESS; it gets the next id, and a vote once it has caught up."""
+    """Take in a node at ADDRESS; it gets the next id, and a vote once it has caught up.
+
+    \b
+    Example: trioraft members add 10.0.0.4:8000 --learner
+    """
     reply = asker.call("add_member", address=str(where.address(address)), learner=learner)
     if not asker.as_json:
         member = added(reply)
@@ -61,7 +69,11 @@ def add(asker: Asker, address: str, learner: bool) -> int:
 @click.option("--force", is_flag=True, help="Though no majority of the others is live.")
 @asks
 def remove(asker: Asker, member: int, force: bool) -> int:
-    """Let the node with the id MEMBER go, for good."""
+    """Let the node with the id MEMBER go, for good.
+
+    \b
+    Example: trioraft members remove 2
+    """
     asker.call("remove_member", member=member, force=force)
     if not asker.as_json:
         print(f"node {member} is no member any more: stop it, and put '-' in its line of servers.txt")
@@ -72,7 +84,11 @@ def remove(asker: Asker, member: int, force: bool) -> int:
 @click.argument("member", type=NODE)
 @asks
 def promote(asker: Asker, member: int) -> int:
-    """Let the learner with the id MEMBER vote, once it has caught up."""
+    """Let the learner with the id MEMBER vote, once it has caught up.
+
+    \b
+    Example: trioraft members promote 3
+    """
     asker.call("promote_member", member=member)
     if not asker.as_json:
         print(f"node {member} votes as soon as it has caught up")
@@ -87,6 +103,9 @@ def apply(asker: Asker, file: Path, dry_run: bool) -> int:
     """Make the members those that FILE lists, a safe change after the other.
 
     With -o json standard output has the reply to each change, and standard error what is done.
+
+    \b
+    Example: trioraft members apply servers.txt --dry-run
     """
     try:
         listed = read_servers(file)

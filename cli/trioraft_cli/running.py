@@ -40,7 +40,11 @@ def node(
     max_request_bytes: int,
     allow_faults: bool,
 ) -> int:
-    """Run one node: the one at position INDEX, from 0, among the addresses of the file SERVERS."""
+    """Run one node: the one at position INDEX, from 0, among the addresses of the file SERVERS.
+
+    \b
+    Example: trioraft node 0 servers.txt
+    """
     from trioraft_cli.node import run_at
 
     try:
@@ -60,7 +64,13 @@ def node(
 @click.option("--servers", type=click.Path(path_type=Path), help="A servers.txt that lists the nodes.")
 @click.option("--connect", type=TEXT, multiple=True, metavar="HOST:PORT", help="A node; may be given again.")
 def shell(address: str | None, servers: Path | None, connect: tuple[str, ...]) -> int:
-    """Open a prompt on the cluster, or on the node at ADDRESS."""
+    """Open a prompt on the cluster, or on the node at ADDRESS.
+
+    \b
+    Examples: trioraft shell
+              trioraft shell 127.0.0.1:8001
+              echo 'get name' | trioraft shell
+    """
     from trioraft_cli.shell import run_shell
 
     return run_shell(where.addresses(servers, (address,) if address else connect))
@@ -108,6 +118,10 @@ def sim(
     """Run a cluster in virtual time with everything that can go wrong, drawn from a seed, and judge it.
 
     The same seed gives the same run. A failure prints the last events and the line that runs it again.
+
+    \b
+    Examples: trioraft sim --seed 7
+              trioraft sim --seeds 0..9 --steps 100 --faults none
     """
     from trioraft_cli.sim import Task, parse_faults, parse_seeds, run_many, run_one
 

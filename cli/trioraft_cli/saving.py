@@ -16,7 +16,11 @@ from trioraft_cli.render import show_json
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @asks
 def backup(asker: Asker, file: Path) -> int:
-    """Save all keys of the running cluster to FILE, as they are at one moment."""
+    """Save all keys of the running cluster to FILE, as they are at one moment.
+
+    \b
+    Example: trioraft backup monday.backup
+    """
     from trioraft_cli.backup import save
 
     with asker.printing(), asker.client() as client:
@@ -29,7 +33,11 @@ def backup(asker: Asker, file: Path) -> int:
 @click.option("--address", required=True, metavar="HOST:PORT", help="Where the node will listen.")
 @click.option("--node", type=Whole(min=0), default=0, show_default=True, help="Its id.")
 def restore(file: Path, data_dir: Path, address: str, node: int) -> int:
-    """Make a new cluster of one node from the backup FILE."""
+    """Make a new cluster of one node from the backup FILE.
+
+    \b
+    Example: trioraft restore monday.backup --data-dir restored --address 127.0.0.1:8000
+    """
     from trioraft_cli import backup
 
     return backup.restore(file, data_dir, node, where.address(address))
@@ -39,7 +47,11 @@ def restore(file: Path, data_dir: Path, address: str, node: int) -> int:
 @click.option("--data-dir", type=click.Path(path_type=Path), required=True, help="The survivor's folder.")
 @click.option("--force-members", "address", required=True, metavar="HOST:PORT", help="The survivor: the only member.")
 def recover(data_dir: Path, address: str) -> int:
-    """Make a survivor a new cluster of one, where the majority is lost for good. What only the lost knew is lost."""
+    """Make a survivor a new cluster of one, where the majority is lost for good. What only the lost knew is lost.
+
+    \b
+    Example: trioraft recover --data-dir trioraft-data/node-1 --force-members 127.0.0.1:8001
+    """
     from trioraft_cli import backup
 
     return backup.recover(data_dir, where.address(address))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -14,9 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
-from trioraft_cli import main
 
 from ..helpers import prepared
 from ..helpers.processes import Cluster, eventually
@@ -210,45 +207,3 @@ def test_increments_are_applied_once_though_nodes_die(cluster: Cluster) -> None:
     thread.join(PATIENCE)
     assert failed == []
     assert done(cluster, "get", "n") == (0, str(count))
-
-
-def commands(group: click.Group) -> Iterator[click.Command]:
-    for command in group.commands.values():
-        yield command
-        if isinstance(command, click.Group):
-            yield from commands(command)
-
-
-def examples() -> list[str]:
-    text = "\n".join(command.help or "" for command in commands(main.cli))
-    found = re.findall(r"^\s*(?:Examples?: |          )(\S.*)$", text, re.MULTILINE)
-    return [line for line in found if "trioraft" in line]
-
-
-def goes_on(example: str) -> bool:
-    return example.startswith("trioraft watch")
-
-
-def some(examples: list[str]) -> list[Any]:
-    """All of them, but of those that take seconds, because they go on, one; the others run in the slow part."""
-    (_, *others) = filter(goes_on, examples)
-    return [pytest.param(example, marks=pytest.mark.slow if example in others else []) for example in examples]
-
-
-@pytest.mark.parametrize("example", some(examples()))
-def test_an_example_of_a_help_text_can_be_typed(steady: Cluster, tmp_path: Path, example: str) -> None:
-    (tmp_path / "deploy.sh").write_text("#!/bin/sh\nexit 0\n")
-    (tmp_path / "deploy.sh").chmod(0o755)
-    (tmp_path / "transfer.json").write_text('{"then":[{"op":"incr","key":"b","by":-1},{"op":"incr","key":"a"}]}')
-    (tmp_path / "trioraft").write_text(f'#!/bin/sh\nexec {sys.executable} -m trioraft_cli "$@"\n')
-    (tmp_path / "trioraft").chmod(0o755)
-    for key, value in (("jobs/7/result", 1), ("leader", "node-2"), ("a", 1), ("b", 1), ("sessions/x", 1)):
-        assert steady.leader().put(key, value)["ok"]
-    environment = {**os.environ, "TRIORAFT_SERVERS": str(steady.servers), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    command = f"timeout --signal INT 3 {example}" if goes_on(example) else example
-    result = subprocess.run(
-        ["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert result.returncode in ((124, 130) if goes_on(example) else (0, 1)), result.stderr
-    assert "Usage:" not in result.stderr
-    assert "internal" not in result.stderr
