@@ -9,7 +9,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import wait
 from typing import Any, Final
 
 from trioraft.addresses import Address
@@ -51,6 +50,8 @@ class Lookup:
 
         Raises Unresolved after `seconds`, where they are given, and whatever the resolver raises.
         """
+        from concurrent.futures import wait
+
         wait((self._answer,), seconds)
         if not self._answer.done():
             raise Unresolved

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 
 
 def main() -> None:
     """Run the command line; the exit code says how it went."""
+    gc.disable()  # what a program loads is no garbage, which would be looked for ten times
     handler = signal.getsignal(signal.SIGINT)
     caught = handler is signal.default_int_handler
     if caught:  # until the program is loaded, Ctrl-C ends the process without a word
@@ -15,6 +17,7 @@ def main() -> None:
     from trioraft_cli.main import run
     from trioraft_cli.outcomes import INTERRUPTED
 
+    gc.enable()
     try:
         if caught:
             signal.signal(signal.SIGINT, handler)

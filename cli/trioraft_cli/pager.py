@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 import termios
 import threading
@@ -136,6 +135,8 @@ class _HeldStream:
 
 def is_taller(text: str) -> bool:
     """Whether the text does not fit on the terminal, with the prompt below it."""
+    import shutil
+
     columns, rows = shutil.get_terminal_size()
     lines = _COLOUR.sub("", text).split("\n")
     return sum(max(1, -(-len(line) // columns)) for line in lines) > rows

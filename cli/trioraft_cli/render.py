@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -67,6 +66,8 @@ def show_value(value: bytes) -> None:
     if not as_table():
         show_json(value)
         return
+    import shutil
+
     text = pretty(safe_json(value.decode()), shutil.get_terminal_size().columns)
     print(colour.painted_json(text) if colour.wanted(sys.stdout) else text)
 

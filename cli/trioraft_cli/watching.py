@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -100,6 +99,8 @@ def _show(asker: Asker, push: Push) -> None:
 
 def _run(command: Sequence[str], push: Push) -> None:
     """Run the command on a change, to its end. Raises KeyboardInterrupt if Ctrl-C came meanwhile, Failure."""
+    import tempfile
+
     if push.event == "synced":
         return
     with tempfile.TemporaryFile() as stdin:

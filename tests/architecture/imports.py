@@ -190,9 +190,12 @@ IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__", "breakpo
 
 # Modules that are imported where they are used and not before, so that --help and completion stay quick.
 HEAVY = {
-    "trio",
+    "concurrent.futures",  # it loads logging
     "prompt_toolkit",
     "rich",
+    "shutil",
+    "tempfile",
+    "trio",
     "trioraft.server",
     "trioraft_cli.node",
     "trioraft_cli.demo",
@@ -333,12 +336,12 @@ def codec_uses(module: str, source: str, found: list[Import]) -> Iterator[str]:
 
 
 def deferred_imports(module: str, found: list[Import]) -> Iterator[str]:
-    """The imports in functions, except the heavy ones of the command line."""
+    """The imports in functions, except the heavy ones of the command line, and of what it does beside its work."""
     for item in found:
         if not item.deferred:
             continue
         heavy = any(item.module == name or item.module.startswith(name + ".") for name in HEAVY)
-        if not (module.startswith("trioraft_cli") and heavy):
+        if not (heavy and module.startswith(("trioraft_cli", "trioraft.background", "trioraft.names"))):
             yield f"{module}:{item.line} imports {item.module} in a function"
 
 
