@@ -123,7 +123,9 @@ class _HeldStream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Hold the text, or show it."""
+        """Hold the text, or show it. Raises TypeError for bytes, by which click tells that this is no binary stream."""
+        if not isinstance(text, str):
+            raise TypeError(f"text is written here, and no {type(text).__name__}")
         self._held.take(self._stream, text)
         return len(text)
 

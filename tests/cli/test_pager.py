@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 import pytest
 from trioraft_cli import pager
 from trioraft_cli.pager import Held, is_taller
@@ -106,6 +107,12 @@ def test_what_prints_for_longer_is_shown_as_it_goes_on_and_never_paged(
         assert not held.is_holding
     assert shown + capsys.readouterr().out == f"first{TALL}"
     assert not seen.exists()
+
+
+def test_what_click_prints_is_held_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    with Held():
+        click.echo("text")
+    assert capsys.readouterr().out == "text\n"
 
 
 def test_other_threads_are_not_held(capsys: pytest.CaptureFixture[str]) -> None:
