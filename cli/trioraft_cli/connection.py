@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from trioraft.addresses import Address
 from trioraft.background import in_background
-from trioraft.client import Client, Line, NoNode
+from trioraft.client import Client, Line, NoNode, Reply
 from trioraft_cli.asking import Asker
 from trioraft_cli.deadlines import TimeIsUp
 from trioraft_cli.going_on import GoingOn
@@ -39,11 +39,22 @@ class Connection(Asker):
         self._hint = hint
         self._client = Client(addresses)
         self._node: Address | None = None
+        self.leader: int | None = None
+        """The leader that this prompt has told of last."""
+        self.timing = False
+        """Whether each command tells how long it took."""
 
     @property
     def node(self) -> Address | None:
         """The node that answered last."""
         return self._node
+
+    def ask(self, op: str, fields: dict[str, Any], *, once: bool = False) -> Reply:
+        """Ask and wait, as `with_client` does."""
+        reply = super().ask(op, fields, once=once)
+        if op == "transfer":
+            self.leader = reply["leader"]  # which the command says
+        return reply
 
     def settle(self, op: str, seconds: float | None, **fields: Any) -> Line:
         """Ask what may have to wait, on a connection of its own, which Ctrl-C gives up."""

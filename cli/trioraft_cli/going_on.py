@@ -34,11 +34,6 @@ class GoingOn:
         self._joined = _Joined()
 
     @property
-    def is_busy(self) -> bool:
-        """Whether anything may be printed while a line is typed."""
-        return bool(self._watches or self._locks)
-
-    @property
     def events_shown(self) -> int:
         """How many events of watches have been printed, or counted, so far."""
         return self._joined.shown
@@ -72,6 +67,11 @@ class GoingOn:
         """Give back a lock that this prompt holds."""
         if (lock := self._locks.pop(name, None)) is not None:
             lock.close()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no event may be printed now, as the output goes elsewhere."""
+        return self._joined.is_quiet
 
     def quiet(self) -> AbstractContextManager[None]:
         """A context in which no event is printed: what has the terminal then is not to be written into."""
@@ -110,7 +110,7 @@ class _Joined:
         self._lines: list[str] = []
         self._others = 0
         self._is_due = False
-        self._is_quiet = False
+        self.is_quiet = False
 
     def add(self, line: str) -> None:
         """Print a line soon, or count it."""
@@ -129,16 +129,16 @@ class _Joined:
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """A context in which nothing is printed; at its end what has come meanwhile is."""
-        self._is_quiet = True
+        self.is_quiet = True
         try:
             yield
         finally:
-            self._is_quiet = False
+            self.is_quiet = False
             self._print()
 
     def _print(self) -> None:
         with self._guard:
-            if self._is_quiet:
+            if self.is_quiet:
                 return
             lines, others = self._lines, self._others
             self._lines, self._others, self._is_due = [], 0, False

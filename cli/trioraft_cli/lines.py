@@ -9,10 +9,11 @@ import click
 
 from trioraft_cli.connection import Connection
 from trioraft_cli.groups import Commands
-from trioraft_cli.outcomes import GIVEN_UP, USAGE, LeftOpen, code_of
+from trioraft_cli.outcomes import GIVEN_UP, USAGE, Failure, LeftOpen, code_of
+from trioraft_cli.pipes import into
 from trioraft_cli.streams import say
 from trioraft_cli.tree import Leave, prompt_tree
-from trioraft_cli.typed import PromptError, is_remark, read_line
+from trioraft_cli.typed import PromptError, Sink, is_remark, read_line
 
 PROMPT: Final = "trioraft> "
 
@@ -33,9 +34,9 @@ def run_line(prompt: Prompt, line: str) -> int | None:
         return 0
     try:
         typed = read_line(prompt.root, line)
-        if typed.sink is not None:
-            raise PromptError(f"nothing can follow a {typed.sink.kind} yet")
-        return code_of(lambda: _invoke(prompt, typed.words), _complain_of_usage)
+        if typed.sink is None:
+            return code_of(lambda: _invoke(prompt, typed.words), _complain_of_usage)
+        return _into(prompt, typed.words, typed.sink)
     except PromptError as error:
         say(str(error))
         return USAGE
@@ -46,6 +47,17 @@ def run_line(prompt: Prompt, line: str) -> int | None:
     except KeyboardInterrupt:
         say(GIVEN_UP)
         raise
+
+
+def _into(prompt: Prompt, words: list[str], sink: Sink) -> int:
+    """Run a command with its output in a pipe or a file; its exit code, or that of the other side where it has none."""
+    code = 0
+    try:
+        with prompt.connection.going_on.quiet(), into(sink) as side:
+            code = code_of(lambda: _invoke(prompt, words), _complain_of_usage)
+    except Failure as failure:
+        return failure.code
+    return code or side.code
 
 
 def _invoke(prompt: Prompt, words: list[str]) -> object:

@@ -17,7 +17,7 @@ from contextlib import (
     redirect_stdout,
     suppress,
 )
-from typing import Any, Final, Self, TextIO, cast
+from typing import IO, Any, Final, Self, TextIO, cast
 
 from trioraft_cli.children import Child
 from trioraft_cli.signals import Interrupts
@@ -163,14 +163,26 @@ def _run(command: str, data: bytes) -> int:
     with open(os.memfd_create("shown"), "w+b") as file:
         file.write(data)
         file.seek(0)
-        child = Child([SHELL, "-c", command], {}, file)
-        with as_it_was(), child, Interrupts() as interrupts, interrupts.breaking_off():
+        with in_shell(command, file) as child:
             return child.wait() or 0
 
 
 @contextmanager
-def as_it_was() -> Iterator[None]:
-    """A context after which the terminal has the modes that it had: a program that was ended may have changed them."""
+def in_shell(command: str, stdin: IO[bytes]) -> Iterator[Child]:
+    """A context in which the system's shell carries out a command; Ctrl-C ends it, and raises KeyboardInterrupt.
+
+    The terminal has its modes again afterwards, which a program that was ended may have changed.
+    """
+    interrupts = Interrupts()
+    with _as_it_was(), Child([SHELL, "-c", command], {}, stdin) as child, interrupts, interrupts.breaking_off():
+        if child.was_interrupted:  # while it was being started
+            raise KeyboardInterrupt
+        yield child
+
+
+@contextmanager
+def _as_it_was() -> Iterator[None]:
+    """A context after which the terminal has the modes that it had."""
     try:
         modes = termios.tcgetattr(0)
     except termios.error:

@@ -42,8 +42,9 @@ class StreamError(Exception):
 
 
 class _Output(io.FileIO):
-    """Standard output. Its first failure is raised; what is written after that is dropped."""
+    """Standard output, or what stands in its place. The first failure is raised; what is written later is dropped."""
 
+    about = "standard output"
     failed = False
     deadline: float | None = None
     """Until when its reader may make room, on the monotonic clock; None: as long as it takes."""
@@ -61,7 +62,7 @@ class _Output(io.FileIO):
                 written = super().write(data)
             except OSError as error:
                 self.failed = True
-                message = f"standard output cannot be written: {error.strerror}"
+                message = f"{self.about} cannot be written: {error.strerror}"
                 raise StreamError(message, reader_left=error.errno == errno.EPIPE) from None
             if written is not None:  # None: it does not block, which a parent process may have set
                 return written
@@ -116,6 +117,13 @@ def prepare() -> None:
             setattr(sys, name, _wrapped(descriptor, stream))
 
 
+def opened(descriptor: int, about: str) -> io.TextIOWrapper:
+    """A stream to print to in the place of standard output, with its encoding; `about` is what failures call it."""
+    raw = _Output(descriptor, "wb")
+    raw.about = about
+    return io.TextIOWrapper(io.BufferedWriter(raw), sys.stdout.encoding, _ESCAPES)
+
+
 def flush() -> None:
     """Write what is left. Raises StreamError."""
     if sys.stdout is not None:
@@ -129,7 +137,7 @@ def show_what_came() -> None:
     """
     flush()
     output = select.poll()
-    output.register(1, 0)
+    output.register(sys.stdout.fileno(), 0)
     if any(event & (select.POLLERR | select.POLLHUP) for _, event in output.poll(0)):
         raise StreamError("nobody reads standard output", reader_left=True)
 

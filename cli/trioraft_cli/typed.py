@@ -8,6 +8,7 @@ the command: what follows is for a shell, or the name of a file.
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 from typing import Final
 
 import click
@@ -211,6 +212,18 @@ def split_commands(root: Commands, text: str) -> list[str]:
     return commands
 
 
+def is_open(root: Commands, text: str) -> bool:
+    """Whether the text, of one line or more, ends within JSON that the next line may go on with."""
+    lines = re.split(r"[\r\n]+", text.strip())
+    place = 0
+    while place < len(lines):
+        value = _json_begun(root, lines[place])
+        if value is not None and all(depth > 0 for depth in accumulate(map(brackets, [value, *lines[place + 1 :]]))):
+            return True
+        place += _lines_of_value(root, lines, place)
+    return False
+
+
 def _read(root: Commands, text: str) -> Typed:
     command: click.Command = root
     words: list[str] = []
@@ -244,20 +257,33 @@ def _inner(command: click.Command, word: str) -> click.Command:
 
 def _lines_of_value(root: Commands, lines: list[str], place: int) -> int:
     """How many lines the command that begins there has."""
-    word, *rest = lines[place].split(None, 1)
-    command = _inner(root, word)
-    if not isinstance(command, WithRest):
-        return 1
-    try:
-        value = command.rest_of("".join(rest))
-    except WordError:
-        return 1
-    if value[:1] not in ("{", "[") or is_json(value):
+    value = _json_begun(root, lines[place])
+    if value is None:
         return 1
     depth = 0
     for number, line in enumerate(lines[place : place + MOST_LINES]):
-        brackets = _STRING.sub("", value if number == 0 else line)
-        depth += sum(map(brackets.count, "{[")) - sum(map(brackets.count, "}]"))
+        depth += brackets(value if number == 0 else line)
         if depth <= 0:
             return number + 1 if is_json("\n".join([value, *lines[place + 1 : place + number + 1]])) else 1
     return 1
+
+
+def _json_begun(root: Commands, line: str) -> str | None:
+    """The value at the end of a command's first line, if it begins as an object or a list does and is not whole."""
+    word, *rest = line.split(None, 1) or [""]
+    command = _inner(root, word)
+    if not isinstance(command, WithRest):
+        return None
+    try:
+        value = command.rest_of("".join(rest))
+    except WordError:
+        return None
+    return value if value[:1] in ("{", "[") and not is_json(value) else None
+
+
+def brackets(text: str) -> int:
+    """How many brackets of JSON the text opens and does not close; 0 where a string is left open."""
+    outside = _STRING.sub("", text)
+    if '"' in outside:
+        return 0
+    return sum(map(outside.count, "{[")) - sum(map(outside.count, "}]"))

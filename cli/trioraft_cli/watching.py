@@ -47,7 +47,7 @@ def watch(
     input. What cannot stand in an environment, as a very long value, is on standard input alone.
 
     It goes on through failures of nodes, and shows each change once, until Ctrl-C or --timeout. At the prompt it does
-    so while other commands are typed, unless a COMMAND is run or there is a --timeout.
+    so while other commands are typed, unless a COMMAND is run, it is piped, or there is a --timeout.
 
     \b
     Examples: trioraft watch users/ --initial
@@ -56,8 +56,9 @@ def watch(
     if tail == ():
         raise click.UsageError("there is no command behind the '--'")
     fields = _watched(prefix, key, initial, after)
-    if asker.going_on is not None and tail is None and timeout is None:
-        asker.going_on.watch(fields, as_json=asker.as_json)
+    going_on = asker.going_on
+    if going_on is not None and not going_on.is_quiet and tail is None and timeout is None:
+        going_on.watch(fields, as_json=asker.as_json)
         streams.say("changes are shown as they come, until Ctrl-C")
         return 0
     stream = Stream(asker.addresses, Watching(fields), streams.say, asker.tries_until)

@@ -205,6 +205,7 @@ HEAVY = {
     "trioraft_cli.backup",
     "trioraft_cli.sim",
     "trioraft_cli.shell",
+    "trioraft_cli.keyboard",
     "trioraft_cli.cells",
     "trioraft_cli.bench.plan",
     "trioraft_cli.bench.run",

@@ -120,6 +120,7 @@ At = Callable[[Address, Callable[[Person], None]], bool]
 def at_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[At]:
     """Let a person, in a thread, type into a prompt on the node until it ends; whether the person got to the end."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("TERM", "xterm")
     with create_pipe_input() as typed, create_app_session(input=typed, output=DummyOutput()) as seen:
 
         def at_prompt(address: Address, act: Callable[[Person], None]) -> bool:
@@ -157,7 +158,7 @@ def test_while_somebody_only_types_no_node_is_asked(fake: Make, at_prompt: At) -
         person.types(TAB, "get it's")
 
     assert at_prompt(fake(answer).address, act)
-    assert asked == ["ping", "it"]
+    assert [what for what in asked if what not in ("ping", "status")] == ["it"]  # the bar has asked for the others
 
 
 def test_typing_goes_on_while_keys_are_waited_for(

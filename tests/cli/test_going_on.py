@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -188,6 +189,26 @@ def test_a_watch_prints_while_other_commands_run_and_many_events_are_counted(fak
     eventually(lambda: "more event" in prompt.shown(), "the others are counted")
     assert prompt.connection.going_on.end_watches() == 1
     assert prompt.connection.going_on.end_watches() == 0
+
+
+def test_a_watch_into_a_pipe_goes_on_until_its_reader_leaves(fake: Make, opened: Open, tmp_path: Path) -> None:
+    watched = Watched(fake)
+    prompt = opened(watched.node)
+    left = threading.Event()
+
+    def send() -> None:
+        rev = 11
+        while not left.wait(0.01):
+            with contextlib.suppress(OSError):  # it may have hung up
+                watched.sends(rev)
+            rev += 1
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    assert prompt.types(f"watch cfg/ | head -1 >{tmp_path}/seen") == (0, "", "")
+    left.set()
+    sender.join()
+    assert (tmp_path / "seen").read_text() == "11  put  k  11\n"
 
 
 def test_a_watch_prints_above_the_line_that_is_typed_and_ctrl_c_ends_it(fake: Make, tmp_path: Path) -> None:

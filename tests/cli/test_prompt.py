@@ -12,7 +12,8 @@ import pytest
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
-from trioraft_cli import history, shell
+from trioraft_cli import history, keyboard, shell
+from trioraft_cli.streams import StreamError
 
 from trioraft.addresses import Address
 
@@ -34,6 +35,7 @@ Type = Callable[..., int]
 def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Type]:
     """Type into a prompt until it ends."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("TERM", "xterm")
     with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
 
         def type_in(*data: bytes) -> int:
@@ -154,6 +156,15 @@ def test_the_history_is_for_its_owner_and_comes_back(typed: Type, tmp_path: Path
     kept = tmp_path / "state" / "trioraft" / "history"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert list(history.KeptHistory().load_history_strings()) == ["help\ufffd", "help exit\nhelp help"]
+
+
+def test_a_line_that_cannot_be_drawn_ends_the_prompt(typed: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> str:
+        raise StreamError("standard output cannot be written: Input/output error")
+
+    monkeypatch.setattr(keyboard, "usage_to_come", fail)
+    with pytest.raises(StreamError):
+        typed(b"get")
 
 
 def test_a_line_with_a_leading_blank_stays_out_of_the_history(typed: Type) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 from trioraft_cli.asking import Asker
@@ -10,6 +11,7 @@ from trioraft_cli.connection import Connection
 from trioraft_cli.lines import Prompt, run_line
 from trioraft_cli.main import cli
 from trioraft_cli.outcomes import Failure
+from trioraft_cli.typed import PromptError, read_line
 
 from trioraft.addresses import Address
 from trioraft.client import Reply
@@ -46,7 +48,13 @@ class _Noting(Asker):
 
 
 def asked_by(line: str) -> dict[str, Any] | None:
-    """The request that a line of the prompt asks; None where it is refused as wrongly typed."""
+    """The request that a line of the prompt asks; None where it is refused as wrongly typed.
+
+    A line that would write a file or start a shell is not carried out.
+    """
+    with suppress(PromptError):
+        if read_line(ROOT, line).sink is not None:
+            return None
     asker = _Noting()
     run_line(prompt_of(asker), line)
     return asker.asked

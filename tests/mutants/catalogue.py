@@ -1376,7 +1376,7 @@ MUTANTS = (
     ),
     Mutant(
         "a node is asked for every letter",
-        "cli/trioraft_cli/shell.py",
+        "cli/trioraft_cli/keyboard.py",
         "complete_while_typing=False",
         "complete_while_typing=True",
         "tests/cli/test_completing.py::test_while_somebody_only_types_no_node_is_asked",
