@@ -15,6 +15,7 @@ import pytest
 
 from ..helpers import prepared
 from ..helpers.processes import Cluster, eventually, is_running, running_cluster
+from ..helpers.terminals import OnTerminal
 
 KEPT = {"bench": 1, "bench/": 2}
 """Keys that are not those of a load, but begin as these do."""
@@ -126,6 +127,16 @@ def started(cluster: Cluster) -> tuple[subprocess.Popen[str], list[int]]:
         return [int(child) for child in found] if len(cluster.nodes[0].everything()) > len(KEPT) + 5 else None
 
     return process, eventually(asking, "it writes", 20)
+
+
+@pytest.mark.parametrize("terminal", ["xterm", "dumb"])
+def test_a_bar_moves_on_a_terminal_that_can_move_its_cursor(cluster: Cluster, terminal: str) -> None:
+    words = ["bench", "get", "--seconds", "0.2", "--warm-up", "0", "--connections", "4"]
+    told = {**environment(cluster), "TERM": terminal}
+    with OnTerminal([sys.executable, "-m", "trioraft_cli", *words], told) as bench:
+        assert bench.ends() == 0
+        assert ("a second" in bench.shown.partition("answered")[0]) == (terminal == "xterm")
+        assert ("\x1b" in bench.terminal.sent.decode()) == (terminal == "xterm")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

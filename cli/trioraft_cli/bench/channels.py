@@ -124,11 +124,9 @@ class Channel:
         assert self._socket is not None
         if events & select.EPOLLOUT:
             self._flush()
-        if events & ~select.EPOLLOUT and self._socket is not None:
-            size = self._receive()
-            if size:
-                now = self.heard = time.monotonic_ns()
-                self._hub.owner.received(self, size, now)
+        if events & ~select.EPOLLOUT and (size := self._receive()):
+            now = self.heard = time.monotonic_ns()
+            self._hub.owner.received(self, size, now)
 
     def _flush(self) -> None:
         assert self._socket is not None
@@ -138,7 +136,8 @@ class Channel:
 
     def _receive(self) -> int:
         """How many bytes have come; none where the connection has ended, or nothing is there."""
-        assert self._socket is not None
+        if self._socket is None:  # it has broken since
+            return 0
         try:
             size = self._socket.recv_into(self._hub.buffer)
         except BlockingIOError:

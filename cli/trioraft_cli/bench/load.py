@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -17,6 +17,10 @@ from trioraft_cli.bench.requests import Requests
 NEWLINE: Final = ord("\n")
 _GOOD: Final = b'{"ok":true'
 """How the answer to a request without an id begins, if it is no error. No other part of an answer can look so."""
+
+
+Answered = Sequence[Sequence[Any]]
+"""Requests that had an answer: of each group when it was sent, of which kind it is, and how many there are."""
 
 
 class Worker(Protocol):
@@ -132,15 +136,17 @@ class Load:
             count = buffer.count(b"\n", 0, size)
             if count > channel.outstanding or count != buffer.count(_GOOD, 0, size):
                 count = 0
+        answered: Answered = ()
         if count:
-            self._answered(channel, count, now)
+            answered = self._take(channel, count)
         else:
             count = self._look(channel, memoryview(buffer)[:size], now)
-        if count and self._runs:
+        if count and self._runs:  # first, for the node waits for it
             if self._job.interval is None:
                 self._ask(channel, count, now)
             else:
                 self._free.extend([channel] * count)
+        self._count(answered, now)
 
     def _make_room(self, channel: Channel, now: int) -> None:
         """Use a connection on which nothing is under way."""
@@ -158,28 +164,37 @@ class Load:
                 return
         data, kinds = self._requests.next(count, now)
         if not channel.outstanding:
-            channel.heard = time.monotonic_ns()
+            channel.heard = max(channel.heard, now)
         channel.outstanding += count
         for kind, number in kinds:
             channel.groups.append([now, kind, number])
         channel.send(data)
 
-    def _answered(self, channel: Channel, count: int, now: int) -> None:
-        """Count so many answers that are no errors."""
+    def _take(self, channel: Channel, count: int) -> Answered:
+        """The requests that so many answers belong to, which are no longer under way."""
         channel.outstanding -= count
         groups = channel.groups
+        if groups[0][2] == count:
+            return (groups.popleft(),)
+        taken = []
         while count:
             group = groups[0]
-            sent, kind, number = group
-            if number <= count:
-                groups.popleft()
+            if group[2] <= count:
+                taken.append(groups.popleft())
+                count -= group[2]
             else:
                 group[2] -= count
-                number = count
-            count -= number
-            if self._counts:
-                self.figures.histogram(kind).add(now - sent, number)
-        if now - self._last > self.figures.longest_gap and self._counts:
+                taken.append([*group[:2], count])
+                count = 0
+        return taken
+
+    def _count(self, answered: Answered, now: int) -> None:
+        """Count requests that had an answer which is no error."""
+        if not answered or not self._counts:
+            return
+        for sent, kind, number in answered:
+            self.figures.histogram(kind).add(now - sent, number)
+        if now - self._last > self.figures.longest_gap:
             self.figures.longest_gap = now - self._last
         self._last = now
 
@@ -191,7 +206,7 @@ class Load:
         answers = 0
         for line in lines:
             if line.startswith(_GOOD) and channel.outstanding:
-                self._answered(channel, 1, now)
+                self._count(self._take(channel, 1), now)
                 answers += 1
             else:
                 answers += self._refused(channel, bytes(line))

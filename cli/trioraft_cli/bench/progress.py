@@ -25,7 +25,16 @@ class Bar:
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
             columns = (TextColumn(self._what), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            console = Console(stderr=True)
+            # From this thread alone: at the prompt the output of others comes before what this one has written.
+            self._progress = Progress(
+                *columns,
+                console=console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
             self._task = self._progress.add_task("", total=self._total)
             self._progress.start()
         return self
@@ -37,4 +46,4 @@ class Bar:
     def show(self, done: float, text: str) -> None:
         """Move the bar, and show a text behind it."""
         if self._progress is not None:
-            self._progress.update(self._task, completed=done, description=text)
+            self._progress.update(self._task, completed=done, description=text, refresh=True)

@@ -29,7 +29,7 @@ from trioraft_cli.bench.report import fields_of, lines_of
 from trioraft_cli.bench.usage import Usage, is_here
 from trioraft_cli.counts import counted
 from trioraft_cli.membership import Members, ask_members
-from trioraft_cli.outcomes import NOT_NOW
+from trioraft_cli.outcomes import INTERRUPTED, NOT_NOW
 from trioraft_cli.signals import Leaving
 from trioraft_cli.streams import in_utf8, say
 from trioraft_cli.words import shell_word
@@ -73,7 +73,7 @@ def find_nodes(asker: Asker, through: str) -> Nodes:
 def run_load(asker: Asker, plan: Plan, nodes: Nodes, *, keep: bool) -> int:
     """Load the cluster, print what was seen, and remove the keys unless they are kept; the exit code.
 
-    Raises ClientError where nothing can be asked, and KeyboardInterrupt once all of that is done.
+    Ctrl-C ends the load, and all the rest is done. Raises ClientError where nothing can be asked.
     """
     with Leaving(), _removed_afterwards(asker.addresses, plan.prefix, keep=keep):
         if plan.share_of_writes < 1:
@@ -81,6 +81,9 @@ def run_load(asker: Asker, plan: Plan, nodes: Nodes, *, keep: bool) -> int:
         usage = Usage(nodes.members)
         parts, is_whole = _load(plan, nodes, usage)
         whole = together(parts)
+        if not whole.began:
+            say("ended before anything was counted")
+            return INTERRUPTED
         use = Use(
             [part.busy for part in parts],
             usage.machine(),
@@ -90,8 +93,8 @@ def run_load(asker: Asker, plan: Plan, nodes: Nodes, *, keep: bool) -> int:
         )
         limit = limit_of(plan, whole, use)
         _print(plan, whole, limit, use, as_json=asker.as_json)
-        if not is_whole:
-            raise KeyboardInterrupt
+    if not is_whole:
+        return INTERRUPTED
     return 0 if whole.answered else NOT_NOW
 
 
