@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from trioraft_cli.checking.evidence import Answer, Fault, Member, Metrics, Silence, Trouble
 from trioraft_cli.checking.findings import CODES, Finding, worst_first
 from trioraft_cli.checking.judge import judge, needs_second_look
@@ -327,7 +329,7 @@ CASES: dict[str, tuple[Break, str, str, list[str], list[str]]] = {
         _faults,
         "faults_on",
         "now",
-        ["node 0 says nothing to node 2 and hears nothing of node 2"],
+        ["node 0 and node 2 are cut off from each other"],
         ["trioraft fault heal"],
     ),
     "no leader": (
@@ -651,3 +653,63 @@ def test_metrics_that_an_older_node_lacks_are_no_finding() -> None:
     made = MadeCluster()
     made.answer[0]["metrics"] = Metrics()
     assert [found.code for found in judge(made.evidence)] == ["healthy"]
+
+
+def test_faults_are_told_by_link_and_then_the_others() -> None:
+    made = MadeCluster()
+    made.answer[1]["faults"] = [Fault("cut", 0, "from"), Fault("slow", 2, "to"), Fault("disk")]
+    message = judge(made.evidence)[0].message
+    assert "node 1 hears nothing of node 0, 'slow' on the link of node 1 to node 2 and the disk of node 1 is" in message
+
+
+KINDS = ("refused", "silent", "no_answer", "not_a_node", "overloaded", "unresolved")
+REASONS = ("connect", "silent", "older_copy", "other_folder", "needs_upgrade", "removed", "", "unheard of")
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> MadeCluster:
+    """Clusters with anything wrong, much of which cannot be at once."""
+    made = MadeCluster(draw(st.integers(1, 5)), draw(st.integers(0, 1)))
+    ids = [member.id for member in made.members]
+    made.leader = draw(st.sampled_from([None, *ids]))
+    made.typed_at = draw(st.sampled_from(["shell", "prompt", "demo"]))
+    made.file = draw(st.sampled_from([None, "servers.txt"]))
+    for node in ids:
+        made.live[node] = draw(st.booleans())
+        match draw(st.integers(0, 6)):
+            case 0:
+                made.is_silent(node, draw(st.sampled_from(KINDS)), "words")
+            case 1:
+                made.status.pop(node)
+                made.more[at(node)] = made.unformed(node, folder=draw(st.sampled_from(["", "new", f"folder-{node}"])))
+            case 2:
+                cluster, role = draw(st.sampled_from(["ours", "theirs", None])), draw(st.sampled_from(ROLES))
+                made.says(node, cluster=cluster, role=role, term=draw(st.integers(0, 5)))
+            case 3:
+                way, reason = draw(st.sampled_from(["to", "at", "from"])), draw(st.sampled_from(REASONS))
+                made.tells(node, draw(st.integers(0, 6)), reason, way)
+            case 4:
+                made.answer[node]["faults"] = [Fault(draw(st.sampled_from(["cut", "disk", "new"])), None, None)]
+            case 5:
+                made.says(node, node=draw(st.integers(0, 6)), last_applied=draw(st.integers(0, 30)))
+    if draw(st.booleans()):
+        made.before = {address: answer.status for address, answer in made.evidence.answers.items()}
+    if draw(st.booleans()):
+        made.silences |= {address: Silence("refused", "") for address in [at(node) for node in ids] if not made.status}
+    return made
+
+
+ROLES = ("leader", "follower", "candidate", "removed", "unformed")
+
+
+@given(clusters())
+def test_whatever_is_wrong_something_is_said(made: MadeCluster) -> None:
+    found = judge(made.evidence)
+    assert found
+    assert found == worst_first(found)
+    for finding in found:
+        assert finding.message
+        assert finding.code in CODES
+        assert finding.steps or not finding.needs_doing
+    assert any(finding.needs_doing for finding in found) != any(finding.code == "healthy" for finding in found)
+    needs_second_look(made.evidence)

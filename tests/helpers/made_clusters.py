@@ -63,7 +63,7 @@ class MadeCluster:
         """Let a node tell of a trouble with another."""
         self.status[node].setdefault("troubles", []).append(Trouble(about, way, reason, message, hint))
 
-    def says(self, node: int, **fields: Any) -> None:
+    def says(self, node: int, /, **fields: Any) -> None:
         """Let a node say something else in its status."""
         self.status[node] |= fields
 
@@ -71,7 +71,7 @@ class MadeCluster:
         """Let a node say something in its metrics."""
         self.answer[node]["metrics"] = Metrics(**fields)
 
-    def status_of(self, node: int, **fields: Any) -> Status:
+    def status_of(self, node: int, /, **fields: Any) -> Status:
         """What a node says of itself, with these fields otherwise."""
         said = {
             "node": node,

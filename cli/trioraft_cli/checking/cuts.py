@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from trioraft_cli.checking.evidence import Answer, Fault
@@ -33,7 +33,7 @@ def _faults(view: View) -> Iterator[Finding]:
     faulty = {answer.status.node: answer.faults for answer in view.evidence.answers.values() if answer.faults}
     if not faulty:
         return
-    told = "; ".join(f"node {node} {listed([_fault_in_words(fault) for fault in faulty[node]])}" for node in faulty)
+    told = listed(list(_in_words(faulty)))
     consequence = "" if view.can_write or view.too_few else ". No majority hears each other: nothing can be written"
     yield Finding(
         "faults_on",
@@ -44,16 +44,25 @@ def _faults(view: View) -> Iterator[Finding]:
     )
 
 
-def _fault_in_words(fault: Fault) -> str:
-    about = "" if fault.node is None else f" node {fault.node}"
-    match fault.kind, fault.way:
-        case "cut", "to":
-            return f"says nothing to{about}"
-        case "cut", _:
-            return f"hears nothing of{about}"
-        case "disk", _:
-            return "does not write to its disk"
-    return f"has '{fault.kind}' on the link {'to' if fault.way == 'to' else 'from'}{about}"
+def _in_words(faulty: Mapping[int, Sequence[Fault]]) -> Iterator[str]:
+    """The faults of all nodes: the links that are cut, and then the others."""
+    links = {
+        (node, fault.node) if fault.way == "to" else (fault.node, node)
+        for node, faults in faulty.items()
+        for fault in faults
+        if fault.kind == "cut" and fault.node is not None
+    }
+    for sender, receiver in sorted(links):
+        if (receiver, sender) not in links:
+            yield f"node {receiver} hears nothing of node {sender}"
+        elif sender < receiver:
+            yield f"node {sender} and node {receiver} are cut off from each other"
+    for node, faults in faulty.items():
+        for fault in faults:
+            if fault.kind == "disk":
+                yield f"the disk of node {node} is paused"
+            elif fault.kind != "cut":
+                yield f"'{fault.kind}' on the link of node {node} {fault.way} node {fault.node}"
 
 
 def _broken_links(view: View) -> Iterator[Finding]:

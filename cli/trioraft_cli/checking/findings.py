@@ -106,7 +106,7 @@ class Advice:
     def start(self, node: int, do: str) -> Step:
         """Start that node, on its machine."""
         if self._in_demo:
-            return Step(do, rf"\restart {node}", at_prompt=True)
+            return Step(f"start node {node} again", rf"\restart {node}", at_prompt=True)
         return Step(do, f"trioraft node {node} {self.file}")
 
     def let_go_on(self, node: int, do: str) -> Step:
@@ -141,4 +141,4 @@ class Advice:
 
 def listed(labels: Sequence[str]) -> str:
     """Several things in a sentence."""
-    return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}"
+    return "".join(labels) if len(labels) < 2 else f"{', '.join(labels[:-1])} and {labels[-1]}"
