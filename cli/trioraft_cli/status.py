@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from math import inf
+from typing import Any
 
 import msgspec
 
@@ -155,10 +156,18 @@ def _waiting_for(reasons: Iterable[str]) -> str:
     return f"waiting for {'; '.join(reasons) or 'the nodes to agree'}"
 
 
-def _ask_one(address: Address) -> Reply | str:
+def ask_node(address: Address, requests: Sequence[dict[str, Any]]) -> list[Reply] | str:
+    """Ask one node all that at once: its replies, errors among them, or why there are none."""
     with Client([address], timeout=ASK_SECONDS) as client:
         try:
-            reply = client.pipeline([{"op": "status"}])[0]
-            return reply if reply.ok else reply.error.message
+            return client.pipeline(requests)
         except ClientError as error:
             return error.message.rpartition(": ")[2].rstrip(")")
+
+
+def _ask_one(address: Address) -> Reply | str:
+    found = ask_node(address, [{"op": "status"}])
+    if isinstance(found, str):
+        return found
+    [reply] = found
+    return reply if reply.ok else reply.error.message

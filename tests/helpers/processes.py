@@ -388,9 +388,11 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running_cluster(folder: Path, size: int = 3) -> Iterator[Cluster]:
-    """Run a cluster that has a leader, within the context."""
+def running_cluster(folder: Path, size: int = 3, options: Sequence[str] = ()) -> Iterator[Cluster]:
+    """Run a cluster that has a leader, within the context; `options` are those of each node."""
     with Cluster(folder, size) as cluster:
+        for node in cluster.nodes:
+            node.options = list(options)
         cluster.start()
         cluster.leader()
         yield cluster

@@ -92,6 +92,8 @@ class Place:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A cluster that may be broken, and keys that the examples name."""
     with Cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        for node in cluster.nodes:
+            node.options = ["--allow-faults"]
         cluster.start()
         leader = cluster.leader()
         values = {"name": "Ann", "jobs/7/result": 1, "leader": "node-2", "a": 1, "b": 1, "sessions/x": 1, "users/x": 1}
