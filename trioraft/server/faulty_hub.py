@@ -336,8 +336,11 @@ class FaultyHub:
 
     async def wait(self, eager: bool = False, seconds: float | None = None) -> None:
         """Return when a connection is ready, `wake` was called, or so many seconds are over."""
-        with trio.move_on_at(min(self._next, self.faults.next_end)):
+        with trio.move_on_at(min(self._next, self.faults.next_end)) as scope:
             await self._inner.wait(eager, seconds)
+        if scope.cancelled_caught:
+            self._inner.wake()
+            await self._inner.wait(eager, seconds)  # which a process that stands still does not leave
 
     def serve(self) -> None:
         """Call the handlers of the connections that are ready, or on which something is due."""

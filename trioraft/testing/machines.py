@@ -9,7 +9,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from hashlib import blake2b
 from random import Random
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 import trio
@@ -22,17 +22,20 @@ from trioraft.raft.messages import Message, NodeId
 from trioraft.raft.ready import Batch, NotLeader
 from trioraft.replica.failures import HalfDone
 from trioraft.replica.fan_out import Portions
-from trioraft.replica.ports import Observer
+from trioraft.replica.ports import DiskThread, Observer
 from trioraft.replica.replica import Tuning
 from trioraft.replica.snapshots import SnapshotSettings
 from trioraft.server.driver import Driver
+from trioraft.server.faults import Faults
+from trioraft.server.faulty_disk import PausedThread
+from trioraft.server.faulty_hub import FaultyHub
 from trioraft.server.guards import leaves
 from trioraft.server.node import STOP_SECONDS, live
-from trioraft.server.transport import Hub
+from trioraft.server.transport import Hub, Listener
 from trioraft.storage.folder import DataFolder
 from trioraft.testing.disk import MemoryDisk, PowerCut, spares_the_node
 from trioraft.testing.disk_threads import SimulatedThread
-from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryListener, MemoryNetwork
+from trioraft.testing.network import MemoryConnection, MemoryHub, MemoryNetwork
 from trioraft.testing.stores import checked_machine
 from trioraft.testing.virtual_time import Agenda
 from trioraft.wire.cluster_commands import LEVEL
@@ -80,6 +83,10 @@ class Trace(logging.Handler):
         return self._hash.hexdigest()
 
 
+Around = tuple[Hub, DiskThread, DiskThread]
+"""A node's hub, and its threads for the log and for snapshots."""
+
+
 class World(msgspec.Struct):
     """The surroundings that all machines of a run share."""
 
@@ -91,6 +98,8 @@ class World(msgspec.Struct):
     invariants: Invariants
     snapshots: SnapshotSettings
     portions: Portions
+    allow_faults: bool = False
+    """Whether the nodes break on command."""
 
 
 class _Witness(Observer):
@@ -135,7 +144,7 @@ class Life:
         hub: MemoryHub,
         writer: SimulatedThread,
         background: SimulatedThread,
-        listener: MemoryListener,
+        listener: Listener,
     ) -> None:
         self.driver = driver
         self.hub = hub
@@ -191,20 +200,24 @@ class Machine:
         writer = SimulatedThread(world.agenda, hub.wake, lambda: self.write_seconds(), self._cut_in_write)
         background = SimulatedThread(world.agenda, hub.wake, lambda: self.write_seconds(), self._cut_in_write)
         said = speaker.set(self.name)
+        around: Around = hub, writer, background
+        faults = Faults(self.index, trio.current_time) if world.allow_faults else None
+        if faults is not None:
+            faulty = FaultyHub(hub, faults, self.random)
+            around = faulty, PausedThread(writer, faults), PausedThread(background, faults)
         try:
             folder = DataFolder(self.disk, self.index, draw=lambda size: self.random.randbytes(size).hex())
             driver = Driver(
                 self.index,
                 self.servers,
                 folder,
-                cast(Hub, hub),
-                writer,
-                background,
+                *around,
                 self.random,
                 MAX_REQUEST_BYTES,
                 new_machine=lambda: checked_machine(lambda: driver.replica.core.log),
                 tuning=Tuning(snapshots=world.snapshots, level=self._level, portions=world.portions),
                 observer=_Witness(self.index, world, writer),
+                faults=faults,
             )
         except (PowerCut, OSError) as error:
             self.note(f"cannot start: {error!r}")
@@ -215,7 +228,7 @@ class Machine:
         finally:
             speaker.reset(said)
         try:
-            listener = hub.listen(self.address)
+            listener = driver.hub.listen(self.address)
         except OSError:
             self.note("cannot start: another is there that is no member any more")
             world.agenda.after(0.2, self.start)

@@ -300,9 +300,13 @@ class SimulatedClient:
         return self._random.choice((self._snapshot, self._random.randrange(100)))
 
     def let_be(self) -> None:
-        """Leave members and leader as they are from now on: a new leader would begin to send its snapshot anew."""
+        """Leave members and leader as they are from now on: a new leader would begin to send its snapshot anew.
+
+        Nothing is broken on command any more either.
+        """
         self._lets_be = True
         self._pipelines.leave_out("transfer_leadership")
+        self._pipelines.leave_out("fault")
 
     def address(self) -> str:
         """An address for a new member."""

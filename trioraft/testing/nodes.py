@@ -133,7 +133,15 @@ class _Simulation:
             nursery.start_soon(agenda.run)
             snapshots = draw_snapshot_settings(random)
             world = World(
-                random, nursery, agenda, network, self.trace, self.invariants, snapshots, draw_portions(self.seed)
+                random,
+                nursery,
+                agenda,
+                network,
+                self.trace,
+                self.invariants,
+                snapshots,
+                draw_portions(self.seed),
+                allow_faults=self.kinds is None and Random(f"faults on command {self.seed}").random() < 0.3,
             )
             listed = [str(address) for address in self.addresses]
             levels = random.choice(((LEVEL,), (LEVEL,), (LEVEL,), (1, 1, LEVEL)))

@@ -259,19 +259,21 @@ class Pipelines:
         return f"{_SHARED_KEY}{self._random.randrange(_SHARED_KEYS)}"
 
     def _draw_fault(self) -> Fields:
+        """The fields of a fault that soon ends by itself, or is healed, or shown."""
         random = self._random
-        kind, heal = random.choice(("cut", "slow", "drop", "disk", None)), random.random() < 0.4
+        kind, heal = random.choice(("cut", "slow", "drop", "disk", None)), self.patient or random.random() < 0.4
         fault: Fields = {} if kind is None else {"kind": kind}
         if heal:
             fault["heal"] = True
-        if kind == "disk" or (kind is None and not heal):
+        elif kind is not None:
+            fault["for_ms"] = random.choice((1, 200, 700))
+            how = {"slow": {"ms": random.choice((1, 100))}, "drop": {"percent": random.choice((5, 50, 100))}}
+            fault |= how.get(kind, {})
+        if kind == "disk" or not fault:
             return fault
         fault["nodes"] = [self._scene.target()]
         if random.random() < 0.5:
             fault["way"] = random.choice(("to", "from", "both"))
-        if not heal:
-            fault |= {"slow": {"ms": 20}, "drop": {"percent": 10}}.get(str(kind), {})
-            fault["for_ms"] = random.choice((1, 200))
         return fault
 
     def _draw_check(self) -> Fields:
