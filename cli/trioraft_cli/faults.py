@@ -69,8 +69,8 @@ class _Nodes:
             say("no node answers")
             raise Failure(NO_NODE)
         statuses = cluster.statuses
-        members = {member.id: member.address for status in statuses.values() for member in status.members}
-        self.places = where.of_members(members) | {status.node: address for address, status in statuses.items()}
+        listed = {node: address for status in statuses.values() for node, address in status.known.items()}
+        self.places = where.of_members(listed) | {status.node: address for address, status in statuses.items()}
         self.alive = {status.node for status in statuses.values()}
 
     def ask(self, wanted: Wanted) -> tuple[dict[int, list[Reply]], dict[int, str]]:

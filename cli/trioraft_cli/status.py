@@ -34,8 +34,17 @@ class NodeStatus(msgspec.Struct):
     first_index: int
     last_index: int
     members: list[Member]
+    servers: list[str] = []
+    """The lines of its servers.txt."""
     waiting_for: list[str] | None = None
     """Of a node of no cluster yet: which nodes, and why."""
+
+    @property
+    def known(self) -> dict[int, str]:
+        """The addresses of the nodes that it knows, by id: the members, or those that are to form a cluster."""
+        if self.waiting_for is not None:
+            return {node: line for node, line in enumerate(self.servers) if line != "-"}
+        return {member.id: member.address for member in self.members}
 
 
 class ClusterStatus:

@@ -160,6 +160,20 @@ class TestCut:
         assert reply["ok"]
         assert trio.current_time() - began >= 0.29, "it waited for the link, and came"
 
+    @pytest.mark.usefixtures("virtual_time")
+    async def test_a_cluster_forms_once_a_cut_from_before_is_healed(self, nursery: trio.Nursery) -> None:
+        cluster = Cluster(nursery, seed=1)
+        cluster.allow_faults = True
+        cluster.nodes[0].start()
+        cluster.nodes[1].start()
+        await trio.sleep(1)
+        await fault(cluster, 0, kind="cut", nodes=[2])
+        cluster.nodes[2].start()
+        await trio.sleep(5)
+        assert (await status(cluster, 0))["waiting_for"] == ["node 2 at node:3"]
+        await heal(cluster)
+        await cluster.leader()
+
     async def test_a_node_that_starts_anew_has_no_faults(self, cluster: Cluster) -> None:
         leader = await cluster.leader()
         far = (leader + 1) % 3
@@ -263,6 +277,7 @@ class TestDisk:
 
 
 class TestRefused:
+    @pytest.mark.usefixtures("virtual_time")
     async def test_by_a_node_that_was_not_started_so(self, nursery: trio.Nursery) -> None:
         cluster = Cluster(nursery, seed=1)
         for node in cluster.nodes:
