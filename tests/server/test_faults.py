@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import re
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +14,7 @@ import trio
 
 from trioraft.replica.ports import FaultRefused
 from trioraft.server.faults import FAIR, Faults
+from trioraft.server.faulty_hub import FaultyConnection
 from trioraft.wire.codec import encode
 from trioraft.wire.operations import Fault
 from trioraft.wire.parsing import RequestError, parse_request
@@ -274,6 +277,55 @@ class TestDisk:
         began = trio.current_time()
         assert (await cluster.ask(leader, WRITE))[0]["ok"]
         assert trio.current_time() - began >= 0.29
+
+
+class TestConnections:
+    async def test_those_that_have_ended_are_freed_without_the_garbage_collector(
+        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        leader = await cluster.leader()
+        made: list[weakref.ref[FaultyConnection]] = []
+        make = FaultyConnection.__init__
+
+        def remember(self: FaultyConnection, *arguments: Any, **more: Any) -> None:
+            made.append(weakref.ref(self))
+            make(self, *arguments, **more)
+
+        monkeypatch.setattr(FaultyConnection, "__init__", remember)
+        gc.disable()
+        try:
+            for request in (WRITE, STALE, {"op": "nothing"}):
+                await cluster.ask(leader, request)
+            ended = await cluster.connect(leader)
+            ended.send(WRITE)
+            ended.connection.shut()
+            await ended.replies(1)
+            broken = await cluster.connect(leader)
+            broken.send(STALE)
+            await broken.replies(1)
+            broken.connection.break_off()
+            await trio.sleep(5)
+        finally:
+            gc.enable()
+        assert len(made) == 5
+        assert [one for one in made if one() is not None] == []
+
+    async def test_a_cut_link_costs_no_turns_and_leaves_no_connections_open(self, cluster: Cluster) -> None:
+        leader = await cluster.leader()
+        far = (leader + 1) % 3
+        driver = cluster.nodes[far].driver
+        assert driver is not None
+        before = len(cluster.nodes[far].hub.connections)
+        await fault(cluster, far, kind="cut", nodes=[node for node in range(3) if node != far])
+        await trio.sleep(10)
+        turns: list[int] = []
+        turn, driver.turn = driver.turn, lambda: (turns.append(1), turn())[1]  # type: ignore[method-assign, func-returns-value]
+        await trio.sleep(60)
+        assert len(turns) < 60 * 200
+        assert len(cluster.nodes[far].hub.connections) <= 2 * before
+        await heal(cluster)
+        await trio.sleep(3)
+        assert len(cluster.nodes[far].hub.connections) <= before + 1
 
 
 class TestRefused:

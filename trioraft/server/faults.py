@@ -6,6 +6,7 @@ process.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from trioraft.addresses import AddressError, member_address
 from trioraft.raft.messages import NodeId
 from trioraft.replica.ports import FaultRefused
 from trioraft.wire.faults import FaultKind, FaultRequest, Way
@@ -141,7 +143,8 @@ class Faults:
         for one in _asked_for(request, until):
             self._set[one.place] = one
             if one.node is not None:
-                self._addresses[peers[one.node]] = one.node
+                with contextlib.suppress(AddressError):  # nobody can dial that one
+                    self._addresses[str(member_address(peers[one.node]))] = one.node
             how_long = "" if until == math.inf else f", for {request.for_ms} ms"
             log.info("a fault on command: %s%s", one, how_long, extra={"about": one.place})
         self._changed()

@@ -184,7 +184,7 @@ class FaultyConnection:
         if not self._is_open:
             return
         self._is_open = False
-        self.handler = _NOBODY
+        self._let_go()
         for lane in self._lanes.values():
             lane.clear()
         self._hub.held.pop(self, None)
@@ -267,8 +267,13 @@ class FaultyConnection:
         """Let the piece go out."""
         if piece is None:
             self._inner.finish()
+            self._let_go()
         else:
             self._inner.send(piece)
+
+    def _let_go(self) -> None:
+        """Tell the handler nothing more. Connections that know each other would wait for the garbage collector."""
+        self.handler = self._inner.handler = _NOBODY
 
     def _take(self, piece: Piece) -> None:
         """Let the piece come in."""
@@ -379,7 +384,6 @@ class FaultyHub:
 
     def leave_open(self, connection: Connection, peer: NodeId) -> None:
         """Have that connection, which is no longer used, end for the peer only when that can be told so."""
-        connection.handler = _NOBODY
         self._left_open[connection] = peer
 
     def _change(self) -> None:
