@@ -68,6 +68,7 @@ def test_a_leader_that_is_cut_off_acknowledges_nothing_and_all_is_well_once_it_i
         assert stale(node, "lost") is None
 
 
+@SLOW
 def test_a_process_that_dies_behind_a_cut_is_missed_and_not_known_to_be_dead(breakable: Cluster) -> None:
     old = breakable.leader()
     others = [node for node in breakable.nodes if node is not old]
@@ -84,7 +85,8 @@ def test_a_process_that_dies_behind_a_cut_is_missed_and_not_known_to_be_dead(bre
     breakable.caught_up()
 
 
-@pytest.mark.parametrize("one_way", [[], pytest.param(["--one-way"], marks=SLOW)], ids=["both ways", "one way"])
+@SLOW
+@pytest.mark.parametrize("one_way", [[], ["--one-way"]], ids=["both ways", "one way"])
 def test_a_write_is_acknowledged_no_sooner_than_slow_links_let_it(breakable: Cluster, one_way: list[str]) -> None:
     leader = breakable.leader()
     for node in breakable.followers():
@@ -141,17 +143,18 @@ def test_nothing_acknowledged_is_lost_on_links_that_lose_much(breakable: Cluster
 
 
 def test_nodes_that_were_not_started_so_refuse_and_say_what_to_do(steady: Cluster) -> None:
-    for words in (["show"], ["cut", "0", "1"], ["disk", "0"], ["heal"], ["partition", "0"]):
+    for words in (["heal"], ["partition", "0"]):
         result = trioraft(steady, "fault", *words)
         assert (result.returncode, result.stdout) == (2, "")
         assert "start the nodes with --allow-faults" in result.stderr
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["cut", "0", "0"], "a link has two ends"),
         (["cut", "0", "7"], "there is no node 7: there are 0, 1, 2"),
+        (["cut", "0", "0"], "a link has two ends"),
         (["disk", "7"], "there is no node 7"),
         (["heal", "7"], "there is no node 7"),
         (["partition", "0,1,2"], "all nodes would be on one side"),
