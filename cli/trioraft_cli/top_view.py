@@ -93,7 +93,7 @@ def _remarks(cluster: Cluster, width: int) -> list[Line]:
 _COLUMNS: Final[dict[str, tuple[bool, Callable[[Row], str]]]] = {
     "NODE": (True, lambda row: "?" if row.node is None else str(row.node)),
     "ADDRESS": (False, lambda row: row.address),
-    "ROLE": (False, lambda row: "pre-cand." if row.role == "pre-candidate" else row.role or "..."),
+    "ROLE": (False, lambda row: _role(row)),
     "TERM": (True, lambda row: _or_dash(row.term, str)),
     "COMMIT": (True, lambda row: _or_dash(row.commit_index, str)),
     "LAG": (True, lambda row: _or_dash(row.lag, count)),
@@ -105,6 +105,12 @@ _COLUMNS: Final[dict[str, tuple[bool, Callable[[Row], str]]]] = {
 """Each column: whether it is of numbers, and its cell."""
 _LEFT_OUT: Final = ("MEM", "REQ/S", "SYNC", "HEARD", "ADDRESS", "COMMIT")
 """The columns that a screen lacks which is too narrow for all, in this order."""
+
+
+def _role(row: Row) -> str:
+    if row.role == "follower" and not row.has_leader:
+        return "no leader"
+    return "pre-cand." if row.role == "pre-candidate" else row.role or "..."
 
 
 def _table(rows: Sequence[Row], width: int) -> list[Line]:

@@ -196,6 +196,11 @@ def test_who_is_silent_is_shown_as_it_was_seen_last_and_for_how_long() -> None:
     assert "node 1  AABBB" in lines
 
 
+def test_who_follows_nobody_is_no_follower() -> None:
+    nodes = [*whole()[:2], seen(2, status(2, None))]
+    assert "   2  10.0.0.1:8002  no leader" in text(nodes)[5]
+
+
 def test_of_two_that_lead_the_one_of_the_newer_term_counts() -> None:
     nodes = [seen(0, status(0, 0)), seen(1, status(1, 1, term=3)), seen(2, status(2, 1, term=3))]
     assert cluster_of(nodes, 10.0).leader == 1
