@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from trioraft_cli.arguments import TEXT, Whole
+from trioraft_cli.connection import Connection
 from trioraft_cli.demo_acts import Demo
 from trioraft_cli.demo_links import parse_sides
 from trioraft_cli.demo_nodes import State
@@ -182,19 +183,22 @@ def commands(demo: Demo, *, tells_all: bool) -> list[click.Command]:
     """The commands, for the prompt. `tells_all`: who types can scroll, and so gets a node's whole log."""
     acts = Acts(demo, tells_all)
     return [
-        _command(acts.kill, _node(demo, "running", "paused")),
-        _command(acts.restart, _node(demo, "killed")),
-        _command(acts.pause, _node(demo, "running")),
-        _command(acts.resume, _node(demo, "paused")),
-        _command(acts.partition, click.Argument(["sides"], type=TEXT, metavar="NODE... | NODE..."), kind=WithRest),
+        _command(demo, acts.kill, _node(demo, "running", "paused")),
+        _command(demo, acts.restart, _node(demo, "killed")),
+        _command(demo, acts.pause, _node(demo, "running")),
+        _command(demo, acts.resume, _node(demo, "paused")),
         _command(
+            demo, acts.partition, click.Argument(["sides"], type=TEXT, metavar="NODE... | NODE..."), kind=WithRest
+        ),
+        _command(
+            demo,
             acts.slow,
             _node(demo, "running", "paused"),
             click.Argument(["milliseconds"], type=Whole(0, MOST_LATE), metavar="MS"),
         ),
-        _command(acts.heal),
-        _command(acts.add),
-        _command(acts.logs, _node(demo, "running", "paused", "killed")),
+        _command(demo, acts.heal),
+        _command(demo, acts.add),
+        _command(demo, acts.logs, _node(demo, "running", "paused", "killed")),
     ]
 
 
@@ -202,13 +206,19 @@ def _node(demo: Demo, *states: State) -> click.Argument:
     return click.Argument(["node"], type=NodeOfDemo(demo, *states), metavar="N")
 
 
-def _command(act: Callable[..., int], *params: click.Parameter, kind: type[click.Command] = click.Command) -> Any:
+def _command(
+    demo: Demo, act: Callable[..., int], *params: click.Parameter, kind: type[click.Command] = click.Command
+) -> Any:
     name, text = f"\\{act.__name__}", inspect.getdoc(act)
 
     @functools.wraps(act)
     def told(**arguments: Any) -> int:
+        connection = click.get_current_context().find_object(Connection)
         try:
-            return act(**arguments)
+            code = act(**arguments)
+            if connection is not None and (leader := demo.leader()) is not None:
+                connection.leader = leader  # it has been told: the bar need not
+            return code
         except OSError as error:
             return fail(NO, f"{name} failed: {error.strerror}", "look after the demo's folder, and after its disk")
 

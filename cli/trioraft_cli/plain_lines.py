@@ -44,7 +44,6 @@ class PlainLines:
                     if not line.strip() or not is_open(self._prompt.root, text):
                         return text.removesuffix("\n")
         except KeyboardInterrupt:
-            sys.stdout.write("\n")
             if ended := self._prompt.connection.going_on.end_watches():
                 say(f"no longer shown: the changes of {counted(ended, 'watch', 'watches')}")
             return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
@@ -90,7 +91,15 @@ class Interrupts:
     def _interrupt(self, _: int, __: FrameType | None) -> None:
         if self._armed:
             self._armed = False
+            _end_line()
             raise KeyboardInterrupt
+
+
+def _end_line() -> None:
+    """End the line in which a terminal shows the ^C."""
+    with contextlib.suppress(OSError):
+        if os.isatty(1):
+            os.write(1, b"\n")
 
 
 class Deaf:
