@@ -51,12 +51,14 @@ def run_demo(nodes: int, script: Path | None) -> int:
         except OSError as error:
             hint = "have TMPDIR name a folder on a disk with some room, where this user may write"
             return fail(NO, f"the demo cannot be set up: {error.strerror}", hint)
-        from trioraft_cli import demo_prompt  # it takes as long to load as the nodes do: they start meanwhile
+        from trioraft_cli import demo_prompt, shell  # these take as long to load as the nodes do: they start meanwhile
 
+        asks = text is None and sys.stdin.isatty() and sys.stdout.isatty()
+        if asks:
+            shell.load_keyboard()
         demo = Demo(cluster)
         if not _has_started(demo):
             return NO
-        asks = text is None and sys.stdin.isatty() and sys.stdout.isatty()
         if asks:
             _welcome(demo)
         return demo_prompt.run(demo, text, asks=asks)

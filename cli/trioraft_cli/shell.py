@@ -71,11 +71,14 @@ def _prompt(prompt: Prompt) -> int:
 
 def _typed(prompt: Prompt, leaving: Leaving, interrupts: Interrupts) -> Keyboard | PlainLines:
     """What reads the lines that are typed on this terminal."""
-    if is_dumb():
-        return PlainLines(prompt, interrupts)
-    from trioraft_cli.keyboard import Keyboard  # it takes a while to load
+    return PlainLines(prompt, interrupts) if is_dumb() else load_keyboard()(prompt, leaving)
 
-    return Keyboard(prompt, leaving)
+
+def load_keyboard() -> type[Keyboard]:
+    """Load what lines are typed with, which takes a quarter of a second."""
+    from trioraft_cli.keyboard import Keyboard
+
+    return Keyboard
 
 
 def _run_lines(prompt: Prompt, lines: Sequence[str]) -> bool:
