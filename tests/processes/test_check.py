@@ -47,11 +47,6 @@ def test_a_dead_follower_is_started_again(doctor: Doctor) -> None:
     assert found["nodes"] == [dead.index]
     (trouble,) = doctor.cluster.leader().status()["troubles"]
     assert (trouble["node"], trouble["way"], trouble["reason"]) == (dead.index, "to", "connect")
-    shown = doctor.trioraft("check")
-    assert shown.returncode == TO_DO
-    first, *steps = shown.stdout.splitlines()
-    assert first == f"now: {found['message']}"
-    assert f"    $ trioraft node {dead.index} {doctor.cluster.servers}" in steps
     doctor.follow(found)
     assert "can lose 1 of 3" in doctor.heals()[0]["message"]
 
@@ -518,3 +513,64 @@ def test_a_full_disk_before_and_after_it_ends_a_node(tmp_path: Path, disk_of: Ca
         filler.unlink()
         doctor.follow(found)
         doctor.heals()
+
+
+# Faults that are switched on
+
+
+@pytest.fixture
+def faulty(beginner: Doctor) -> Doctor:
+    """Of three nodes with a leader, whose links and disks can be broken."""
+    for node in beginner.cluster.nodes:
+        node.options = ["--allow-faults"]
+    beginner.cluster.start()
+    beginner.cluster.leader()
+    return beginner
+
+
+def set_fault(node: Node, **fields: object) -> None:
+    reply = node.ask({"op": "fault", **fields})
+    assert reply["ok"], reply
+
+
+@pytest.mark.slow
+def test_a_follower_that_is_cut_off(faulty: Doctor) -> None:
+    cut = faulty.cluster.followers()[0]
+    others = [node for node in faulty.cluster.nodes if node is not cut]
+    set_fault(cut, kind="cut", nodes=[node.index for node in others])
+    eventually(lambda: cut.status()["leader"] is None, "it hears no leader")
+    found = faulty.finds(
+        "faults_on",
+        *(f"node {min(pair)} and node {max(pair)} are cut off" for pair in [(cut.index, o.index) for o in others]),
+    )
+    faulty.follow(found)
+    faulty.heals()
+
+
+@pytest.mark.slow
+def test_links_cut_so_that_no_majority_is_left(faulty: Doctor) -> None:
+    for node in faulty.cluster.nodes:
+        set_fault(node, kind="cut", nodes=[other for other in range(3) if other != node.index])
+    eventually(lambda: all(node.status()["leader"] is None for node in faulty.cluster.nodes), "none leads", 20)
+    found = faulty.finds("faults_on", "No majority hears each other: nothing can be written", severity="down")
+    faulty.follow(found)
+    faulty.heals()
+
+
+@pytest.mark.slow
+def test_a_link_that_is_cut_one_way(faulty: Doctor) -> None:
+    one, other = faulty.cluster.followers()
+    set_fault(one, kind="cut", nodes=[other.index], way="to")
+    found = faulty.finds("faults_on", f"node {other.index} hears nothing of node {one.index}")
+    assert found["nodes"] == [one.index]
+    faulty.follow(found)
+    faulty.heals()
+
+
+@pytest.mark.slow
+def test_a_disk_that_takes_nothing(faulty: Doctor) -> None:
+    slow = faulty.cluster.followers()[0]
+    set_fault(slow, kind="disk")
+    found = faulty.finds("faults_on", f"the disk of node {slow.index} is paused")
+    faulty.follow(found)
+    faulty.heals()
