@@ -29,7 +29,10 @@ _COMMA: Final = ","
 _COMMA_HINT: Final = """put a blank before one that ends an operation, or double quotes as in 'put a "x,"'"""
 _TOO_LONG_HINT: Final = "a value with blanks stands in double quotes, and options stand before the first '--'"
 _QUOTES: Final = "\"'"
-_SEPARATORS: Final = outside_strings(r"(?:--|,)(?=\s)")
+_SEPARATOR: Final = r"(?:--|,)(?!\S)"
+_SEPARATORS: Final = outside_strings(_SEPARATOR)
+_SEPARATORS_SO_FAR: Final = outside_strings(_SEPARATOR, r"|\\?\Z")
+"""Those in a text that may end within a string."""
 
 
 class _Form(msgspec.Struct, frozen=True):
@@ -103,33 +106,22 @@ def words_of_line(line: str) -> list[str]:
     A check or an operation is one word with a blank in it.
     """
     words: list[str] = []
-    rest = line.strip()
-    text = ""
-    while True:
-        try:
-            word, after = next_word(rest)
-        except WordError:
-            if not text:
-                raise
-            word, after = _up_to_blank(rest)  # within JSON
-        typed = rest[: len(rest) - len(after)]
-        if typed.strip() in ("", _DASHES, _COMMA):
-            if text:
-                words.append(_one_word(text.strip()))
-                text = ""
-            if not rest:
-                return words
-            words.append(typed.strip())
-        elif text or typed[0] not in _QUOTES:
-            text += typed
-        else:
+    place = 0
+    ends = [(found.start(), found.end()) for found in _SEPARATORS.finditer(line) if found[1]]
+    for start, end in (*ends, (len(line), len(line))):
+        item = line[place:start].strip()
+        while item[:1] in ("'", '"'):
+            word, item = next_word(item)
             words.append(_one_word(word))
-        rest = after
+        words += [_one_word(item)] if item else []
+        words += [line[start:end]] if start < end else []
+        place = end
+    return words
 
 
 def cursor_in_line(text: str) -> Cursor | None:
     """What stands before the cursor in a transaction, as if it stood behind a command with an argument of that kind."""
-    ends = [found.end() for found in _SEPARATORS.finditer(text) if found[1]]
+    ends = [found.end() for found in _SEPARATORS_SO_FAR.finditer(text) if found[1]]
     item = text[max(ends, default=0) :].lstrip()
     if not has_ended(item):
         return None
@@ -140,12 +132,6 @@ def cursor_in_line(text: str) -> Cursor | None:
 def _one_word(item: str) -> str:
     """A check or an operation as a word that is no option, no separator, and no part of a longer one."""
     return Quoted(item if any(sign.isspace() for sign in item) else f"{item} ")
-
-
-def _up_to_blank(text: str) -> tuple[str, str]:
-    """The first word of a text, as it stands, and the rest behind the blanks."""
-    word, *rest = text.split(None, 1)
-    return word, "".join(rest)
 
 
 def _fields(sections: Sequence[Sequence[Item]]) -> dict[str, Any]:
@@ -223,7 +209,7 @@ class _Words:
         """Find no word that ends in a comma."""
         for word in text.split():
             if word.endswith(_COMMA):
-                raise self.error(f"{quote(word)} ends in a comma: {_COMMA_HINT}")
+                raise self.error(f"{word} ends in a comma: {_COMMA_HINT}")
 
     def error(self, why: str) -> NotationError:
         """The error of this check or operation."""

@@ -160,12 +160,20 @@ def at_word(words: list[str], text: str) -> Cursor | None:
         incomplete = beginning_of(text)
     except WordError:
         return None
-    return None if incomplete is None else Cursor(words, incomplete, text)
+    if incomplete is None:
+        return None
+    return Cursor(words, Quoted(incomplete) if incomplete != text and incomplete.startswith("-") else incomplete, text)
 
 
-def outside_strings(sign: str) -> re.Pattern[str]:
-    """A pattern for words that begin so, outside of the strings of JSON and of words in single quotes: group 1."""
-    return re.compile(rf"""{_STRING.pattern}|(?<!\S)'[^']*'|(?<!\S)({sign})""", re.DOTALL)
+def outside_strings(sign: str, end: str = "") -> re.Pattern[str]:
+    """A pattern for words that begin so, outside of the strings of JSON and of words in single quotes: group 1.
+
+    A string begins behind a blank, or a sign of JSON: the quote in `a"b` begins none. `end` is what may end one beside
+    its quote.
+    """
+    double = rf"""(?<![^\s{{\[:,])"(?:[^"\\]|\\.)*(?:"{end})"""
+    single = rf"(?<!\S)'[^']*(?:'{end})"
+    return re.compile(rf"{double}|{single}|(?<!\S)({sign})", re.DOTALL)
 
 
 def split_sink(text: str) -> tuple[str, Sink | None]:

@@ -23,8 +23,8 @@ _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _CONTROL: Final = re.compile("[\0-\x1f]")
 _ESCAPED: Final = '"\\'
 _QUOTES: Final = "\"'"
-_SIGNS_OF_LINES: Final = "-|>"
-"""What an option, or the end of a command, begins with."""
+_NOT_FIRST: Final = "'-|>"
+"""What a quoted word, an option, and the end of a command begin with."""
 
 
 class WordError(ValueError):
@@ -50,12 +50,13 @@ class Quoted(str):
 
 
 def quote(word: str, encoding: str | None = None) -> str:
-    """The word as it has to be typed; in quotes only where it needs them, or where that encoding needs escapes."""
-    if (
-        word
-        and word[0] not in _QUOTES + _SIGNS_OF_LINES
-        and all(_is_shown(sign, encoding) and sign != " " for sign in word)
-    ):
+    """The word as it has to be typed; in quotes only where it needs them, or where that encoding needs escapes.
+
+    One with a double quote in it needs them, so that no JSON beside it is misread. So does one that a comma ends: it
+    would separate the operations of a transaction.
+    """
+    is_plain = word and word[0] not in _NOT_FIRST and word[-1] != "," and '"' not in word
+    if is_plain and all(_is_shown(sign, encoding) and sign != " " for sign in word):
         return word
     return as_string(word)
 
