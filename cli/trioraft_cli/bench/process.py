@@ -38,7 +38,6 @@ class Process:
         self._worker: Worker = made
         self._start: Start | None = None
         self._is_told_to_end = False
-        self._processor = 0.0
 
     def run(self) -> None:
         """Connect, wait until it is told to begin, do the job, and say what was seen."""
@@ -60,17 +59,23 @@ class Process:
             worker.start(began)
             began += round(self._job.warm_up * 1e9)
             self._serve(began, lambda: False)
-        self._processor = time.process_time()
+        if not self._is_told_to_end:
+            self._count(began)
+        worker.stop(time.monotonic_ns())
+        self._is_told_to_end = False
+        self._serve(_in_seconds(DRAIN_SECONDS), lambda: worker.is_done)
+
+    def _count(self, began: int) -> None:
+        """Count from that time on, until the job is done."""
+        worker = self._worker
+        processor = time.process_time()
         worker.count_from(began)
         if not self._job.warm_up:
             worker.start(time.monotonic_ns())
         end = None if self._job.seconds is None else began + round(self._job.seconds * 1e9)
         self._serve(end, lambda: worker.is_done, tells=True)
-        worker.figures.processor = time.process_time() - self._processor
+        worker.figures.processor = time.process_time() - processor
         worker.figures.unconnected = self._channels.unconnected()
-        worker.stop(time.monotonic_ns())
-        self._is_told_to_end = False
-        self._serve(_in_seconds(DRAIN_SECONDS), lambda: worker.is_done)
 
     def _serve(self, end: int | None, is_enough: Callable[[], bool], *, tells: bool = False) -> None:
         """Serve the connections until that time, until it is enough, or until it is told to end."""

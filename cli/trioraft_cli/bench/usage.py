@@ -16,7 +16,7 @@ from trioraft.client import Client, ClientError
 from trioraft.wire.codec import DecodeError, decode
 from trioraft_cli.bench.limit import NodeUse
 
-_SECONDS: Final = 1.0
+_SECONDS: Final = 2.0
 """How long a node gets to tell."""
 
 
