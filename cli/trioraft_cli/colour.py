@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from trioraft_cli.pretty import tokens
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 NAMED: Final = {"key": "ansicyan", "string": "ansigreen", "number": "ansiyellow", "word": "ansimagenta"}
 """The colour of each kind of token of JSON, by the names that prompt-toolkit has for those of a terminal."""
@@ -18,10 +21,29 @@ def is_dumb() -> bool:
 
 
 def wanted(stream: TextIO) -> bool:
-    """Whether what is written to that stream is to have colours."""
+    """Whether what is written to that stream is to have colours.
+
+    The first that says so decides: NO_COLOR, not; FORCE_COLOR, also piped; TERM=dumb, not; else whether it is a
+    terminal. A variable that is empty says nothing.
+    """
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and not is_dumb())
+
+
+def console(stream: TextIO) -> Console:
+    """What tables and progress are drawn with. Without colours bold letters stay, on a terminal that has them."""
+    from rich.console import Console
+
+    is_wanted = wanted(stream)
+    return Console(
+        file=stream,
+        no_color=not is_wanted,
+        color_system="standard" if is_wanted else "auto",
+        force_terminal=is_wanted or stream.isatty(),
+        highlight=False,
+        legacy_windows=False,
+    )
 
 
 def paint(text: str, code: int) -> str:

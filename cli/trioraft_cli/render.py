@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -91,7 +90,6 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> N
     if not as_table():
         _show_plain([names, *safe_rows])
         return
-    from rich.console import Console
     from rich.table import Table
 
     from trioraft_cli.cells import Cell
@@ -101,7 +99,7 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> N
         table.add_column(name.removesuffix("#"), justify="right" if name.endswith("#") else "left", overflow="fold")
     for row in safe_rows:
         table.add_row(*(Cell(cell, _style(name, cell)) for name, cell in zip(names, row, strict=True)))
-    Console(no_color=bool(os.environ.get("NO_COLOR"))).print(table)
+    colour.console(sys.stdout).print(table)
 
 
 def _show_plain(rows: Sequence[Sequence[str]]) -> None:

@@ -22,6 +22,7 @@ from trioraft.testing.nodes import simulate_nodes
 from trioraft.testing.outcome import SimulationFailed
 from trioraft.testing.simulation import Report, simulate
 from trioraft.wire.codec import encode
+from trioraft_cli import colour
 from trioraft_cli.counts import counted
 from trioraft_cli.outcomes import NO
 
@@ -142,11 +143,10 @@ def _with_progress(results: Iterable[AnyReport | Failed], total: int) -> Iterato
     if not sys.stderr.isatty():
         yield from results
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("seeds"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=colour.console(sys.stderr), transient=True) as progress:
         bar = progress.add_task("seeds", total=total)
         for result in results:
             progress.advance(bar)

@@ -32,7 +32,7 @@ class Screen:
     """The screen, as a context."""
 
     def __init__(self, draw: Draw) -> None:
-        self.console = _console()
+        self.console = colour.console(sys.stdout)
         self._drawn = _Drawn(draw)
         self._keys: int | None = None
         """Where keys come from; None where standard input is no terminal."""
@@ -101,7 +101,7 @@ class Screen:
 
 def show(lines: list[Line]) -> None:
     """Print lines, with colours where these are wanted."""
-    console = _console()
+    console = colour.console(sys.stdout)
     for line in lines:
         text = Text.assemble(*line)
         text.rstrip()
@@ -110,13 +110,7 @@ def show(lines: list[Line]) -> None:
 
 def width() -> int:
     """How many characters a line of standard output may have."""
-    return _console().width if sys.stdout.isatty() else PIPED_WIDTH
-
-
-def _console() -> Console:
-    """Standard output."""
-    wanted = colour.wanted(sys.stdout)
-    return Console(no_color=not wanted, force_terminal=True if wanted else None, highlight=False, legacy_windows=False)
+    return colour.console(sys.stdout).width if sys.stdout.isatty() else PIPED_WIDTH
 
 
 @contextlib.contextmanager

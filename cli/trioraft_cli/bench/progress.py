@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Self
+
+from trioraft_cli import colour
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -20,16 +21,14 @@ class Bar:
         self._progress: Progress | None = None
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-            from rich.console import Console
+        if sys.stderr.isatty() and not colour.is_dumb():
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
             columns = (TextColumn(self._what), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-            console = Console(stderr=True)
             # From this thread alone: at the prompt the output of others comes before what this one has written.
             self._progress = Progress(
                 *columns,
-                console=console,
+                console=colour.console(sys.stderr),
                 auto_refresh=False,
                 transient=True,
                 redirect_stdout=False,
