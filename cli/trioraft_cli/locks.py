@@ -31,9 +31,7 @@ class _Row(msgspec.Struct):
     waiters: int
 
 
-@click.command(cls=WithTail)
-@click.argument("name", type=LOCK)
-@click.option(
+ttl_option = click.option(
     "--ttl",
     type=TTL,
     default=10.0,
@@ -41,6 +39,11 @@ class _Row(msgspec.Struct):
     metavar="SECONDS",
     help="How soon others may have it if this process is gone, at least.",
 )
+
+
+@click.command(cls=WithTail)
+@click.argument("name", type=LOCK)
+@ttl_option
 @waits("How long to wait for it; for ever where it is not given, 0: not at all.")
 def lock(asker: Asker, name: str, ttl: float, timeout: float | None, tail: tuple[str, ...] | None) -> int:
     """Hold the lock NAME while COMMAND runs, or until Ctrl-C.
@@ -61,16 +64,16 @@ def lock(asker: Asker, name: str, ttl: float, timeout: float | None, tail: tuple
         raise click.UsageError("there is no command behind the '--'")
     if asker.going_on is not None and tail is None:
         return _keep(asker, asker.going_on, name, ttl, timeout)
-    with Leaving(), asker.printing(), _kept_lease(asker, ttl) as kept:
-        fence = _take(asker, kept, name, timeout)
-        code = _hold(asker, kept, name, fence) if tail is None else _run(kept, name, fence, tail)
+    with Leaving(), asker.printing(), kept_lease(asker, ttl) as kept:
+        fence = take(asker, kept, name, timeout)
+        code = while_held(asker, kept, name, fence, tail, "the lock {} is held until Ctrl-C")
         if kept.lost.is_set():
             say(f"the lock {quote(name, sys.stderr.encoding)} is lost: {kept.why_lost}")
             return NO
-    return code
+    return NO if code is None else code
 
 
-def _kept_lease(asker: Asker, ttl: float) -> KeptLease:
+def kept_lease(asker: Asker, ttl: float) -> KeptLease:
     """A lease that is kept alive, for which nodes are asked as long as the asker is told to. Raises ClientError."""
     now = time.monotonic()
     seconds = 0.0 if asker.tries_until is None else asker.tries_until - now
@@ -85,7 +88,7 @@ def _kept_lease(asker: Asker, ttl: float) -> KeptLease:
         time.sleep(pause)
 
 
-def _take(asker: Asker, kept: KeptLease, name: str, timeout: float | None) -> int:
+def take(asker: Asker, kept: KeptLease, name: str, timeout: float | None) -> int:
     """Take the lock for a lease; its fence. Raises ClientError, Failure."""
     shown = quote(name, sys.stderr.encoding)
     late = f"the lock {shown} was not to be had within {timeout:g} s" if timeout else f"another holds the lock {shown}"
@@ -100,8 +103,8 @@ def _keep(asker: Asker, going_on: GoingOn, name: str, ttl: float, timeout: float
     if going_on.holds(name):
         raise click.UsageError(f"this prompt holds the lock {quote(name)} already")
     with ExitStack() as lock:
-        kept = lock.enter_context(_kept_lease(asker, ttl))
-        fence = _take(asker, kept, name, timeout)
+        kept = lock.enter_context(kept_lease(asker, ttl))
+        fence = take(asker, kept, name, timeout)
         if not asker.as_json:
             print(f"fence {fence}, lease {kept.lease}")
         say(f"the lock is kept while this prompt runs, or until 'unlock {quote(name, sys.stderr.encoding)}'")
@@ -109,8 +112,22 @@ def _keep(asker: Asker, going_on: GoingOn, name: str, ttl: float, timeout: float
     return 0
 
 
-def _run(kept: KeptLease, name: str, fence: int, command: Sequence[str]) -> int:
-    """Run the command while the lock is held; its exit code."""
+def while_held(
+    asker: Asker, kept: KeptLease, name: str, fence: int, command: Sequence[str] | None, said: str
+) -> int | None:
+    """Run the command while the lock is held, or wait and say so; its exit code, or None once the lock is lost."""
+    if command is not None:
+        return _run(kept, name, fence, command)
+    if not asker.as_json:
+        print(f"fence {fence}, lease {kept.lease}")
+    flush()
+    say(said.format(quote(name, sys.stderr.encoding)))
+    kept.lost.wait()
+    return None
+
+
+def _run(kept: KeptLease, name: str, fence: int, command: Sequence[str]) -> int | None:
+    """Run the command while the lock is held; its exit code, or None where the lock was lost before, which ended it."""
     environment = {"LOCK": name.encode(), "FENCE": b"%d" % fence, "LEASE": b"%d" % kept.lease}
     with Child(command, {f"TRIORAFT_{part}": value for part, value in environment.items()}) as child:
         kept.on_lost = child.wake
@@ -119,18 +136,7 @@ def _run(kept: KeptLease, name: str, fence: int, command: Sequence[str]) -> int:
         code = child.wait()
         if code is None:
             child.end(kept.margin)
-            code = NO
     return code
-
-
-def _hold(asker: Asker, kept: KeptLease, name: str, fence: int) -> int:
-    """Hold the lock until it is lost, or a signal ends this."""
-    if not asker.as_json:
-        print(f"fence {fence}, lease {kept.lease}")
-    flush()
-    say(f"the lock {quote(name, sys.stderr.encoding)} is held until Ctrl-C")
-    kept.lost.wait()
-    return NO
 
 
 @click.command()

@@ -12,6 +12,7 @@ from trioraft_cli import (
     cluster,
     faults,
     keys,
+    leading,
     leases,
     locks,
     members,
@@ -40,7 +41,7 @@ def cli() -> None:
 
 cli.section("run", *running.COMMANDS, *shell_completion.COMMANDS)
 cli.section("keys", *keys.COMMANDS, *transactions.COMMANDS, *pipe.COMMANDS)
-cli.section("watch and lock", *watching.COMMANDS, *locks.COMMANDS, *leases.COMMANDS)
+cli.section("watch and lock", *watching.COMMANDS, *locks.COMMANDS, *leading.COMMANDS, *leases.COMMANDS)
 cli.section("cluster", *members.COMMANDS, *cluster.COMMANDS, *faults.COMMANDS)
 cli.section("seeing", *cluster.SEEING, *top.COMMANDS, *check.COMMANDS)
 cli.section("saving", *saving.COMMANDS)
