@@ -48,7 +48,7 @@ def pipe(asker: Asker) -> int:
 
     \b
     Examples: echo '{"op":"get","key":"name"}' | trioraft pipe
-              jq -c '{op: "put", key: .name, value: .}' people.json | trioraft pipe --retry 60
+              cat requests.jsonl | trioraft pipe --retry 60
     """
     relay = Relay()
     pipeline = _Pipeline(asker, relay)
@@ -96,12 +96,17 @@ class _Pipeline:
 
     def run(self) -> None:
         """Pass lines on until all is answered. Raises StreamError."""
-        while not (self._has_ended and self._relay.is_done):
+        while not self._is_done:
             if self._socket is None and self._relay.wants_node and time.monotonic() >= self._next_try:
                 self._find_node()
             self.print_answers()
             self._step()
         self.print_answers()
+
+    @property
+    def _is_done(self) -> bool:
+        """Whether all that was asked is answered, and nothing more comes."""
+        return self._has_ended and self._relay.is_done
 
     def close(self) -> None:
         """Close the connection."""
@@ -110,18 +115,18 @@ class _Pipeline:
             self._socket = None
 
     def print_answers(self) -> None:
-        """Print what has come, and look whether anybody reads it. Raises StreamError."""
+        """Print what has come. Raises StreamError."""
         lines = self._relay.answers()
         if render.on_terminal():
             for line in lines:
                 render.show_json(line)
         elif lines:
             sys.stdout.buffer.write(b"\n".join([*lines, b""]))
-        streams.show_what_came()
+        streams.flush()
 
     def _step(self) -> None:
         """Wait for what can be read or sent, and do it. Raises StreamError."""
-        if self._has_ended and self._relay.is_done:
+        if self._is_done:
             return
         poll = select.poll()
         poll.register(_STDOUT, 0)
@@ -133,6 +138,8 @@ class _Pipeline:
         ready = dict(poll.poll(None if seconds is None else max(0.0, seconds) * 1000))
         if sys.stdin.fileno() in ready:
             self._read_requests()
+        if _STDOUT in ready and not self._is_done:
+            streams.show_what_came()
         if self._socket is None:
             return
         try:
@@ -233,7 +240,7 @@ class _Pipeline:
         now = time.monotonic()
         if self._outage is None:
             self._outage = now
-            say(f"{error.message}: nodes are tried for {self._patience:g} s, or longer where nothing but watches waits")
+            say(f"{error.message}: nodes are tried again, for {round(self._patience, 1):g} s")
         rounds = self._failures - len(self._nodes)
         self._failures += 1
         self._next_try = now + (growing_pause(rounds) if rounds >= 0 else 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Final
 
@@ -48,10 +48,16 @@ class _Txn(WithTail, OwnWords):
     type=click.File("rb"),
     help="A transaction in JSON, as the protocol has it; '-' reads it from standard input.",
 )
+@click.option("--raw", is_flag=True, help="Strings without their quotes.")
 @write_options
 @asks
 def txn(
-    asker: Asker, checks: tuple[str, ...], file: BinaryIO | None, tail: tuple[str, ...] | None, **options: Any
+    asker: Asker,
+    checks: tuple[str, ...],
+    file: BinaryIO | None,
+    raw: bool,
+    tail: tuple[str, ...] | None,
+    **options: Any,
 ) -> int:
     """Do several operations at once, at one revision, if all the CHECKs hold; else the ELSE operations.
 
@@ -78,7 +84,7 @@ def txn(
     with _naming_the_failed():
         reply = asker.ask("txn", {**options, **fields}, once=once)
     if not asker.as_json:
-        _show(reply)
+        _show(reply, render.show_raw if raw else render.show_value)
     return 0 if reply["succeeded"] else NO
 
 
@@ -93,12 +99,12 @@ def _naming_the_failed() -> Iterator[None]:
         raise
 
 
-def _show(reply: Reply) -> None:
-    """Print the values that a transaction has found, a line each, and on a terminal its revision."""
+def _show(reply: Reply, show: Callable[[bytes], None]) -> None:
+    """Print the values that a transaction has found, a line each, and for a person its revision."""
     is_forgotten = reply.raw("results") == b"null"
     for result in [] if is_forgotten else decode(reply.raw("results"), list[dict[str, msgspec.Raw]]):
         if "value" in result:
-            render.show_value(bytes(result["value"]))
+            show(bytes(result["value"]))
         elif "omitted" in result:
             say("a value is left out: the reply would be too long")
     if is_forgotten:
