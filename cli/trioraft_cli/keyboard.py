@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.renderer import CPR_Support
 from prompt_toolkit.utils import get_cwidth
 
+from trioraft_cli import colour
 from trioraft_cli.bar import Bar
 from trioraft_cli.completion import ClusterCompleter
 from trioraft_cli.counts import counted
@@ -48,7 +50,7 @@ class Keyboard:
             completer=ClusterCompleter(prompt),
             complete_while_typing=False,  # each key would ask a node, and a Tab meanwhile would be lost
             lexer=LineColours(prompt.root),
-            style=UNCOLOURED if os.environ.get("NO_COLOR") else STYLE,
+            style=STYLE if colour.wanted(sys.stdout) else UNCOLOURED,
             input_processors=[_Hint(lambda text: usage_to_come(prompt.root, text))],
             key_bindings=self._keys(),
             prompt_continuation=lambda _width, _line, wrapped: "" if wrapped else CONTINUED,

@@ -6,6 +6,7 @@ import select
 import socket
 import sys
 import time
+from collections import deque
 from typing import Final
 
 import click
@@ -78,6 +79,8 @@ class _Pipeline:
         self._nodes = Nodes(asker.addresses)
         self._patience = asker.patience(REPEAT_SECONDS)
         self._requests = _Requests()
+        self._lines: deque[bytes | None] = deque()
+        """Those that were read, and not asked yet: there is no room."""
         self._has_ended = False
         """Whether standard input has."""
         self._address: Address | None = None
@@ -106,7 +109,7 @@ class _Pipeline:
     @property
     def _is_done(self) -> bool:
         """Whether all that was asked is answered, and nothing more comes."""
-        return self._has_ended and self._relay.is_done
+        return self._has_ended and not self._lines and self._relay.is_done
 
     def close(self) -> None:
         """Close the connection."""
@@ -126,11 +129,12 @@ class _Pipeline:
 
     def _step(self) -> None:
         """Wait for what can be read or sent, and do it. Raises StreamError."""
+        self._ask()
         if self._is_done:
             return
         poll = select.poll()
         poll.register(_STDOUT, 0)
-        if not self._has_ended and self._relay.has_room:
+        if not self._has_ended and not self._lines:
             poll.register(sys.stdin, select.POLLIN)
         if self._socket is not None:
             poll.register(self._socket, select.POLLIN | (select.POLLOUT if self._has_to_send() else 0))
@@ -147,6 +151,7 @@ class _Pipeline:
                 self._receive(self._socket)
             else:
                 self._look(self._socket)
+            self._ask()
             self._send(self._socket)
         except (OSError, ValueError) as error:
             self._leave(why(error))
@@ -154,8 +159,13 @@ class _Pipeline:
     def _read_requests(self) -> None:
         data = streams.read_some(CHUNK_BYTES)
         self._has_ended = not data
+        self._lines.extend(self._requests.feed(data) if data else self._requests.finish())
+
+    def _ask(self) -> None:
+        """Ask what was read, as far as there is room."""
         now = time.monotonic()
-        for line in self._requests.feed(data) if data else self._requests.finish():
+        while self._lines and self._relay.has_room:
+            line = self._lines.popleft()
             if line is None:
                 self._relay.refuse_long(MOST_READ)
             else:

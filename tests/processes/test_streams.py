@@ -57,6 +57,11 @@ COMMANDS: Final[dict[str, list[tuple[str, int, bool]]]] = {
     "shell": [("shell", 0, False)],
     "top": [("top --once", 0, True)],
     "bench": [("bench nonsense", 2, False)],
+    "fault": [("fault", 2, False)],
+    **{
+        f"fault {name}": [(f"fault {name} --connect a", 2, False)]
+        for name in ("cut", "disk", "drop", "heal", "partition", "show", "slow")
+    },
     "check": [("check --connect a", 2, False)],
     "completion": [("completion bash", 0, True), ("completion tcsh", 2, False)],
     "demo": [("demo --nodes 0", 2, False)],
