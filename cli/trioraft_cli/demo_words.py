@@ -42,7 +42,7 @@ def what_writes_take(delays: Sequence[int]) -> str:
     if not late:
         quick = "a write is as quick as ever"
         return f"{quick}: the leader and the nodes that are not slow are a majority" if any(delays) else quick
-    told = f"a write takes {2 * late} ms longer: to a majority, and back"
+    told = rf"a write takes {2 * late} ms longer, to a majority and back: \timing shows it"
     return told if late < HEARD_MS else f"{told}; it may fail, as nodes miss their leader after {HEARD_MS} ms"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 import termios
@@ -30,6 +31,7 @@ from trioraft_cli.typed import read_line
 from ..helpers.prompts import COMMANDS, NOBODY
 
 REFUSED = "  without a majority put and get are refused; status, show-log and get --stale still answer"
+TOUR = Path(__file__).resolve().parents[1] / "processes" / "tour.txt"
 HEAL = {"op": "fault", "heal": True}
 
 
@@ -138,10 +140,10 @@ def test_what_came_of_a_fault_is_told_of_each_side(sides: list[Side], said: list
     [
         ([0, 0], "a write is as quick as ever"),
         ([0, 80], "a write is as quick as ever: the leader and"),
-        ([60, 80], "a write takes 120 ms longer: to a majority, and back"),
+        ([60, 80], "a write takes 120 ms longer, to a majority and back"),
         ([10, 20, 30, 40], "a write takes 40 ms longer"),
         ([10, 20, 30], "a write takes 40 ms longer"),
-        ([600, 600], "a write takes 1200 ms longer: to a majority, and back; it may fail"),
+        ([600, 600], "a write takes 1200 ms longer, to a majority and back: \\timing shows it; it may fail"),
         ([], "a write is as quick as ever"),
     ],
 )
@@ -398,7 +400,11 @@ def test_nobody_is_waited_for_where_nobody_can_answer(
 ) -> None:
     code, demo, connection = visit(5, Visitor(0, b""), monkeypatch, asks=False)
     assert (code, demo.mended, connection.deleted) == (0, 2, 1)
-    assert "Enter" not in capsys.readouterr().out.partition("Ctrl-C leaves")[2]
+    shown = capsys.readouterr().out
+    assert "Enter" not in shown.partition("Ctrl-C leaves")[2]
+    code, _, _ = visit(3, Visitor(0, b""), monkeypatch, asks=False)
+    told = {re.sub(r"\d+", "#", line) for line in capsys.readouterr().out.splitlines()}
+    assert told - {*TOUR.read_text().splitlines()} == set()  # else write it anew: python -m tests.processes.test_demo
 
 
 def test_the_tour_needs_nodes_that_can_fail(
