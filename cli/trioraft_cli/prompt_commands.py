@@ -21,13 +21,13 @@ from trioraft_cli.typed import WithRest
 @click.argument("line", metavar="COMMAND")
 @click.pass_obj
 def repeat(connection: Connection, seconds: float, line: str) -> int:
-    r"""Repeat a command each SECONDS, until Ctrl-C.
+    """Repeat a command each SECONDS, until Ctrl-C.
 
     COMMAND is the rest of the line, with its pipe or its file. What fails is tried again the next time.
 
     \b
-    Examples: \watch 2 status
-              \watch 0.5 get name | jq .
+    Examples: \\watch 2 status
+              \\watch 0.5 get name | jq .
     """
     while True:
         began = time.monotonic()
@@ -48,10 +48,10 @@ def repeat(connection: Connection, seconds: float, line: str) -> int:
 @click.command(r"\timing")
 @click.pass_obj
 def timing(connection: Connection) -> int:
-    r"""Tell how long each command took, from now on, or not any more.
+    """Tell how long each command took, from now on, or not any more.
 
     \b
-    Example: \timing
+    Example: \\timing
     """
     connection.timing = not connection.timing
     say(f"how long each command took is {'told from now on' if connection.timing else 'not told any more'}")

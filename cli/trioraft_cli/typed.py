@@ -22,6 +22,8 @@ MOST_LINES: Final = 1000
 """The most lines of one value: the end of what is no JSON is not sought through everything that was pasted."""
 SINKS: Final = ("|", ">>", ">")
 """How a word begins that ends the command."""
+_HELP: Final = click.Option(["-h", "--help"], is_flag=True)
+"""What each command takes beside its own options."""
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
@@ -251,7 +253,7 @@ def _read(root: Commands, text: str) -> Typed:
 
 def _option(command: click.Command, name: str) -> click.Option | None:
     options = (param for param in command.params if isinstance(param, click.Option))
-    return next((option for option in options if name in option.opts), None)
+    return next((option for option in (*options, _HELP) if name in option.opts), None)
 
 
 def _inner(command: click.Command, word: str) -> click.Command:

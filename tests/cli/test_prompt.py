@@ -12,12 +12,14 @@ import pytest
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
-from trioraft_cli import history, keyboard, shell
+from trioraft_cli import history, keyboard, prompt_commands, shell
+from trioraft_cli.connection import Connection
+from trioraft_cli.lines import Prompt, run_line
 from trioraft_cli.streams import StreamError
 
 from trioraft.addresses import Address
 
-from ..helpers.prompts import prompt_at
+from ..helpers.prompts import COMMANDS, prompt_at
 
 NOBODY = [Address("127.0.0.1", 1)]
 ENTER = b"\r"
@@ -180,3 +182,12 @@ def test_of_a_huge_history_with_bytes_of_any_kind_the_end_is_read(tmp_path: Path
         file.seek(0, os.SEEK_END)
         file.write(b"\n# once\n+\xff\n\n# at last\n+get k\n")
     assert list(history.KeptHistory().load_history_strings()) == ["get k", "\ufffd"]
+
+
+def test_each_command_tells_of_itself_at_the_prompt(capsys: pytest.CaptureFixture[str]) -> None:
+    prompt = Prompt(Connection(NOBODY), COMMANDS, prompt_commands.COMMANDS)
+    for name, command in prompt.root.commands.items():
+        assert run_line(prompt, f"{name} --help") == 0, name
+        shown = capsys.readouterr().out
+        assert shown.startswith(f"Usage: {command.name}"), name
+        assert "\\b" not in shown, name
