@@ -11,7 +11,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from trioraft_cli import candidates
 from trioraft_cli.completion import offers
-from trioraft_cli.words import next_word, words_of
+from trioraft_cli.words import next_word, quote
 
 from ..helpers.prompts import asked_by
 from .test_typed_and_stored import JSON, TEXTS, Both
@@ -51,7 +51,7 @@ def completed(both: Both, text: str, key: str) -> str | None:
         patch.setattr("trioraft_cli.arguments.KEY._find", keys)
         patch.setattr("trioraft_cli.arguments.PREFIX._find", keys)
         for offer in offers(both.prompt, text):
-            if words_of(offer.text) == [key]:
+            if offer.text == quote(key):
                 return text[: len(text) + offer.start] + offer.text
     return None
 
