@@ -9,7 +9,7 @@ import sys
 
 def main() -> None:
     """Run the command line; the exit code says how it went."""
-    gc.disable()  # what a program loads is no garbage, which would be looked for ten times
+    gc.disable()
     handler = signal.getsignal(signal.SIGINT)
     caught = handler is signal.default_int_handler
     if caught:  # until the program is loaded, Ctrl-C ends the process without a word
@@ -17,6 +17,7 @@ def main() -> None:
     from trioraft_cli.main import run
     from trioraft_cli.outcomes import INTERRUPTED
 
+    gc.freeze()  # what a program loads is no garbage: it would be looked through ten times, and at the end
     gc.enable()
     try:
         if caught:
