@@ -99,9 +99,11 @@ class OnTerminal:
 
     def __init__(self, program: Sequence[str], environment: dict[str, str]) -> None:
         self.terminal = Terminal()
+        # Whoever runs the tests may export the size of another terminal.
+        given = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
         try:
             log_in = functools.partial(os.login_tty, self.terminal.slave)
-            self.process = subprocess.Popen(program, env=environment, preexec_fn=log_in)
+            self.process = subprocess.Popen(program, env=given, preexec_fn=log_in)
         finally:
             self.terminal.close_slave()
 
