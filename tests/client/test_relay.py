@@ -147,6 +147,47 @@ def test_a_write_that_a_stopping_node_refuses_overtakes_none_that_it_carried_out
     assert [reply["ok"] for reply in node.out()] == [False, True, True]
 
 
+def test_a_write_that_a_stopping_node_refuses_overtakes_none_that_it_may_have_carried_out() -> None:
+    node = Node()
+    node.ask(WRITE, READ, WRITE)
+    node.refuse("shutting_down", applied="no")
+    node.is_lost()
+    assert node.sent == [READ]
+    node.answer()
+    assert [reply.get("error", {}).get("applied") for reply in node.out()] == ["no", None, "unknown"]
+
+
+@pytest.mark.parametrize("code", ["no_quorum", "timeout", "leader_changed", "overloaded", "shutting_down"])
+def test_what_a_lost_node_may_have_applied_is_not_denied_by_the_next(code: str) -> None:
+    node = Node()
+    node.ask({**ONCE, "id": 5})
+    node.is_lost()
+    node.refuse(code, applied="no")
+    if code == "shutting_down":
+        node.relay.give_up(NoNode("no node can be reached", ""))
+    [reply] = node.out()
+    assert (reply["id"], reply["error"]["applied"]) == (5, "unknown")
+
+
+def test_what_the_session_tells_of_a_write_asked_again_is_its_answer() -> None:
+    node = Node()
+    node.ask(ONCE)
+    node.is_lost()
+    node.refuse("conflict", applied="no")
+    assert [reply["error"]["applied"] for reply in node.out()] == ["no"]
+
+
+def test_a_write_that_waits_at_a_node_is_not_denied_when_the_time_is_over() -> None:
+    node = Node()
+    node.ask({**WRITE, "id": 1}, {**ONCE, "id": 2}, {**READ, "id": 3}, {**WRITE, "id": 4})
+    node.refuse("shutting_down", applied="no")
+    node.ask({**WRITE, "id": 5}, sent=False)
+    assert node.relay.is_uncertain
+    node.relay.give_up(NoNode("the time is over", ""))
+    told = [(reply["id"], reply["error"].get("applied")) for reply in node.out()]
+    assert told == [(1, "no"), (2, "unknown"), (3, None), (4, "unknown"), (5, "no")]
+
+
 @pytest.mark.parametrize("code", ["no_quorum", "conflict", "timeout", "leader_changed"])
 def test_any_other_refusal_is_an_answer(code: str) -> None:
     node = Node()

@@ -1247,7 +1247,7 @@ MUTANTS = (
     Mutant(
         "what an earlier attempt may have applied is said not to be",
         "trioraft/client/attempts.py",
-        "        if was_uncertain and refused.code in _OF_THE_ATTEMPT:\n",
+        "        if was_uncertain and refused.code in OF_THE_ATTEMPT:\n",
         "        if False:\n",
         "tests/client/test_attempts.py::test_what_a_later_attempt_did_not_apply_an_earlier_one_may_have",
         simulated=False,

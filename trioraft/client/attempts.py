@@ -43,7 +43,7 @@ SHORTEST_WAIT: Final = 0.001
 
 MOMENTARY: Final = frozenset(("shutting_down", "leader_changed", "not_leader", "no_quorum"))
 """Error codes that another node, or the same node a moment later, may not repeat."""
-_OF_THE_ATTEMPT: Final = MOMENTARY | {"timeout", "overloaded"}
+OF_THE_ATTEMPT: Final = MOMENTARY | {"timeout", "overloaded"}
 """Error codes that tell of one attempt alone, and nothing of those before it."""
 _FORGOTTEN: Final = frozenset(("session_expired", "seq_too_old"))
 """Error codes of a write whose session does not tell any more whether it was applied."""
@@ -137,7 +137,7 @@ class Attempts:
         self._nodes = nodes
         self._codes = MOMENTARY
         if insists or persists:  # one that waits for a time of its own is told when that is over
-            self._codes = _OF_THE_ATTEMPT - {"timeout"} if "wait_ms" in request else _OF_THE_ATTEMPT
+            self._codes = OF_THE_ATTEMPT - {"timeout"} if "wait_ms" in request else OF_THE_ATTEMPT
         self._deadline = now + (RETRY_SECONDS if seconds is None else seconds)
         self._uncertain_deadline = self._deadline
         if "seq" in request and (seconds is None or persists):
@@ -190,7 +190,7 @@ class Attempts:
         was_uncertain, self._is_uncertain = self._is_uncertain, self._is_uncertain or unsure
         if harmless and momentary and now <= self._end:
             return self._pause(now)
-        if was_uncertain and refused.code in _OF_THE_ATTEMPT:
+        if was_uncertain and refused.code in OF_THE_ATTEMPT:
             raise _unknown(refused.message)
         raise refused
 

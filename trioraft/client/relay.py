@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from trioraft.client.attempts import MOMENTARY, changes, repeatable
+from trioraft.client.attempts import MOMENTARY, OF_THE_ATTEMPT, changes, repeatable
 from trioraft.client.errors import NoNode
 from trioraft.client.protocol import NotANode, Push, Reply
 from trioraft.client.standing import Standing, Waiting, Watching
@@ -73,6 +73,7 @@ class _Asked:
         "refusal",
         "standing",
         "was_lost",
+        "was_sent",
     )
 
     def __init__(self, line: bytes, id: bytes = b"") -> None:
@@ -90,9 +91,16 @@ class _Asked:
         """The fields of one that goes on."""
         self.was_lost = False
         """Whether a node was lost that may have carried it out."""
+        self.was_sent = False
+        """Whether the present node may carry it out, or has done so."""
         self.answer: bytes | None = None
         self.refusal: bytes = b""
         """The reply of a node that is stopping, until it is clear whether another may be asked in its place."""
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether it may have changed something, and nobody has told."""
+        return self.changes and (self.was_lost or (self.was_sent and self.answer is None))
 
 
 class Relay:
@@ -161,7 +169,7 @@ class Relay:
     @property
     def is_uncertain(self) -> bool:
         """Whether nobody can tell of a request that was not answered whether it was applied."""
-        return any(asked.changes for asked in (*self._expected, *(one for one in self._waiting if one.was_lost)))
+        return any(asked.is_uncertain for asked in self._waiting)
 
     @property
     def is_through(self) -> bool:
@@ -216,6 +224,7 @@ class Relay:
         size = 0
         while size < most and self.can_send:
             asked = self._unsent.popleft()
+            asked.was_sent = True
             self._expected.append(asked)
             lines.append(asked.line)
             size += len(asked.line)
@@ -246,6 +255,8 @@ class Relay:
 
     def lost(self, node: object, why: str) -> None:
         """Take up the loss of the node: tell of what nobody knows, and have the rest asked again."""
+        if any(not asked.is_repeatable for asked in self._expected):
+            self._let_be_refused()
         for asked in self._expected:
             asked.was_lost = True
             if not asked.is_repeatable and not asked.is_silent:
@@ -263,7 +274,7 @@ class Relay:
         self._expected.clear()
         for asked in self._waiting:
             if asked.answer is None:
-                applied = ("unknown" if asked.was_lost else "no") if asked.changes else None
+                applied = ("unknown" if asked.is_uncertain else "no") if asked.changes else None
                 asked.answer = error_reply(asked.id, NO_NODE_CODE, error.message, error.hint, applied)[:-1]
         self._hand_out()
         for asked in list(self._open.values()):
@@ -274,6 +285,8 @@ class Relay:
     def _begin_anew(self) -> None:
         """Have all that was not answered sent again, in order."""
         self._unsent = deque(asked for asked in self._waiting if asked.answer is None)
+        for asked in self._unsent:
+            asked.was_sent = False
         self._stopping.clear()
         self._probe = None
         self._leaves = False
@@ -288,7 +301,10 @@ class Relay:
             self._answer(asked, line)
             return
         error = decode(bytes(told.error), _Error)
+        if asked.was_lost and error.applied == "no" and error.code in OF_THE_ATTEMPT:
+            line = _unsure(line)
         if error.code == "shutting_down" and error.applied != "unknown":
+            asked.was_sent = False
             asked.refusal = line
             self._stopping.append(asked)
             self._leaves = True
@@ -391,6 +407,15 @@ def _push(line: bytes) -> tuple[Push, bytes]:
     id = _raw(fields, "id")
     fields.pop("id", None)
     return Push(line, fields), id
+
+
+def _unsure(line: bytes) -> bytes:
+    """The refusal of a write that this node did not apply, and an earlier one may have."""
+    fields: dict[str, msgspec.Raw] = _fields_of.decode(line)
+    error: dict[str, msgspec.Raw] = _fields_of.decode(bytes(fields["error"]))
+    error["applied"] = msgspec.Raw(encode("unknown"))
+    fields["error"] = msgspec.Raw(encode(error))
+    return encode(fields)
 
 
 def _raw(fields: dict[str, msgspec.Raw], name: str) -> bytes:
