@@ -97,6 +97,10 @@ async def test_streams_and_places_are_counted(cluster: Cluster) -> None:
     await client.replies(6)
     said = await figures(cluster, leader)
     assert (said["watches"], said["locks_waiting"], said["leases"], said["locks"]) == (2, 1, 2, 1)
+    client.send({"op": "cancel", "request": 2}, {"op": "cancel", "request": 3})
+    await trio.sleep(1)
+    said = await figures(cluster, leader)
+    assert (said["watches"], said["locks_waiting"]) == (1, 0)
 
 
 async def test_a_node_of_no_cluster_answers_too(
@@ -174,3 +178,24 @@ def test_a_disk_that_hangs_is_waited_for_once(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(vitals, "PATIENCE_SECONDS", 20)
     while "disk_free_bytes" not in process.figures():
         pass
+
+
+def test_however_many_ask_the_disk_is_asked_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    statvfs = os.statvfs
+
+    def slow(path: Path) -> os.statvfs_result:
+        asked.append(path)
+        return statvfs(path)
+
+    monkeypatch.setattr(os, "statvfs", slow)
+    monkeypatch.setattr(vitals, "PATIENCE_SECONDS", 20)
+    monkeypatch.setattr(vitals, "FRESH_SECONDS", 600)
+    process = ProcessVitals(tmp_path, Durations(), 1024)
+    said = [process.figures()["disk_bytes"] for _ in range(100)]
+    assert len(set(said)) == len(asked) == 1
+    monkeypatch.setattr(vitals, "FRESH_SECONDS", 0)
+    process = ProcessVitals(tmp_path, Durations(), 1024)
+    for _ in range(3):
+        assert "disk_free_bytes" in process.figures()
+    assert len(asked) == 4

@@ -10,7 +10,7 @@ client that is too slow for the history loses its stream.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from itertools import chain
 from typing import Final, Protocol
 
@@ -62,6 +62,8 @@ class FanOut:
         """In ticks."""
         self.opened: dict[Opened, None] = {}
         """All that is open, on all connections."""
+        self.counts: Counter[type[Opened]] = Counter()
+        """How many of each kind these are."""
         self.is_used = False
         """Whether anything is open, or was at the last `bring`, which then has to drop what is left of it."""
         self._node = node
@@ -107,11 +109,13 @@ class FanOut:
         """Take up what is opened by that answer."""
         self.is_used = True
         self.opened[opened] = None
+        self.counts[type(opened)] += 1
         opened.subscriber.open(opened, answer)
 
     def close(self, opened: Opened) -> None:
         """Let go of it, and tell it nothing more."""
         del self.opened[opened]
+        self.counts[type(opened)] -= 1
         opened.subscriber.close(opened)
         if isinstance(opened, Stream) and opened.position is None and self.source is not None:
             self.source.leave(opened.interest, opened)

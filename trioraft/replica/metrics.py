@@ -71,12 +71,12 @@ def _of_raft(core: Core) -> dict[str, object]:
 
 
 def _of_requests(requests: Requests) -> dict[str, object]:
-    opened = requests.subscriptions.fan_out.opened
-    waiting = sum(isinstance(one, LockWait) for one in opened)
+    fan_out = requests.subscriptions.fan_out
+    waiting = fan_out.counts[LockWait]
     return {
         "writes_total": requests.proposals.total,
         "reads_total": requests.reads.total,
-        "watches": len(opened) - waiting,
+        "watches": len(fan_out.opened) - waiting,
         "locks_waiting": waiting,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from concurrent.futures import Future, wait
@@ -15,6 +16,8 @@ from trioraft.server.durations import Durations
 
 PATIENCE_SECONDS: Final = 0.05
 """How long a disk may take to say how much room it has: a turn waits for that, and a disk may hang."""
+FRESH_SECONDS: Final = 1.0
+"""How long the answer of the disk is told: to ask it costs a thread, and the wait, and many may ask for it."""
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -31,6 +34,9 @@ class ProcessVitals:
         self._began = time.monotonic()
         self._room = partial(os.statvfs, folder)
         self._asked: Future[os.statvfs_result] | None = None
+        self._told: dict[str, object] = {}
+        """What the disk has said last, or that it does not."""
+        self._fresh_until = -math.inf
 
     def figures(self) -> dict[str, object]:
         """Its age, processor time, memory and disk, and its wall clock, as they are now."""
@@ -45,7 +51,14 @@ class ProcessVitals:
 
     def _disk(self) -> dict[str, object]:
         """The room of the disk; nothing while it does not answer. A disk that hangs is waited for once."""
-        patience = PATIENCE_SECONDS if self._asked is None else 0
+        if time.monotonic() >= self._fresh_until:
+            patience = PATIENCE_SECONDS if self._asked is None else 0
+            self._told = self._ask_disk(patience)
+            if self._asked is None:
+                self._fresh_until = time.monotonic() + FRESH_SECONDS
+        return self._told
+
+    def _ask_disk(self, patience: float) -> dict[str, object]:
         try:
             asked = self._asked = self._asked or in_background(self._room)
             if wait([asked], patience).not_done:
