@@ -56,7 +56,7 @@ def _typed(item: CompletionItem[str]) -> Iterable[str]:
 def _files(begins: str, *, folders_alone: bool) -> list[str]:
     """The files whose paths begin so, some of them; a folder has a `/` at its end."""
     folder, slash, name = begins.rpartition("/")
-    with suppress(OSError), os.scandir(folder + slash or ".") as entries:
+    with suppress(OSError, ValueError), os.scandir(folder + slash or ".") as entries:
         fitting = (entry for entry in entries if entry.name.startswith(name) and _is_shown(entry, name))
         found = (f"{folder}{slash}{entry.name}{'/' if entry.is_dir() else ''}" for entry in fitting)
         return sorted(islice((path for path in found if path.endswith("/") or not folders_alone), MOST))
@@ -89,7 +89,7 @@ class ClusterCompleter(Completer):
         asked = in_background(lambda: self.get_completions(document, complete_event))
         try:
             found = await asyncio.wait_for(asyncio.wrap_future(asked), COMPLETION_SECONDS)
-        except TimeoutError:
-            return  # no completion is worth a delay
+        except Exception:  # no completion is worth a delay, or the prompt
+            return
         for completion in found:
             yield completion

@@ -47,7 +47,10 @@ class _Name(click.ParamType):  # type: ignore[type-arg]
         incomplete: str,
     ) -> list[CompletionItem[str]]:
         """The commands that may follow the words before."""
-        group = named(ctx, ctx.params.get("words") or ()).command
+        try:
+            group = named(ctx, ctx.params.get("words") or ()).command
+        except click.UsageError:
+            return []
         return group.shell_complete(ctx, incomplete) if isinstance(group, Commands) else []
 
 

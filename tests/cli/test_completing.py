@@ -17,13 +17,13 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
-from trioraft_cli import candidates, shell
+from trioraft_cli import candidates, completion, shell
 from trioraft_cli.completion import ClusterCompleter
 
 from trioraft.addresses import Address
 
 from ..helpers.fake_nodes import Make
-from ..helpers.prompts import prompt_at
+from ..helpers.prompts import NOBODY, prompt_at
 
 KEYS = ["it's", 'a "b"', "two words", "line\nend", "plain"]
 PATIENCE = 10.0
@@ -58,6 +58,20 @@ def test_keys_are_completed_as_they_are_to_be_typed(fake: Make) -> None:
     assert completed(at, "ge") == ["get"]
     assert completed(at, "put it's ") == []
     assert "get it's --stale" in completed(at, "get it's ")
+
+
+def test_what_names_nothing_completes_nothing() -> None:
+    assert completed([NOBODY], "help get l") == []
+    assert completed([NOBODY], r'backup "a\u0000/') == []
+    assert completed([NOBODY], r'get --servers "\u0000/') == []
+
+
+def test_a_completion_that_fails_does_not_end_the_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> list[completion.Offer]:
+        raise RuntimeError
+
+    monkeypatch.setattr(completion, "offers", fail)
+    assert completed([NOBODY], "ge") == []
 
 
 def test_a_node_that_is_late_completes_nothing_and_the_next_tab_asks_anew(
