@@ -6,7 +6,7 @@ import functools
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -20,7 +20,7 @@ from trioraft_cli import form, render, where
 from trioraft_cli.arguments import LOCK, NUMBER, SECONDS, TEXT, TIME_LIMIT
 from trioraft_cli.deadlines import TimeIsUp, ending_within
 from trioraft_cli.outcomes import NOT_NOW, UNKNOWN, Failure, exit_code, left_open
-from trioraft_cli.streams import end_soon, say
+from trioraft_cli.streams import end_output_soon, end_soon, say
 
 if TYPE_CHECKING:
     from trioraft_cli.going_on import GoingOn
@@ -65,7 +65,7 @@ class Asker:
             with form.chosen(output), ending_within(timeout):
                 yield
         except TimeIsUp:
-            end_soon()
+            _end_output()
             changed = self.has_changed
             say(f"not done within {timeout:g} s{': it may have been applied, or may be yet' if changed else ''}")
             raise Failure(UNKNOWN if changed else NOT_NOW) from None
@@ -248,6 +248,28 @@ def _asker(servers: Path | None, connect: tuple[str, ...]) -> Asker:
     """
     asker = click.get_current_context().find_object(Asker)
     return Asker(where.addresses(servers, connect)) if asker is None or servers is not None or connect else asker
+
+
+def _end_output() -> None:
+    """Let no reader hold up what ends here: the process, or at a prompt, which goes on, a pipe."""
+    going_on = _going_on()
+    if going_on is None:
+        end_soon()
+    elif going_on.is_quiet:
+        end_output_soon()
+
+
+def _going_on() -> GoingOn | None:
+    """What goes on at the prompt at which this command was typed, whichever cluster it asks; None where it was not."""
+    context = click.get_current_context(silent=True)
+    prompt = None if context is None else context.find_object(Asker)
+    return None if prompt is None else prompt.going_on
+
+
+def quiet_prompt() -> AbstractContextManager[None]:
+    """A context in which a prompt at which this command was typed prints no event."""
+    going_on = _going_on()
+    return nullcontext() if going_on is None else going_on.quiet()
 
 
 def _reply_of(client: Client, op: str, fields: dict[str, Any], *, once: bool) -> Reply:

@@ -64,10 +64,9 @@ class Connection(Asker):
     def with_client(self, work: Callable[[Client], T]) -> T:
         """What `work` makes of the client of this prompt; Ctrl-C gives up both. Raises ClientError."""
         client = self._as_told(self._client)
-        future = in_background(lambda: work(client))
         try:
             with self._hinting():
-                return future.result()
+                return in_background(lambda: work(client)).result()
         except (KeyboardInterrupt, TimeIsUp):
             client.abandon()
             self._client = Client(self.addresses)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, Final
 
 from trioraft.addresses import Address
@@ -77,6 +77,11 @@ class GoingOn:
         """A context in which no event is printed: what has the terminal then is not to be written into."""
         return self._joined.quiet()
 
+    def check(self) -> None:
+        """Raise StreamError where an event could not be printed: it was told of nowhere."""
+        if (failure := self._joined.take_failure()) is not None:
+            raise failure
+
     def close(self) -> None:
         """End all watches, and give back all locks."""
         self.end_watches()
@@ -111,6 +116,12 @@ class _Joined:
         self._others = 0
         self._is_due = False
         self.is_quiet = False
+        self._failure: StreamError | None = None
+
+    def take_failure(self) -> StreamError | None:
+        """Return, once, why a line could not be printed."""
+        failure, self._failure = self._failure, None
+        return failure
 
     def add(self, line: str) -> None:
         """Print a line soon, or count it."""
@@ -147,6 +158,8 @@ class _Joined:
         count = len(lines) + others
         if others:
             lines.append(f"... and {counted(others, 'more event')}")
-        with suppress(StreamError):  # the next command finds it too
+        try:
             print("\n".join(lines), flush=True)
+        except StreamError as error:  # which standard output raises once: the prompt has to hear of it
+            self._failure = error
         self.shown += count

@@ -55,6 +55,7 @@ def run_shell(
                     break
                 code = code or outcome
                 sys.stdout.flush()  # whoever writes the lines may wait for each result
+        connection.going_on.check()
         return code
     finally:
         connection.close()
@@ -111,6 +112,7 @@ def _timed(prompt: Prompt, line: str) -> int | None:
     is_wanted = prompt.connection.timing
     began = time.monotonic()
     outcome = run_line(prompt, line)
+    prompt.connection.going_on.check()
     if is_wanted and prompt.connection.timing:
         say(f"took {duration(time.monotonic() - began)}")
     return outcome

@@ -157,6 +157,11 @@ def wait_for_nobody() -> None:
 def end_soon() -> None:
     """From now on drop what nobody reads of standard output and error: a signal has told this process to end."""
     wait_for_nobody()
+    end_output_soon()
+
+
+def end_output_soon() -> None:
+    """From now on drop what nobody reads of standard output, which may be a pipe in a process that goes on."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     if isinstance(raw, _Output):
         raw.deadline = time.monotonic() + READER_SECONDS

@@ -7,7 +7,7 @@ import sys
 import click
 
 from trioraft_cli import colour, signals
-from trioraft_cli.asking import Asker, asks
+from trioraft_cli.asking import Asker, asks, quiet_prompt
 
 
 @click.command()
@@ -35,7 +35,8 @@ def top(asker: Asker, interval: float | None, once: bool) -> int:
     on_screen = sys.stdout.isatty() and not colour.is_dumb() and asker.output in ("text", "table") and not once
     with signals.Leaving():
         if on_screen:
-            return live(asker, interval or 1.0)
+            with quiet_prompt():  # its watches are not to print onto the screen
+                return live(asker, interval or 1.0)
         return plain(asker, None if once else interval)
 
 

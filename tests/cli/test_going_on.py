@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
-from trioraft_cli import going_on
+from trioraft_cli import connection, going_on, overview, streams
 from trioraft_cli.lines import run_line
-from trioraft_cli.outcomes import GIVEN_UP, NOT_WAITED_FOR
+from trioraft_cli.outcomes import BROKEN, GIVEN_UP, NOT_NOW, NOT_WAITED_FOR
+
+from trioraft.background import in_background
 
 from ..helpers.fake_nodes import FakeNode, Make
 from ..helpers.processes import eventually
@@ -233,6 +238,88 @@ def test_a_watch_prints_above_the_line_that_is_typed_and_ctrl_c_ends_it(fake: Ma
         prompt.terminal.type(b"exit" + ENTER)
         assert prompt.ends() == 0
         assert "Traceback" not in prompt.shown
+
+
+def test_an_event_that_cannot_be_printed_ends_a_script_with_its_failure(fake: Make) -> None:
+    watched = Watched(fake)
+    servers = {"TRIORAFT_SERVERS": str(watched.node.address)}
+    program = [sys.executable, "-m", "trioraft_cli", "shell"]
+    with (
+        open("/dev/full", "wb") as full,
+        subprocess.Popen(program, env={**os.environ, **servers}, stdin=subprocess.PIPE, stdout=full) as shell,
+    ):
+        assert shell.stdin is not None
+        shell.stdin.write(b"watch cfg/\n")
+        shell.stdin.flush()
+        eventually(lambda: "watch" in watched.node.asked, "the node is asked")
+        watched.sends(11)
+
+        def has_ended() -> bool:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(shell.stdin.fileno(), b"# prints nothing\n")  # type: ignore[union-attr]
+            return shell.poll() is not None
+
+        try:
+            eventually(has_ended, "it has heard of the full disk")
+        finally:
+            shell.kill()
+        assert shell.wait() == BROKEN
+
+
+def test_a_command_whose_time_is_over_leaves_the_prompt_its_output(
+    fake: Make, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "READER_SECONDS", 0.0)
+    hanging = fake(lambda request: {} if request["op"] == "ping" else None)
+    prompt = opened(hanging)
+    given_up = prompt.connection._client
+    text = "x" * 1_000_000
+    reading, writing = os.pipe()
+    with open(reading) as source, streams.opened(writing, "the pipe") as output, contextlib.redirect_stdout(output):
+        for line in ("get k --timeout 0.1", f"get k --timeout 0.1 --connect {hanging.address}"):
+            assert prompt.types(line)[0] == NOT_NOW
+
+        def read_late() -> str:
+            time.sleep(0.2)
+            return source.read(len(text))
+
+        reader = in_background(read_late)
+        print(text, end="", flush=True)
+        assert len(reader.result(PATIENCE)) == len(text)
+    given_up.close()
+
+
+@pytest.mark.parametrize("at", ["", " --connect 127.0.0.1:1"])
+def test_no_event_is_printed_onto_the_screen_of_top(
+    fake: Make, opened: Open, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    prompt = opened(Watched(fake).node)
+    quiet: list[bool] = []
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(overview, "live", lambda *_: quiet.append(prompt.connection.going_on.is_quiet))
+    prompt.types(f"top{at}")
+    assert quiet == [True]
+    assert not prompt.connection.going_on.is_quiet
+
+
+def test_ctrl_c_while_a_command_begins_gives_up_its_connection(
+    fake: Make, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = opened(Watched(fake).node)
+    before = prompt.connection._client
+    begun: list[Future[object]] = []
+
+    def begin(work: Callable[[], object]) -> None:
+        begun.append(in_background(work))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(connection, "in_background", begin)
+    with pytest.raises(KeyboardInterrupt):
+        prompt.types("get k")
+    assert prompt.connection._client is not before
+    begun[0].exception(PATIENCE)
+    before.close()
 
 
 @pytest.mark.parametrize(
