@@ -67,7 +67,7 @@ class Asker:
         except TimeIsUp:
             _end_output()
             changed = self.has_changed
-            say(f"not done within {timeout:g} s{': it may have been applied, or may be yet' if changed else ''}")
+            say(f"not done within {timeout:g} s{': it may have been applied, or may still be' if changed else ''}")
             raise Failure(UNKNOWN if changed else NOT_NOW) from None
         finally:
             self.output, self.tries_until, self._ends, self._clients = before

@@ -29,7 +29,7 @@ INTERRUPTED: Final = 130
 NO_READER: Final = 141
 """What a shell reports of a program that was ended because nobody reads its output."""
 
-NOT_WAITED_FOR: Final = "not waited for any more: what was asked may have been applied, or may be yet"
+NOT_WAITED_FOR: Final = "not waited for any more: what was asked may have been applied, or may still be"
 GIVEN_UP: Final = "not waited for any more"
 LONGEST_COMPLAINT: Final = 1000
 """In characters: what was given on the command line may be repeated in a message, and may be long."""

@@ -39,7 +39,7 @@ def refusing(answer: dict[str, Any], times: int, *ops: str) -> Callable[[dict[st
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("put", "k", "1"), outcomes.UNKNOWN, "not done within 0.3 s: it may have been applied, or may be yet"),
+        (("put", "k", "1"), outcomes.UNKNOWN, "not done within 0.3 s: it may have been applied, or may still be"),
         (("put", "k", "1", "--once"), outcomes.UNKNOWN, "not done within 0.3 s: it may have been applied"),
         (("delete", "--prefix", "k"), outcomes.UNKNOWN, "not done within 0.3 s: it may have been applied"),
         (("get", "k"), outcomes.NOT_NOW, "not done within 0.3 s\n"),
