@@ -14,6 +14,9 @@ OLD_NAMES: Final = {
     "quit": ("exit",),
 }
 """What was typed in former versions, as words of today."""
+_ELSEWHERE_CALLED: Final = {"set": "put", "rm": "delete", "ls": "scan", "list": "scan", "keys": "scan"}
+"""What other stores and shells call a command, where its name here is not spelt alike."""
+_PROGRAM: Final = "trioraft"
 _WIDEST_SUMMARY: Final = 1000
 """Click cuts a summary that is longer, in characters. None is."""
 
@@ -78,8 +81,12 @@ class Commands(click.Group):
         name = _normal(word).lower()
         if name in self.elsewhere:
             return f"'{word}' is no command of this prompt: type 'trioraft {name}' into a shell outside of it"
+        if name == _PROGRAM and self.elsewhere:
+            return f"there is no command '{word}': this prompt takes commands without that word before them"
         to_help = "help" if "help" in self.commands else "--help"
-        near = to_help if name == "help" else next(iter(difflib.get_close_matches(name, self.commands, 1)), to_help)
+        near = _ELSEWHERE_CALLED.get(name)
+        if near not in self.commands:
+            near = to_help if name == "help" else next(iter(difflib.get_close_matches(name, self.commands, 1)), to_help)
         return f"there is no command '{word}': did you mean '{f'{ctx.command_path} {near}'.strip()}'?"
 
 
