@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
@@ -15,7 +16,7 @@ from trioraft_cli.demo_words import what_came_of_it, what_writes_take
 from trioraft_cli.membership import added
 from trioraft_cli.outcomes import NO, NOT_NOW
 from trioraft_cli.status import NodeStatus, leading
-from trioraft_cli.streams import say
+from trioraft_cli.streams import folded, say
 
 START_SECONDS: Final = 20.0
 """How long a node may take to start: its machine may be busy."""
@@ -86,7 +87,7 @@ class Demo:
         statuses = self.statuses()
         if (leader := self._leading(statuses)) is not None:
             others = [other for other in voters_of(statuses) if other != leader.node]
-            print(f"  {what_writes_take(self.links.delays(leader.node, others))}")
+            _tell(f"  {what_writes_take(self.links.delays(leader.node, others))}")
         return code
 
     def heal(self) -> int:
@@ -95,7 +96,7 @@ class Demo:
         code = self._do(lambda _: "all links are whole", self._tell_links)
         for node in self.nodes:
             if node.state != "running":
-                print(rf"node {node.number} is still {node.state}: \{WAY_BACK[node.state]} {node.number}")
+                _tell(rf"node {node.number} is still {node.state}: \{WAY_BACK[node.state]} {node.number}")
         return code
 
     def add(self) -> int:
@@ -111,7 +112,7 @@ class Demo:
             self.links.join(node.number, leader)
         began = time.monotonic()
         node.start(self.nodes.servers)
-        print(f"node {node.number} is a member, and starts; it votes once it has the log")
+        _tell(f"node {node.number} is a member, and starts; it votes once it has the log")
         if not self.links.are_whole:
             self._tell_links()
         while node.number not in (voters := voters_of(self.statuses())):
@@ -121,7 +122,7 @@ class Demo:
             time.sleep(_AGAIN_SECONDS)
         ms = round((time.monotonic() - began) * 1000)
         majority = len(voters) // 2 + 1
-        print(
+        _tell(
             f"node {node.number} votes after {ms} ms: {len(voters)} voters now, of which {majority} are a majority, "
             f"so they can lose {len(voters) - majority}"
         )
@@ -164,10 +165,11 @@ class Demo:
                 voters = voters_of(before) or frozenset(node.number for node in self.nodes)
                 settled = survey.settle(lambda: self._sides(voters), voters)
             except KeyboardInterrupt:
-                print(told)
+                _tell(told)
                 raise
         back = self._way_back()
-        print("\n".join(what_came_of_it(told, settled, voters, led, back, newcomer) if settled is not None else [told]))
+        for line in what_came_of_it(told, settled, voters, led, back, newcomer) if settled is not None else [told]:
+            _tell(line)
         if settled is None:
             say(r"it has not settled: 'status' shows how it stands, and \logs N what a node says of it")
             return NOT_NOW
@@ -207,3 +209,7 @@ class Demo:
                     break
                 except ClientError:
                     time.sleep(_AGAIN_SECONDS)
+
+
+def _tell(line: str) -> None:
+    print(folded(line, sys.stdout))

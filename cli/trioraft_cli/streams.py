@@ -12,6 +12,7 @@ import io
 import os
 import select
 import sys
+import textwrap
 import time
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -143,8 +144,32 @@ def show_what_came() -> None:
 
 
 def say(text: str) -> None:
-    """Say something on standard error, in one line that holds nothing which a terminal would obey."""
-    print(f"trioraft: {safe(text)}", file=sys.stderr)
+    """Say something on standard error, in one line that holds nothing which a terminal would obey.
+
+    A terminal that is narrower gets it folded.
+    """
+    print(folded(f"trioraft: {safe(text)}", sys.stderr), file=sys.stderr)
+
+
+def folded(line: str, stream: TextIO) -> str:
+    """The line, folded between words where that terminal would break it within one. Elsewhere it stays one line."""
+    if not stream.isatty():
+        return line
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except OSError:
+        return line
+    if not columns or len(line) <= columns:
+        return line
+    return textwrap.fill(
+        line,
+        columns,
+        subsequent_indent=" " * (len(line) - len(line.lstrip(" "))),
+        expand_tabs=False,
+        replace_whitespace=False,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def wait_for_nobody() -> None:

@@ -18,7 +18,7 @@ from trioraft_cli.demo_acts import Demo
 from trioraft_cli.escapes import safe
 from trioraft_cli.lines import PROMPT
 from trioraft_cli.outcomes import INTERRUPTED, NO
-from trioraft_cli.streams import say
+from trioraft_cli.streams import folded, say
 from trioraft_cli.tour_steps import LEAST_NODES, LOCK, PREFIX, STEPS, Facts, Run, Step
 
 WIDTH: Final = 78
@@ -106,7 +106,8 @@ class _Tour:
         self._tell(f"{_judged(reply, [self._filled(right) for right in step.replies])} {step.answer}")
         print()
         self._tell(step.seen)
-        print(f"\nTo do it again alone:  {step.again}")
+        print()
+        print(folded(f"To do it again alone:  {step.again}", sys.stdout))
         return True
 
     def _carry_out(self, run: Run) -> bool:

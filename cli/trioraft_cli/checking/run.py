@@ -19,6 +19,7 @@ from trioraft_cli.checking.inquiry import look_at
 from trioraft_cli.checking.judge import judge, needs_second_look
 from trioraft_cli.escapes import safe
 from trioraft_cli.outcomes import NO_NODE, NOT_NOW
+from trioraft_cli.streams import folded
 from trioraft_cli.words import shell_word
 
 _RESTART: Final = "\\restart"
@@ -77,10 +78,11 @@ def _source(asker: Asker) -> Source:
 
 def _show(finding: Finding) -> None:
     """Print a finding, and its steps below it."""
+    severity = finding.severity
+    message = folded(f"{severity}: {safe(finding.message)}", sys.stdout).removeprefix(severity)
     painted = colour.wanted(sys.stdout)
-    severity = colour.paint(finding.severity, _COLOURS[finding.severity]) if painted else finding.severity
-    print(f"{severity}: {safe(finding.message)}")
+    print(f"{colour.paint(severity, _COLOURS[severity]) if painted else severity}{message}")
     for step in finding.steps:
-        print(f"    {safe(step.do)}{'' if step.command is None else ':'}")
+        print(folded(f"    {safe(step.do)}{'' if step.command is None else ':'}", sys.stdout))
         if step.command is not None:
             print(f"    {'>' if step.at_prompt else '$'} {safe(step.command)}")
