@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import click
 import msgspec
 
-from trioraft.client import KeptLease, NoNode, Refused, Reply
+from trioraft.client import KeptLease, NoNode, Refused, Reply, Unknown
 from trioraft.client.attempts import Attempts
 from trioraft.wire.codec import decode
 from trioraft_cli import render
@@ -74,7 +74,10 @@ def lock(asker: Asker, name: str, ttl: float, timeout: float | None, tail: tuple
 
 
 def kept_lease(asker: Asker, ttl: float) -> KeptLease:
-    """A lease that is kept alive, for which nodes are asked as long as the asker is told to. Raises ClientError."""
+    """A lease that is kept alive, for which nodes are asked as long as the asker is told to. Raises ClientError.
+
+    A lease that was granted, and of which nobody was told, ends by itself.
+    """
     now = time.monotonic()
     seconds = 0.0 if asker.tries_until is None else asker.tries_until - now
     attempts = Attempts({"op": "lease_grant"}, len(asker.addresses), now, seconds, persists=True)
@@ -83,6 +86,11 @@ def kept_lease(asker: Asker, ttl: float) -> KeptLease:
             return KeptLease(asker.addresses, ttl)
         except NoNode as error:
             pause = attempts.unreachable(error, time.monotonic())
+        except Unknown as error:
+            tried = time.monotonic()
+            if tried >= now + seconds:
+                raise
+            pause = attempts.lost(None, error.message, tried)
         except Refused as error:
             pause = attempts.refused(error.reply, time.monotonic())
         time.sleep(pause)

@@ -80,6 +80,12 @@ def test_that_it_leads_is_said_again_where_nobody_knows_whether_it_was(fake: Mak
     assert answers.ops == ["lease_grant", "lock", "put", "put", "put", "lease_revoke"]
 
 
+def test_it_is_waited_for_again_too_where_nobody_knows_whether_a_lease_was_granted(fake: Make, call: Call) -> None:
+    unknown = [error("timeout", "unknown"), error("no_quorum", "no")]
+    answers = Answers(lease_grant=[{"lease": 40}, *unknown, {"lease": 41}], put=[error("fenced", "no"), {"rev": 5}])
+    assert call(fake(answers), "lead", "l", "--", "sh", "-c", SHOW)[:2] == (7, "l 42 41\n")
+
+
 @pytest.mark.parametrize(
     ("replies", "code"),
     [
