@@ -79,6 +79,8 @@ class Keyboard:
             with self._leaving.by_asking(self._ask_to_end), patch_stdout():
                 return self._session.prompt(PROMPT, pre_run=self._begin)
         except KeyboardInterrupt:
+            if self._session.default_buffer.text:  # which is cleared; the next Ctrl-C ends the watches
+                return ""
             if ended := self._prompt.connection.going_on.end_watches():
                 say(f"no longer shown: the changes of {counted(ended, 'watch', 'watches')}")
             return ""

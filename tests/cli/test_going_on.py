@@ -216,7 +216,7 @@ def test_a_watch_into_a_pipe_goes_on_until_its_reader_leaves(fake: Make, opened:
     assert (tmp_path / "seen").read_text() == "11  put  k  11\n"
 
 
-def test_a_watch_prints_above_the_line_that_is_typed_and_ctrl_c_ends_it(fake: Make, tmp_path: Path) -> None:
+def test_a_watch_prints_above_the_line_that_is_typed_until_ctrl_c_at_an_empty_one(fake: Make, tmp_path: Path) -> None:
     watched = Watched(fake)
     environment = {"TRIORAFT_SERVERS": str(watched.node.address), "XDG_STATE_HOME": str(tmp_path), "TERM": "xterm"}
     with OnTerminal(
@@ -233,6 +233,10 @@ def test_a_watch_prints_above_the_line_that_is_typed_and_ctrl_c_ends_it(fake: Ma
         prompt.does(b"ped" + ENTER, "\n7\n")
         at = prompt.shown.rindex("\n7\n")
         prompt.terminal.read_until(lambda: PROMPT in prompt.shown[at:], "the next prompt")
+        prompt.does(b"not meant", "not meant")
+        prompt.does(CTRL_C, PROMPT)
+        watched.sends(12)
+        prompt.shows("12  put  k  12")
         prompt.does(CTRL_C, "no longer shown: the changes of 1 watch")
         prompt.does(b"get k" + ENTER, "\n7\n")
         prompt.terminal.type(b"exit" + ENTER)
