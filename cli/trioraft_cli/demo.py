@@ -20,6 +20,8 @@ from trioraft_cli.status import leading
 from trioraft_cli.streams import say, wait_for_nobody
 
 _LOOK_SECONDS: Final = 0.01
+_QUIET_SECONDS: Final = 1.0
+"""A start that takes longer is told of, to a person."""
 _LOG_LINES: Final = 20
 """How much of the log of a node that did not start is shown."""
 _FIRST_LINES: Final = r"""
@@ -57,7 +59,7 @@ def run_demo(nodes: int, script: Path | None) -> int:
         if asks:
             shell.load_keyboard()
         demo = Demo(cluster)
-        if not _has_started(demo):
+        if not _has_started(demo, asks):
             return NO
         if asks:
             _welcome(demo)
@@ -81,10 +83,14 @@ def _read_script(path: Path) -> str:
         raise click.UsageError(f"{path} is no text in UTF-8") from None
 
 
-def _has_started(demo: Demo) -> bool:
+def _has_started(demo: Demo, asks: bool) -> bool:
     """Wait for a leader, and tell who it is; whether there is one."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
+    began = time.monotonic()
+    is_told = not asks
+    while time.monotonic() < began + START_SECONDS:
+        if not is_told and time.monotonic() > began + _QUIET_SECONDS:
+            is_told = True
+            say(f"starting {counted(len(demo.nodes), 'node')}")
         if ended := demo.nodes.numbers("killed"):
             say(f"node {ended[0]} ended at its start:")
             _show_log(demo, ended[0])

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import click
 import pytest
+from trioraft_cli import demo as cli_demo
 from trioraft_cli import tour
 from trioraft_cli.connection import Connection
 from trioraft_cli.demo_acts import Demo
@@ -426,3 +427,17 @@ def test_an_answer_is_judged_by_its_first_word() -> None:
 
 def test_a_line_of_the_tour_has_to_succeed_where_nothing_else_is_told() -> None:
     assert Run("status") == ("status", 0, 0)
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_person_who_waits_for_a_slow_start_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], asks: bool
+) -> None:
+    monkeypatch.setattr(cli_demo, "_QUIET_SECONDS", 0.0)
+    asked = iter([{}, {}, {}, following(1, 0, 1, 2)])
+    nodes = DemoNodes(Path("nowhere"))
+    demo = SimpleNamespace(nodes=nodes, statuses=lambda: next(asked))
+    assert cli_demo._has_started(cast(Demo, demo), asks=asks)
+    out, err = capsys.readouterr()
+    assert "Node 1 leads" in out
+    assert err == ("trioraft: starting 0 nodes\n" if asks else "")
