@@ -302,6 +302,14 @@ def test_the_end_of_the_time_of_a_wait_is_its_end() -> None:
     assert node.relay.is_done
 
 
+@pytest.mark.parametrize("wait_ms", ["1" + "0" * 400, "9" * 5000, "-5", "1.5", "null", '"x"'])
+def test_a_time_that_no_node_takes_is_for_the_node_to_refuse(wait_ms: str) -> None:
+    relay = Relay()
+    line = b'{"op":"wait","key":"k","exists":true,"id":1,"wait_ms":%b}' % wait_ms.encode()
+    relay.ask(line, 0.0)
+    assert relay.take(10**9) == line + b"\n"
+
+
 def test_what_is_cancelled_goes_on_nowhere() -> None:
     node = Node()
     node.ask(WATCH, {"op": "cancel", "request": 7})

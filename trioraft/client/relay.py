@@ -427,8 +427,11 @@ def _standing(op: str, fields: dict[str, msgspec.Raw], now: float) -> Standing:
     """How a request goes on after its reply, at another node too."""
     if op == "watch":
         return Watching({"initial": _raw(fields, "initial") == b"true"})
-    wait_ms = _raw(fields, "wait_ms")
-    return Waiting({"op": op}, int(wait_ms) / 1000 if wait_ms.isdigit() else None, now)
+    try:
+        seconds = decode(_raw(fields, "wait_ms"), int) / 1000
+    except (DecodeError, OverflowError):  # there is none, or the node refuses it
+        seconds = None
+    return Waiting({"op": op}, seconds, now)
 
 
 def _again(asked: _Asked, now: float) -> _Asked:
