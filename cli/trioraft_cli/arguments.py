@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -20,6 +22,7 @@ else:
 
 _STANDARD_INPUT: Final = "-"
 _DASHES: Final = "--"
+_LONG_OPTION: Final = re.compile("--[a-z][a-z-]*")
 
 
 def at_prompt(context: click.Context) -> bool:
@@ -71,6 +74,20 @@ class WithTail(click.Command):
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """The words of its usage."""
         return [*super().collect_usage_pieces(ctx), self.tail_metavar]
+
+
+class WithDashes(click.Command):
+    """A command whose arguments may begin with `-`, as `-5` does. What looks like a long option has to be one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words. Raises click.UsageError."""
+        options = {name for param in self.params for name in param.opts}
+        words = args[: args.index(_DASHES)] if _DASHES in args else args
+        for word in words if not ctx.resilient_parsing else ():
+            if type(word) is str and _LONG_OPTION.fullmatch(word) and word not in {*options, *ctx.help_option_names}:
+                near = difflib.get_close_matches(word, options, 1)
+                raise click.NoSuchOption(word, possibilities=near, ctx=ctx)
+        return super().parse_args(ctx, args)
 
 
 class Text(_TextType):

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from trioraft_cli import render
-from trioraft_cli.arguments import KEY, LEASE, NUMBER, PREFIX, VALUE
+from trioraft_cli.arguments import KEY, LEASE, NUMBER, PREFIX, VALUE, WithDashes
 from trioraft_cli.asking import Asker, asks, write_options
 from trioraft_cli.counts import counted
 from trioraft_cli.form import as_table
@@ -39,7 +39,11 @@ def get(asker: Asker, key: str, raw: bool, stale: bool) -> int:
     return 0
 
 
-@click.command(cls=WithRest, context_settings={"ignore_unknown_options": True})
+class _Put(WithDashes, WithRest):
+    """A command whose last argument is a value."""
+
+
+@click.command(cls=_Put, context_settings={"ignore_unknown_options": True})
 @click.argument("key", type=KEY)
 @click.argument("value", type=VALUE)
 @click.option("--string", is_flag=True, help="VALUE is a string, even if it reads as JSON.")
@@ -144,7 +148,7 @@ def scan(asker: Asker, prefix: str, after: str | None, limit: int | None, keys_o
     return 0
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(cls=WithDashes, context_settings={"ignore_unknown_options": True})
 @click.argument("key", type=KEY)
 @click.argument("by", type=int, default=1)
 @write_options

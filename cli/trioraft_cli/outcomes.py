@@ -194,7 +194,7 @@ def _complain_of_stream(error: StreamError) -> int:
 
 def _complain_of_usage(error: click.ClickException) -> int:
     context = error.ctx if isinstance(error, click.UsageError) else None
-    message = error.format_message()
+    message = error.format_message().replace("\n\t", " ")  # click lists the choices of a missing argument, one a line
     if context is not None and message == context.get_help():  # no command was given
         print(message, file=sys.stderr)
         return USAGE

@@ -15,7 +15,6 @@ USED_BY_OTHERS = {
     "trioraft.server.logs _Text.formatMessage": "logging calls it",
     "trioraft.testing.machines Trace.emit": "logging calls it",
     "trioraft.testing.virtual_time StepCounter.after_task_step": "trio calls it",
-    "trioraft_cli.arguments WithTail.parse_args": "click calls it",
     "trioraft_cli.cells Cell.wrap": "rich calls it",
     "trioraft_cli.keyboard _Hint.apply_transformation": "prompt_toolkit calls it",
     "trioraft_cli.typing_colours LineColours.lex_document": "prompt_toolkit calls it",

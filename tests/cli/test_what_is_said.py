@@ -272,6 +272,20 @@ def test_what_is_no_number_at_the_prompt_is_told_with_the_usage(prompt: Run, lin
     assert f"; usage: {line.split()[0].replace('_', '-').replace('remove-member', 'members remove')}" in err
 
 
+def test_the_choices_of_a_missing_argument_are_told_in_its_line(run: Run) -> None:
+    assert run("completion")[2].endswith("Choose from: bash, zsh, fish\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["put k --onc", "put --onc k", "put k 1 --onc", "incr --onc", "incr k --onc"],
+)
+def test_a_mistyped_option_is_no_key_and_no_value(run: Run, words: str) -> None:
+    code, _, err = run(*words.split())
+    assert code == outcomes.USAGE
+    assert "No such option '--onc'. Did you mean '--once'?" in err
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
