@@ -625,6 +625,14 @@ def test_in_a_demo_its_own_commands_mend_it() -> None:
     assert commands(judge(made.evidence)[0]) == ["members remove 2", r"\add"]
 
 
+def test_a_node_whose_folder_was_copied_is_let_go_in_any_case() -> None:
+    stop, remove, *_ = first(_copied).steps
+    assert stop.do.startswith(
+        "stop all that runs as node 2: its folder was copied, or an older copy of it was put back"
+    )
+    assert remove.do == "then let the node go"
+
+
 def test_a_member_reached_by_another_name_is_no_stranger() -> None:
     made = MadeCluster()
     alias = Answer(at(9), "0.2.0", made.status_of(1))

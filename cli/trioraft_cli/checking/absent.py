@@ -174,8 +174,8 @@ def _steps(view: View, code: str, members: Sequence[int]) -> list[Step]:
     return steps_to_start(advice, code, labels, addresses)
 
 
-def _lost_folder(view: View, member: int) -> list[Step]:
-    """What to do about a member that runs without the folder that it had."""
+def _lost_folder(view: View, member: int, when: str = "if that is lost,") -> list[Step]:
+    """What to do about a member that runs without the folder that it had, and when to let it go."""
     own = Step(
         f"stop node {member}, and start it with its own folder, as it last was, if that is still there; never with an "
         "older copy, which could elect two leaders"
@@ -185,14 +185,17 @@ def _lost_folder(view: View, member: int) -> list[Step]:
         return [own, *_begin_anew(view)] if member == lost[0] else [own]
     return [
         own,
-        view.advice.ask(f"members remove {member}", "if that is lost, let the node go"),
+        view.advice.ask(f"members remove {member}", f"{when} let the node go"),
         *view.advice.take_in(_address(view, member), [member]),
     ]
 
 
 def _two_processes(view: View, member: int) -> list[Step]:
-    stop = Step(f"stop both processes that run as node {member}: its folder was copied, and each may have voted")
-    return [stop, *_lost_folder(view, member)[1:]]
+    stop = Step(
+        f"stop all that runs as node {member}: its folder was copied, or an older copy of it was put back, and each "
+        "copy may have voted"
+    )
+    return [stop, *_lost_folder(view, member, "then")[1:]]
 
 
 def _other_cluster(view: View, member: int) -> list[Step]:
