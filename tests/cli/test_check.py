@@ -665,9 +665,22 @@ def test_metrics_that_an_older_node_lacks_are_no_finding() -> None:
 
 def test_faults_are_told_by_link_and_then_the_others() -> None:
     made = MadeCluster()
-    made.answer[1]["faults"] = [Fault("cut", 0, "from"), Fault("slow", 2, "to"), Fault("disk")]
-    message = judge(made.evidence)[0].message
-    assert "node 1 hears nothing of node 0, 'slow' on the link of node 1 to node 2 and the disk of node 1 is" in message
+    faults = [Fault("cut", 0, "from"), Fault("slow", 2, "to"), Fault("drop", 2, "from"), Fault("new", 2, "to")]
+    made.answer[1]["faults"] = [*faults, Fault("disk")]
+    assert judge(made.evidence)[0].message.startswith(
+        "faults are switched on: node 1 hears nothing of node 0, what node 1 says to node 2 arrives late, what node 2 "
+        "says to node 1 is lost in part, what node 1 says to node 2 suffers 'new' and the disk of node 1 hangs"
+    )
+
+
+def test_disks_that_hang_are_not_called_a_cut() -> None:
+    made = MadeCluster()
+    made.leader = None
+    for node in (0, 1):
+        made.answer[node]["faults"] = [Fault("disk")]
+    found = judge(made.evidence)[0]
+    assert (found.code, found.severity) == ("faults_on", "down")
+    assert found.message.endswith("hangs. No leader has a majority: nothing can be written")
 
 
 KINDS = ("refused", "silent", "no_answer", "not_a_node", "overloaded", "unresolved")

@@ -552,7 +552,7 @@ def test_links_cut_so_that_no_majority_is_left(faulty: Doctor) -> None:
     for node in faulty.cluster.nodes:
         set_fault(node, kind="cut", nodes=[other for other in range(3) if other != node.index])
     eventually(lambda: all(node.status()["leader"] is None for node in faulty.cluster.nodes), "none leads", 20)
-    found = faulty.finds("faults_on", "No majority hears each other: nothing can be written", severity="down")
+    found = faulty.finds("faults_on", "No leader has a majority: nothing can be written", severity="down")
     faulty.follow(found)
     faulty.heals()
 
@@ -571,6 +571,6 @@ def test_a_link_that_is_cut_one_way(faulty: Doctor) -> None:
 def test_a_disk_that_takes_nothing(faulty: Doctor) -> None:
     slow = faulty.cluster.followers()[0]
     set_fault(slow, kind="disk")
-    found = faulty.finds("faults_on", f"the disk of node {slow.index} is paused")
+    found = faulty.finds("faults_on", f"the disk of node {slow.index} hangs")
     faulty.follow(found)
     faulty.heals()

@@ -12,6 +12,8 @@ from trioraft_cli.words import shell_word
 
 FAR_BEHIND: Final = 1000
 """A member that lacks more entries than this is said to be behind, though it comes nearer."""
+_ON_LINKS: Final = {"slow": "arrives late", "drop": "is lost in part"}
+"""What happens on a link, by the kind of the fault."""
 _AGAIN: Final = "ask again in a moment: an election may be under way"
 
 
@@ -34,7 +36,7 @@ def _faults(view: View) -> Iterator[Finding]:
     if not faulty:
         return
     told = listed(list(_in_words(faulty)))
-    consequence = "" if view.can_write or view.too_few else ". No majority hears each other: nothing can be written"
+    consequence = "" if view.can_write or view.too_few else ". No leader has a majority: nothing can be written"
     yield Finding(
         "faults_on",
         view.severity_of_cuts,
@@ -60,9 +62,11 @@ def _in_words(faulty: Mapping[int, Sequence[Fault]]) -> Iterator[str]:
     for node, faults in faulty.items():
         for fault in faults:
             if fault.kind == "disk":
-                yield f"the disk of node {node} is paused"
+                yield f"the disk of node {node} hangs"
             elif fault.kind != "cut":
-                yield f"'{fault.kind}' on the link of node {node} {fault.way} node {fault.node}"
+                ends = (fault.node, node) if fault.way == "from" else (node, fault.node)
+                suffers = _ON_LINKS.get(fault.kind, f"suffers '{fault.kind}'")
+                yield f"what node {ends[0]} says to node {ends[1]} {suffers}"
 
 
 def _broken_links(view: View) -> Iterator[Finding]:
