@@ -88,6 +88,8 @@ class _Pipeline:
         self._replies = LineBuffer(MAX_REPLY_BYTES)
         self._rest = memoryview(b"")
         """What is being sent."""
+        self._unprinted = bytearray()
+        """What is printed as soon as standard output takes it."""
         self._heard = 0.0
         """When the node sent something, or was given something to do while it had nothing to do."""
         self._looked = 0.0
@@ -124,7 +126,12 @@ class _Pipeline:
             for line in lines:
                 render.show_json(line)
         elif lines:
-            sys.stdout.buffer.write(b"\n".join([*lines, b""]))
+            self._unprinted += b"\n".join([*lines, b""])
+        while self._unprinted:  # the end of the time may break off the wait for the reader, and nothing else
+            streams.wait_for_reader()
+            sys.stdout.buffer.write(self._unprinted[: select.PIPE_BUF])
+            streams.flush()
+            del self._unprinted[: select.PIPE_BUF]
         streams.flush()
 
     def _step(self) -> None:

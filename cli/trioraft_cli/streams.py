@@ -131,6 +131,16 @@ def flush() -> None:
         sys.stdout.flush()
 
 
+def wait_for_reader() -> None:
+    """Wait until standard output takes `select.PIPE_BUF` bytes at once, or is not waited for any longer.
+
+    What breaks off this wait loses nothing: of a write that is broken off, nobody knows how much went out.
+    """
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    deadline = raw.deadline if isinstance(raw, _Output) else None
+    select.select([], [sys.stdout], [], None if deadline is None else max(0.0, deadline - time.monotonic()))
+
+
 def show_what_came() -> None:
     """Write what is left, and look whether anybody reads it. Raises StreamError.
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -189,3 +192,21 @@ def test_a_node_that_was_silent_is_asked_first_whether_it_is_there(
     later.join()
     assert node.asked[:3] == ["ping", "put", "ping"]
     assert node.asked[-1] == "put"
+
+
+def test_the_end_of_the_time_loses_no_reply_to_a_reader_that_stalls(fake: Make) -> None:
+    node = fake(lambda _: {"value": "x" * 500})
+    command = [sys.executable, "-m", "trioraft_cli", "pipe", "--connect", str(node.address), "--timeout", "2"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"".join(json.dumps(get(number)).encode() + b"\n" for number in range(900)))
+        process.stdin.flush()
+        while "get" not in node.asked:
+            time.sleep(0.01)
+        time.sleep(2.3)  # the time is over, and the reader is waited for one second more
+        lines = process.stdout.read().splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith(b"\n")]
+    assert len(lines) - len(whole) <= 1
+    assert [json.loads(line)["id"] for line in whole] == list(range(len(whole)))
+    assert process.returncode == outcomes.NOT_NOW
