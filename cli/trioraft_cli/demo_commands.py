@@ -44,10 +44,10 @@ class NodeOfDemo(click.ParamType):  # type: ignore[type-arg]
             if leader is None:
                 self.fail("no node leads now: type its number", param, ctx)
             return leader
-        if not str(value).isdigit() or int(str(value)[:9]) not in nodes:
-            numbers = ", ".join(str(node.number) for node in nodes)
-            self.fail(f"there is no node {str(value)!r}: there are {numbers}", param, ctx)
-        return int(value)
+        numbers = {str(node.number): node.number for node in nodes}
+        if str(value) not in numbers:
+            self.fail(f"there is no node {str(value)!r}: there are {', '.join(numbers)}", param, ctx)
+        return numbers[str(value)]
 
     def shell_complete(
         self,

@@ -250,7 +250,7 @@ def test_a_node_completes_to_those_that_a_command_is_for() -> None:
     assert offered("running", begun="l") == [("leader", "whoever leads")]
 
 
-@pytest.mark.parametrize("typed", ["3", "-1", "x", "", "9" * 5000, "٣"])
+@pytest.mark.parametrize("typed", ["3", "-1", "x", "", "9" * 5000, "٣", "²", "000000000099"])
 def test_a_node_that_does_not_exist_is_told_with_those_that_do(typed: str) -> None:
     with pytest.raises(click.BadParameter, match="there are 0, 1"):
         NodeOfDemo(pretended({0: "running", 1: "killed"}), "running").convert(typed, None, None)
