@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from typing import Any, Final
 
 from trioraft.addresses import Address
@@ -85,8 +86,8 @@ class GoingOn:
     def close(self) -> None:
         """End all watches, and give back all locks."""
         self.end_watches()
-        for name in list(self._locks):
-            self.give_back(name)
+        for done in [in_background(partial(self.give_back, name)) for name in list(self._locks)]:
+            done.result()  # at once, as a cluster that hangs is waited for each time
 
     def _print(self, stream: Stream, as_json: bool) -> None:
         try:
@@ -140,8 +141,8 @@ class _Joined:
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """A context in which nothing is printed; at its end what has come meanwhile is."""
-        self.is_quiet = True
         try:
+            self.is_quiet = True  # in here, as Ctrl-C may come behind any line
             yield
         finally:
             self.is_quiet = False

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from trioraft_cli.lines import run_line
 from trioraft_cli.outcomes import BROKEN, GIVEN_UP, NOT_NOW, NOT_WAITED_FOR
 
 from trioraft.background import in_background
+from trioraft.client import leases
 
 from ..helpers.fake_nodes import FakeNode, Make
 from ..helpers.processes import eventually
@@ -137,6 +139,49 @@ def test_the_end_of_the_prompt_gives_its_locks_back(fake: Make, opened: Open) ->
     prompt.types("lock l")
     prompt.connection.close()
     assert answers.ops == ["lease_grant", "lock", "lease_revoke"]
+
+
+def test_many_locks_are_given_back_at_once(fake: Make, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "GIVING_BACK_SECONDS", 0.5)
+    answers = Answers()
+    hangs = threading.Event()
+    prompt = opened(fake(lambda request: None if hangs.is_set() else answers(request)))
+    for name in "abcdef":
+        assert prompt.types(f"lock {name}")[0] == 0
+    hangs.set()
+    began = time.monotonic()
+    prompt.connection.going_on.close()
+    assert time.monotonic() - began < 2.0
+
+
+def test_ctrl_c_behind_any_line_leaves_no_watch_quiet() -> None:
+    going = going_on.GoingOn([])
+
+    def broken_off(place: int) -> bool:
+        """Break off a quiet context at that line of it; whether there is one."""
+        left = place
+
+        def at_line(_: FrameType, event: str, __: object) -> Any:
+            nonlocal left
+            left -= event == "line"
+            if event == "line" and left == 0:
+                raise KeyboardInterrupt
+            return at_line
+
+        before = sys.gettrace()
+        sys.settrace(lambda frame, *_: at_line if frame.f_code.co_filename == going_on.__file__ else None)
+        try:
+            with going.quiet():
+                pass
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(before)
+        return False
+
+    for place in range(1, 5):
+        assert broken_off(place)
+        assert not going.is_quiet
 
 
 def test_a_lock_that_cannot_be_had_leaves_no_lease(fake: Make, opened: Open) -> None:
