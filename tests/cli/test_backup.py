@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from trioraft_cli import saving
 from trioraft_cli.backup import recover, restore
 
 from ..cluster.test_disaster import ADDRESS, write_backup
@@ -34,3 +35,10 @@ def test_recover_says_that_the_old_cluster_must_stay_down(tmp_path: Path, capsys
     assert "No node of the old cluster may run" in before
     assert "empty the folders of the others" in following
     assert str(ADDRESS) in following
+
+
+def test_a_dash_is_a_stream_and_no_file() -> None:
+    options = ["--data-dir", "n0", "--address", str(ADDRESS)]
+    assert saving.backup.make_context("backup", ["-"]).params["file"] == Path("/dev/stdout")
+    assert saving.restore.make_context("restore", ["-", *options]).params["file"] == Path("/dev/stdin")
+    assert saving.backup.make_context("backup", ["./-x"]).params["file"] == Path("-x")
