@@ -179,6 +179,7 @@ def test_typing_goes_on_while_keys_are_waited_for(
     fake: Make, at_prompt: At, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(candidates, "ASKED_SECONDS", 2 * PATIENCE)
+    monkeypatch.setattr(completion, "COMPLETION_SECONDS", 2 * PATIENCE)
     done = threading.Event()
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
