@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -55,7 +56,7 @@ class Keyboard:
             key_bindings=self._keys(),
             prompt_continuation=lambda _width, _line, wrapped: "" if wrapped else CONTINUED,
         )
-        self._bar = Bar(prompt.connection, self._session.app.invalidate, self._tell)
+        self._bar = Bar(prompt.connection, self._redraw, self._tell)
         self._session.app.key_processor.before_key_press += lambda _: self._bar.looked_at()
         self._news: list[str] = []
         self._is_typing = False
@@ -89,6 +90,11 @@ class Keyboard:
         finally:
             self._is_typing = False
             self._bar.rest()
+
+    def _redraw(self) -> None:
+        """Draw the bar anew. The bar's thread asks for it, also when the loop that draws has just been closed."""
+        with contextlib.suppress(RuntimeError):
+            self._session.app.invalidate()
 
     def _tell(self, news: str) -> None:
         """Say something above the line that is typed, or once the command that runs has ended."""

@@ -15,7 +15,7 @@ from trioraft_cli.form import as_table
 from trioraft_cli.outcomes import no_key
 from trioraft_cli.streams import say
 from trioraft_cli.typed import WithRest
-from trioraft_cli.values import STORED_AS_STRING, is_broken_json, to_json
+from trioraft_cli.values import STORED_AS_STRING, STORED_WHOLE, is_broken_json, is_redirected, to_json
 from trioraft_cli.words import quote, shell_word
 
 
@@ -65,6 +65,8 @@ def put(asker: Asker, key: str, value: str, string: bool, **options: Any) -> int
         print(f"revision {reply['rev']}")
         if not string and is_broken_json(value):
             say(STORED_AS_STRING)
+        elif asker.going_on is not None and is_redirected(value):
+            say(STORED_WHOLE)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -57,6 +58,15 @@ def is_json(text: str) -> bool:
 
 
 STORED_AS_STRING: Final = "stored as a string: the value begins as JSON does, and is none"
+
+
+STORED_WHOLE: Final = "stored as it stands: at the prompt the value is the rest of the line, with each | < and > in it"
+_REDIRECTED: Final = re.compile(r"(?:^|\s)[|<>]")
+
+
+def is_redirected(text: str) -> bool:
+    """Whether the text is taken for a string though a shell would pass a part of it on to a program or a file."""
+    return _REDIRECTED.search(text) is not None and not is_json(text)
 
 
 def is_broken_json(text: str) -> bool:

@@ -354,6 +354,27 @@ def test_json_with_a_slip_is_stored_as_a_string_and_that_is_said(
     assert "stored" not in run("put", "x", value, "--string", *where)[2]
 
 
+@pytest.mark.parametrize(
+    ("value", "is_said"),
+    [
+        ("1 > file", True),
+        ("x | jq .", True),
+        ("- < file", True),
+        (">>file", True),
+        ('{"a": "b > c"}', False),
+        ("a>b", False),
+        ("x", False),
+    ],
+)
+def test_a_value_that_a_shell_would_take_apart_is_stored_whole_and_the_prompt_says_so(
+    prompt: Run, run: Run, fake: Make, monkeypatch: pytest.MonkeyPatch, value: str, is_said: bool
+) -> None:
+    node = fake(lambda _: {"rev": 17})
+    monkeypatch.setattr(keys, "as_table", lambda: True)
+    assert ("stored as it stands" in prompt(node.address, f"put x {value}")[2]) is is_said
+    assert "stored" not in run("put", "x", value, "--connect", str(node.address))[2]
+
+
 def test_remarks_are_no_commands(prompt: Run) -> None:
     assert split_commands(ROOT, "# all\nput a 1\n  # twice\nput b {\n# within\n}\n") == ["put a 1", "put b {\n}"]
     assert prompt(NOBODY, "  # nothing is asked") == (0, "", "")
