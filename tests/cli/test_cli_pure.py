@@ -116,6 +116,14 @@ def test_where_the_output_goes_is_no_part_of_a_command_but_of_the_value_of_a_put
     assert typed.sink == sink
 
 
+@pytest.mark.parametrize("command", ["get {}", "put {} 1", "delete {}"])
+@pytest.mark.parametrize(("typed", "key"), [('"-5"', "-5"), ("'--help'", "--help"), ('"--"', "--")])
+def test_a_word_in_quotes_is_no_option(command: str, typed: str, key: str) -> None:
+    asked = asked_by(command.format(typed))
+    assert asked is not None
+    assert asked["key"] == key
+
+
 @pytest.mark.parametrize("line", ["get a |", "scan >", "scan > a b", "| jq", "scan > 'a"])
 def test_a_sink_that_cannot_be_read_is_refused(line: str) -> None:
     with pytest.raises(PromptError):

@@ -60,6 +60,19 @@ def test_keys_are_completed_as_they_are_to_be_typed(fake: Make) -> None:
     assert "get it's --stale" in completed(at, "get it's ")
 
 
+def test_locks_are_completed_by_the_beginning_of_their_names(fake: Make) -> None:
+    names = ["j", "job", "jobs", "k"]
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        held = [name for name in names if name > request.get("after", "")]
+        return {"locks": [{"name": name, "lease": 4, "fence": 5, "waiters": 0} for name in held], "more": False}
+
+    at = [fake(answer).address]
+    assert completed(at, "unlock ") == [f"unlock {name}" for name in names]
+    assert completed(at, "unlock job") == ["unlock job", "unlock jobs"]
+    assert completed(at, "unlock jobs") == ["unlock jobs"]
+
+
 def test_what_names_nothing_completes_nothing() -> None:
     assert completed([NOBODY], "help get l") == []
     assert completed([NOBODY], r'backup "a\u0000/') == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from itertools import chain, repeat
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from trioraft_cli import cluster, locks, outcomes
+from trioraft_cli.deadlines import ending_within
 
 from trioraft.client import blocking, streams
 
@@ -80,6 +82,17 @@ def test_a_node_is_told_to_answer_in_time(fake: Make, call: Call) -> None:
     code, _, err = call(fake(answer), "put", "k", "1", "--timeout", "2")
     assert (code, err) == (outcomes.NOT_NOW, "trioraft: timeout: its time is over. It was not applied.\n")
     assert 1000 < told[0] <= 1800
+
+
+def test_time_that_is_not_used_up_ends_nothing_later() -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    try:
+        with ending_within(600):
+            assert signal.getitimer(signal.ITIMER_REAL)[0] > 500
+        assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+        assert signal.getsignal(signal.SIGALRM) == before
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def test_a_write_that_is_done_stays_done_whatever_follows_it(fake: Make, call: Call) -> None:

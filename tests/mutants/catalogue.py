@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tests.mutants.around_the_machine import AROUND_THE_MACHINE
 from tests.mutants.blind_spots import BLIND_SPOTS
+from tests.mutants.commands import COMMANDS
 from tests.mutants.leases import LEASES
 from tests.mutants.mutant import Mutant
 from tests.mutants.state import STATE
@@ -2271,4 +2272,5 @@ MUTANTS = (
     *STREAMS,
     *BLIND_SPOTS,
     *AROUND_THE_MACHINE,
+    *COMMANDS,
 )

@@ -7,17 +7,29 @@ import math
 import re
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import trio
 
+from trioraft.addresses import parse_address
 from trioraft.replica.ports import FaultRefused
+from trioraft.server.config import NodeOptions
+from trioraft.server.dialling import SILENT_SECONDS
+from trioraft.server.disk_thread import WorkerThread
 from trioraft.server.faults import FAIR, Faults
-from trioraft.server.faulty_hub import FaultyConnection
+from trioraft.server.faulty_hub import RESEND_SECONDS, FaultyConnection, FaultyHub, Piece, _Lane
+from trioraft.server.node import _open
+from trioraft.server.sockets import SocketHub
+from trioraft.server.transport import Connection
+from trioraft.storage.folder import DataFolder
 from trioraft.wire.codec import encode
+from trioraft.wire.faults import Way
 from trioraft.wire.operations import Fault
 from trioraft.wire.parsing import RequestError, parse_request
+from trioraft.wire.peers import PeerHello
+from trioraft.wire.peers import encode as encode_peer
 
 from ..helpers.virtual_cluster import Cluster
 
@@ -279,6 +291,20 @@ class TestDisk:
         assert trio.current_time() - began >= 0.29
 
 
+class Inner:
+    """A connection that counts its ends, and does nothing else."""
+
+    remote = "peer"
+
+    def __init__(self) -> None:
+        self.ends = 0
+
+    def send(self, data: bytes) -> None: ...
+
+    def close(self) -> None:
+        self.ends += 1
+
+
 class TestConnections:
     async def test_those_that_have_ended_are_freed_without_the_garbage_collector(
         self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
@@ -310,6 +336,19 @@ class TestConnections:
         assert len(made) == 5
         assert [one for one in made if one() is not None] == []
 
+    @pytest.mark.parametrize(("way", "gets_through"), [("to", False), ("from", True)])
+    async def test_no_end_of_one_gets_through_a_cut(self, way: Way, gets_through: bool) -> None:
+        faults, inner, beneath = Faults(0, lambda: 0.0), Inner(), SocketHub()
+        hub = FaultyHub(beneath, faults, Drawn(()))
+        connection = FaultyConnection(hub, cast(Connection, inner), dialled=True)
+        connection.send(encode_peer(PeerHello((2, 2), None, 0, 1, "a folder", 1, "run", 0, 0, [], None)))
+        faults.obey(Fault(kind="cut", nodes=[1], way=way), PEERS)
+        connection.close()
+        assert inner.ends == gets_through
+        faults.obey(Fault(heal=True), PEERS)
+        assert inner.ends == 1
+        beneath.close()
+
     async def test_a_cut_link_costs_no_turns_and_leaves_no_connections_open(self, cluster: Cluster) -> None:
         leader = await cluster.leader()
         far = (leader + 1) % 3
@@ -328,7 +367,79 @@ class TestConnections:
         assert len(cluster.nodes[far].hub.connections) <= before + 1
 
 
+class Drawn:
+    """Randomness that is chosen."""
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        self._numbers = iter(numbers)
+
+    def randrange(self, _: int, __: int) -> int:
+        return next(self._numbers)
+
+
+class TestTheOrderOnALink:
+    def lane(self, faults: Faults, *drawn: int) -> tuple[_Lane, list[Piece]]:
+        """The way to node 1, and what it delivers. What is drawn below the share of a loss is lost."""
+        delivered: list[Piece] = []
+        return _Lane(faults, Drawn(drawn), 1, "to", math.inf, delivered.append), delivered
+
+    @pytest.mark.parametrize("fault", [Fault(kind="cut", nodes=[1]), Fault(kind="slow", nodes=[1], ms=400)], ids=str)
+    def test_what_is_sent_once_a_fault_is_healed_waits_for_what_is_held(self, fault: Fault) -> None:
+        faults = Faults(0, lambda: 0.0)
+        lane, delivered = self.lane(faults)
+        faults.obey(fault, PEERS)
+        lane.carry(b"1", 0.0)
+        faults.obey(Fault(heal=True), PEERS)
+        lane.carry(b"2", 0.1)
+        lane.carry(b"3", 0.1)
+        assert delivered == []
+        lane.release(0.1)
+        assert delivered == [b"1", b"2", b"3"]
+        assert lane.bytes == 0
+        lane.carry(b"4", 0.1)
+        assert delivered[3:] == [b"4"]
+
+    def test_what_is_lost_comes_later_and_nothing_is_missing(self) -> None:
+        faults = Faults(0, lambda: 0.0)
+        lane, delivered = self.lane(faults, 99, 0, 99, 99)
+        faults.obey(Fault(kind="drop", nodes=[1], percent=20), PEERS)
+        for piece in (b"1", b"2", b"3"):
+            lane.carry(piece, 0.0)
+        lane.release(0.1)
+        assert delivered == [b"1"]
+        assert lane.next_due == RESEND_SECONDS
+        lane.release(RESEND_SECONDS)
+        assert delivered == [b"1", b"2", b"3"]
+
+    def test_what_is_lost_each_time_breaks_the_connection_and_nothing_behind_it_comes(self) -> None:
+        faults = Faults(0, lambda: 0.0)
+        lane, delivered = self.lane(faults, *[0] * 20)
+        faults.obey(Fault(kind="drop", nodes=[1], percent=20), PEERS)
+        lane.carry(b"1", 0.0)
+        lane.carry(b"2", 0.0)
+        lane.release(60.0)
+        assert delivered == []
+        assert lane.breaks_at == SILENT_SECONDS
+
+
 class TestRefused:
+    @pytest.mark.parametrize("allowed", [False, True])
+    def test_a_node_can_be_broken_only_where_its_options_say_so(self, tmp_path: Path, allowed: bool) -> None:
+        servers = ["127.0.0.1:1"]
+        options = NodeOptions(0, [parse_address(servers[0])], tmp_path / "data", allow_faults=allowed)
+        hub = SocketHub()
+        writer, background = WorkerThread(hub.wake), WorkerThread(hub.wake, patience=0)
+        folder = DataFolder.open(options.data_dir, 0)
+        try:
+            driver = _open(options, folder, hub, writer, background, servers)
+            assert isinstance(driver.hub, FaultyHub) == allowed
+            assert (driver.hub is hub) != allowed
+        finally:
+            folder.close()
+            writer.close()
+            background.close()
+            hub.close()
+
     @pytest.mark.usefixtures("virtual_time")
     async def test_by_a_node_that_was_not_started_so(self, nursery: trio.Nursery) -> None:
         cluster = Cluster(nursery, seed=1)
@@ -427,6 +538,12 @@ class TestTheSwitch:
         with pytest.raises(FaultRefused, match=message):
             faults.obey(Fault(kind="cut", nodes=[1, node]), PEERS)
         assert faults.obey(Fault(), PEERS) == []
+
+    @pytest.mark.parametrize("way", ["to", "from"])
+    def test_a_dial_needs_both_ways(self, way: Way) -> None:
+        faults = Faults(0, lambda: 0.0)
+        faults.obey(Fault(kind="cut", nodes=[1], way=way), PEERS)
+        assert [faults.reaches(address) for address in (*PEERS.values(), "stranger:1")] == [False, True, True]
 
     def test_what_has_a_time_ends_with_it(self) -> None:
         now = [0.0]

@@ -156,6 +156,16 @@ def test_a_process_says_what_it_uses(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "log_sync_seconds" not in said
 
 
+def test_the_room_of_a_disk_is_what_a_node_can_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some of it is kept for the administrator of the machine."""
+    blocks, free, available = 1000, 300, 250
+    disk = os.statvfs_result((512, 4096, blocks, free, available, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: disk)
+    monkeypatch.setattr(vitals, "PATIENCE_SECONDS", 20)
+    said: Any = ProcessVitals(tmp_path, Durations(), 1024).figures()
+    assert (said["disk_bytes"], said["disk_free_bytes"]) == (4096 * blocks, 4096 * available)
+
+
 def test_a_folder_that_is_gone_leaves_out_the_disk(tmp_path: Path) -> None:
     assert "disk_free_bytes" not in ProcessVitals(tmp_path / "none", Durations(), 1024).figures()
 
