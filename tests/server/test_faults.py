@@ -383,7 +383,9 @@ class TestTheOrderOnALink:
         delivered: list[Piece] = []
         return _Lane(faults, Drawn(drawn), 1, "to", math.inf, delivered.append), delivered
 
-    @pytest.mark.parametrize("fault", [Fault(kind="cut", nodes=[1]), Fault(kind="slow", nodes=[1], ms=400)], ids=str)
+    @pytest.mark.parametrize(
+        "fault", [Fault(kind="cut", nodes=[1]), Fault(kind="slow", nodes=[1], ms=400)], ids=lambda fault: fault.kind
+    )
     def test_what_is_sent_once_a_fault_is_healed_waits_for_what_is_held(self, fault: Fault) -> None:
         faults = Faults(0, lambda: 0.0)
         lane, delivered = self.lane(faults)
