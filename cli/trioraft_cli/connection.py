@@ -52,7 +52,7 @@ class Connection(Asker):
     def ask(self, op: str, fields: dict[str, Any], *, once: bool = False) -> Reply:
         """Ask and wait, as `with_client` does."""
         reply = super().ask(op, fields, once=once)
-        if op == "transfer":
+        if op == "transfer_leadership":
             self.leader = reply["leader"]  # which the command says
         return reply
 

@@ -10,9 +10,11 @@ import pytest
 from trioraft_cli import bar
 from trioraft_cli.bar import Bar, duration, fitted
 from trioraft_cli.connection import Connection
+from trioraft_cli.lines import Prompt, run_line
 
 from ..helpers.fake_nodes import FakeNode, Make
 from ..helpers.processes import eventually
+from ..helpers.prompts import COMMANDS
 
 PARTS = [(2, "node 1"), (0, "leader 2"), (3, "term 7"), (1, "alive 3/3")]
 
@@ -55,6 +57,9 @@ class Cluster:
         self.asked.set()
         if self.hangs:
             return None
+        if request["op"] == "transfer_leadership":
+            self.leader = request["target"]
+            return {"leader": self.leader, "term": 7}
         if request["op"] == "members":
             return {"members": [{"id": 0, "role": "voter", "live": True}, {"id": 1, "role": "voter", "live": False}]}
         address = None if self.leader is None else str(self.node.address)
@@ -74,6 +79,7 @@ def cluster(fake: Make, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     if made.bar._asking is not None:
         made.bar._asking.result(20.0)
     made.connection.close()
+    made.connection._client.close()
 
 
 def test_it_tells_of_node_leader_term_commit_members_and_round_trip_in_80_columns(cluster: Cluster) -> None:
@@ -101,6 +107,17 @@ def test_what_a_command_has_told_is_no_news(cluster: Cluster) -> None:
     cluster.connection.leader = cluster.leader = 1
     cluster.shows("leader 1")
     assert cluster.news == []
+
+
+def test_a_transfer_has_told_who_leads(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    cluster.bar.looked_at()
+    cluster.shows("leader 0")
+    cluster.bar.rest()  # as while any command runs
+    assert run_line(Prompt(cluster.connection, COMMANDS), "transfer 1") == 0
+    cluster.bar.looked_at()
+    cluster.shows("leader 1")
+    assert cluster.news == []
+    assert capsys.readouterr().out == "node 1 leads in term 7\n"
 
 
 def test_a_cluster_that_hangs_is_told_and_nobody_waits_for_it(cluster: Cluster) -> None:
