@@ -49,6 +49,13 @@ class Commands(click.Group):
         new = OLD_NAMES.get(name, (word,))
         return new if name not in self.commands and new[0] in self.commands else (word,)
 
+    def named(self, word: str) -> click.Command | None:
+        """The command that a word names, an old name too; None where it names none."""
+        found: click.Command | None = self
+        for name in self.words_of(word):
+            found = found.commands.get(_normal(name)) if isinstance(found, Commands) else None
+        return found
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

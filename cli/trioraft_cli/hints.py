@@ -26,15 +26,13 @@ def usage_to_come(root: Commands, text: str) -> str:
     words = list(typed.words)
     if typed.sink is not None or not words:
         return ""
-    context = click.Context(root, resilient_parsing=True)
-    while words and isinstance(context.command, Commands):
-        for name in context.command.words_of(words.pop(0)):
-            group = context.command
-            command = group.get_command(context, name) if isinstance(group, Commands) else None
-            if command is None:
-                return ""
-            context = click.Context(command, context, command.name, resilient_parsing=True)
-    hint = " ".join(_to_come(context, words))
+    command: click.Command = root
+    while words and isinstance(command, Commands):
+        found = command.named(words.pop(0))
+        if found is None:
+            return ""
+        command = found
+    hint = " ".join(_to_come(click.Context(command, resilient_parsing=True), words))
     return hint if not hint or text[-1].isspace() else f" {hint}"
 
 

@@ -258,11 +258,7 @@ def _option(command: click.Command, name: str) -> click.Option | None:
 
 def _inner(command: click.Command, word: str) -> click.Command:
     """The command that the word names in a group; else the command itself."""
-    if not isinstance(command, Commands):
-        return command
-    for name in command.words_of(word):
-        command = command.commands.get(name.replace("_", "-"), command) if isinstance(command, Commands) else command
-    return command
+    return (command.named(word) if isinstance(command, Commands) else None) or command
 
 
 def _lines_of_value(root: Commands, lines: list[str], place: int) -> int:

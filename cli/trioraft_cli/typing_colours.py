@@ -60,7 +60,7 @@ class LineColours(Lexer):
         while place < value and (match := _WORD.match(line, place)):
             word = match[0]
             place = match.end()
-            inner = _inner(command, word)
+            inner = command.named(word) if isinstance(command, Commands) else None
             if inner is not None:
                 yield "class:command", word
                 command = inner
@@ -85,16 +85,6 @@ def _value_place(command: WithRest, line: str, place: int) -> int:
     except WordError:
         return len(line)
     return len(line.rstrip()) - len(value) if value else len(line)
-
-
-def _inner(command: object, word: str) -> object:
-    """The command that the word names in a group; None where it names none."""
-    if not isinstance(command, Commands):
-        return None
-    found: object = command
-    for name in command.words_of(word):
-        found = found.commands.get(name.replace("_", "-")) if isinstance(found, Commands) else None
-    return found
 
 
 def _json_parts(text: str) -> Iterator[tuple[str, str]]:
