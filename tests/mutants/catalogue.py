@@ -1766,7 +1766,7 @@ MUTANTS = (
     Mutant(
         "a closed connection keeps its handler",
         SOCKETS,
-        """            self.handler = _NOBODY
+        """            self.handler = NOBODY
             self._unsent = bytearray()
 """,
         "",

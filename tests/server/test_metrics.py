@@ -43,6 +43,7 @@ async def test_the_leader_says_how_far_its_followers_are(cluster: Cluster) -> No
     assert said["proposals_pending"] == 0
     assert said["leader_changes_total"] == said["failure_tolerance"] == 1
     assert said["clients"] == 1
+    assert said["max_request_bytes"] == 1024 * 1024
     assert said["log_bytes"] > 0
     assert "leader_heard_ms" not in said
     assert "snapshot_index" not in said
@@ -147,11 +148,10 @@ def test_what_was_slow_long_ago_is_not_recent() -> None:
 
 def test_a_process_says_what_it_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vitals, "PATIENCE_SECONDS", 20)
-    said: Any = ProcessVitals(tmp_path, Durations(), 1024).figures()
+    said: Any = ProcessVitals(tmp_path, Durations()).figures()
     assert said["rss_bytes"] > 1024 * 1024
     assert said["uptime_seconds"] >= 0
     assert said["cpu_seconds"] > 0
-    assert said["max_request_bytes"] == 1024
     assert 0 < said["disk_free_bytes"] <= said["disk_bytes"]
     assert "log_sync_seconds" not in said
 
@@ -162,12 +162,12 @@ def test_the_room_of_a_disk_is_what_a_node_can_have(tmp_path: Path, monkeypatch:
     disk = os.statvfs_result((512, 4096, blocks, free, available, 0, 0, 0, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda _: disk)
     monkeypatch.setattr(vitals, "PATIENCE_SECONDS", 20)
-    said: Any = ProcessVitals(tmp_path, Durations(), 1024).figures()
+    said: Any = ProcessVitals(tmp_path, Durations()).figures()
     assert (said["disk_bytes"], said["disk_free_bytes"]) == (4096 * blocks, 4096 * available)
 
 
 def test_a_folder_that_is_gone_leaves_out_the_disk(tmp_path: Path) -> None:
-    assert "disk_free_bytes" not in ProcessVitals(tmp_path / "none", Durations(), 1024).figures()
+    assert "disk_free_bytes" not in ProcessVitals(tmp_path / "none", Durations()).figures()
 
 
 def test_a_disk_that_hangs_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +180,7 @@ def test_a_disk_that_hangs_is_waited_for_once(tmp_path: Path, monkeypatch: pytes
         return statvfs(path)
 
     monkeypatch.setattr(os, "statvfs", hanging)
-    process = ProcessVitals(tmp_path, Durations(), 1024)
+    process = ProcessVitals(tmp_path, Durations())
     for _ in range(3):
         assert "disk_free_bytes" not in process.figures()
     assert asked == [tmp_path]
@@ -201,11 +201,11 @@ def test_however_many_ask_the_disk_is_asked_once_a_second(tmp_path: Path, monkey
     monkeypatch.setattr(os, "statvfs", slow)
     monkeypatch.setattr(vitals, "PATIENCE_SECONDS", 20)
     monkeypatch.setattr(vitals, "FRESH_SECONDS", 600)
-    process = ProcessVitals(tmp_path, Durations(), 1024)
+    process = ProcessVitals(tmp_path, Durations())
     said = [process.figures()["disk_bytes"] for _ in range(100)]
     assert len(set(said)) == len(asked) == 1
     monkeypatch.setattr(vitals, "FRESH_SECONDS", 0)
-    process = ProcessVitals(tmp_path, Durations(), 1024)
+    process = ProcessVitals(tmp_path, Durations())
     for _ in range(3):
         assert "disk_free_bytes" in process.figures()
     assert len(asked) == 4

@@ -23,7 +23,7 @@ from trioraft.server.dialling import SILENT_SECONDS
 from trioraft.server.faults import FAIR, Faults
 from trioraft.server.guards import give_up
 from trioraft.server.links import MAX_INTRODUCTION
-from trioraft.server.transport import Connection, Handler, Hub, Listener
+from trioraft.server.transport import NOBODY, Connection, Handler, Hub, Listener
 from trioraft.wire.codec import BadLine
 from trioraft.wire.faults import Way
 from trioraft.wire.peers import PeerHello, decode_handshake
@@ -35,19 +35,6 @@ IN_FLIGHT_BYTES: Final = 256 * 1024
 
 Piece = bytes | None
 """What goes over a connection: bytes, none of which mean the end, or None, behind which nothing comes at all."""
-
-
-class _Nobody:
-    """The handler of a connection that has none yet, or none any more."""
-
-    def received(self, data: bytes) -> None: ...
-
-    def drained(self) -> None: ...
-
-    def broken(self) -> None: ...
-
-
-_NOBODY: Final = _Nobody()
 
 
 class _Lane:
@@ -130,7 +117,7 @@ class FaultyConnection:
 
     def __init__(self, hub: FaultyHub, inner: Connection, *, dialled: bool) -> None:
         """`dialled`: by this node."""
-        self.handler: Handler = _NOBODY
+        self.handler: Handler = NOBODY
         self.remote = inner.remote
         self._hub = hub
         self._inner = inner
@@ -273,7 +260,7 @@ class FaultyConnection:
 
     def _let_go(self) -> None:
         """Tell the handler nothing more. Connections that know each other would wait for the garbage collector."""
-        self.handler = self._inner.handler = _NOBODY
+        self.handler = self._inner.handler = NOBODY
 
     def _take(self, piece: Piece) -> None:
         """Let the piece come in."""

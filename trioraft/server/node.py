@@ -111,7 +111,7 @@ def _open(
 ) -> Driver:
     try:
         random, most, node = SystemRandom(), options.max_request_bytes, options.index
-        vitals = ProcessVitals(options.data_dir, writer.durations, most)
+        vitals = ProcessVitals(options.data_dir, writer.durations)
         if not options.allow_faults:
             return Driver(node, servers, folder, hub, writer, background, random, most, vitals=vitals)
         log.warning("node %d breaks its links and its disk for whoever asks: it runs with --allow-faults", node)

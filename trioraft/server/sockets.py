@@ -18,7 +18,7 @@ from trioraft.addresses import Address
 from trioraft.names import look_up, numeric
 from trioraft.server.dialling import connect, resolving
 from trioraft.server.guards import give_up
-from trioraft.server.transport import DISCARD_SECONDS, Connection, Handler
+from trioraft.server.transport import DISCARD_SECONDS, NOBODY, Connection, Handler
 
 RECEIVE_BYTES: Final = 256 * 1024
 SERVED_AT_ONCE: Final = 32
@@ -53,19 +53,6 @@ _view: Final = memoryview(_buffer)
 _BROKEN = select.EPOLLERR | select.EPOLLHUP
 
 
-class _Nobody:
-    """The handler of a connection that has none yet, or none any more."""
-
-    def received(self, data: bytes) -> None: ...
-
-    def drained(self) -> None: ...
-
-    def broken(self) -> None: ...
-
-
-_NOBODY: Final = _Nobody()
-
-
 class SocketConnection:
     """One connected TCP socket, not blocking."""
 
@@ -74,7 +61,7 @@ class SocketConnection:
         sock.setblocking(False)
         with contextlib.suppress(OSError):  # it may be gone already; the first use will tell
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.handler: Handler = _NOBODY
+        self.handler: Handler = NOBODY
         self.remote = _name(sock)
         self._hub = hub
         self._socket = sock
@@ -143,7 +130,7 @@ class SocketConnection:
             self._hub.forget(self, self._socket.fileno())
             self._socket.close()
             # The handler knows this connection: were it kept, only the garbage collector would find the two.
-            self.handler = _NOBODY
+            self.handler = NOBODY
             self._unsent = bytearray()
 
     def serve(self, events: int) -> None:

@@ -8,7 +8,7 @@ each connection would cost two wake-ups a request. `sockets.SocketHub` is the re
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from trioraft.addresses import Address
 
@@ -27,6 +27,18 @@ class Handler(Protocol):
 
     def broken(self) -> None:
         """The connection is gone, whatever the reason; nothing more comes of it."""
+
+
+class _Nobody:
+    def received(self, data: bytes) -> None: ...
+
+    def drained(self) -> None: ...
+
+    def broken(self) -> None: ...
+
+
+NOBODY: Final = _Nobody()
+"""The handler of a connection that has none yet, or none any more."""
 
 
 class Connection(Protocol):

@@ -24,12 +24,8 @@ _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 class ProcessVitals:
     """The figures of this process (`trioraft.replica.ports.Vitals`)."""
 
-    def __init__(self, folder: Path, log_syncs: Durations, max_request_bytes: int) -> None:
-        """`folder`: where its data is; `log_syncs`: how long the writes to the log took, with their syncs.
-
-        `max_request_bytes`: the longest request that it takes.
-        """
-        self._max_request_bytes = max_request_bytes
+    def __init__(self, folder: Path, log_syncs: Durations) -> None:
+        """`folder`: where its data is; `log_syncs`: how long the writes to the log took, with their syncs."""
         self._log_syncs = log_syncs
         self._began = time.monotonic()
         self._room = partial(os.statvfs, folder)
@@ -46,7 +42,6 @@ class ProcessVitals:
             figures["rss_bytes"] = int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE_BYTES
         if syncs := self._log_syncs.figures():
             figures["log_sync_seconds"] = syncs
-        figures["max_request_bytes"] = self._max_request_bytes
         return {**figures, **self._disk()}
 
     def _disk(self) -> dict[str, object]:
