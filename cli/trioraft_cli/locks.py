@@ -79,7 +79,7 @@ def kept_lease(asker: Asker, ttl: float) -> KeptLease:
     A lease that was granted, and of which nobody was told, ends by itself.
     """
     now = time.monotonic()
-    seconds = 0.0 if asker.tries_until is None else asker.tries_until - now
+    seconds = asker.patience(0.0)
     attempts = Attempts({"op": "lease_grant"}, len(asker.addresses), now, seconds, persists=True)
     while True:
         try:

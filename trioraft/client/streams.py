@@ -12,7 +12,7 @@ from trioraft.client import standing
 from trioraft.client.attempts import RETRY_SECONDS, Attempts, Nodes, reply_seconds
 from trioraft.client.connection import Connection, find_node, why
 from trioraft.client.errors import NoNode
-from trioraft.client.protocol import Line, Push, Reply
+from trioraft.client.protocol import Line, Push, Reply, RequestFields
 
 _LOST: Final = "a node is lost"
 _UNREACHED: Final = "no node can be reached"
@@ -83,7 +83,7 @@ class Stream:
         now = time.monotonic()
         request = self._standing.request(now)
         if not self.has_begun:
-            self._attempts = self._attempts or self._first_attempts(now)
+            self._attempts = self._attempts or self._first_attempts(request, now)
         self._address, connection = find_node(self._nodes, None, self._pushes.append)
         self._connection = connection
         seconds = reply_seconds(request["op"], None)
@@ -153,11 +153,10 @@ class Stream:
             self._told.add(_LOST)
             self._notice(f"{self._address} is lost ({reason}): {self._standing.outlook}")
 
-    def _first_attempts(self, now: float) -> Attempts:
+    def _first_attempts(self, request: RequestFields, now: float) -> Attempts:
         """The attempts at the first answer."""
         seconds = RETRY_SECONDS if self._tries_until is None else max(0.0, self._tries_until - now)
         persists = self._tries_until is not None
-        request = self._standing.request(now)
         return Attempts(request, len(self._nodes), now, seconds, insists=True, persists=persists)
 
     def _outage(self, now: float) -> Attempts:

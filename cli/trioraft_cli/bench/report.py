@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any, Final
 
 from trioraft_cli.bench.figures import Figures, Histogram
@@ -189,9 +190,5 @@ def _row(name: str, text: str) -> str:
 
 def _wrapped(name: str, text: str) -> list[str]:
     """A row, over several lines where it is long."""
-    lines = [""]
-    for word in text.split():
-        if len(lines[-1]) + len(word) > _WIDTH - 17:
-            lines.append("")
-        lines[-1] += f" {word}" if lines[-1] else word
+    lines = wrap(text, _WIDTH - 16, break_long_words=False, break_on_hyphens=False)
     return [_row("" if at else name, line) for at, line in enumerate(lines)]
