@@ -16,6 +16,7 @@ from trioraft.client import Client, ClientError, Refused, Reply
 from trioraft.wire.codec import DecodeError, decode
 from trioraft_cli import where
 from trioraft_cli.connection import Connection
+from trioraft_cli.counts import duration
 from trioraft_cli.escapes import safe
 
 ASK_SECONDS: Final = 1.0
@@ -229,11 +230,3 @@ def fitted(parts: Sequence[tuple[int, str]], columns: int) -> str:
 
 def _joined(parts: Sequence[tuple[int, str]]) -> str:
     return f" {'  '.join(part for _, part in parts)} "
-
-
-def duration(seconds: float) -> str:
-    """A short time as a person reads it: in milliseconds, from one second on in seconds."""
-    if seconds >= 1.0:
-        return f"{seconds:.2f} s"
-    milliseconds = seconds * 1000
-    return f"{milliseconds:.1f} ms" if milliseconds < 100 else f"{milliseconds:.0f} ms"

@@ -16,3 +16,11 @@ def snapshot_taken(keys: int, index: int, size: int) -> str:
 def seconds(milliseconds: int) -> str:
     """A time in seconds, to a tenth."""
     return f"{milliseconds / 1000:.1f} s"
+
+
+def duration(seconds: float) -> str:
+    """A short time as a person reads it: in milliseconds, from one second on in seconds."""
+    if seconds >= 1.0:
+        return f"{seconds:.2f} s"
+    milliseconds = seconds * 1000
+    return f"{milliseconds:.1f} ms" if milliseconds < 100 else f"{milliseconds:.0f} ms"

@@ -53,6 +53,11 @@ class GoingOn:
             stream.abandon()
         return len(ended)
 
+    def break_off(self) -> None:
+        """End all watches, as Ctrl-C does, and say so."""
+        if ended := self.end_watches():
+            say(f"no longer shown: the changes of {counted(ended, 'watch', 'watches')}")
+
     def hold(self, name: str, lock: ExitStack, kept: KeptLease) -> None:
         """Keep a lock: with `lock` it is given back."""
         self._locks[name] = lock

@@ -26,7 +26,6 @@ from prompt_toolkit.utils import get_cwidth
 from trioraft_cli import colour
 from trioraft_cli.bar import Bar
 from trioraft_cli.completion import ClusterCompleter
-from trioraft_cli.counts import counted
 from trioraft_cli.hints import usage_to_come
 from trioraft_cli.history import KeptHistory
 from trioraft_cli.lines import PROMPT, Prompt
@@ -80,10 +79,8 @@ class Keyboard:
             with self._leaving.by_asking(self._ask_to_end), patch_stdout():
                 return self._session.prompt(PROMPT, pre_run=self._begin)
         except KeyboardInterrupt:
-            if self._session.default_buffer.text:  # which is cleared; the next Ctrl-C ends the watches
-                return ""
-            if ended := self._prompt.connection.going_on.end_watches():
-                say(f"no longer shown: the changes of {counted(ended, 'watch', 'watches')}")
+            if not self._session.default_buffer.text:  # else that is cleared, and the next Ctrl-C ends the watches
+                self._prompt.connection.going_on.break_off()
             return ""
         except EOFError:
             return None

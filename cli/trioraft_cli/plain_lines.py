@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Final, Self
 
-from trioraft_cli.counts import counted
 from trioraft_cli.lines import PROMPT, Prompt
 from trioraft_cli.signals import Interrupts
-from trioraft_cli.streams import say
 from trioraft_cli.typed import is_open
 
 CONTINUED: Final = "       .. "
@@ -44,6 +42,5 @@ class PlainLines:
                     if not line.strip() or not is_open(self._prompt.root, text):
                         return text.removesuffix("\n")
         except KeyboardInterrupt:
-            if ended := self._prompt.connection.going_on.end_watches():
-                say(f"no longer shown: the changes of {counted(ended, 'watch', 'watches')}")
+            self._prompt.connection.going_on.break_off()
             return ""

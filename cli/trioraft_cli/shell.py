@@ -12,9 +12,9 @@ import click
 
 from trioraft.addresses import Address
 from trioraft_cli import prompt_commands
-from trioraft_cli.bar import duration
 from trioraft_cli.colour import is_dumb
 from trioraft_cli.connection import NO_NODE_HINT, Connection
+from trioraft_cli.counts import duration
 from trioraft_cli.escapes import safe
 from trioraft_cli.groups import Commands
 from trioraft_cli.lines import PROMPT, Prompt, run_line

@@ -171,7 +171,12 @@ def ask_node(address: Address, requests: Sequence[dict[str, Any]]) -> list[Reply
         try:
             return client.pipeline(requests)
         except ClientError as error:
-            return error.message.rpartition(": ")[2].rstrip(")")
+            return in_few_words(error)
+
+
+def in_few_words(error: ClientError) -> str:
+    """Why one node, which was asked alone, gave no answer."""
+    return error.message.rpartition(": ")[2].rstrip(")")
 
 
 def _ask_one(address: Address) -> Reply | str:

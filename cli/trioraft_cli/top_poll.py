@@ -16,7 +16,7 @@ from trioraft.client import Client, ClientError
 from trioraft.wire.codec import DecodeError, decode
 from trioraft_cli import render, where
 from trioraft_cli.render import LogRow
-from trioraft_cli.status import ASK_SECONDS, NodeStatus
+from trioraft_cli.status import ASK_SECONDS, NodeStatus, in_few_words
 from trioraft_cli.top_log import LogTail
 
 ROUND_SECONDS: Final = 4 * ASK_SECONDS
@@ -172,7 +172,7 @@ def _ask_node(address: Address, log: LogTail) -> Answer | str:
             rows = _newest(client, log.wanted(standing.last_index))
             return Answer(standing, known, rows, time.monotonic())
         except ClientError as error:
-            return error.message.rpartition(": ")[2].rstrip(")")
+            return in_few_words(error)
         except DecodeError:
             return "who answers there is no node that this program knows"
 

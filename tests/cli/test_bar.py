@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from trioraft_cli import bar
-from trioraft_cli.bar import Bar, duration, fitted
+from trioraft_cli.bar import Bar, fitted
 from trioraft_cli.connection import Connection
+from trioraft_cli.counts import duration
 from trioraft_cli.lines import Prompt, run_line
 
 from ..helpers.fake_nodes import FakeNode, Make
